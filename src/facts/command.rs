@@ -1,0 +1,69 @@
+//! What the focus decides and the switch carries out.
+
+use std::sync::Arc;
+
+use super::{Member, RoomPolicy, Terms};
+use crate::ids::{RoomId, SessionId};
+use crate::uri::Aor;
+
+/// From the focus to one shard's switch.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// A room is to exist on this shard. Naming one that exists, or that is closing, keeps its nicknames.
+    OpenRoom(Box<OpenRoom>),
+    /// The room has no calls any more. The switch answers [`super::Event::RoomClosed`] once nothing of it is left, which is
+    /// when the last nickname's quarantine has ended.
+    CloseRoom {
+        /// Which.
+        room: RoomId,
+    },
+    /// A session was negotiated. Answered by [`super::Event::SessionReady`] or [`super::Event::SessionRefused`].
+    OpenSession(Box<OpenSession>),
+    /// The session's ACK has come: from now its peer has `bind_timeout` to bind it.
+    ExpectBinding {
+        /// Which.
+        session: SessionId,
+    },
+    /// A re-INVITE changed the terms. Another remote path unbinds the connection.
+    ChangeSession {
+        /// Which.
+        session: SessionId,
+        /// What is in force now.
+        terms: Box<Terms>,
+    },
+    /// The call has ended. What waits for the session's peer is still sent.
+    CloseSession {
+        /// Which.
+        session: SessionId,
+    },
+    /// The server ends: bind nobody any more, and close each connection once its outbox is empty and its sessions ended.
+    Drain,
+}
+
+/// A room to open.
+#[derive(Debug, Clone)]
+pub struct OpenRoom {
+    /// Its id.
+    pub room: RoomId,
+    /// Its name: the user part of its URI, unescaped.
+    pub name: Arc<str>,
+    /// Its own URI as the switch writes it into what it sends itself, `sip:NAME@DOMAIN`.
+    pub uri: Arc<str>,
+    /// Every address of record that names it (`choices`: each of `domains`, and our Contact).
+    pub names: Vec<Aor>,
+    /// Its policy (RFC 7701 §4.1).
+    pub policy: Arc<RoomPolicy>,
+}
+
+/// A session to open.
+#[derive(Debug, Clone)]
+pub struct OpenSession {
+    /// Its id, which the local path URI carries.
+    pub session: SessionId,
+    /// Where it belongs.
+    pub room: RoomId,
+    /// Who it is.
+    pub member: Member,
+    /// What was negotiated.
+    pub terms: Terms,
+}

@@ -1,0 +1,61 @@
+//! Who joins, and what their SDP said.
+
+use std::sync::Arc;
+
+use crate::msrp::Path;
+use crate::sdp::AcceptTypes;
+use crate::uri::Aor;
+
+/// Who a session belongs to, as the focus found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// What tells users apart in the roster: two sessions with the same one are one user on two devices.
+    pub user: Aor,
+    /// The URI that others see and send private messages to.
+    pub uri: Arc<str>,
+    /// The display name of the From header.
+    pub display_name: Option<Arc<str>>,
+    /// Every address that may stand in CPIM From, `user` among them (RFC 7701 §6.1).
+    pub identities: Vec<Aor>,
+}
+
+/// What offer and answer settled for one session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// Our path: one URI, with the session-id.
+    pub local: Path,
+    /// The peer's `a=path`, in order: the first URI is the one we send to, the last is the peer's own.
+    pub remote: Path,
+    /// `a=accept-wrapped-types`; `None` where the peer has none, and then it gets everything.
+    pub accept_wrapped_types: Option<AcceptTypes>,
+    /// `a=max-size` of the peer, in octets.
+    pub max_size: Option<u64>,
+    /// `a=chatroom` of the peer; `None` where it has none.
+    pub chatroom: Option<ChatroomTokens>,
+    /// What the peer may do at the moment.
+    pub direction: Direction,
+}
+
+/// The tokens of `a=chatroom` (RFC 7701 §8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ChatroomTokens {
+    /// `nickname` (or `nicknames`, as the prose has it).
+    pub nickname: bool,
+    /// `private-messages`.
+    pub private_messages: bool,
+}
+
+/// The direction attribute from the peer's point of view (RFC 3264 §5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Direction {
+    /// It may send to us.
+    pub sends: bool,
+    /// It can receive from us.
+    pub receives: bool,
+}
+
+impl Default for Direction {
+    fn default() -> Self {
+        Self { sends: true, receives: true }
+    }
+}

@@ -1,0 +1,11 @@
+//! What the focus and the switch tell one another: plain data, sent over bounded channels.
+
+mod command;
+mod event;
+mod member;
+mod policy;
+
+pub use command::{Command, OpenRoom, OpenSession};
+pub use event::{EndReason, Event, Refusal};
+pub use member::{ChatroomTokens, Direction, Member, Terms};
+pub use policy::{Delete, FailureReport, RoomPolicy};

@@ -1,0 +1,94 @@
+//! The policy of a room (RFC 7701 §4.1), as `[rooms.*]` of the config sets it.
+
+use std::time::Duration;
+
+/// Everything about a room that an operator decides. The defaults are those of the config.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoomPolicy {
+    /// Whether members may have nicknames.
+    pub nicknames: bool,
+    /// How long a nickname stays its last holder's.
+    pub nickname_quarantine: Duration,
+    /// Nicknames nobody may have.
+    pub reserved_nicknames: Vec<String>,
+    /// Whether an unquoted Use-Nickname is taken as well; else it is 424.
+    pub unquoted_nicknames: bool,
+    /// Whether members may send private messages.
+    pub private_messages: bool,
+    /// Whether private messages also go to members whose SDP has no `private-messages` token.
+    pub private_messages_to_unaware: bool,
+    /// When the room is deleted.
+    pub delete: Delete,
+    /// Whether a user may be in the room with several sessions.
+    pub simultaneous_access: bool,
+    /// How long the rest of a message may take to come.
+    pub chunk_reception_timeout: Duration,
+    /// Media types that members may send, as `accept-wrapped-types` lists them.
+    pub wrapped_types: Vec<String>,
+    /// Messages up to this many octets leave as one chunk, larger ones as they arrive.
+    pub forward_whole_up_to: usize,
+    /// Octets of the largest message; 0 is no limit.
+    pub max_message_size: u64,
+    /// Users at a time; 0 is no limit.
+    pub max_participants: usize,
+    /// How long, in any 10 s, a slow member may hold streams to it back.
+    pub congestion_patience: Duration,
+    /// What the copies ask of their recipients.
+    pub failure_report: FailureReport,
+    /// URI patterns of who may join; empty is everyone.
+    pub allow: Vec<String>,
+    /// URI patterns of who may not.
+    pub deny: Vec<String>,
+    /// The room's subject, if it has one.
+    pub subject: Option<String>,
+    /// The room's display text, if it has one.
+    pub display_text: Option<String>,
+}
+
+impl Default for RoomPolicy {
+    fn default() -> Self {
+        Self {
+            nicknames: true,
+            nickname_quarantine: Duration::from_secs(60),
+            reserved_nicknames: Vec::new(),
+            unquoted_nicknames: true,
+            private_messages: true,
+            private_messages_to_unaware: false,
+            delete: Delete::WhenEmpty,
+            simultaneous_access: true,
+            chunk_reception_timeout: Duration::from_secs(9 * 60),
+            wrapped_types: vec!["*".into()],
+            forward_whole_up_to: 64 * 1024,
+            max_message_size: 0,
+            max_participants: 0,
+            congestion_patience: Duration::from_millis(200),
+            failure_report: FailureReport::No,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            subject: None,
+            display_text: None,
+        }
+    }
+}
+
+/// When a room is deleted (RFC 7701 §5.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delete {
+    /// When its last member has left.
+    WhenEmpty,
+    /// When whoever made it leaves; the others get a BYE.
+    WhenCreatorLeaves,
+    /// Never.
+    Never,
+}
+
+/// `Failure-Report` of the copies (RFC 7701 §6.3 leaves it to the switch).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureReport {
+    /// Recipients answer nothing: half the packets.
+    No,
+    /// Recipients answer errors only.
+    Partial,
+    /// Recipients answer every chunk.
+    Yes,
+}

@@ -1,0 +1,139 @@
+//! Identifiers. The owner is inside the id: a session's id names its shard, so nothing has to be looked up across cores.
+
+use std::fmt;
+
+/// One shard: a pinned core with its own rooms, sessions and connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardId(pub u16);
+
+/// One room, unique within the process. The focus hands them out and never reuses one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoomId(pub u64);
+
+/// One MSRP connection of a shard: a slot and how often the slot has been used, so that a stale id names nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId {
+    /// Index into the shard's table of connections.
+    pub slot: u32,
+    /// Which use of that slot this is.
+    pub generation: u32,
+}
+
+/// One MSRP session: the shard that owns it and 128 random bits. Its text form is the session-id of the path URI that the
+/// focus offers (RFC 4975 §6), which §14.1 wants hard to guess.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId {
+    /// The owner.
+    pub shard: ShardId,
+    /// 128 bits that nobody can guess.
+    pub random: u128,
+}
+
+/// Octets in the text form of a [`SessionId`]: four hexadecimal digits of shard, 32 of randomness.
+pub const SESSION_ID_TEXT_LEN: usize = 36;
+
+impl SessionId {
+    /// The text form, lower-case hexadecimal.
+    #[must_use]
+    pub fn to_text(self) -> [u8; SESSION_ID_TEXT_LEN] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut out = [0; SESSION_ID_TEXT_LEN];
+        for (i, octet) in out.iter_mut().enumerate() {
+            let nibble = if i < 4 {
+                u128::from(self.shard.0) >> (12 - 4 * i)
+            } else {
+                self.random >> (4 * (SESSION_ID_TEXT_LEN - 1 - i))
+            };
+            *octet = DIGITS[(nibble & 0xf) as usize];
+        }
+        out
+    }
+
+    /// Reads the text form; `None` for anything else. Session-ids are compared case-sensitively (RFC 4975 §6.1), so upper
+    /// case is not ours.
+    #[must_use]
+    pub fn from_text(text: &[u8]) -> Option<Self> {
+        if text.len() != SESSION_ID_TEXT_LEN {
+            return None;
+        }
+        let mut shard = 0u16;
+        let mut random = 0u128;
+        for (i, octet) in text.iter().enumerate() {
+            let nibble = match octet {
+                b'0'..=b'9' => octet - b'0',
+                b'a'..=b'f' => octet - b'a' + 10,
+                _ => return None,
+            };
+            if i < 4 {
+                shard = shard << 4 | u16::from(nibble);
+            } else {
+                random = random << 4 | u128::from(nibble);
+            }
+        }
+        Some(Self { shard: ShardId(shard), random })
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x}{:032x}", self.shard.0, self.random)
+    }
+}
+
+/// Shows the first digits only: whoever reads a log must not be able to bind to the session (RFC 4975 §14.1).
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({:04x}-{:08x}…)", self.shard.0, (self.random >> 96) as u32)
+    }
+}
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for RoomId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.slot, self.generation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_id_survives_its_text() {
+        for id in [
+            SessionId { shard: ShardId(0), random: 0 },
+            SessionId { shard: ShardId(0xabcd), random: u128::MAX },
+            SessionId { shard: ShardId(7), random: 0x0123_4567_89ab_cdef_0011_2233_4455_6677 },
+        ] {
+            assert_eq!(SessionId::from_text(&id.to_text()), Some(id));
+            assert_eq!(id.to_string().as_bytes(), id.to_text());
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_session_id() {
+        let good = SessionId { shard: ShardId(1), random: 0xabc }.to_text();
+        let mut upper = good;
+        upper.make_ascii_uppercase();
+        assert_eq!(SessionId::from_text(&upper), None);
+        assert_eq!(SessionId::from_text(&good[1..]), None);
+        assert_eq!(SessionId::from_text(b""), None);
+    }
+
+    #[test]
+    fn debug_output_does_not_give_the_id_away() {
+        let id = SessionId { shard: ShardId(1), random: 0x0123_4567_89ab_cdef_0011_2233_4455_6677 };
+        assert!(!format!("{id:?}").contains("89ab"));
+    }
+}

@@ -1,0 +1,37 @@
+//! Parlor is a chat-room server for the Message Session Relay Protocol: a SIP conference focus and an MSRP switch in one
+//! process (RFC 7701).
+//!
+//! The code stands in floors, and imports point downward only (`tests/architecture.rs` checks it):
+//!
+//! | floor | modules | holds |
+//! |---|---|---|
+//! | 0 words | [`ids`], [`limits`] | identifiers and every named maximum |
+//! | 1 grammar | [`uri`], [`msrp`], [`cpim`], [`sdp`], [`sip`] | bytes to values and back; no time, no policy, no I/O |
+//! | 2 machines | [`facts`], [`session`], [`room`], [`switch`], [`call`], [`focus`] | sans-IO state machines; `now` and randomness are arguments |
+//! | 3 shell | [`shard`], [`control`] | sockets, clocks, executors |
+//! | 4 assembly | [`cli`], [`config`], `main.rs` | what the operator touches |
+//!
+//! The [`switch`] joins sessions and rooms, the [`focus`] joins calls and session descriptions; neither knows the other.
+//! What they tell one another is in [`facts`].
+
+pub mod ids;
+pub mod limits;
+
+pub mod cpim;
+pub mod msrp;
+pub mod sdp;
+pub mod sip;
+pub mod uri;
+
+pub mod call;
+pub mod facts;
+pub mod focus;
+pub mod room;
+pub mod session;
+pub mod switch;
+
+pub mod control;
+pub mod shard;
+
+pub mod cli;
+pub mod config;

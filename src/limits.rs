@@ -1,0 +1,67 @@
+//! Every maximum that a peer can run into. Units and qualifiers last; relations between limits are asserted below.
+
+/// Octets in the start line of an MSRP chunk.
+pub const MSRP_START_LINE_BYTES_MAX: usize = 1024;
+/// Octets in the whole header section of an MSRP chunk, start line included.
+pub const MSRP_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Header lines in an MSRP chunk, To-Path and From-Path included.
+pub const MSRP_HEADERS_MAX: usize = 128;
+/// URIs in one To-Path or From-Path.
+pub const MSRP_PATH_URIS_MAX: usize = 16;
+/// Octets in a transaction id (RFC 4975 §9: 4 to 32).
+pub const TRANSACTION_ID_BYTES_MAX: usize = 32;
+/// Octets in the fewest-octet transaction id.
+pub const TRANSACTION_ID_BYTES_MIN: usize = 4;
+/// Octets in a Message-ID that we keep for correlating chunks.
+pub const MESSAGE_ID_BYTES_MAX: usize = 128;
+/// Octets in the header blocks of a Message/CPIM body, its MIME headers included.
+pub const CPIM_HEADERS_BYTES_MAX: usize = 16 * 1024;
+/// Octets in a nickname (RFC 7701 §7.1).
+pub const NICKNAME_BYTES_MAX: usize = 1023;
+
+/// Octets that one turn of one connection reads.
+pub const RECEIVE_BYTES_MAX: usize = 64 * 1024;
+/// Body slices that one frame gathers from the receive slab before it is sent on.
+pub const FRAME_SLICES_MAX: usize = 64;
+/// A message this small that is complete within its turn is copied into its frame, which unpins the receive slab.
+pub const COPIED_BODY_BYTES_MAX: usize = 4 * 1024;
+/// Octets of a chunk above which its range-end is `*`, because it may be interrupted (RFC 4975 §7.1.1).
+pub const UNINTERRUPTIBLE_CHUNK_BYTES_MAX: usize = 2048;
+/// Messages that one session may have in flight towards us.
+pub const STREAMS_PER_SESSION_MAX: usize = 16;
+/// Octets of incomplete or out-of-order messages that one session may make us hold.
+pub const HELD_BYTES_PER_SESSION_MAX: usize = 1024 * 1024;
+/// Octets of incomplete or out-of-order messages that one shard holds.
+pub const HELD_BYTES_PER_SHARD_MAX: usize = 256 * 1024 * 1024;
+/// Octets of responses and REPORTs that may wait on one connection; a peer that lets more pile up loses it.
+pub const CONTROL_LANE_BYTES_MAX: usize = 256 * 1024;
+/// Transactions on copies whose responses a shard waits for, where a room's `failure_report` is not "no".
+pub const AWAITED_RESPONSES_MAX: usize = 64 * 1024;
+/// Sessions on one connection (relays multiplex).
+pub const SESSIONS_PER_CONNECTION_MAX: usize = 4096;
+/// Connections of one shard.
+pub const CONNECTIONS_PER_SHARD_MAX: usize = 1 << 20;
+
+/// Commands that wait for one shard. Full is a 503 to the caller.
+pub const COMMAND_QUEUE_MAX: usize = 4096;
+/// Events that wait for the control thread.
+pub const EVENT_QUEUE_MAX: usize = 16 * 1024;
+
+/// Octets of one SIP message, on any transport.
+pub const SIP_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// SIP connections that the control thread accepts.
+pub const SIP_CONNECTIONS_MAX: usize = 4096;
+/// Octets that may wait to be sent on one SIP connection.
+pub const SIP_SEND_BUFFER_BYTES_MAX: usize = 256 * 1024;
+/// SIP calls at a time.
+pub const CALLS_MAX: usize = 1 << 20;
+/// Server transactions at a time; above it new requests are answered 503 without state.
+pub const SIP_TRANSACTIONS_MAX: usize = 64 * 1024;
+
+const _: () = assert!(MSRP_START_LINE_BYTES_MAX < MSRP_HEAD_BYTES_MAX);
+const _: () = assert!(TRANSACTION_ID_BYTES_MIN <= TRANSACTION_ID_BYTES_MAX);
+const _: () = assert!(MSRP_HEAD_BYTES_MAX <= RECEIVE_BYTES_MAX);
+const _: () = assert!(COPIED_BODY_BYTES_MAX <= RECEIVE_BYTES_MAX);
+const _: () = assert!(CPIM_HEADERS_BYTES_MAX <= HELD_BYTES_PER_SESSION_MAX);
+const _: () = assert!(HELD_BYTES_PER_SESSION_MAX <= HELD_BYTES_PER_SHARD_MAX);
+const _: () = assert!(FRAME_SLICES_MAX >= 1 && FRAME_SLICES_MAX + 4 <= 1024, "a sendmsg takes at most 1024 pieces");

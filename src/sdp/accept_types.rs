@@ -1,0 +1,86 @@
+//! The value of `a=accept-types` and `a=accept-wrapped-types` (RFC 4975 §8.6).
+
+use std::fmt;
+
+/// A list of media ranges: `text/plain`, `text/*`, `*`. Types are compared without regard to case and parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AcceptTypes(Vec<Box<str>>);
+
+impl AcceptTypes {
+    /// Reads the attribute's value. Parameters (`text/plain;charset=utf-8`) are dropped, what is no type is skipped.
+    #[must_use]
+    pub fn parse(value: &str) -> Self {
+        Self::from_ranges(value.split_ascii_whitespace())
+    }
+
+    /// Makes a list of the ranges given.
+    pub fn from_ranges<'a>(ranges: impl IntoIterator<Item = &'a str>) -> Self {
+        let bare = |range: &str| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let legal =
+            |range: &String| range == "*" || range.split_once('/').is_some_and(|(t, s)| !t.is_empty() && !s.is_empty());
+        Self(ranges.into_iter().map(bare).filter(legal).map(String::into_boxed_str).collect())
+    }
+
+    /// Whether the list has an entry for a media type, which may come with parameters.
+    #[must_use]
+    pub fn accepts(&self, media_type: &str) -> bool {
+        let bare = media_type.split(';').next().unwrap_or_default().trim();
+        self.0.iter().any(|range| range_covers(range, bare))
+    }
+
+    /// Whether the list takes every type.
+    #[must_use]
+    pub fn accepts_everything(&self) -> bool {
+        self.0.iter().any(|range| matches!(&**range, "*" | "*/*"))
+    }
+
+    /// Whether the list is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn range_covers(range: &str, media_type: &str) -> bool {
+    if matches!(range, "*" | "*/*") {
+        return true;
+    }
+    match range.strip_suffix('*') {
+        Some(prefix) if prefix.ends_with('/') => {
+            media_type.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+        }
+        _ => media_type.eq_ignore_ascii_case(range),
+    }
+}
+
+impl fmt::Display for AcceptTypes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_cover_their_types() {
+        let list = AcceptTypes::parse("text/* IMAGE/png;q=1 nonsense application/im-iscomposing+xml");
+        assert!(list.accepts("text/plain"));
+        assert!(list.accepts("TEXT/HTML; charset=utf-8"));
+        assert!(list.accepts("image/PNG"));
+        assert!(list.accepts("application/im-iscomposing+xml"));
+        assert!(!list.accepts("image/jpeg"));
+        assert!(!list.accepts("nonsense"));
+        assert!(!list.accepts(""));
+        assert!(!list.accepts_everything());
+        assert_eq!(list.to_string(), "text/* image/png application/im-iscomposing+xml");
+    }
+
+    #[test]
+    fn a_star_takes_everything() {
+        let list = AcceptTypes::parse("text/plain *");
+        assert!(list.accepts("x/y") && list.accepts_everything());
+        assert!(AcceptTypes::parse("").is_empty());
+    }
+}

@@ -1,0 +1,3 @@
+//! The shell around a switch: one pinned core with its sockets.
+
+pub mod mesh;
