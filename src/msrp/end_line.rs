@@ -1,0 +1,164 @@
+//! The end-line that closes a chunk (RFC 4975 §7.1, §9), and the search for it in a body.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+use crate::limits::TRANSACTION_ID_BYTES_MAX;
+
+/// What the end-line says about the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Continuation {
+    /// `$`: this chunk holds the message's last octet.
+    Complete,
+    /// `+`: more chunks follow.
+    More,
+    /// `#`: the sender has given the message up.
+    Abort,
+}
+
+impl Continuation {
+    /// The flag as it is written.
+    #[must_use]
+    pub fn flag(self) -> u8 {
+        match self {
+            Self::Complete => b'$',
+            Self::More => b'+',
+            Self::Abort => b'#',
+        }
+    }
+
+    fn from_flag(flag: u8) -> Option<Self> {
+        match flag {
+            b'$' => Some(Self::Complete),
+            b'+' => Some(Self::More),
+            b'#' => Some(Self::Abort),
+            _ => None,
+        }
+    }
+}
+
+/// The seven dashes of an end-line.
+pub const DASHES: &[u8; 7] = b"-------";
+/// What precedes an end-line behind a body, with the dashes.
+const OPENING: &[u8; 9] = b"\r\n-------";
+/// Octets of the longest end-line: CRLF, dashes, transaction id, flag, CRLF.
+pub const END_LINE_BYTES_MAX: usize = 2 + 7 + TRANSACTION_ID_BYTES_MAX + 1 + 2;
+
+static OPENING_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(OPENING));
+
+/// What stands at a place where an end-line might begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtEndLine {
+    /// An end-line of so many octets.
+    Yes(Continuation, usize),
+    /// Something else.
+    No,
+    /// What may become an end-line once more octets are there.
+    Incomplete,
+}
+
+/// Looks whether `text` begins with the dashes, `tid`, a flag and a line end. A bare LF is taken as a line end too.
+#[must_use]
+pub fn at_end_line(text: &[u8], tid: &[u8]) -> AtEndLine {
+    for (i, expected) in DASHES.iter().chain(tid).enumerate() {
+        match text.get(i) {
+            None => return AtEndLine::Incomplete,
+            Some(octet) if octet != expected => return AtEndLine::No,
+            Some(_) => {}
+        }
+    }
+    let at = DASHES.len() + tid.len();
+    let Some(&flag) = text.get(at) else { return AtEndLine::Incomplete };
+    let Some(continuation) = Continuation::from_flag(flag) else { return AtEndLine::No };
+    match (text.get(at + 1), text.get(at + 2)) {
+        (Some(b'\n'), _) => AtEndLine::Yes(continuation, at + 2),
+        (Some(b'\r'), Some(b'\n')) => AtEndLine::Yes(continuation, at + 3),
+        (None, _) | (Some(b'\r'), None) => AtEndLine::Incomplete,
+        _ => AtEndLine::No,
+    }
+}
+
+/// [`at_end_line`] for a place inside a body, where a CRLF that is no part of the body comes first.
+#[must_use]
+pub fn at_opening(text: &[u8], tid: &[u8]) -> AtEndLine {
+    match text {
+        [] | [b'\r'] => AtEndLine::Incomplete,
+        [b'\r', b'\n', rest @ ..] => match at_end_line(rest, tid) {
+            AtEndLine::Yes(continuation, len) => AtEndLine::Yes(continuation, len + 2),
+            other => other,
+        },
+        _ => AtEndLine::No,
+    }
+}
+
+/// What a body's octets hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// So many octets of body, then an end-line of `len` octets.
+    EndLine {
+        /// Octets of body before it.
+        body: usize,
+        /// What it says.
+        continuation: Continuation,
+        /// Octets of the end-line with the CRLF before it.
+        len: usize,
+    },
+    /// So many octets of body; what follows them may be the beginning of the end-line.
+    Body(usize),
+}
+
+/// Searches a piece of body for the end-line of `tid`. Each octet is looked at once; the caller does not show those of
+/// [`Found::Body`] again.
+#[must_use]
+pub fn find(text: &[u8], tid: &[u8]) -> Found {
+    let mut from = 0;
+    while let Some(at) = OPENING_FINDER.find(&text[from..]) {
+        let at = from + at;
+        match at_opening(&text[at..], tid) {
+            AtEndLine::Yes(continuation, len) => return Found::EndLine { body: at, continuation, len },
+            AtEndLine::Incomplete => return Found::Body(at),
+            AtEndLine::No => from = at + 2,
+        }
+    }
+    Found::Body(text.len() - partial_opening(&text[from..]))
+}
+
+/// Octets at the end of `text` that may be the beginning of [`OPENING`], which it does not hold whole.
+fn partial_opening(text: &[u8]) -> usize {
+    let tail = &text[text.len().saturating_sub(OPENING.len() - 1)..];
+    match memchr::memrchr(b'\r', tail) {
+        Some(cr) if OPENING.starts_with(&tail[cr..]) => tail.len() - cr,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_line_is_found_behind_what_looks_like_one() {
+        let text = b"a\r\n-------tid\r\n-------tidx$\r\n-------tid1#\r\nb\r\n-------tid$\r\nMSRP";
+        let Found::EndLine { body, continuation, len } = find(text, b"tid") else { panic!("not found") };
+        assert_eq!(continuation, Continuation::Complete);
+        assert_eq!(&text[body..body + len], b"\r\n-------tid$\r\n");
+        assert_eq!(&text[body + len..], b"MSRP");
+    }
+
+    #[test]
+    fn what_may_become_an_end_line_is_kept_back() {
+        let whole = b"body\r\n-------abcd+\r\n";
+        for cut in 0..whole.len() {
+            let kept = if cut < 4 { cut } else { 4 };
+            assert_eq!(find(&whole[..cut], b"abcd"), Found::Body(kept), "{cut}");
+        }
+        assert_eq!(find(whole, b"abcd"), Found::EndLine { body: 4, continuation: Continuation::More, len: 16 });
+    }
+
+    #[test]
+    fn a_carriage_return_at_the_end_of_a_false_end_line_is_kept_back_too() {
+        assert_eq!(find(b"x\r\n-------abcd$\rx", b"abcd"), Found::Body(17));
+        assert_eq!(find(b"x\r\n-------abcX$\r", b"abcd"), Found::Body(16 - 1));
+    }
+}

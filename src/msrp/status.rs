@@ -1,0 +1,91 @@
+//! Status codes: of responses, and of the Status header in a REPORT (RFC 4975 §7.1.2, §10; RFC 7701 §10.3).
+
+/// A three-digit status code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Status(pub u16);
+
+impl Status {
+    /// All went well.
+    pub const OK: Self = Self(200);
+    /// The request cannot be understood.
+    pub const BAD_REQUEST: Self = Self(400);
+    /// The action is not allowed.
+    pub const FORBIDDEN: Self = Self(403);
+    /// The CPIM To names nobody here (RFC 7701 §6.2).
+    pub const NOT_FOUND: Self = Self(404);
+    /// The sender should stop sending this message.
+    pub const STOP_SENDING: Self = Self(413);
+    /// The media type is not taken.
+    pub const UNSUPPORTED_MEDIA: Self = Self(415);
+    /// A nickname that is not well formed (RFC 7701 §7.1).
+    pub const MALFORMED_NICKNAME: Self = Self(424);
+    /// A nickname that somebody else has (RFC 7701 §7.1).
+    pub const NICKNAME_TAKEN: Self = Self(425);
+    /// The addressee takes no private messages (RFC 7701 §6.2).
+    pub const PRIVATE_UNSUPPORTED: Self = Self(428);
+    /// No such session.
+    pub const NO_SESSION: Self = Self(481);
+    /// The method is not understood.
+    pub const UNKNOWN_METHOD: Self = Self(501);
+    /// The session is bound to another connection.
+    pub const BOUND_ELSEWHERE: Self = Self(506);
+
+    /// Whether the code is of the 200 class.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        self.0 / 100 == 2
+    }
+
+    /// Reads the value of a Status header: namespace 000, a code, and perhaps a comment.
+    #[must_use]
+    pub fn parse_header(value: &[u8]) -> Option<Self> {
+        let mut words = value.split(|&b| b == b' ').filter(|word| !word.is_empty());
+        (words.next()? == b"000").then_some(())?;
+        Self::parse_code(words.next()?)
+    }
+
+    /// Reads three digits.
+    #[must_use]
+    pub fn parse_code(digits: &[u8]) -> Option<Self> {
+        let &[a, b, c] = digits else { return None };
+        let digit = |b: u8| b.is_ascii_digit().then(|| u16::from(b - b'0'));
+        Some(Self(digit(a)? * 100 + digit(b)? * 10 + digit(c)?))
+    }
+}
+
+/// The comment that we write behind a code.
+#[must_use]
+pub fn comment_for(status: Status) -> &'static str {
+    match status.0 {
+        200 => "OK",
+        400 => "Bad request",
+        403 => "Forbidden",
+        404 => "Failure to resolve recipient's URI",
+        408 => "Transaction timed out",
+        413 => "Stop sending this message",
+        415 => "Unsupported media type",
+        423 => "Parameter out of bounds",
+        424 => "Malformed nickname",
+        425 => "Nickname reserved or already in use",
+        428 => "Private messages not supported",
+        481 => "No such session",
+        501 => "Unknown method",
+        506 => "Session bound to another connection",
+        _ => "Unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_header_is_read() {
+        assert_eq!(Status::parse_header(b"000 200 OK"), Some(Status::OK));
+        assert_eq!(Status::parse_header(b"000 413"), Some(Status::STOP_SENDING));
+        for bad in [&b"200 OK"[..], b"001 200", b"000", b"000 20", b"000 2000", b"000 x00"] {
+            assert_eq!(Status::parse_header(bad), None);
+        }
+        assert!(Status(202).is_success() && !Status(403).is_success());
+    }
+}
