@@ -10,13 +10,15 @@ pub struct ShardId(pub u16);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomId(pub u64);
 
-/// One MSRP connection of a shard: a slot and how often the slot has been used, so that a stale id names nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionId {
-    /// Index into the shard's table of connections.
-    pub slot: u32,
-    /// Which use of that slot this is.
-    pub generation: u32,
+slotmap::new_key_type! {
+    /// One MSRP connection of a shard. A slot and how often the slot has been used, so that a stale id names nothing.
+    pub struct ConnectionId;
+
+    /// Where a shard keeps a session, in the same manner.
+    pub struct SessionKey;
+
+    /// Where a shard keeps a room.
+    pub struct RoomKey;
 }
 
 /// One MSRP session: the shard that owns it and 128 random bits. Its text form is the session-id of the path URI that the
@@ -101,7 +103,7 @@ impl fmt::Display for RoomId {
 
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.slot, self.generation)
+        write!(f, "{}", slotmap::Key::data(self).as_ffi() as u32)
     }
 }
 

@@ -1,0 +1,103 @@
+//! What a request on a session asks for, and whether its outcome is answered (RFC 4975 §7.2, §7.3; RFC 7701 §6.3, §7.1).
+
+use crate::msrp::{FailureReport, Head, Method, Start, Status};
+
+/// What to do with a chunk, as far as its head tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// A SEND with a Message-ID. It carries a message, or nothing and keeps the connection alive.
+    Send(&'a [u8]),
+    /// A NICKNAME with the value of its Use-Nickname.
+    Nickname(&'a [u8]),
+    /// A REPORT about something that we sent.
+    Report,
+    /// The request is answered with this status, and its body, if any, is dropped.
+    Refuse(Status),
+    /// A response to something that we sent.
+    Response(Status),
+}
+
+/// Looks at a head.
+#[must_use]
+pub fn judge<'a>(head: &Head<'a>) -> Verdict<'a> {
+    let method = match head.start {
+        Start::Response(status, _) => return Verdict::Response(status),
+        Start::Request(method) => method,
+    };
+    match method {
+        Method::Other(_) => Verdict::Refuse(Status::UNKNOWN_METHOD),
+        _ if head.from_path.is_empty() || head.malformed.is_some() => Verdict::Refuse(Status::BAD_REQUEST),
+        Method::Send => head.message_id.map_or(Verdict::Refuse(Status::BAD_REQUEST), Verdict::Send),
+        Method::Report => Verdict::Report,
+        Method::Nickname => judge_nickname(head),
+    }
+}
+
+fn judge_nickname<'a>(head: &Head<'a>) -> Verdict<'a> {
+    match head.use_nickname {
+        // RFC 7701 §7.1: a NICKNAME has no Success-Report and no Failure-Report.
+        _ if head.asks_for_reports => Verdict::Refuse(Status::BAD_REQUEST),
+        None => Verdict::Refuse(Status::BAD_REQUEST),
+        Some(value) => Verdict::Nickname(value),
+    }
+}
+
+/// Whether a request with this Failure-Report gets a response with this status (RFC 4975 §7.2).
+#[must_use]
+pub fn answered(failure_report: FailureReport, status: Status) -> bool {
+    match failure_report {
+        FailureReport::Yes => true,
+        FailureReport::No => false,
+        FailureReport::Partial => !status.is_success(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(lines: &[&str]) -> String {
+        let text = lines.join("\r\n") + "\r\n";
+        format!("{:?}", judge(&Head::parse(text.as_bytes()).unwrap()))
+    }
+
+    const TO: &str = "To-Path: msrp://a/1;tcp";
+    const FROM: &str = "From-Path: msrp://b/2;tcp";
+
+    #[test]
+    fn requests_are_told_apart() {
+        assert_eq!(verdict(&["MSRP abcd SEND", TO, FROM, "Message-ID: 1"]), "Send([49])");
+        assert_eq!(verdict(&["MSRP abcd NICKNAME", TO, FROM, "Use-Nickname: \"A\""]), "Nickname([34, 65, 34])");
+        assert_eq!(verdict(&["MSRP abcd REPORT", TO, FROM, "Message-ID: 1", "Status: 000 200 OK"]), "Report");
+        assert_eq!(verdict(&["MSRP abcd 200 OK", TO, FROM]), "Response(Status(200))");
+    }
+
+    #[test]
+    fn what_is_missing_or_broken_is_400() {
+        for lines in [
+            &["MSRP abcd SEND", TO, FROM][..],
+            &["MSRP abcd SEND", TO, "Message-ID: 1"],
+            &["MSRP abcd SEND", TO, FROM, "Message-ID: 1", "Byte-Range: one"],
+            &["MSRP abcd SEND", TO, FROM, "Message-ID: 1", "Failure-Report: perhaps"],
+            &["MSRP abcd NICKNAME", TO, FROM],
+            &["MSRP abcd NICKNAME", TO, FROM, "Use-Nickname: \"A\"", "Success-Report: no"],
+        ] {
+            assert_eq!(verdict(lines), "Refuse(Status(400))", "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_method_is_501() {
+        assert_eq!(verdict(&["MSRP abcd AUTH", TO, FROM]), "Refuse(Status(501))");
+        assert_eq!(verdict(&["MSRP abcd FILE_OFFSET"]), "Refuse(Status(501))");
+    }
+
+    #[test]
+    fn failure_report_decides_who_is_answered() {
+        let table = [(FailureReport::Yes, true, true), (FailureReport::Partial, false, true), (FailureReport::No, false, false)];
+        for (report, success, error) in table {
+            assert_eq!(answered(report, Status::OK), success);
+            assert_eq!(answered(report, Status::FORBIDDEN), error);
+        }
+    }
+}
