@@ -1,1 +1,2 @@
-//! (see lib.rs)
+//! The participants of one chat room and the messages between them (RFC 7701).
+pub mod nickname;
