@@ -258,10 +258,14 @@ mod tests {
             Start::parse(b"MSRP a786 FILE_OFFSET"),
             Ok((&b"a786"[..], Start::Request(Method::Other(b"FILE_OFFSET"))))
         );
-        for bad in [&b"MSRP"[..], b"MSRP a786", b"msrp a786 SEND", b"MSRP a786 ", b"MSRP a786 SEND now", b"GET / HTTP/1.1"] {
+        for bad in
+            [&b"MSRP"[..], b"MSRP a786", b"msrp a786 SEND", b"MSRP a786 ", b"MSRP a786 SEND now", b"GET / HTTP/1.1"]
+        {
             assert_eq!(Start::parse(bad), Err(ParseError::StartLine), "{}", bad.escape_ascii());
         }
-        for bad in ["MSRP abc SEND", "MSRP -abcd SEND", "MSRP ab_cd SEND", "MSRP 123456789012345678901234567890123 SEND"] {
+        for bad in
+            ["MSRP abc SEND", "MSRP -abcd SEND", "MSRP ab_cd SEND", "MSRP 123456789012345678901234567890123 SEND"]
+        {
             assert_eq!(Start::parse(bad.as_bytes()), Err(ParseError::TransactionId), "{bad}");
         }
     }

@@ -28,18 +28,21 @@ pub struct ShardPort {
     /// Commands for it.
     pub commands: async_channel::Receiver<Command>,
     /// Its events.
-    pub events: mpsc::Sender<(ShardId, Event)>,
+    pub events: mpsc::Sender<ShardEvent>,
 }
+
+/// An event with the shard it comes from.
+pub type ShardEvent = (ShardId, Event);
 
 /// The queue that all shards' events come to, with the end that is cloned for each shard.
 #[must_use]
-pub fn events() -> (mpsc::Sender<(ShardId, Event)>, mpsc::Receiver<(ShardId, Event)>) {
+pub fn events() -> (mpsc::Sender<ShardEvent>, mpsc::Receiver<ShardEvent>) {
     mpsc::channel(EVENT_QUEUE_MAX)
 }
 
 /// A shard's two ends.
 #[must_use]
-pub fn link(id: ShardId, port: u16, events: mpsc::Sender<(ShardId, Event)>) -> (ShardHandle, ShardPort) {
+pub fn link(id: ShardId, port: u16, events: mpsc::Sender<ShardEvent>) -> (ShardHandle, ShardPort) {
     let (sender, receiver) = async_channel::bounded(COMMAND_QUEUE_MAX);
     (ShardHandle { id, port, commands: sender }, ShardPort { id, commands: receiver, events })
 }
