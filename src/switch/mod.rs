@@ -1,1 +1,4 @@
-//! (see lib.rs)
+//! One shard's machine.
+mod frame;
+mod outbox;
+pub use frame::PieceSink;

@@ -1,0 +1,77 @@
+//! Who a message is for, by the wrapper it comes in (RFC 7701 §6.1–6.3).
+
+use smallvec::SmallVec;
+
+use super::Room;
+use crate::cpim::{AddressError, Wrapper};
+use crate::ids::SessionKey;
+use crate::msrp::Status;
+use crate::uri::Aor;
+
+/// Who gets a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audience {
+    /// Every session in the room but the sending one.
+    Room,
+    /// These sessions of one user.
+    Private(SmallVec<[SessionKey; 2]>),
+}
+
+/// The type of a message, as far as it concerns who takes it. Without a Content-Type a wrapped message is plain text by MIME.
+#[must_use]
+pub fn wrapped_type<'a>(wrapper: &Wrapper<'a>) -> Option<&'a str> {
+    match wrapper.content_type {
+        Some(value) => std::str::from_utf8(value).ok(),
+        None => Some("text/plain"),
+    }
+}
+
+impl Room {
+    /// Decides who gets a message. `is_sender` tells whether a URI is one of the sender's own.
+    ///
+    /// # Errors
+    /// The status that the sender gets: 400 without a single readable From or without a To; 403 for somebody else's From, for
+    /// several To, and for private messages in a room that has none; 404 for a To that is nobody here; 415 for a type that
+    /// the room, or every session of the addressee, does not take; 428 where the addressee takes no private messages.
+    pub fn audience(&self, wrapper: &Wrapper<'_>, is_sender: impl Fn(&[u8]) -> bool) -> Result<Audience, Status> {
+        let from = wrapper.from().map_err(|_| Status::BAD_REQUEST)?;
+        if !is_sender(from) {
+            return Err(Status::FORBIDDEN);
+        }
+        let to = wrapper.to().map_err(|error| match error {
+            AddressError::Missing => Status::BAD_REQUEST,
+            AddressError::Several(_) => Status::FORBIDDEN,
+            AddressError::Unreadable => Status::NOT_FOUND,
+        })?;
+        let content_type = wrapped_type(wrapper);
+        if !self.takes_type(content_type) {
+            return Err(Status::UNSUPPORTED_MEDIA);
+        }
+        if to == self.uri.as_bytes() {
+            return Ok(Audience::Room);
+        }
+        let to = Aor::parse(to).map_err(|_| Status::NOT_FOUND)?;
+        if self.is_named(&to) {
+            return Ok(Audience::Room);
+        }
+        self.private_audience(&to, content_type)
+    }
+
+    fn private_audience(&self, to: &Aor, content_type: Option<&str>) -> Result<Audience, Status> {
+        if !self.policy.private_messages {
+            return Err(Status::FORBIDDEN);
+        }
+        let sessions = self.roster.sessions_of(to);
+        if sessions.is_empty() {
+            return Err(Status::NOT_FOUND);
+        }
+        let verdicts = self.roster.verdicts(content_type);
+        let seats = || sessions.iter().filter_map(|session| self.roster.seat(*session));
+        let able = || seats().filter(|seat| seat.takes_private);
+        if able().next().is_none() {
+            return Err(Status::PRIVATE_UNSUPPORTED);
+        }
+        let takers: SmallVec<_> = able().filter(|seat| verdicts.accepts(seat)).map(|seat| seat.session).collect();
+        if takers.is_empty() { Err(Status::UNSUPPORTED_MEDIA) } else { Ok(Audience::Private(takers)) }
+    }
+}

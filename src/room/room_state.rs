@@ -1,0 +1,138 @@
+//! One room: its names, its policy, who is in it.
+
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use super::{Nicknames, Roster};
+use crate::facts::{OpenRoom, RoomPolicy};
+use crate::ids::RoomId;
+use crate::sdp::AcceptTypes;
+use crate::uri::Aor;
+
+/// Octets of the Message-IDs that a room sends: 96 bits in hexadecimal.
+pub const MESSAGE_ID_LEN: usize = 24;
+
+/// A room of this shard.
+#[derive(Debug)]
+pub struct Room {
+    /// Its id.
+    pub id: RoomId,
+    /// Its name, for logs.
+    pub name: Arc<str>,
+    /// Its URI as we write it.
+    pub uri: Arc<str>,
+    /// What the operator decided.
+    pub policy: Arc<RoomPolicy>,
+    /// Who is in it.
+    pub roster: Roster,
+    /// Who is known by which nickname.
+    pub nicknames: Nicknames,
+    /// Sessions that were opened in it and have not ended, bound or not.
+    pub sessions: usize,
+    /// The focus has no calls in it any more; it goes once the last quarantine has ended.
+    pub closing: bool,
+    names: Vec<Aor>,
+    wrapped_types: AcceptTypes,
+    secret: [u8; 16],
+}
+
+impl Room {
+    /// A room without participants. `secret` are 128 random bits.
+    #[must_use]
+    pub fn new(open: &OpenRoom, secret: [u8; 16]) -> Self {
+        Self {
+            id: open.room,
+            name: open.name.clone(),
+            uri: open.uri.clone(),
+            policy: open.policy.clone(),
+            roster: Roster::default(),
+            nicknames: Nicknames::new(&open.policy.reserved_nicknames),
+            sessions: 0,
+            closing: false,
+            names: open.names.clone(),
+            wrapped_types: AcceptTypes::from_ranges(open.policy.wrapped_types.iter().map(String::as_str)),
+            secret,
+        }
+    }
+
+    /// Takes a new policy, or is wanted again after it was closing. Participants and nicknames stay.
+    pub fn reopen(&mut self, open: &OpenRoom) {
+        self.closing = false;
+        if self.policy != open.policy {
+            self.nicknames.reserve_words(&open.policy.reserved_nicknames);
+            self.wrapped_types = AcceptTypes::from_ranges(open.policy.wrapped_types.iter().map(String::as_str));
+            self.policy = open.policy.clone();
+        }
+        self.names.clone_from(&open.names);
+    }
+
+    /// Whether an address names this room.
+    #[must_use]
+    pub fn is_named(&self, aor: &Aor) -> bool {
+        self.names.contains(aor)
+    }
+
+    /// Whether the room's policy lets messages of a type pass.
+    #[must_use]
+    pub fn takes_type(&self, content_type: Option<&str>) -> bool {
+        self.wrapped_types.accepts_everything() || content_type.is_some_and(|t| self.wrapped_types.accepts(t))
+    }
+
+    /// The Message-ID under which a message goes out: the same for every recipient and for a resend over a new connection,
+    /// by which receivers recognise duplicates (RFC 4975 §5.4), different for two senders, and nothing to remember.
+    #[must_use]
+    pub fn message_id(&self, sender: &Aor, message_id: &[u8]) -> [u8; MESSAGE_ID_LEN] {
+        let mut hasher = SipHasher24::new_with_key(&self.secret);
+        hasher.write(sender.as_str().as_bytes());
+        hasher.write_u8(0xff);
+        hasher.write(message_id);
+        let hash = hasher.finish128().as_u128();
+        std::array::from_fn(|i| b"0123456789abcdef"[(hash >> (4 * i)) as usize & 0xf])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(policy: RoomPolicy) -> Room {
+        let open = OpenRoom {
+            room: RoomId(1),
+            name: "lobby".into(),
+            uri: "sip:lobby@example.com".into(),
+            names: vec![Aor::parse(b"sip:lobby@example.com").unwrap(), Aor::parse(b"sip:lobby@10.0.0.1:5070").unwrap()],
+            policy: Arc::new(policy),
+        };
+        Room::new(&open, [7; 16])
+    }
+
+    #[test]
+    fn message_ids_tell_senders_apart_and_survive_a_resend() {
+        let room = room(RoomPolicy::default());
+        let (alice, bob) = (Aor::parse(b"sip:alice@x").unwrap(), Aor::parse(b"sip:bob@x").unwrap());
+        let id = room.message_id(&alice, b"12339sdqwer");
+        assert_eq!(id, room.message_id(&alice, b"12339sdqwer"));
+        assert_ne!(id, room.message_id(&bob, b"12339sdqwer"));
+        assert_ne!(id, room.message_id(&alice, b"12339sdqwes"));
+        assert!(id.iter().all(u8::is_ascii_hexdigit));
+    }
+
+    #[test]
+    fn every_address_of_the_room_names_it() {
+        let room = room(RoomPolicy::default());
+        assert!(room.is_named(&Aor::parse(b"sips:lobby@EXAMPLE.com;transport=tls").unwrap()));
+        assert!(room.is_named(&Aor::parse(b"sip:lobby@10.0.0.1:5070").unwrap()));
+        assert!(!room.is_named(&Aor::parse(b"sip:attic@example.com").unwrap()));
+    }
+
+    #[test]
+    fn the_policy_says_which_types_pass() {
+        let all = room(RoomPolicy::default());
+        assert!(all.takes_type(Some("x/y")) && all.takes_type(None));
+        let text = room(RoomPolicy { wrapped_types: vec!["text/*".into()], ..RoomPolicy::default() });
+        assert!(text.takes_type(Some("text/html; charset=utf-8")));
+        assert!(!text.takes_type(Some("image/png")) && !text.takes_type(None));
+    }
+}

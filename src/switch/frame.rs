@@ -1,0 +1,293 @@
+//! One chunk as it goes out, shared by its recipients.
+//!
+//! Of a copy only the To-Path and From-Path lines are the recipient's own, and those its session has ready. Everything else is
+//! a frame: made once, pointed to by every recipient's outbox.
+//!
+//! ```text
+//!   MSRP 5f1d… SEND          frame, up to `start`
+//!   To-Path: …               the recipient's
+//!   From-Path: …
+//!   Message-ID: …            frame, up to `body_at`
+//!   …
+//!   (body)                   slices of the receive slab; or, where it is small, octets of the frame itself
+//!   -------5f1d…$            the rest of the frame
+//! ```
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use rand_core::Rng;
+use smallvec::SmallVec;
+
+use crate::facts::FailureReport;
+use crate::msrp::encode::{DRAWN_ID_LEN, byte_range, drawn_id, end};
+use crate::msrp::{ByteRange, Continuation};
+
+/// Where the octets that wait for a connection are put: an array of pieces, a scratch buffer, a TLS record.
+pub trait PieceSink {
+    /// Takes the next octets. They stay where they are until the switch is called again.
+    fn push(&mut self, piece: &[u8]);
+}
+
+/// A chunk without the lines that are its recipient's own.
+#[derive(Debug)]
+pub struct Frame {
+    octets: Vec<u8>,
+    start: usize,
+    body_at: usize,
+    body: RefCell<SmallVec<[Bytes; 1]>>,
+    len: usize,
+}
+
+/// The octets that a chunk carries.
+#[derive(Debug, Clone, Copy)]
+pub enum Body<'a> {
+    /// None, and no Content-Type: what ends a message that was given up.
+    None,
+    /// To be copied into the frame.
+    Copied(&'a [u8]),
+    /// To be kept where they are; the first octets come from elsewhere and are copied.
+    Shared(&'a [u8], &'a [Bytes]),
+}
+
+/// What a frame is made from. Several sessions on one connection need a transaction id each, so more than one frame may come
+/// of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Seed<'a> {
+    /// Message-ID.
+    pub message_id: &'a [u8],
+    /// Byte-Range.
+    pub range: ByteRange,
+    /// Failure-Report of the copies.
+    pub failure_report: FailureReport,
+    /// What it carries.
+    pub body: Body<'a>,
+    /// What its end-line says.
+    pub continuation: Continuation,
+}
+
+impl Body<'_> {
+    /// Octets of it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Copied(octets) => octets.len(),
+            Self::Shared(first, slices) => first.len() + slices.iter().map(Bytes::len).sum::<usize>(),
+        }
+    }
+
+    fn holds(&self, tid: &[u8]) -> bool {
+        let in_slice = |octets: &[u8]| memchr::memmem::find(octets, tid).is_some();
+        match self {
+            Self::None => false,
+            Self::Copied(octets) => in_slice(octets),
+            Self::Shared(first, slices) => in_slice(first) || slices.iter().any(|slice| in_slice(slice)),
+        }
+    }
+}
+
+impl Frame {
+    /// Makes a frame under a transaction id that is drawn now, when the octets are known: nobody can have put its end-line
+    /// into them (RFC 4975 §7.1).
+    #[must_use]
+    pub fn new(seed: &Seed<'_>, rng: &mut impl Rng) -> (u64, Rc<Self>) {
+        let mut tid = rng.next_u64();
+        while seed.body.holds(&drawn_id(tid)) {
+            tid = rng.next_u64();
+        }
+        (tid, Rc::new(Self::with_tid(seed, &drawn_id(tid))))
+    }
+
+    fn with_tid(seed: &Seed<'_>, tid: &[u8; DRAWN_ID_LEN]) -> Self {
+        const HEAD_LEN: usize = 5 + DRAWN_ID_LEN + 7 + 200 + 14 + DRAWN_ID_LEN;
+        let copied = match seed.body {
+            Body::None => 0,
+            Body::Copied(octets) | Body::Shared(octets, _) => octets.len(),
+        };
+        let mut octets = Vec::with_capacity(HEAD_LEN + copied);
+        octets.extend_from_slice(b"MSRP ");
+        octets.extend_from_slice(tid);
+        octets.extend_from_slice(b" SEND\r\n");
+        let start = octets.len();
+        octets.extend_from_slice(b"Message-ID: ");
+        octets.extend_from_slice(seed.message_id);
+        octets.extend_from_slice(b"\r\nByte-Range: ");
+        byte_range(&mut octets, seed.range);
+        octets.extend_from_slice(match seed.failure_report {
+            FailureReport::No => b"\r\nFailure-Report: no\r\n",
+            FailureReport::Partial => b"\r\nFailure-Report: partial\r\n",
+            FailureReport::Yes => b"\r\n",
+        });
+        let (copied, shared): (&[u8], &[Bytes]) = match seed.body {
+            Body::None => (&[], &[]),
+            Body::Copied(octets) => (octets, &[]),
+            Body::Shared(first, slices) => (first, slices),
+        };
+        if !matches!(seed.body, Body::None) {
+            octets.extend_from_slice(b"Content-Type: message/cpim\r\n\r\n");
+        }
+        octets.extend_from_slice(copied);
+        let body_at = octets.len();
+        if !matches!(seed.body, Body::None) {
+            octets.extend_from_slice(b"\r\n");
+        }
+        end(&mut octets, tid, seed.continuation);
+        let body: SmallVec<[Bytes; 1]> = shared.iter().cloned().collect();
+        let len = octets.len() + body.iter().map(Bytes::len).sum::<usize>();
+        Self { octets, start, body_at, body: RefCell::new(body), len }
+    }
+
+    /// Octets of a copy, its recipient's path lines left out.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Never: a frame has a start line at least.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Moves the body out of the receive slab into memory of its own, once for all who hold the frame. What waits behind a
+    /// full socket must not pin a slab.
+    pub fn detach(&self) {
+        let mut body = self.body.borrow_mut();
+        if body.is_empty() || (body.len() == 1 && body[0].is_unique()) {
+            return;
+        }
+        let mut own = BytesMut::with_capacity(body.iter().map(Bytes::len).sum());
+        for slice in body.drain(..) {
+            own.extend_from_slice(&slice);
+        }
+        body.push(own.freeze());
+    }
+
+    /// Hands the octets of a copy from `skip` on to a sink, piece by piece, until `max` octets are handed over. Answers how
+    /// many.
+    pub fn gather(&self, paths: &[u8], skip: usize, max: usize, sink: &mut impl PieceSink) -> usize {
+        let mut cursor = Cursor { skip, left: max, sink };
+        cursor.piece(&self.octets[..self.start]);
+        cursor.piece(paths);
+        cursor.piece(&self.octets[self.start..self.body_at]);
+        for slice in self.body.borrow().iter() {
+            cursor.piece(slice);
+        }
+        cursor.piece(&self.octets[self.body_at..]);
+        max - cursor.left
+    }
+}
+
+struct Cursor<'a, S> {
+    skip: usize,
+    left: usize,
+    sink: &'a mut S,
+}
+
+impl<S: PieceSink> Cursor<'_, S> {
+    fn piece(&mut self, piece: &[u8]) {
+        if self.skip >= piece.len() {
+            self.skip -= piece.len();
+            return;
+        }
+        let piece = &piece[self.skip..];
+        self.skip = 0;
+        let piece = &piece[..piece.len().min(self.left)];
+        if !piece.is_empty() {
+            self.left -= piece.len();
+            self.sink.push(piece);
+        }
+    }
+}
+
+impl PieceSink for Vec<u8> {
+    fn push(&mut self, piece: &[u8]) {
+        self.extend_from_slice(piece);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::SeedableRng;
+
+    const PATHS: &[u8] = b"To-Path: msrp://a/1;tcp\r\nFrom-Path: msrp://b/2;tcp\r\n";
+
+    fn seed(body: Body<'_>) -> Seed<'_> {
+        Seed {
+            message_id: b"0123456789abcdef01234567",
+            range: ByteRange { start: 1, end: Some(10), total: Some(10) },
+            failure_report: FailureReport::No,
+            body,
+            continuation: Continuation::Complete,
+        }
+    }
+
+    fn written(frame: &Frame, skip: usize, max: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        let n = frame.gather(PATHS, skip, max, &mut out);
+        assert_eq!(n, out.len());
+        out
+    }
+
+    #[test]
+    fn a_copy_is_a_whole_chunk() {
+        let frame = Frame::with_tid(&seed(Body::Copied(b"0123456789")), b"aaaabbbbccccdddd");
+        let text = written(&frame, 0, usize::MAX);
+        assert_eq!(
+            String::from_utf8(text).unwrap(),
+            "MSRP aaaabbbbccccdddd SEND\r\nTo-Path: msrp://a/1;tcp\r\nFrom-Path: msrp://b/2;tcp\r\n\
+             Message-ID: 0123456789abcdef01234567\r\nByte-Range: 1-10/10\r\nFailure-Report: no\r\n\
+             Content-Type: message/cpim\r\n\r\n0123456789\r\n-------aaaabbbbccccdddd$\r\n"
+        );
+    }
+
+    #[test]
+    fn shared_and_copied_bodies_look_the_same_on_the_wire() {
+        let slab = Bytes::from_static(b"..0123456789..");
+        let slices = [slab.slice(3..5), slab.slice(5..12)];
+        let shared = Frame::with_tid(&seed(Body::Shared(b"0", &slices)), b"aaaabbbbccccdddd");
+        let copied = Frame::with_tid(&seed(Body::Copied(b"0123456789")), b"aaaabbbbccccdddd");
+        let whole = written(&copied, 0, usize::MAX);
+        assert_eq!(written(&shared, 0, usize::MAX), whole);
+        assert_eq!(shared.len(), copied.len());
+        shared.detach();
+        assert_eq!(written(&shared, 0, usize::MAX), whole);
+        for skip in 0..=whole.len() {
+            for max in [0, 1, 7, 100, usize::MAX] {
+                let end = skip.saturating_add(max).min(whole.len());
+                assert_eq!(written(&shared, skip, max), whole[skip..end], "{skip} {max}");
+            }
+        }
+    }
+
+    #[test]
+    fn detaching_lets_go_of_the_slab() {
+        let mut slab = BytesMut::from(&b"0123456789"[..]);
+        let received = slab.split().freeze();
+        let frame = Frame::with_tid(&seed(Body::Shared(b"", &[received.slice(..)])), b"aaaabbbbccccdddd");
+        drop(received);
+        assert!(!slab.try_reclaim(10), "the frame pins it");
+        frame.detach();
+        assert!(slab.try_reclaim(10));
+    }
+
+    #[test]
+    fn the_transaction_id_is_not_in_the_body() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let first = drawn_id(rng.clone().next_u64());
+        let (tid, _) = Frame::new(&seed(Body::Copied(&first)), &mut rng);
+        assert_ne!(drawn_id(tid), first);
+    }
+
+    #[test]
+    fn a_message_given_up_ends_without_a_body() {
+        let mut seed = seed(Body::None);
+        seed.continuation = Continuation::Abort;
+        let text = String::from_utf8(written(&Frame::with_tid(&seed, b"aaaabbbbccccdddd"), 0, usize::MAX)).unwrap();
+        assert!(text.ends_with("Failure-Report: no\r\n-------aaaabbbbccccdddd#\r\n"), "{text}");
+    }
+}

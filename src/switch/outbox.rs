@@ -1,0 +1,224 @@
+//! What waits to be sent on one connection.
+//!
+//! Two lanes: responses and REPORTs leave at the next chunk boundary, before waiting messages. Of messages only pointers wait.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::frame::{Frame, PieceSink};
+
+/// The outbox of a connection. At most one of `control_sent` and `front_sent` is not 0: what has been begun is finished first.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    control: Vec<u8>,
+    control_sent: usize,
+    messages: VecDeque<Copy>,
+    front_sent: usize,
+    message_bytes: usize,
+}
+
+/// One recipient's copy of a chunk.
+#[derive(Debug)]
+struct Copy {
+    frame: Rc<Frame>,
+    paths: Rc<[u8]>,
+}
+
+impl Copy {
+    fn len(&self) -> usize {
+        self.frame.len() + self.paths.len()
+    }
+}
+
+/// An empty outbox keeps no more than this for the next time: idle connections own next to nothing.
+const KEPT_CONTROL_BYTES_MAX: usize = 256;
+const KEPT_COPIES_MAX: usize = 8;
+
+impl Outbox {
+    /// Octets of messages that wait.
+    #[must_use]
+    pub fn message_bytes(&self) -> usize {
+        self.message_bytes
+    }
+
+    /// Octets of responses and REPORTs that wait.
+    #[must_use]
+    pub fn control_bytes(&self) -> usize {
+        self.control.len() - self.control_sent
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.control.is_empty() && self.messages.is_empty()
+    }
+
+    /// Adds a copy of a chunk.
+    pub fn push(&mut self, frame: Rc<Frame>, paths: Rc<[u8]>) {
+        let copy = Copy { frame, paths };
+        self.message_bytes += copy.len();
+        self.messages.push_back(copy);
+    }
+
+    /// The lane of responses and REPORTs, to be written to at its end.
+    pub fn control(&mut self) -> &mut Vec<u8> {
+        &mut self.control
+    }
+
+    /// Hands what waits to a sink, `max` octets at most. Answers how many.
+    pub fn gather(&self, max: usize, sink: &mut impl PieceSink) -> usize {
+        let mut left = max;
+        let mut messages = self.messages.iter();
+        if self.front_sent > 0
+            && let Some(front) = messages.next()
+        {
+            left -= front.frame.gather(&front.paths, self.front_sent, left, sink);
+        }
+        let control = &self.control[self.control_sent..];
+        let control = &control[..control.len().min(left)];
+        if !control.is_empty() {
+            sink.push(control);
+            left -= control.len();
+        }
+        for copy in messages {
+            if left == 0 {
+                break;
+            }
+            left -= copy.frame.gather(&copy.paths, 0, left, sink);
+        }
+        max - left
+    }
+
+    /// Takes off what was sent: `n` octets of what [`Outbox::gather`] hands out. Answers how many copies were finished.
+    pub fn sent(&mut self, mut n: usize) -> usize {
+        let mut finished = 0;
+        if self.front_sent > 0 {
+            n = self.take_from_front(n, &mut finished);
+        }
+        let control = n.min(self.control_bytes());
+        self.control_sent += control;
+        n -= control;
+        if self.control_sent == self.control.len() {
+            self.control.clear();
+            self.control.shrink_to(KEPT_CONTROL_BYTES_MAX);
+            self.control_sent = 0;
+        }
+        while n > 0 && !self.messages.is_empty() {
+            n = self.take_from_front(n, &mut finished);
+        }
+        debug_assert_eq!(n, 0, "more was sent than waited");
+        if self.messages.is_empty() && self.messages.capacity() > KEPT_COPIES_MAX {
+            self.messages.shrink_to(KEPT_COPIES_MAX);
+        }
+        finished
+    }
+
+    fn take_from_front(&mut self, n: usize, finished: &mut usize) -> usize {
+        let Some(front) = self.messages.front() else { return n };
+        let left = front.len() - self.front_sent;
+        let taken = n.min(left);
+        self.message_bytes -= taken;
+        if taken == left {
+            self.messages.pop_front();
+            self.front_sent = 0;
+            *finished += 1;
+        } else {
+            self.front_sent += taken;
+        }
+        n - taken
+    }
+
+    /// Lets go of the receive slab; see [`Frame::detach`].
+    pub fn detach(&self) {
+        for copy in &self.messages {
+            copy.frame.detach();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::FailureReport;
+    use crate::msrp::{ByteRange, Continuation};
+    use crate::switch::frame::{Body, Seed};
+    use proptest::prelude::*;
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::SeedableRng;
+
+    fn frame(body: &[u8], rng: &mut ChaCha8Rng) -> Rc<Frame> {
+        let seed = Seed {
+            message_id: b"id",
+            range: ByteRange::DEFAULT,
+            failure_report: FailureReport::No,
+            body: Body::Copied(body),
+            continuation: Continuation::Complete,
+        };
+        Frame::new(&seed, rng).1
+    }
+
+    #[test]
+    fn responses_overtake_waiting_messages_but_not_a_begun_one() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut outbox = Outbox::default();
+        let paths: Rc<[u8]> = Rc::from(&b"P\r\n"[..]);
+        outbox.push(frame(b"one", &mut rng), paths.clone());
+        outbox.push(frame(b"two", &mut rng), paths);
+        outbox.control().extend_from_slice(b"<response>");
+        let mut out = Vec::new();
+        outbox.gather(usize::MAX, &mut out);
+        assert!(out.starts_with(b"<response>MSRP "));
+        outbox.sent(12);
+        outbox.control().extend_from_slice(b"<second>");
+        out.clear();
+        outbox.gather(usize::MAX, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        let (second, two) = (text.find("<second>").unwrap(), text.find("two").unwrap());
+        assert!(text.find("one").unwrap() < second && second < two, "{text}");
+        assert!(text[..second].ends_with("$\r\n"), "at a chunk boundary");
+    }
+
+    proptest! {
+        /// However the kernel takes it, what leaves is what was put in, and each chunk and response is in one piece.
+        #[test]
+        fn partial_sends_lose_and_repeat_nothing(steps in prop::collection::vec((0usize..3, 1usize..400), 1..60)) {
+            let mut rng = ChaCha8Rng::seed_from_u64(2);
+            let mut outbox = Outbox::default();
+            let paths: Rc<[u8]> = Rc::from(&b"P\r\n"[..]);
+            let (mut wire, mut put, mut messages) = (Vec::new(), 0, 0usize);
+            for (what, amount) in steps {
+                match what {
+                    0 => {
+                        let body = vec![b'm'; amount];
+                        let frame = frame(&body, &mut rng);
+                        put += frame.len() + paths.len();
+                        outbox.push(frame, paths.clone());
+                        messages += 1;
+                    }
+                    1 => {
+                        let response = format!("<{}>", "r".repeat(amount));
+                        put += response.len();
+                        outbox.control().extend_from_slice(response.as_bytes());
+                    }
+                    _ => {
+                        let before = wire.len();
+                        let n = outbox.gather(amount, &mut wire);
+                        prop_assert_eq!(wire.len() - before, n);
+                        messages -= outbox.sent(n);
+                    }
+                }
+            }
+            let n = outbox.gather(usize::MAX, &mut wire);
+            messages -= outbox.sent(n);
+            prop_assert_eq!((wire.len(), messages, outbox.message_bytes()), (put, 0, 0));
+            prop_assert!(outbox.is_empty());
+            let text = String::from_utf8(wire).unwrap();
+            let mut rest = text.as_str();
+            while !rest.is_empty() {
+                let end = if rest.starts_with('<') { rest.find('>').unwrap() + 1 } else { rest.find("$\r\n").unwrap() + 3 };
+                prop_assert!(!rest[1..end - 1].contains(['<', '>']));
+                rest = &rest[end..];
+            }
+        }
+    }
+}
