@@ -49,6 +49,16 @@ pub const EVENT_QUEUE_MAX: usize = 16 * 1024;
 
 /// Octets of one SIP message, on any transport.
 pub const SIP_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Header fields in one SIP message.
+pub const SIP_HEADERS_MAX: usize = 128;
+/// Octets of one SIP header field, its folds included.
+pub const SIP_HEADER_BYTES_MAX: usize = 8 * 1024;
+/// Hops of a dialog's route set; a call with more is refused.
+pub const SIP_ROUTES_MAX: usize = 32;
+/// Media lines in one session description; each has to be answered.
+pub const SDP_MEDIA_LINES_MAX: usize = 16;
+/// Parts of one multipart body.
+pub const BODY_PARTS_MAX: usize = 16;
 /// SIP connections that the control thread accepts.
 pub const SIP_CONNECTIONS_MAX: usize = 4096;
 /// Octets that may wait to be sent on one SIP connection.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::msrp::Path;
 use crate::sdp::AcceptTypes;
+pub use crate::sdp::{ChatroomTokens, Direction};
 use crate::uri::Aor;
 
 /// Who a session belongs to, as the focus found out.
@@ -34,28 +35,4 @@ pub struct Terms {
     pub chatroom: Option<ChatroomTokens>,
     /// What the peer may do at the moment.
     pub direction: Direction,
-}
-
-/// The tokens of `a=chatroom` (RFC 7701 §8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ChatroomTokens {
-    /// `nickname` (or `nicknames`, as the prose has it).
-    pub nickname: bool,
-    /// `private-messages`.
-    pub private_messages: bool,
-}
-
-/// The direction attribute from the peer's point of view (RFC 3264 §5.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Direction {
-    /// It may send to us.
-    pub sends: bool,
-    /// It can receive from us.
-    pub receives: bool,
-}
-
-impl Default for Direction {
-    fn default() -> Self {
-        Self { sends: true, receives: true }
-    }
 }

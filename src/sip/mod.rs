@@ -1,1 +1,25 @@
-//! (see lib.rs)
+//! The Session Initiation Protocol (RFC 3261) on the wire, and its transactions.
+//!
+//! This is the only folder that names the SIP crate: what others need of it they take from here. Messages are read by
+//! [`parse_datagram`] and [`Framer`], answered through [`Reply`], asked through [`Ask`], and matched by [`Transactions`].
+//! Where bytes come from and go to is a [`Hop`].
+
+mod body;
+mod frame;
+mod header;
+mod hop;
+mod message;
+mod transaction;
+mod uri;
+
+pub use body::{BodyError, session_description};
+pub use frame::{Framer, parse_datagram};
+pub use header::{accepts_media_type, addresses, display_name, option_tags, quoted, tag, text};
+pub use hop::{Hop, SipConnection, Transport, reply_hop, stamp_source};
+pub use message::{Ask, Fault, Reply, fault, phrase, sequence};
+pub use sipx_sip::error::ParseError;
+pub use sipx_sip::{Address, Header, HeaderName, Headers, Host, Message, Method, Request, Response, Uri, Via};
+pub use transaction::{Arrival, TransactionId, TransactionOutput, Transactions};
+pub use uri::{address_text, aor, escape_user, uri};
+
+pub use sipx_sip::Timer as TransactionTimer;

@@ -1,0 +1,218 @@
+//! Writing our own description: an offer, or the answer to one.
+
+use std::net::IpAddr;
+
+use sdp_types::{AddrType, Attribute, Connection, Media, NetType, Session, Time};
+
+use super::description::CPIM;
+use super::{ChatroomTokens, Description, MessageMedia, Setup};
+use crate::msrp::Path;
+
+/// What the o= line tells one description from the next by (RFC 3264 §5, §8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The same for the whole call.
+    pub id: u64,
+    /// One more with every change.
+    pub version: u64,
+}
+
+/// Our side of the message media.
+#[derive(Debug, Clone)]
+pub struct OurMedia<'a> {
+    /// The host of the c= and o= lines.
+    pub host: &'a str,
+    /// The port of the m= line.
+    pub port: u16,
+    /// `a=path`. Its own URI says whether the media is over TLS.
+    pub path: &'a Path,
+    /// `a=accept-wrapped-types`; nothing is written where it is empty.
+    pub accept_wrapped_types: &'a [String],
+    /// `a=chatroom`.
+    pub chatroom: ChatroomTokens,
+    /// `a=max-size`; 0 is no limit and not written.
+    pub max_size: u64,
+    /// `a=setup`.
+    pub setup: Setup,
+}
+
+impl OurMedia<'_> {
+    /// An offer with one media line.
+    #[must_use]
+    pub fn offer(&self, origin: Origin) -> String {
+        let mut session = self.session(origin);
+        let media = self.media("*".into());
+        session.medias.push(media);
+        session.to_string()
+    }
+
+    /// The answer: one line for every line of the offer, the others refused with port 0 (RFC 3264 §6).
+    #[must_use]
+    pub fn answer(&self, origin: Origin, offer: &Description, taken: &MessageMedia) -> String {
+        let mut session = self.session(origin);
+        session.times = offer.session.times.clone();
+        for (index, theirs) in offer.session.medias.iter().enumerate() {
+            let line = if index == taken.index { self.answer_media(theirs, taken) } else { refused(theirs) };
+            session.medias.push(line);
+        }
+        session.to_string()
+    }
+
+    fn session(&self, origin: Origin) -> Session {
+        let (id, version) = (origin.id.to_string(), origin.version);
+        let host = self.host.trim_matches(['[', ']']);
+        let address = address_type(host);
+        let mut session = Session::new(sdp_types::Origin::new(id, version, NetType::In, address.clone(), host), "-");
+        session.connection = Some(Connection::new(NetType::In, address, host));
+        session.times.push(Time::new(0, 0));
+        session
+    }
+
+    fn answer_media(&self, theirs: &Media, taken: &MessageMedia) -> Media {
+        let mut media = self.media(theirs.fmt.clone());
+        if let Some(direction) = taken.direction.answer() {
+            media.attributes.push(Attribute::new(direction));
+        }
+        // RFC 6714 §4.3: not where whoever offered has a relay and connects through it.
+        let through_relay = taken.path.iter().count() > 1 && taken.setup != Some(Setup::ActPass);
+        if taken.cema && !through_relay {
+            media.attributes.push(Attribute::new("msrp-cema"));
+        }
+        media
+    }
+
+    fn media(&self, fmt: String) -> Media {
+        let secure = self.path.iter().next_back().is_some_and(|uri| uri.secure);
+        let proto = if secure { "TCP/TLS/MSRP" } else { "TCP/MSRP" };
+        let mut media = line("message", self.port, proto, fmt);
+        let mut attribute = |name: &str, value: String| media.attributes.push(Attribute::with_value(name, value));
+        attribute("accept-types", CPIM.into());
+        if !self.accept_wrapped_types.is_empty() {
+            attribute("accept-wrapped-types", self.accept_wrapped_types.join(" "));
+        }
+        attribute("path", self.path.as_str().into());
+        attribute("setup", self.setup.to_string());
+        if self.max_size > 0 {
+            attribute("max-size", self.max_size.to_string());
+        }
+        let chatroom = self.chatroom.to_string();
+        media.attributes.push(if chatroom.is_empty() {
+            Attribute::new("chatroom")
+        } else {
+            Attribute::with_value("chatroom", chatroom)
+        });
+        media
+    }
+}
+
+fn address_type(host: &str) -> AddrType {
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V6(_)) => AddrType::Ip6,
+        _ => AddrType::Ip4,
+    }
+}
+
+fn refused(theirs: &Media) -> Media {
+    line(&theirs.media, 0, &theirs.proto, theirs.fmt.clone())
+}
+
+fn line(media: &str, port: u16, proto: &str, fmt: String) -> Media {
+    Media {
+        media: media.to_owned(),
+        port,
+        num_ports: None,
+        proto: proto.to_owned(),
+        fmt,
+        media_title: None,
+        connections: Vec::new(),
+        bandwidths: Vec::new(),
+        key: None,
+        attributes: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdp::Capabilities;
+
+    const CAN: Capabilities = Capabilities { tls: false, listen: true, connect: true };
+
+    fn ours<'a>(path: &'a Path, wrapped: &'a [String], setup: Setup) -> OurMedia<'a> {
+        let chatroom = ChatroomTokens { nickname: true, private_messages: true };
+        OurMedia { host: "192.0.2.1", port: 2855, path, accept_wrapped_types: wrapped, chatroom, max_size: 0, setup }
+    }
+
+    fn path() -> Path {
+        Path::parse(b"msrp://192.0.2.1:2855/us;tcp").unwrap()
+    }
+
+    fn answer_to(offer: &str) -> String {
+        let offer = Description::parse(offer.as_bytes()).unwrap();
+        let taken = offer.offered(CAN).unwrap();
+        ours(&path(), &["*".into()], Setup::Passive).answer(Origin { id: 7, version: 3 }, &offer, &taken)
+    }
+
+    const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=5 9\r\nm=audio 5000/2 RTP/AVP 0 8\r\n\
+        a=rtpmap:0 PCMU/8000\r\nm=message 9 TCP/MSRP *\r\na=path:msrp://192.0.2.9:9/s;tcp\r\na=accept-types:message/cpim\r\n\
+        m=video 1 RTP/AVP 31\r\n";
+
+    #[test]
+    fn every_line_of_the_offer_has_its_own_in_the_answer() {
+        assert_eq!(
+            answer_to(OFFER),
+            "v=0\r\no=- 7 3 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=5 9\r\nm=audio 0 RTP/AVP 0 8\r\n\
+             m=message 2855 TCP/MSRP *\r\na=accept-types:message/cpim\r\na=accept-wrapped-types:*\r\n\
+             a=path:msrp://192.0.2.1:2855/us;tcp\r\na=setup:passive\r\na=chatroom:nickname private-messages\r\n\
+             m=video 0 RTP/AVP 31\r\n"
+        );
+    }
+
+    #[test]
+    fn direction_and_cema_are_answered_where_they_were_offered() {
+        let offer = OFFER.replace("a=accept-types", "a=recvonly\r\na=msrp-cema\r\na=accept-types");
+        let answer = answer_to(&offer);
+        assert!(answer.contains("a=sendonly\r\n") && answer.contains("a=msrp-cema\r\n"));
+        assert!(!answer_to(OFFER).contains("cema"));
+    }
+
+    #[test]
+    fn cema_is_not_answered_to_one_who_connects_through_a_relay() {
+        let relayed = OFFER.replace("a=path:", "a=msrp-cema\r\na=path:msrp://relay.example:1/r;tcp ");
+        assert!(!answer_to(&relayed).contains("cema"));
+        assert!(answer_to(&relayed.replace("a=msrp-cema", "a=msrp-cema\r\na=setup:actpass")).contains("cema"));
+    }
+
+    #[test]
+    fn an_offer_reads_back_as_what_it_was_made_of() {
+        let (path, wrapped) = (path(), ["text/plain".to_owned(), "text/html".to_owned()]);
+        let mut ours = ours(&path, &wrapped, Setup::ActPass);
+        ours.max_size = 5000;
+        let offer = Description::parse(ours.offer(Origin { id: 1, version: 1 }).as_bytes()).unwrap();
+        let media = offer.offered(CAN).unwrap();
+        assert_eq!(media.path, path);
+        assert_eq!((media.setup, media.max_size, media.port), (Some(Setup::ActPass), Some(5000), 2855));
+        assert_eq!(media.accept_wrapped_types.unwrap().to_string(), "text/plain text/html");
+        assert_eq!(media.chatroom, Some(ours.chatroom));
+        assert_eq!(media.address.as_deref(), Some("192.0.2.1"));
+    }
+
+    #[test]
+    fn an_empty_token_list_is_still_a_chatroom() {
+        let path = path();
+        let mut ours = ours(&path, &[], Setup::Active);
+        ours.chatroom = ChatroomTokens::default();
+        assert!(ours.offer(Origin { id: 1, version: 1 }).contains("a=chatroom\r\n"));
+    }
+
+    #[test]
+    fn addresses_of_either_family_and_names_are_written() {
+        let path = Path::parse(b"msrps://[2001:db8::1]:2855/us;tcp").unwrap();
+        let mut ours = ours(&path, &[], Setup::Active);
+        ours.host = "[2001:db8::1]";
+        let text = ours.offer(Origin { id: 1, version: 1 });
+        assert!(text.contains("c=IN IP6 2001:db8::1\r\n") && text.contains("m=message 2855 TCP/TLS/MSRP *\r\n"));
+        ours.host = "chat.example.com";
+        assert!(ours.offer(Origin { id: 1, version: 1 }).contains("o=- 1 1 IN IP4 chat.example.com\r\n"));
+    }
+}

@@ -1,0 +1,125 @@
+//! Reading header fields beyond what the SIP crate types.
+
+use sipx_sip::{Address, HeaderName, Headers};
+
+/// The first value of a header as text, unfolded; `None` where there is none or where it is not UTF-8.
+#[must_use]
+pub fn text(headers: &Headers, name: &HeaderName) -> Option<String> {
+    String::from_utf8(headers.value(name)?.into_owned()).ok()
+}
+
+/// The tokens of a list header such as Require, from every row of it.
+#[must_use]
+pub fn option_tags(headers: &Headers, name: &HeaderName) -> Vec<String> {
+    let mut tags = Vec::new();
+    for row in headers.get_all(name) {
+        let value = row.value();
+        let tokens = value.split(|&b| b == b',').map(|token| String::from_utf8_lossy(token).trim().to_owned());
+        tags.extend(tokens.filter(|token| !token.is_empty()));
+    }
+    tags
+}
+
+/// Every address of a header, from every row of it; `None` where one of them cannot be read.
+#[must_use]
+pub fn addresses(headers: &Headers, name: &HeaderName) -> Option<Vec<Address>> {
+    let mut all = Vec::new();
+    for row in headers.get_all(name) {
+        all.extend(Address::parse_list(&row.value(), "address").ok()?);
+    }
+    Some(all)
+}
+
+/// The tag of the From or To header.
+#[must_use]
+pub fn tag(headers: &Headers, name: &HeaderName) -> Option<String> {
+    let address = Address::parse(&headers.value(name)?, "address").ok()?;
+    String::from_utf8(address.tag()?.to_vec()).ok()
+}
+
+/// The display name of an address, if it has one that can be shown.
+#[must_use]
+pub fn display_name(address: &Address) -> Option<String> {
+    let name = String::from_utf8(address.display_name.clone()?).ok()?;
+    let name = name.trim();
+    (!name.is_empty() && !name.chars().any(char::is_control)).then(|| name.to_owned())
+}
+
+/// Whether the Accept header, where there is one, takes a media type. Without one the default of RFC 3261 §20.1 holds.
+#[must_use]
+pub fn accepts_media_type(headers: &Headers, media_type: &str) -> bool {
+    if headers.count(&HeaderName::Accept) == 0 {
+        return media_type.eq_ignore_ascii_case("application/sdp");
+    }
+    let kind = media_type.split('/').next().unwrap_or_default();
+    option_tags(headers, &HeaderName::Accept).iter().any(|range| {
+        let range = range.split(';').next().unwrap_or_default().trim();
+        let of_kind = |wanted: &str| wanted.strip_suffix("/*").is_some_and(|k| k.eq_ignore_ascii_case(kind));
+        range == "*/*" || range.eq_ignore_ascii_case(media_type) || of_kind(range)
+    })
+}
+
+/// A text as a quoted-string (RFC 3261 §25.1). Control characters become spaces.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sipx_sip::Header;
+
+    fn headers(rows: &[(HeaderName, &str)]) -> Headers {
+        let mut headers = Headers::new();
+        for (name, value) in rows {
+            headers.push(Header::build(name.clone(), (*value).to_owned()).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn lists_are_read_from_every_row() {
+        let some = headers(&[(HeaderName::Require, "a, b"), (HeaderName::Require, "c,"), (HeaderName::Supported, "d")]);
+        assert_eq!(option_tags(&some, &HeaderName::Require), ["a", "b", "c"]);
+        let some =
+            headers(&[(HeaderName::RecordRoute, "<sip:p1;lr>, <sip:p2;lr>"), (HeaderName::RecordRoute, "<sip:p3>")]);
+        assert_eq!(addresses(&some, &HeaderName::RecordRoute).unwrap().len(), 3);
+        let broken = headers(&[(HeaderName::Contact, "<sip:a@b")]);
+        assert!(addresses(&broken, &HeaderName::Contact).is_none());
+    }
+
+    #[test]
+    fn accept_decides_by_type_and_range() {
+        let accept = |value: &str| accepts_media_type(&headers(&[(HeaderName::Accept, value)]), "application/sdp");
+        assert!(accept("text/plain, application/SDP;level=1"));
+        assert!(accept("application/*") && accept("*/*;q=0.1"));
+        assert!(!accept("text/plain") && !accept(""));
+        assert!(accepts_media_type(&Headers::new(), "application/sdp"));
+        assert!(!accepts_media_type(&Headers::new(), "text/plain"));
+    }
+
+    #[test]
+    fn a_quoted_string_cannot_be_left() {
+        assert_eq!(quoted("a\"b\\c\r\nd"), "\"a\\\"b\\\\c  d\"");
+    }
+
+    #[test]
+    fn tags_and_names_come_out_bare() {
+        let some = headers(&[(HeaderName::From, "\"Al \\\"x\\\"\" <sip:a@b;tag=no>;tag=yes")]);
+        assert_eq!(tag(&some, &HeaderName::From).as_deref(), Some("yes"));
+        let from = &addresses(&some, &HeaderName::From).unwrap()[0];
+        assert_eq!(display_name(from).as_deref(), Some("Al \"x\""));
+        assert_eq!(tag(&some, &HeaderName::To), None);
+    }
+}

@@ -1,0 +1,187 @@
+//! Where messages come from and go to (RFC 3261 §18, RFC 3581).
+
+use std::net::{IpAddr, SocketAddr};
+
+use sipx_sip::headers::first_hop_end;
+use sipx_sip::{Header, HeaderName, Host, Request, Via};
+
+/// The port of SIP where none is named.
+const DEFAULT_PORT: u16 = 5060;
+
+/// What carries a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// A stream.
+    Tcp,
+}
+
+impl Transport {
+    /// Whether nothing has to be sent twice on it.
+    #[must_use]
+    pub fn is_reliable(self) -> bool {
+        self == Self::Tcp
+    }
+
+    /// Its name in a Via header.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        }
+    }
+}
+
+/// A connection of the control thread, never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SipConnection(pub u64);
+
+/// One hop: by what, from where, to where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hop {
+    /// By what.
+    pub transport: Transport,
+    /// Our end: the socket it came in on and what answers it goes out on.
+    pub local: SocketAddr,
+    /// The other end; with a connection, where to connect to should it be gone.
+    pub remote: SocketAddr,
+    /// The connection to use while it stands.
+    pub connection: Option<SipConnection>,
+}
+
+/// Notes in the topmost Via where the request really came from: `received` where its host differs (RFC 3261 §18.2.1) or
+/// where `rport` is asked for, and the port in `rport` (RFC 3581 §4).
+pub fn stamp_source(request: &mut Request, source: SocketAddr) {
+    let Some(row) = request.headers.get(&HeaderName::Via) else { return };
+    let Some(at) = request.headers.iter().position(|h| h.name() == &HeaderName::Via) else { return };
+    let value = row.value().into_owned();
+    let Ok(via) = Via::parse_one(&value[..first_hop_end(&value)]) else { return };
+    let stamped = stamp(&value, &via, source);
+    let Ok(header) = Header::build(HeaderName::Via, stamped) else { return };
+    request.headers.remove_first(&HeaderName::Via);
+    request.headers.insert(at, header);
+}
+
+fn stamp(value: &[u8], via: &Via, source: SocketAddr) -> Vec<u8> {
+    let (first, rest) = value.split_at(first_hop_end(value));
+    let mut out = Vec::with_capacity(value.len() + 40);
+    for (i, part) in split_parameters(first).into_iter().enumerate() {
+        let name = part.split(|&b| b == b'=').next().unwrap_or_default().trim_ascii();
+        if name.eq_ignore_ascii_case(b"received") || name.eq_ignore_ascii_case(b"rport") {
+            continue;
+        }
+        if i > 0 {
+            out.push(b';');
+        }
+        out.extend_from_slice(part.trim_ascii());
+    }
+    let asked = via.rport().is_some();
+    if asked {
+        out.extend_from_slice(format!(";rport={}", source.port()).as_bytes());
+    }
+    if asked || sent_by_ip(via) != Some(source.ip()) {
+        out.extend_from_slice(format!(";received={}", source.ip()).as_bytes());
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+fn sent_by_ip(via: &Via) -> Option<IpAddr> {
+    match &via.host {
+        Host::Ip(ip) => Some(*ip),
+        Host::Name(_) => None,
+    }
+}
+
+/// Splits at semicolons outside quotes.
+fn split_parameters(text: &[u8]) -> Vec<&[u8]> {
+    let (mut parts, mut start, mut quoted, mut escaped) = (Vec::new(), 0, false, false);
+    for (i, &octet) in text.iter().enumerate() {
+        match octet {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b';' if !quoted => {
+                parts.push(&text[start..i]);
+                start = i + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+/// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4): back on its connection, or to its source, at the
+/// port it came from where it asked for that and else at the port it named. `maddr` is not followed.
+#[must_use]
+pub fn reply_hop(request: &Request, arrival: Hop) -> Hop {
+    let via = request.headers.typed::<Via>().and_then(Result::ok);
+    let named = via.as_ref().and_then(|via| via.port).unwrap_or(DEFAULT_PORT);
+    let symmetric = via.as_ref().is_some_and(|via| via.rport().is_some());
+    match arrival.transport {
+        Transport::Udp if symmetric => arrival,
+        _ => Hop { remote: SocketAddr::new(arrival.remote.ip(), named), ..arrival },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::{Message, parse_datagram};
+
+    fn arrival(transport: Transport) -> Hop {
+        let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.7:40000".parse().unwrap());
+        Hop { transport, local, remote, connection: transport.is_reliable().then_some(SipConnection(7)) }
+    }
+
+    fn stamped(via: &str) -> Request {
+        let text = format!("OPTIONS sip:a@b SIP/2.0\r\nMax-Forwards: 70\r\nVia: {via}\r\nVia: second\r\nl: 0\r\n\r\n");
+        let Ok(Some(Message::Request(mut request))) = parse_datagram(text.as_bytes()) else { panic!("{via}") };
+        stamp_source(&mut request, arrival(Transport::Udp).remote);
+        request
+    }
+
+    fn via_of(request: &Request) -> String {
+        crate::sip::text(&request.headers, &HeaderName::Via).unwrap()
+    }
+
+    #[test]
+    fn the_source_is_noted_where_it_differs_or_is_asked_for() {
+        for (sent, noted) in [
+            ("SIP/2.0/UDP 192.0.2.7:40000;branch=z9hG4bKa", "SIP/2.0/UDP 192.0.2.7:40000;branch=z9hG4bKa"),
+            ("SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKa", "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKa;received=192.0.2.7"),
+            (
+                "SIP/2.0/UDP h.example;rport;branch=z9hG4bKa",
+                "SIP/2.0/UDP h.example;branch=z9hG4bKa;rport=40000;received=192.0.2.7",
+            ),
+            (
+                "SIP/2.0/UDP 192.0.2.7;RPORT ; received=6.6.6.6;x=\"a;b,c\", SIP/2.0/UDP p;branch=q",
+                "SIP/2.0/UDP 192.0.2.7;x=\"a;b,c\";rport=40000;received=192.0.2.7, SIP/2.0/UDP p;branch=q",
+            ),
+        ] {
+            assert_eq!(via_of(&stamped(sent)), noted, "{sent}");
+        }
+    }
+
+    #[test]
+    fn stamping_keeps_the_place_and_the_other_rows() {
+        let request = stamped("SIP/2.0/UDP h;branch=z9hG4bKa");
+        let names: Vec<_> = request.headers.iter().map(|h| h.name().canonical().to_vec()).collect();
+        assert_eq!(names[..3], [b"Max-Forwards".to_vec(), b"Via".to_vec(), b"Via".to_vec()]);
+        assert_eq!(request.headers.iter().nth(2).unwrap().value().as_ref(), b"second");
+    }
+
+    #[test]
+    fn responses_go_back_where_they_are_waited_for() {
+        let to = |via: &str, transport| reply_hop(&stamped(via), arrival(transport)).remote.to_string();
+        assert_eq!(to("SIP/2.0/UDP h:5099;rport;branch=z", Transport::Udp), "192.0.2.7:40000");
+        assert_eq!(to("SIP/2.0/UDP h:5099;branch=z", Transport::Udp), "192.0.2.7:5099");
+        assert_eq!(to("SIP/2.0/UDP h;branch=z", Transport::Udp), "192.0.2.7:5060");
+        assert_eq!(to("SIP/2.0/TCP h:5062;rport;branch=z", Transport::Tcp), "192.0.2.7:5062");
+        let back = reply_hop(&stamped("SIP/2.0/TCP h;branch=z"), arrival(Transport::Tcp));
+        assert_eq!(back.connection, Some(SipConnection(7)));
+    }
+}

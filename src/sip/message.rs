@@ -1,0 +1,250 @@
+//! Making responses and requests, and finding fault with those of others.
+
+use bytes::Bytes;
+use sipx_sip::{CSeq, Header, HeaderName, Headers, Method, Request, Response, StatusCode, Uri, Via, validate_request};
+
+use super::{tag, text};
+
+/// A response on its way to be one.
+#[derive(Debug, Clone)]
+pub struct Reply(Response);
+
+impl Reply {
+    /// A response with the headers that every one takes from its request (RFC 3261 §8.2.6.2). `to_tag` becomes the tag of To
+    /// where the request has none and `status` is not 100.
+    #[must_use]
+    pub fn new(request: &Request, status: u16, to_tag: &str) -> Self {
+        let code = StatusCode::new(status).or_else(|| StatusCode::new(500)).expect("500 is a status code");
+        let mut response = Response::new(code, phrase(code.code()));
+        for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
+            for header in request.headers.get_all(&name) {
+                response.headers.push(header.clone());
+            }
+        }
+        let mut reply = Self(response);
+        if status != 100 && tag(&request.headers, &HeaderName::To).is_none() {
+            reply.tag_to(to_tag);
+        }
+        reply
+    }
+
+    fn tag_to(&mut self, to_tag: &str) {
+        if let Some(to) = text(&self.0.headers, &HeaderName::To) {
+            let at = self.0.headers.iter().position(|h| h.name() == &HeaderName::To).unwrap_or_default();
+            if let Ok(header) = Header::build(HeaderName::To, format!("{to};tag={to_tag}")) {
+                self.0.headers.remove_first(&HeaderName::To);
+                self.0.headers.insert(at, header);
+            }
+        }
+    }
+
+    /// With another reason phrase than the usual one.
+    #[must_use]
+    pub fn because(mut self, reason: &str) -> Self {
+        if !reason.bytes().any(|b| b.is_ascii_control()) {
+            self.0.reason = Bytes::copy_from_slice(reason.as_bytes());
+        }
+        self
+    }
+
+    /// With one more header. A value that would break the line is left out.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: impl Into<Bytes>) -> Self {
+        push(&mut self.0.headers, name, value);
+        self
+    }
+
+    /// With what stands in all rows of a header of the request, as Record-Route is echoed (RFC 3261 §12.1.1).
+    #[must_use]
+    pub fn echo(mut self, request: &Request, name: &HeaderName) -> Self {
+        for header in request.headers.get_all(name) {
+            self.0.headers.push(header.clone());
+        }
+        self
+    }
+
+    /// The response, with a body and its type.
+    #[must_use]
+    pub fn body(self, media_type: &str, body: impl Into<Bytes>) -> Response {
+        let mut reply = self.header(HeaderName::ContentType, media_type.to_owned());
+        let body = body.into();
+        push(&mut reply.0.headers, HeaderName::ContentLength, body.len().to_string());
+        reply.0.set_body(body);
+        reply.0
+    }
+
+    /// The response, without a body.
+    #[must_use]
+    pub fn empty(mut self) -> Response {
+        push(&mut self.0.headers, HeaderName::ContentLength, "0");
+        self.0
+    }
+}
+
+/// A request of ours on its way to be one.
+#[derive(Debug, Clone)]
+pub struct Ask(Request);
+
+impl Ask {
+    /// A request with 70 Max-Forwards and nothing else.
+    #[must_use]
+    pub fn new(method: Method, target: Uri) -> Self {
+        Self(Request::new(method, target)).header(HeaderName::MaxForwards, "70")
+    }
+
+    /// With one more header. A value that would break the line is left out.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: impl Into<Bytes>) -> Self {
+        push(&mut self.0.headers, name, value);
+        self
+    }
+
+    /// The request, with a body and its type.
+    #[must_use]
+    pub fn body(self, media_type: &str, body: impl Into<Bytes>) -> Request {
+        let mut ask = self.header(HeaderName::ContentType, media_type.to_owned());
+        let body = body.into();
+        push(&mut ask.0.headers, HeaderName::ContentLength, body.len().to_string());
+        ask.0.set_body(body);
+        ask.0
+    }
+
+    /// The request, without a body.
+    #[must_use]
+    pub fn empty(mut self) -> Request {
+        push(&mut self.0.headers, HeaderName::ContentLength, "0");
+        self.0
+    }
+}
+
+fn push(headers: &mut Headers, name: HeaderName, value: impl Into<Bytes>) {
+    if let Ok(header) = Header::build(name, value) {
+        headers.push(header);
+    }
+}
+
+/// The number of the CSeq header.
+#[must_use]
+pub fn sequence(headers: &Headers) -> Option<u32> {
+    headers.typed::<CSeq>()?.ok().map(|cseq| cseq.sequence)
+}
+
+/// What is wrong with a request before anybody asks what it wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Not even a response can be made for it.
+    Unanswerable,
+    /// It is refused with this status.
+    Status(u16),
+}
+
+/// Looks at what every request must have (RFC 3261 §8.1.1): 505 for another version, 400 for what is missing, broken or
+/// there twice. A missing Max-Forwards is let pass.
+#[must_use]
+pub fn fault(request: &Request) -> Option<Fault> {
+    let present = |name: &HeaderName| request.headers.get(name).is_some();
+    let via = request.headers.typed::<Via>().is_some_and(|via| via.is_ok());
+    if !(via && present(&HeaderName::From) && present(&HeaderName::To) && present(&HeaderName::CallId)) {
+        return Some(Fault::Unanswerable);
+    }
+    let findings = validate_request(request);
+    let version = findings.iter().map(sipx_sip::Finding::status).find(|&status| status == 505);
+    let other = findings.iter().find(|finding| !finding.is_repairable()).map(sipx_sip::Finding::status);
+    version.or(other).map(Fault::Status)
+}
+
+/// The usual reason phrase of a status (RFC 3261 §21).
+#[must_use]
+pub fn phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Trying",
+        180 => "Ringing",
+        200 => "OK",
+        202 => "Accepted",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        410 => "Gone",
+        413 => "Request Entity Too Large",
+        415 => "Unsupported Media Type",
+        416 => "Unsupported URI Scheme",
+        420 => "Bad Extension",
+        423 => "Interval Too Brief",
+        480 => "Temporarily Unavailable",
+        481 => "Call/Transaction Does Not Exist",
+        482 => "Loop Detected",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        489 => "Bad Event",
+        491 => "Request Pending",
+        500 => "Server Internal Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "Version Not Supported",
+        _ => "Refused",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::{Message, parse_datagram};
+
+    const GOOD: &str = "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP g;branch=z9hG4bK2\r\n\
+        From: <sip:c@d>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 3 INVITE\r\nMax-Forwards: 9\r\nRecord-Route: <sip:p;lr>\r\n\
+        Content-Length: 0\r\n\r\n";
+
+    fn request(text: &str) -> Request {
+        match parse_datagram(text.as_bytes()) {
+            Ok(Some(Message::Request(request))) => request,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    fn bytes(response: Response) -> String {
+        String::from_utf8(Message::Response(response).to_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_reply_takes_what_it_must_from_its_request() {
+        let request = request(GOOD);
+        let reply = Reply::new(&request, 486, "us").because("Full").echo(&request, &HeaderName::RecordRoute);
+        assert_eq!(
+            bytes(reply.header(HeaderName::RetryAfter, "5").empty()),
+            "SIP/2.0 486 Full\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP g;branch=z9hG4bK2\r\n\
+             From: <sip:c@d>;tag=1\r\nTo: <sip:a@b>;tag=us\r\nCall-ID: x\r\nCSeq: 3 INVITE\r\nRecord-Route: <sip:p;lr>\r\n\
+             Retry-After: 5\r\nContent-Length: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_tag_is_kept_and_a_trying_gets_none() {
+        let tagged = request(&GOOD.replace("To: <sip:a@b>", "To: <sip:a@b>;tag=old"));
+        assert!(bytes(Reply::new(&tagged, 200, "new").empty()).contains("To: <sip:a@b>;tag=old\r\n"));
+        assert!(bytes(Reply::new(&request(GOOD), 100, "new").empty()).contains("To: <sip:a@b>\r\n"));
+    }
+
+    #[test]
+    fn a_value_cannot_break_out_of_its_line() {
+        let reply =
+            Reply::new(&request(GOOD), 200, "t").header(HeaderName::Subject, "a\r\nEvil: 1").because("x\r\ny: z");
+        let text = bytes(reply.empty());
+        assert!(!text.contains("Evil") && !text.contains("y: z"));
+    }
+
+    #[test]
+    fn faults_have_their_status() {
+        assert_eq!(fault(&request(GOOD)), None);
+        assert_eq!(fault(&request(&GOOD.replace("Max-Forwards: 9\r\n", ""))), None);
+        assert_eq!(fault(&request(&GOOD.replace("CSeq: 3 INVITE", "CSeq: 3 BYE"))), Some(Fault::Status(400)));
+        assert_eq!(fault(&request(&GOOD.replace("CSeq: 3 INVITE\r\n", ""))), Some(Fault::Status(400)));
+        assert_eq!(fault(&request(&GOOD.replace("From: <sip:c@d>", "From: <sip:c@d"))), Some(Fault::Status(400)));
+        assert_eq!(fault(&request(&GOOD.replacen("SIP/2.0", "SIP/7.0", 1))), Some(Fault::Status(505)));
+        assert_eq!(fault(&request(&GOOD.replace("Call-ID: x\r\n", ""))), Some(Fault::Unanswerable));
+    }
+}

@@ -1,0 +1,349 @@
+//! Transactions (RFC 3261 §17, RFC 6026): which message belongs to which, and what is sent again.
+//!
+//! No clock: timers leave as [`TransactionOutput::SetTimer`] and come back through [`Transactions::fire`]. On a reliable
+//! transport nothing is ever sent twice, so a server transaction is let go with its final response instead of being held
+//! for the 32 s of Timer H or L.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sipx_sip::transaction::Dispatch;
+use sipx_sip::{Message, Method, Output, Reliability, Request, Response};
+use sipx_sip::{Timer, Timers, TransactionKey, TransactionLayer, TuEvent};
+
+use super::Hop;
+
+/// One transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TransactionId(Arc<TransactionKey>);
+
+/// What a transaction wants done.
+#[derive(Debug)]
+pub enum TransactionOutput {
+    /// Send this there.
+    Send {
+        /// Where to.
+        hop: Hop,
+        /// What.
+        message: Box<Message>,
+    },
+    /// Call [`Transactions::fire`] after a while.
+    SetTimer {
+        /// Whose timer.
+        id: TransactionId,
+        /// Which.
+        timer: Timer,
+        /// How long from now.
+        after: Duration,
+    },
+    /// Never mind that timer.
+    ClearTimer {
+        /// Whose timer.
+        id: TransactionId,
+        /// Which.
+        timer: Timer,
+    },
+}
+
+/// What a message or a timer means to the user of the transactions.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A request not seen before. It wants a response by [`Transactions::respond`].
+    Request {
+        /// Its transaction.
+        id: TransactionId,
+        /// The request.
+        request: Box<Request>,
+    },
+    /// An ACK that belongs to no refusal: for a 2xx, or for nothing.
+    Ack(Box<Request>),
+    /// A response to a request of ours.
+    Response {
+        /// Our request's transaction.
+        id: TransactionId,
+        /// The response.
+        response: Box<Response>,
+    },
+    /// Nobody answered a request of ours, or nobody acknowledged a refusal.
+    TimedOut(TransactionId),
+}
+
+#[derive(Debug)]
+struct Entry {
+    hop: Hop,
+    server: bool,
+    timers: Vec<Timer>,
+}
+
+/// Every transaction in flight.
+#[derive(Debug)]
+pub struct Transactions {
+    layer: TransactionLayer,
+    entries: HashMap<TransactionId, Entry>,
+    outputs: VecDeque<TransactionOutput>,
+    servers: usize,
+}
+
+impl Default for Transactions {
+    fn default() -> Self {
+        let layer = TransactionLayer::new(Timers::default());
+        Self { layer, entries: HashMap::new(), outputs: VecDeque::new(), servers: 0 }
+    }
+}
+
+impl Transactions {
+    /// The estimate of a round trip that all timers are made of (RFC 3261 §17.1.1.1).
+    #[must_use]
+    pub fn t1() -> Duration {
+        Timers::default().t1
+    }
+
+    /// The longest interval between two sendings.
+    #[must_use]
+    pub fn t2() -> Duration {
+        Timers::default().t2
+    }
+
+    /// Takes a message. `hop` is where an answer to it goes. `None`: there is nothing to do but to drain the outputs.
+    pub fn receive(&mut self, message: Message, hop: Hop) -> Option<Arrival> {
+        match self.layer.receive(message, reliability(hop)) {
+            Dispatch::Created { key, outputs } => {
+                let id = self.enter(key, hop, true);
+                self.apply(&id, outputs)
+            }
+            Dispatch::Matched { key, outputs } => self.apply(&TransactionId(Arc::new(key)), outputs),
+            Dispatch::Unmatched(message) => match *message {
+                Message::Request(request) if request.method == Method::Ack => Some(Arrival::Ack(Box::new(request))),
+                _ => None,
+            },
+        }
+    }
+
+    /// Answers a request.
+    pub fn respond(&mut self, id: &TransactionId, response: Response) {
+        let last = response.status.is_final();
+        let outputs = self.layer.send_response(&id.0, response);
+        self.apply(id, outputs);
+        let reliable = self.entries.get(id).is_some_and(|entry| entry.hop.transport.is_reliable());
+        if last && reliable {
+            self.layer.abandon(&id.0);
+            self.leave(id);
+        }
+    }
+
+    /// Sends a request of ours; `None` where its Via or CSeq is missing.
+    pub fn request(&mut self, request: Request, hop: Hop) -> Option<TransactionId> {
+        let (key, outputs) = self.layer.send_request(request, reliability(hop))?;
+        let id = self.enter(key, hop, false);
+        self.apply(&id, outputs);
+        Some(id)
+    }
+
+    /// A timer has run out.
+    pub fn fire(&mut self, id: &TransactionId, timer: Timer) -> Option<Arrival> {
+        self.entries.get_mut(id)?.timers.retain(|&set| set != timer);
+        let outputs = self.layer.on_timer(&id.0, timer);
+        self.apply(id, outputs)
+    }
+
+    /// The INVITE that a CANCEL is about (RFC 3261 §9.2), if it is still in flight.
+    #[must_use]
+    pub fn cancelled(&self, cancel: &Request) -> Option<TransactionId> {
+        let id = TransactionId(Arc::new(TransactionKey::for_cancelled_invite(cancel)?));
+        self.entries.contains_key(&id).then_some(id)
+    }
+
+    /// Whether a message belongs to a transaction that is in flight.
+    #[must_use]
+    pub fn knows(&self, request: &Request) -> bool {
+        TransactionKey::from_request(request).is_some_and(|key| self.layer.server_state(&key).is_some())
+    }
+
+    /// Server transactions in flight.
+    #[must_use]
+    pub fn servers(&self) -> usize {
+        self.servers
+    }
+
+    /// What is to be done next; drain it after every call.
+    pub fn poll_output(&mut self) -> Option<TransactionOutput> {
+        self.outputs.pop_front()
+    }
+
+    fn enter(&mut self, key: TransactionKey, hop: Hop, server: bool) -> TransactionId {
+        let id = TransactionId(Arc::new(key));
+        self.servers += usize::from(server);
+        self.entries.insert(id.clone(), Entry { hop, server, timers: Vec::new() });
+        id
+    }
+
+    fn leave(&mut self, id: &TransactionId) {
+        let Some(entry) = self.entries.remove(id) else { return };
+        self.servers -= usize::from(entry.server);
+        let clear = |timer| TransactionOutput::ClearTimer { id: id.clone(), timer };
+        self.outputs.extend(entry.timers.into_iter().map(clear));
+    }
+
+    fn apply(&mut self, id: &TransactionId, outputs: Vec<Output>) -> Option<Arrival> {
+        let mut arrival = None;
+        for output in outputs {
+            match output {
+                Output::Send(message) => self.send(id, message),
+                Output::SetTimer { timer, after } => self.set(id, timer, after),
+                Output::ClearTimer(timer) => self.clear(id, timer),
+                Output::ToTu(event) => arrival = arrival.or(arrived(id, *event)),
+                Output::Terminated(_) => self.leave(id),
+                _ => {}
+            }
+        }
+        arrival
+    }
+
+    fn send(&mut self, id: &TransactionId, message: Box<Message>) {
+        if let Some(entry) = self.entries.get(id) {
+            self.outputs.push_back(TransactionOutput::Send { hop: entry.hop, message });
+        }
+    }
+
+    fn set(&mut self, id: &TransactionId, timer: Timer, after: Duration) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            if !entry.timers.contains(&timer) {
+                entry.timers.push(timer);
+            }
+            self.outputs.push_back(TransactionOutput::SetTimer { id: id.clone(), timer, after });
+        }
+    }
+
+    fn clear(&mut self, id: &TransactionId, timer: Timer) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        if entry.timers.contains(&timer) {
+            entry.timers.retain(|&set| set != timer);
+            self.outputs.push_back(TransactionOutput::ClearTimer { id: id.clone(), timer });
+        }
+    }
+}
+
+fn reliability(hop: Hop) -> Reliability {
+    if hop.transport.is_reliable() { Reliability::Reliable } else { Reliability::Unreliable }
+}
+
+fn arrived(id: &TransactionId, event: TuEvent) -> Option<Arrival> {
+    Some(match event {
+        TuEvent::Request(request) => Arrival::Request { id: id.clone(), request },
+        TuEvent::Response(response) => Arrival::Response { id: id.clone(), response },
+        TuEvent::Ack(request) => Arrival::Ack(request),
+        TuEvent::Timeout | TuEvent::TransportError => Arrival::TimedOut(id.clone()),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::{Reply, SipConnection, Transport, parse_datagram};
+
+    fn hop(transport: Transport) -> Hop {
+        let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.7:40000".parse().unwrap());
+        Hop { transport, local, remote, connection: transport.is_reliable().then_some(SipConnection(1)) }
+    }
+
+    fn message(method: &str) -> Message {
+        let text = format!(
+            "{method} sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:c@d>;tag=1\r\nTo: <sip:a@b>\r\n\
+             Call-ID: x\r\nCSeq: 1 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        );
+        parse_datagram(text.as_bytes()).unwrap().unwrap()
+    }
+
+    fn outputs(transactions: &mut Transactions) -> (Vec<String>, Vec<Timer>) {
+        let (mut sent, mut timers) = (Vec::new(), Vec::new());
+        while let Some(output) = transactions.poll_output() {
+            match output {
+                TransactionOutput::Send { message, .. } => {
+                    sent.push(String::from_utf8_lossy(&message.to_bytes()).lines().next().unwrap().to_owned());
+                }
+                TransactionOutput::SetTimer { timer, .. } => timers.push(timer),
+                TransactionOutput::ClearTimer { timer, .. } => timers.retain(|&set| set != timer),
+            }
+        }
+        (sent, timers)
+    }
+
+    fn request(transactions: &mut Transactions, method: &str, transport: Transport) -> (TransactionId, Request) {
+        match transactions.receive(message(method), hop(transport)) {
+            Some(Arrival::Request { id, request }) => (id, *request),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_comes_once_and_its_answer_as_often_as_it_is_asked_for() {
+        let mut transactions = Transactions::default();
+        let (id, bye) = request(&mut transactions, "BYE", Transport::Udp);
+        transactions.respond(&id, Reply::new(&bye, 200, "t").empty());
+        assert!(transactions.receive(message("BYE"), hop(Transport::Udp)).is_none());
+        let (sent, timers) = outputs(&mut transactions);
+        assert_eq!(sent, ["SIP/2.0 200 OK", "SIP/2.0 200 OK"]);
+        assert_eq!(timers, [Timer::J]);
+        transactions.fire(&id, Timer::J);
+        assert_eq!(transactions.servers(), 0);
+    }
+
+    #[test]
+    fn a_refused_invite_is_answered_again_until_it_is_acknowledged() {
+        let mut transactions = Transactions::default();
+        let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
+        transactions.respond(&id, Reply::new(&invite, 404, "t").empty());
+        transactions.fire(&id, Timer::G);
+        assert_eq!(outputs(&mut transactions).0, ["SIP/2.0 404 Not Found", "SIP/2.0 404 Not Found"]);
+        assert!(transactions.receive(message("ACK"), hop(Transport::Udp)).is_none());
+        assert!(transactions.fire(&id, Timer::G).is_none());
+        assert_eq!(outputs(&mut transactions).0, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_slow_answer_is_announced() {
+        let mut transactions = Transactions::default();
+        let (id, _) = request(&mut transactions, "INVITE", Transport::Udp);
+        assert_eq!(outputs(&mut transactions).1, [Timer::Trying100]);
+        transactions.fire(&id, Timer::Trying100);
+        assert_eq!(outputs(&mut transactions).0, ["SIP/2.0 100 Trying"]);
+    }
+
+    #[test]
+    fn on_a_stream_nothing_is_held_behind_the_answer() {
+        let mut transactions = Transactions::default();
+        for (method, status) in [("INVITE", 200), ("INVITE", 404), ("OPTIONS", 200)] {
+            let (id, asked) = request(&mut transactions, method, Transport::Tcp);
+            transactions.respond(&id, Reply::new(&asked, status, "t").empty());
+            assert_eq!((transactions.servers(), outputs(&mut transactions).1), (0, vec![]), "{method} {status}");
+        }
+        assert!(matches!(transactions.receive(message("ACK"), hop(Transport::Tcp)), Some(Arrival::Ack(_))));
+    }
+
+    #[test]
+    fn a_cancel_finds_its_invite() {
+        let mut transactions = Transactions::default();
+        let (id, _) = request(&mut transactions, "INVITE", Transport::Udp);
+        let (own, cancel) = request(&mut transactions, "CANCEL", Transport::Udp);
+        assert_ne!(own, id);
+        assert_eq!(transactions.cancelled(&cancel), Some(id));
+    }
+
+    #[test]
+    fn our_request_is_sent_again_until_it_is_answered_or_given_up() {
+        let mut transactions = Transactions::default();
+        let Message::Request(bye) = message("BYE") else { unreachable!() };
+        let id = transactions.request(bye.clone(), hop(Transport::Udp)).unwrap();
+        transactions.fire(&id, Timer::E);
+        assert_eq!(outputs(&mut transactions).0.len(), 2);
+        let answer = Message::Response(Reply::new(&bye, 200, "t").empty());
+        assert!(matches!(transactions.receive(answer, hop(Transport::Udp)), Some(Arrival::Response { .. })));
+        assert!(transactions.fire(&id, Timer::F).is_none());
+
+        let id = transactions.request(bye, hop(Transport::Udp)).unwrap();
+        assert!(matches!(transactions.fire(&id, Timer::F), Some(Arrival::TimedOut(_))));
+        assert!(transactions.entries.is_empty());
+    }
+}
