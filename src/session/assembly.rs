@@ -44,7 +44,12 @@ impl Assembly {
     ///
     /// # Errors
     /// [`TooScattered`] where more than `held_bytes_max` would be held.
-    pub fn take<'a>(&mut self, position: u64, piece: &'a [u8], held_bytes_max: usize) -> Result<&'a [u8], TooScattered> {
+    pub fn take<'a>(
+        &mut self,
+        position: u64,
+        piece: &'a [u8],
+        held_bytes_max: usize,
+    ) -> Result<&'a [u8], TooScattered> {
         if position > self.received {
             self.hold(position, piece, held_bytes_max)?;
             return Ok(&[]);
@@ -52,7 +57,9 @@ impl Assembly {
         let known = usize::try_from(self.received - position).unwrap_or(usize::MAX).min(piece.len());
         let fresh = &piece[known..];
         let fresh = match self.end {
-            Some(end) => &fresh[..fresh.len().min(usize::try_from(end.saturating_sub(self.received)).unwrap_or(usize::MAX))],
+            Some(end) => {
+                &fresh[..fresh.len().min(usize::try_from(end.saturating_sub(self.received)).unwrap_or(usize::MAX))]
+            }
             None => fresh,
         };
         self.received += fresh.len() as u64;

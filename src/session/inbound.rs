@@ -94,7 +94,11 @@ mod tests {
 
     #[test]
     fn failure_report_decides_who_is_answered() {
-        let table = [(FailureReport::Yes, true, true), (FailureReport::Partial, false, true), (FailureReport::No, false, false)];
+        let table = [
+            (FailureReport::Yes, true, true),
+            (FailureReport::Partial, false, true),
+            (FailureReport::No, false, false),
+        ];
         for (report, success, error) in table {
             assert_eq!(answered(report, Status::OK), success);
             assert_eq!(answered(report, Status::FORBIDDEN), error);

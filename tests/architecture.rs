@@ -1,0 +1,264 @@
+//! The rules of `src/lib.rs`, checked: imports point down, the lower floors have neither clock nor socket, `unsafe` stands in
+//! one file, and no file is longer than 600 lines. The last tests show that each rule is noticed when it is broken.
+
+use std::path::{Path, PathBuf};
+
+#[path = "architecture/source.rs"]
+mod source;
+
+use source::Source;
+
+const FILE_LINES_MAX: usize = 600;
+const UNSAFE_FILE: &str = "src/shard/socket.rs";
+
+/// Every module at the top of the crate and its floor. One that is missing here breaks the test until it has a floor.
+const FLOORS: [(&str, u8); 19] = [
+    ("ids", 0),
+    ("limits", 0),
+    ("uri", 1),
+    ("msrp", 1),
+    ("cpim", 1),
+    ("sdp", 1),
+    ("sip", 1),
+    ("facts", 2),
+    ("session", 2),
+    ("room", 2),
+    ("switch", 2),
+    ("call", 2),
+    ("focus", 2),
+    ("shard", 3),
+    ("control", 3),
+    ("cli", 4),
+    ("config", 4),
+    ("main", 4),
+    ("testing", 4),
+];
+
+/// What the machines of floor 2 may not know of one another: the switch side and the focus side meet in `facts` only.
+const STRANGERS: [(&str, &[&str]); 6] = [
+    ("facts", &["session", "room", "switch", "call", "focus"]),
+    ("session", &["switch", "call", "focus"]),
+    ("room", &["switch", "call", "focus"]),
+    ("call", &["switch", "session", "room", "focus"]),
+    ("switch", &["call", "focus"]),
+    ("focus", &["switch", "session", "room"]),
+];
+
+/// Crates that have no business below floor 3.
+const SHELL_CRATES: [&str; 12] = [
+    "tokio",
+    "glommio",
+    "socket2",
+    "io_uring",
+    "libc",
+    "async_channel",
+    "core_affinity",
+    "getrandom",
+    "rand",
+    "clap",
+    "miette",
+    "toml",
+];
+
+/// Ends and beginnings of paths that reach for a clock, a socket, a file, a thread or randomness.
+const SHELL_PATHS: [&[&str]; 14] = [
+    &["Instant", "now"],
+    &["SystemTime"],
+    &["UNIX_EPOCH"],
+    &["TcpStream"],
+    &["TcpListener"],
+    &["UdpSocket"],
+    &["ToSocketAddrs"],
+    &["std", "fs"],
+    &["std", "os"],
+    &["std", "thread"],
+    &["std", "process"],
+    &["std", "env"],
+    &["OsRng"],
+    &["SysRng"],
+];
+const SHELL_CALLS: [&str; 7] = ["elapsed", "from_os_rng", "try_from_os_rng", "println!", "eprintln!", "print!", "dbg!"];
+
+#[test]
+fn the_source_keeps_to_its_floors() {
+    let files = rust_files("src");
+    assert!(files.len() > 20, "the source is there: {} files", files.len());
+    let tests: Vec<String> = files.iter().flat_map(|(path, text)| test_files(path, text)).collect();
+    let wrong: Vec<String> = files
+        .iter()
+        .filter(|(path, _)| !tests.contains(path))
+        .flat_map(|(path, text)| violations(path, text))
+        .collect();
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn unsafe_stands_in_one_file() {
+    let wrong: Vec<String> = rust_files("src").iter().filter_map(|(path, text)| misplaced_unsafe(path, text)).collect();
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let files = ["src", "tests", "benches"].into_iter().flat_map(rust_files);
+    let wrong: Vec<String> = files.filter_map(|(path, text)| too_long(&path, &text)).collect();
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// Every `.rs` file below a folder of the package, with its path from there.
+fn rust_files(folder: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut open: Vec<PathBuf> = vec![root.join(folder)];
+    let mut files = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            files.push((name, std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The files of the test modules that a file declares.
+fn test_files(path: &str, text: &str) -> Vec<String> {
+    let folder = match path.rsplit_once('/') {
+        Some((folder, "mod.rs" | "lib.rs" | "main.rs")) => folder.to_owned(),
+        _ => path.trim_end_matches(".rs").to_owned(),
+    };
+    let names = Source::read(text).test_modules;
+    names.iter().flat_map(|name| [format!("{folder}/{name}.rs"), format!("{folder}/{name}/mod.rs")]).collect()
+}
+
+/// The modules from the crate's root to the file's own: `src/a/b.rs` is `a`, `b`.
+fn module_of(path: &str) -> Vec<&str> {
+    let inside = path.trim_start_matches("src/").trim_end_matches(".rs");
+    inside.split('/').filter(|part| !matches!(*part, "mod" | "lib")).collect()
+}
+
+fn floor_of(module: &str) -> Option<u8> {
+    FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
+}
+
+/// What of a file is against the rules.
+fn violations(path: &str, text: &str) -> Vec<String> {
+    let module = module_of(path);
+    let Some(&own) = module.first() else { return Vec::new() };
+    let Some(floor) = floor_of(own) else { return vec![format!("{path}: the module {own} has no floor")] };
+    let source = Source::read(text);
+    let paths = source.paths();
+    let mut wrong: Vec<String> = paths.iter().filter_map(|named| wrong_import(own, floor, &module, named)).collect();
+    wrong.extend(paths.iter().filter(|named| own != "sip" && named[0] == "sipx_sip").map(|named| named.join("::")));
+    if floor < 3 {
+        wrong.extend(paths.iter().filter(|named| reaches_out(named)).map(|named| named.join("::")));
+        wrong.extend(source.calls().into_iter().filter(|call| SHELL_CALLS.contains(&&**call)));
+    }
+    wrong.into_iter().map(|what| format!("{path} (floor {floor}): {what}")).collect()
+}
+
+/// A path into another module of the crate that may not be known here.
+fn wrong_import(own: &str, floor: u8, module: &[&str], named: &[String]) -> Option<String> {
+    let supers = named.iter().take_while(|part| *part == "super").count();
+    let target = match named[0].as_str() {
+        "crate" | "parlor" => named.get(1),
+        "super" if supers == module.len() => named.get(supers),
+        _ => None,
+    }?;
+    let strangers = STRANGERS.iter().find(|(name, _)| *name == own).map_or(&[][..], |(_, strangers)| strangers);
+    let up = floor_of(target).is_some_and(|target| target > floor);
+    (up || strangers.contains(&target.as_str())).then(|| named.join("::"))
+}
+
+fn reaches_out(named: &[String]) -> bool {
+    SHELL_CRATES.contains(&&*named[0])
+        || SHELL_PATHS.iter().any(|path| named.windows(path.len()).any(|part| part.iter().eq(path.iter())))
+}
+
+fn misplaced_unsafe(path: &str, text: &str) -> Option<String> {
+    (path != UNSAFE_FILE && source::has_word(text, "unsafe")).then(|| format!("{path}: unsafe"))
+}
+
+fn too_long(path: &str, text: &str) -> Option<String> {
+    let lines = text.lines().count();
+    (lines > FILE_LINES_MAX).then(|| format!("{path}: {lines} lines, {FILE_LINES_MAX} at most"))
+}
+
+#[test]
+fn an_import_that_points_up_is_noticed() {
+    let bad = [
+        ("src/ids.rs", "use crate::msrp::Path;"),
+        ("src/cpim/header.rs", "use crate::{ids::RoomId, room::Room};"),
+        ("src/cpim/mod.rs", "fn f() { super::session::open() }"),
+        ("src/cpim/header.rs", "use super::super::session;"),
+        ("src/msrp/path.rs", "fn f() -> crate::shard::Shard { todo() }"),
+        ("src/switch/mod.rs", "pub use crate::cli::serve;"),
+        ("src/control/mod.rs", "use parlor::config::Config;"),
+        ("src/focus/focus.rs", "use crate::room::nickname;"),
+        ("src/switch/mod.rs", "use crate::call;"),
+        ("src/call/mod.rs", "use crate::focus::Focus;"),
+        ("src/room/mod.rs", "use crate::switch::Switch;"),
+        ("src/facts/mod.rs", "use crate::room::Room;"),
+        ("src/focus/mod.rs", "use sipx_sip::Message;"),
+        ("src/novel/mod.rs", ""),
+    ];
+    for (path, text) in bad {
+        assert_eq!(violations(path, text).len(), 1, "{path}: {text}");
+    }
+}
+
+#[test]
+fn a_clock_or_a_socket_below_the_shell_is_noticed() {
+    let bad = [
+        "fn f() { let now = Instant::now(); }",
+        "fn f(t: Instant) { t.elapsed(); }",
+        "use std::time::SystemTime;",
+        "use std::{net::TcpStream, fmt};",
+        "use std::{fmt, fs};",
+        "use tokio::net;",
+        "use glommio::{executor};",
+        "fn f() { std::thread::sleep(d) }",
+        "fn f() { println!(\"x\"); }",
+        "fn f() { rand_core::OsRng.next() }",
+        "fn f<'a>(x: &'a str) { let c = '\"'; let q = '\\''; std::fs::read(x) }",
+    ];
+    for text in bad {
+        assert_eq!(violations("src/room/mod.rs", text).len(), 1, "{text}");
+        assert_eq!(violations("src/shard/mod.rs", text), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn what_is_allowed_passes() {
+    let good = [
+        "use crate::facts::{Command, Event}; use super::super::ids;",
+        "use std::{net::{IpAddr, SocketAddr}, time::{Duration, Instant}};",
+        "fn f(now: Instant, rng: &mut impl rand_core::Rng) {}",
+        "// use tokio::net;\n/* std::fs */ const X: &str = \"std::fs \\\" tokio\"; const Y: &str = r#\"use \"tokio\"\"#;",
+        "fn tokio_like(x: self::tokio) { x.tokio }",
+        "#[cfg(test)]\nmod tests { fn f() { Instant::now(); if true { std::fs::read(x) } } }\nfn g() {}",
+        "#[cfg(test)]\nuse std::{fs};\n#[cfg(test)]\nmod tests;",
+    ];
+    for text in good {
+        assert_eq!(violations("src/room/stream.rs", text), [""; 0], "{text}");
+    }
+    let after_tests = "#[cfg(test)]\nmod tests { fn f() {} }\nuse std::fs;";
+    assert_eq!(violations("src/room/stream.rs", after_tests).len(), 1);
+}
+
+#[test]
+fn test_files_are_known() {
+    let text = "#[cfg(test)]\nmod tests;\nmod roster;";
+    assert_eq!(test_files("src/room/mod.rs", text), ["src/room/tests.rs", "src/room/tests/mod.rs"]);
+    assert_eq!(test_files("src/room/roster.rs", text)[0], "src/room/roster/tests.rs");
+}
+
+#[test]
+fn misplaced_unsafe_and_long_files_are_noticed() {
+    assert!(misplaced_unsafe("src/room/mod.rs", "fn f() { unsafe { g() } }").is_some());
+    assert!(misplaced_unsafe("src/room/mod.rs", "// unsafe\nconst A: &str = \"unsafe\";").is_none());
+    assert!(misplaced_unsafe(UNSAFE_FILE, "fn f() { unsafe { g() } }").is_none());
+    assert!(too_long("a.rs", &"x\n".repeat(FILE_LINES_MAX + 1)).is_some());
+    assert!(too_long("a.rs", &"x\n".repeat(FILE_LINES_MAX)).is_none());
+}
