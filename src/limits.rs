@@ -33,6 +33,8 @@ pub const STREAMS_PER_SESSION_MAX: usize = 16;
 pub const HELD_BYTES_PER_SESSION_MAX: usize = 1024 * 1024;
 /// Octets of incomplete or out-of-order messages that one shard holds.
 pub const HELD_BYTES_PER_SHARD_MAX: usize = 256 * 1024 * 1024;
+/// Octets that an operator must at least let wait for one connection.
+pub const OUTBOX_BYTES_MIN: usize = 64 * 1024;
 /// Octets of responses and REPORTs that may wait on one connection; a peer that lets more pile up loses it.
 pub const CONTROL_LANE_BYTES_MAX: usize = 256 * 1024;
 /// Transactions on copies whose responses a shard waits for, where a room's `failure_report` is not "no".

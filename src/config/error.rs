@@ -1,0 +1,123 @@
+//! What is wrong with a config, and where.
+
+use std::fmt;
+use std::ops::Range;
+
+use miette::{GraphicalReportHandler, LabeledSpan, NamedSource, SourceCode};
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ConfigError {
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    pub help: String,
+    /// Where it stands, in octets of the file. `None`: the file itself could not be read.
+    pub(super) span: Option<Range<usize>>,
+}
+
+/// Everything that is wrong with one config. Its text form is one line for each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigErrors {
+    name: String,
+    text: String,
+    /// The errors, in the order of the file.
+    pub errors: Vec<ConfigError>,
+}
+
+impl ConfigErrors {
+    pub(super) fn new(name: &str, text: &str, mut errors: Vec<ConfigError>) -> Self {
+        errors.sort_by_key(|error| error.span.as_ref().map(|span| span.start));
+        Self { name: name.into(), text: text.into(), errors }
+    }
+
+    pub(super) fn unreadable(name: &str, error: &std::io::Error) -> Self {
+        let message = format!("the config file {name} cannot be read: {error}");
+        let help = "give the path of a file with --config, or none for the defaults".into();
+        Self::new(name, "", vec![ConfigError { message, help, span: None }])
+    }
+
+    /// Line and column of an error, both from 1; a column is a character. `None` where the file could not be read.
+    #[must_use]
+    pub fn place(&self, error: &ConfigError) -> Option<(usize, usize)> {
+        let before = self.text.get(..error.span.as_ref()?.start)?;
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Some((before.matches('\n').count() + 1, before[line_start..].chars().count() + 1))
+    }
+
+    /// The text that an error is about.
+    #[must_use]
+    pub fn offending(&self, error: &ConfigError) -> &str {
+        error.span.clone().and_then(|span| self.text.get(span)).unwrap_or_default()
+    }
+
+    /// The name of the config that the errors are about.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// For eyes: each error with the lines it stands in.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        for error in &self.errors {
+            let shown = Shown { error, source: NamedSource::new(&self.name, self.text.clone()) };
+            // Writing to a String does not fail; an error that cannot be drawn is still told in words.
+            if GraphicalReportHandler::new().render_report(&mut out, &shown).is_err() {
+                out.push_str(&self.line(error));
+            }
+        }
+        out
+    }
+
+    /// One error on one line.
+    #[must_use]
+    pub fn line(&self, error: &ConfigError) -> String {
+        match self.place(error) {
+            Some((line, column)) => {
+                let offending = self.offending(error).lines().next().unwrap_or_default();
+                format!("{}:{line}:{column}: {}: `{offending}`; {}", self.name, error.message, error.help)
+            }
+            None => format!("{}; {}", error.message, error.help),
+        }
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.errors.iter().map(|error| self.line(error)).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+/// One error together with the file, as miette draws it.
+#[derive(Debug)]
+struct Shown<'a> {
+    error: &'a ConfigError,
+    source: NamedSource<String>,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.error.message)
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl miette::Diagnostic for Shown<'_> {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(&self.error.help))
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.error.span.as_ref().map(|_| &self.source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let span = self.error.span.clone()?;
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(Some("here".into()), span))))
+    }
+}

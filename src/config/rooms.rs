@@ -1,0 +1,86 @@
+//! `[rooms]`, `[rooms.defaults]` and the rooms by name.
+
+use std::time::Duration;
+
+use super::RoomsConfig;
+use super::section::{Read, Section};
+use super::values::{boolean, duration, media_range, number, one_of, size, text, uri_pattern};
+use crate::facts::{Delete, FailureReport, RoomPolicy};
+use crate::limits::HELD_BYTES_PER_SESSION_MAX;
+use crate::room::nickname::NicknameKey;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const DELETE: &[(&str, Delete)] =
+    &[("when-empty", Delete::WhenEmpty), ("when-creator-leaves", Delete::WhenCreatorLeaves), ("never", Delete::Never)];
+const FAILURE_REPORT: &[(&str, FailureReport)] =
+    &[("no", FailureReport::No), ("partial", FailureReport::Partial), ("yes", FailureReport::Yes)];
+
+/// Keys of a policy that this version does nothing with.
+const LATER: [&str; 10] = [
+    "nickname_scope",
+    "confusable_nicknames",
+    "force_tls",
+    "congested",
+    "congested_max_message_size",
+    "congestion_timeout",
+    "notify_interval",
+    "subscribers",
+    "moderators",
+    "notice_to_unaware",
+];
+
+impl RoomsConfig {
+    pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
+        section.value("on_demand", &mut self.on_demand, boolean);
+        section.value("max_rooms", &mut self.max_rooms, number(1..=10_000_000));
+        section.table("defaults", |mut section| {
+            read_policy(&mut self.defaults, &mut section);
+            section.finish();
+        });
+        section.remaining_tables(|name, mut section| {
+            let mut policy = self.defaults.clone();
+            read_policy(&mut policy, &mut section);
+            section.value("subject", &mut policy.subject, |value| text(value).map(Some));
+            section.value("display_text", &mut policy.display_text, |value| text(value).map(Some));
+            section.finish();
+            self.named.insert(name.to_owned(), policy);
+        });
+        section.finish();
+    }
+}
+
+fn read_policy(policy: &mut RoomPolicy, section: &mut Section<'_, '_>) {
+    read_members(policy, section);
+    read_messages(policy, section);
+    section.later_version(&LATER);
+}
+
+fn read_members(policy: &mut RoomPolicy, section: &mut Section<'_, '_>) {
+    section.value("nicknames", &mut policy.nicknames, boolean);
+    section.value("nickname_quarantine", &mut policy.nickname_quarantine, duration(Duration::ZERO..=DAY));
+    section.list("reserved_nicknames", &mut policy.reserved_nicknames, nickname);
+    section.value("unquoted_nicknames", &mut policy.unquoted_nicknames, boolean);
+    section.value("delete", &mut policy.delete, one_of(DELETE));
+    section.value("simultaneous_access", &mut policy.simultaneous_access, boolean);
+    section.value("max_participants", &mut policy.max_participants, number(0..=usize::MAX));
+    section.list("allow", &mut policy.allow, uri_pattern);
+    section.list("deny", &mut policy.deny, uri_pattern);
+}
+
+fn read_messages(policy: &mut RoomPolicy, section: &mut Section<'_, '_>) {
+    section.value("private_messages", &mut policy.private_messages, boolean);
+    section.value("private_messages_to_unaware", &mut policy.private_messages_to_unaware, boolean);
+    let timeout = duration(Duration::from_secs(1)..=DAY);
+    section.value("chunk_reception_timeout", &mut policy.chunk_reception_timeout, timeout);
+    section.list("wrapped_types", &mut policy.wrapped_types, media_range);
+    // What is held until it is whole must fit into what a session may make us hold.
+    section.value("forward_whole_up_to", &mut policy.forward_whole_up_to, size(0..=HELD_BYTES_PER_SESSION_MAX));
+    section.value("max_message_size", &mut policy.max_message_size, size(0..=u64::MAX));
+    let patience = duration(Duration::ZERO..=Duration::from_secs(10));
+    section.value("congestion_patience", &mut policy.congestion_patience, patience);
+    section.value("failure_report", &mut policy.failure_report, one_of(FAILURE_REPORT));
+}
+
+fn nickname(text: &str) -> Read<String> {
+    NicknameKey::of(text).map(|_| text.to_owned()).map_err(|_| "a nickname by RFC 8266".to_owned())
+}

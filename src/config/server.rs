@@ -1,0 +1,72 @@
+//! `[sip]`, `[msrp]`, `[shards]` and `[log]`.
+
+use std::time::Duration;
+
+use super::section::Section;
+use super::values::{address, cores, duration, host, number, one_of, optional_host, parse_sip_listen, size};
+use super::{LogConfig, LogFormat, LogLevel, MsrpConfig, ShardsConfig, SipConfig};
+use crate::limits::OUTBOX_BYTES_MIN;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SECOND: Duration = Duration::from_secs(1);
+
+impl SipConfig {
+    pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
+        let (listen_at, domains_at) = (section.span_of("listen"), section.span_of("domains"));
+        section.list("listen", &mut self.listen, parse_sip_listen);
+        section.list("domains", &mut self.domains, host);
+        section.value("max_calls_per_second", &mut self.max_calls_per_second, number(0..=u32::MAX));
+        section.value("drain_timeout", &mut self.drain_timeout, duration(Duration::ZERO..=HOUR));
+        if self.listen.is_empty() {
+            section.refuse("sip.listen is empty", "at least one: [\"udp:127.0.0.1:5060\"]", listen_at);
+        }
+        if self.domains.is_empty() {
+            section.refuse("sip.domains is empty", "at least one host whose users are rooms", domains_at);
+        }
+        section.later_version(&["trusted_peers", "session_expires", "auth"]);
+        section.finish();
+    }
+}
+
+impl MsrpConfig {
+    pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
+        let listen_at = section.span_of("listen");
+        section.value("listen", &mut self.listen, address);
+        section.value("port", &mut self.port, number(0..=u16::MAX));
+        section.value("advertise", &mut self.advertise, optional_host);
+        section.value("bind_timeout", &mut self.bind_timeout, duration(SECOND..=HOUR));
+        section.value("outbox_max", &mut self.outbox_max, size(OUTBOX_BYTES_MIN..=1 << 30));
+        if self.listen.is_unspecified() && self.advertise.is_none() {
+            let help = "set msrp.advertise to the host or address that clients are to connect to";
+            section.refuse("clients cannot connect to an unspecified address", help, listen_at);
+        }
+        section.later_version(&["tls_port", "ws_port", "connect_out", "egress_per_second"]);
+        section.finish();
+    }
+}
+
+impl ShardsConfig {
+    pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
+        section.value("cores", &mut self.cores, cores);
+        section.value("spin_before_park", &mut self.spin_before_park, duration(Duration::ZERO..=SECOND));
+        section.value("ring_depth", &mut self.ring_depth, number(16..=4096));
+        section.value("send_batch", &mut self.send_batch, number(1..=4096));
+        section.value("copy_below", &mut self.copy_below, size(0..=64 * 1024));
+        section.finish();
+    }
+}
+
+impl LogConfig {
+    pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
+        const LEVELS: &[(&str, LogLevel)] = &[
+            ("error", LogLevel::Error),
+            ("warn", LogLevel::Warn),
+            ("info", LogLevel::Info),
+            ("debug", LogLevel::Debug),
+            ("trace", LogLevel::Trace),
+        ];
+        section.value("level", &mut self.level, one_of(LEVELS));
+        section.value("format", &mut self.format, one_of(&[("text", LogFormat::Text), ("json", LogFormat::Json)]));
+        section.finish();
+    }
+}

@@ -1,0 +1,220 @@
+//! A config that is wrong says where, what stands there, and what would be right; one that is right is read as written.
+
+use std::time::Duration;
+
+use parlor::config::{Config, ConfigErrors, Cores, LogFormat, LogLevel, SipTransport};
+use parlor::facts::{Delete, FailureReport, RoomPolicy};
+
+fn errors(text: &str) -> ConfigErrors {
+    Config::parse("parlor.toml", text).expect_err(text)
+}
+
+/// The place, the offending text, the message and the help of the only error.
+fn only_error(text: &str) -> (usize, usize, String, String, String) {
+    let errors = errors(text);
+    assert_eq!(errors.errors.len(), 1, "{errors}");
+    let error = &errors.errors[0];
+    let (line, column) = errors.place(error).expect("the error has a place");
+    (line, column, errors.offending(error).to_owned(), error.message.clone(), error.help.clone())
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    let config = Config::parse("parlor.toml", "").unwrap();
+    assert_eq!(config, Config::default());
+    assert_eq!(config.sip.listen.len(), 2);
+    assert_eq!(config.sip.domains, ["localhost", "127.0.0.1"]);
+    assert_eq!((config.msrp.port, config.msrp.path_host().as_str()), (2855, "127.0.0.1"));
+    assert_eq!(config.shards.cores, Cores::All);
+    assert_eq!(config.rooms.defaults, RoomPolicy::default());
+    assert!(config.rooms.on_demand);
+}
+
+#[test]
+fn every_supported_key_is_read() {
+    let text = r#"
+        [sip]
+        listen = ["udp:192.0.2.1:5062"]
+        domains = ["chat.example.com"]
+        max_calls_per_second = 50
+        drain_timeout = "3s"
+        [msrp]
+        listen = "::1"
+        port = 3000
+        advertise = "chat.example.com"
+        bind_timeout = "5s"
+        outbox_max = "1MiB"
+        [shards]
+        cores = "0-1,3"
+        spin_before_park = "20us"
+        ring_depth = 256
+        send_batch = 32
+        copy_below = "2KiB"
+        [log]
+        level = "debug"
+        format = "json"
+        [rooms]
+        on_demand = false
+        max_rooms = 7
+        [rooms.lobby]
+        subject = "Welcome"
+        display_text = "Lobby"
+        max_participants = 3
+        [rooms.defaults]
+        nicknames = false
+        nickname_quarantine = "1m"
+        reserved_nicknames = ["admin"]
+        unquoted_nicknames = false
+        private_messages = false
+        private_messages_to_unaware = true
+        delete = "never"
+        simultaneous_access = false
+        chunk_reception_timeout = "30s"
+        wrapped_types = ["text/*"]
+        forward_whole_up_to = "8KiB"
+        max_message_size = "10MiB"
+        max_participants = 20
+        congestion_patience = "100ms"
+        failure_report = "partial"
+        allow = ["sip:*@example.com"]
+        deny = ["sip:mallory@example.com"]
+    "#;
+    let config = Config::parse("parlor.toml", text).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.sip.listen[0].transport, SipTransport::Udp);
+    assert_eq!((config.sip.max_calls_per_second, config.sip.drain_timeout), (50, Duration::from_secs(3)));
+    assert_eq!((config.msrp.path_host().as_str(), config.msrp.outbox_max), ("chat.example.com", 1 << 20));
+    assert_eq!(config.shards.cores, Cores::These(vec![0, 1, 3]));
+    assert_eq!(config.shards.spin_before_park, Duration::from_micros(20));
+    assert_eq!((config.shards.ring_depth, config.shards.send_batch, config.shards.copy_below), (256, 32, 2048));
+    assert_eq!((config.log.level, config.log.format), (LogLevel::Debug, LogFormat::Json));
+    assert_eq!((config.rooms.on_demand, config.rooms.max_rooms), (false, 7));
+    let expected = RoomPolicy {
+        nicknames: false,
+        nickname_quarantine: Duration::from_secs(60),
+        reserved_nicknames: vec!["admin".into()],
+        unquoted_nicknames: false,
+        private_messages: false,
+        private_messages_to_unaware: true,
+        delete: Delete::Never,
+        simultaneous_access: false,
+        chunk_reception_timeout: Duration::from_secs(30),
+        wrapped_types: vec!["text/*".into()],
+        forward_whole_up_to: 8192,
+        max_message_size: 10 << 20,
+        max_participants: 20,
+        congestion_patience: Duration::from_millis(100),
+        failure_report: FailureReport::Partial,
+        allow: vec!["sip:*@example.com".into()],
+        deny: vec!["sip:mallory@example.com".into()],
+        subject: None,
+        display_text: None,
+    };
+    assert_eq!(config.rooms.policy_of("elsewhere"), &expected);
+    let lobby = RoomPolicy {
+        max_participants: 3,
+        subject: Some("Welcome".into()),
+        display_text: Some("Lobby".into()),
+        ..expected
+    };
+    assert_eq!(config.rooms.policy_of("lobby"), &lobby);
+}
+
+#[test]
+fn an_unknown_key_is_an_error_that_guesses() {
+    let (line, column, offending, message, help) = only_error("[msrp]\nport = 2855\n  lisen = \"127.0.0.1\"\n");
+    assert_eq!((line, column, offending.as_str()), (3, 3, "lisen"));
+    assert_eq!(message, "unknown key msrp.lisen");
+    assert_eq!(help, "did you mean `listen`?");
+    let (.., help) = only_error("[rooms.lobby]\nfrobnicate = 1\n");
+    assert!(help.starts_with("known here: nicknames,") && help.ends_with("subject, display_text"), "{help}");
+    let (_, _, offending, message, help) = only_error("[rooom.lobby]\nsubject = \"x\"\n");
+    assert_eq!((offending.as_str(), message.as_str()), ("rooom", "unknown key rooom"));
+    assert_eq!(help, "did you mean `rooms`?");
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_says_what_would_be_right() {
+    let cases = [
+        ("[sip]\nlisten = [\"udp:127.0.0.1:5060\", \"127.0.0.1\"]", 2, 33, "\"127.0.0.1\"", "udp:127.0.0.1:5060"),
+        ("[sip]\nlisten = \"udp:127.0.0.1:5060\"", 2, 10, "\"udp:127.0.0.1:5060\"", "a list"),
+        ("[sip]\nlisten = []", 2, 10, "[]", "at least one"),
+        ("[sip]\ndomains = [5]", 2, 12, "5", "in quotes"),
+        ("[sip]\nmax_calls_per_second = -1", 2, 24, "-1", "a whole number from 0"),
+        ("[msrp]\nport = 70000", 2, 8, "70000", "from 0 to 65535"),
+        ("[msrp]\nlisten = \"localhost\"", 2, 10, "\"localhost\"", "an IP address"),
+        ("[msrp]\nlisten = \"0.0.0.0\"", 2, 10, "\"0.0.0.0\"", "msrp.advertise"),
+        ("[msrp]\noutbox_max = \"64KB\"", 2, 14, "\"64KB\"", "64KiB"),
+        ("[msrp]\noutbox_max = 10", 2, 14, "10", "from 65536"),
+        ("[msrp]\nbind_timeout = 30", 2, 16, "30", "\"60s\""),
+        ("[shards]\ncores = \"0-\"", 2, 9, "\"0-\"", "0-3,8"),
+        ("[log]\nlevel = \"loud\"", 2, 9, "\"loud\"", "\"error\", \"warn\", \"info\""),
+        ("[rooms]\non_demand = \"yes\"", 2, 13, "\"yes\"", "true or false"),
+        ("[rooms.defaults]\ndelete = \"later\"", 2, 10, "\"later\"", "\"when-empty\""),
+        ("[rooms.defaults]\nwrapped_types = [\"text\"]", 2, 18, "\"text\"", "text/plain"),
+        ("[rooms.defaults]\nallow = [\"*@example.com\"]", 2, 10, "\"*@example.com\"", "sip:*@example.com"),
+        ("[rooms.defaults]\nreserved_nicknames = [\" \"]", 2, 23, "\" \"", "nickname"),
+        ("[rooms.defaults]\nforward_whole_up_to = \"2MiB\"", 2, 23, "\"2MiB\"", "to 1048576 octets"),
+        ("[rooms.defaults]\nsubject = \"x\"", 2, 1, "subject", "known here"),
+        ("[rooms.ä]\nsubject = 5", 2, 11, "5", "in quotes"),
+        ("sip = 5", 1, 7, "5", "[sip]"),
+    ];
+    for (text, line, column, offending, help) in cases {
+        let found = only_error(text);
+        assert_eq!((found.0, found.1, found.2.as_str()), (line, column, offending), "{text}");
+        assert!(found.4.contains(help), "{text}: {}", found.4);
+    }
+}
+
+#[test]
+fn keys_of_later_versions_are_refused_as_such() {
+    for (text, key) in [
+        ("[sip]\nsession_expires = \"30m\"", "sip.session_expires"),
+        ("[sip.auth]\nrealm = \"localhost\"", "sip.auth"),
+        ("[tls]\ncertificate = \"cert.pem\"", "tls"),
+        ("[http]\nlisten = \"\"", "http"),
+        ("[msrp]\ntls_port = 0", "msrp.tls_port"),
+        ("[rooms.defaults]\nmoderators = []", "rooms.defaults.moderators"),
+        ("[rooms.lobby]\nforce_tls = true", "rooms.lobby.force_tls"),
+    ] {
+        let (_, _, offending, message, _) = only_error(text);
+        assert_eq!(message, format!("{key} is not supported by this version"));
+        assert!(key.ends_with(&offending), "{text}: {offending}");
+    }
+    let (.., help) = only_error("[sip]\nlisten = [\"tls:127.0.0.1:5061\"]");
+    assert!(help.contains("not supported by this version"), "{help}");
+}
+
+#[test]
+fn what_is_no_toml_is_shown() {
+    let (line, column, _, message, _) = only_error("[sip]\nlisten = \n");
+    assert_eq!(line, 2);
+    assert!(column >= 8, "column {column}");
+    assert!(message.starts_with("not TOML: "), "{message}");
+    assert_eq!(only_error("[sip]\n[sip]\n").0, 2);
+    assert_eq!(only_error("é = \"").0, 1);
+}
+
+#[test]
+fn all_errors_are_told_at_once_in_the_order_of_the_file() {
+    let errors = errors("[rooms]\nmax_rooms = 0\n[msrp]\nport = \"x\"\nfoo = 1\n");
+    let lines: Vec<_> = errors.errors.iter().map(|error| errors.place(error).unwrap().0).collect();
+    assert_eq!(lines, [2, 4, 5]);
+}
+
+#[test]
+fn an_error_is_told_on_a_line_and_drawn_for_eyes() {
+    let errors = errors("[msrp]\nport = 70000\n");
+    let line = "parlor.toml:2:8: msrp.port cannot be this: `70000`; a whole number from 0 to 65535";
+    assert_eq!(errors.to_string(), line);
+    let drawn = errors.render();
+    for part in ["parlor.toml:2:8", "port = 70000", "msrp.port cannot be this", "a whole number from 0 to 65535"] {
+        assert!(drawn.contains(part), "{part} in {drawn}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_so() {
+    let errors = Config::load(std::path::Path::new("no/such/parlor.toml")).unwrap_err();
+    assert!(errors.to_string().contains("no/such/parlor.toml cannot be read"), "{errors}");
+    assert!(errors.render().contains("no/such/parlor.toml"));
+}
