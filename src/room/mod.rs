@@ -3,8 +3,8 @@ pub mod nickname;
 
 mod audience;
 mod nicknames;
-mod roster;
 mod room_state;
+mod roster;
 
 pub use audience::{Audience, wrapped_type};
 pub use nicknames::Nicknames;

@@ -170,8 +170,7 @@ mod tests {
 
     fn sit(roster: &mut Roster, n: u64, user: &Aor, accepts: Option<&str>) {
         let accepts = accepts.map(AcceptTypes::parse);
-        let seating =
-            Seating { user, max_size: None, accepts: accepts.as_ref(), receives: true, takes_private: true };
+        let seating = Seating { user, max_size: None, accepts: accepts.as_ref(), receives: true, takes_private: true };
         roster.sit(key(n), KeyData::from_ffi(1 << 32 | n).into(), Rc::from(&b""[..]), &seating);
     }
 
