@@ -1,1 +1,67 @@
-//! (see lib.rs)
+//! The command line: what an operator types.
+//!
+//! Exit codes: 0 done, 1 it ran and something was wrong, 2 usage or config.
+
+mod check;
+mod completions;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An MSRP chat-room server (RFC 7701): a SIP conference focus and an MSRP switch in one process.
+#[derive(Debug, Parser)]
+#[command(name = "parlor", version, arg_required_else_help = true, after_help = EXAMPLES, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  parlor serve                                  a server on loopback, rooms made on demand
+  parlor chat sip:lobby@127.0.0.1 --nick Alice  join a room of it from a terminal
+  parlor check --config parlor.toml             what would keep a server from running well here";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::ServeArguments),
+    /// Look at the config and the machine without starting
+    Check(check::CheckArguments),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArguments),
+    /// Write the man pages into a folder
+    Man(completions::ManArguments),
+}
+
+/// Reads the arguments and does what they say. Usage errors, `--help` and `--version` end the process from in here, with
+/// the exit codes above.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Completions(arguments) => completions::print(&arguments),
+        Command::Man(arguments) => completions::write_man_pages(&arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_make_sense() {
+        super::Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        for command in super::Arguments::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("parlor"), "{} has no example", command.get_name());
+        }
+    }
+}

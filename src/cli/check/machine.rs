@@ -1,0 +1,166 @@
+//! The kernel, the limits of the process and the cores.
+
+use std::fs;
+
+use super::Finding;
+use super::tuning;
+use crate::config::{Config, Cores};
+
+/// Octets that each shard's executor asks to be lockable before it starts.
+const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
+/// Descriptors below which not even a small server works.
+const DESCRIPTORS_MIN: u64 = 256;
+/// The kernel that io_uring as the executor uses it needs.
+const KERNEL_MIN: (u32, u32) = (5, 8);
+/// The kernel whose rings need no locks (SINGLE_ISSUER, DEFER_TASKRUN), which the send ring is built for.
+const KERNEL_GOOD: (u32, u32) = (6, 1);
+
+pub(super) fn look(config: &Config) -> Vec<Finding> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let limits = read("/proc/self/limits");
+    let wanted = tuning::wanted_limits();
+    vec![
+        kernel(&read("/proc/sys/kernel/osrelease")),
+        io_uring(read("/proc/sys/kernel/io_uring_disabled").trim(), io_uring::IoUring::new(2).map(drop)),
+        memlock(limit(&limits, "Max locked memory"), wanted.memlock),
+        descriptors(limit(&limits, "Max open files"), wanted.nofile),
+        cores(&config.shards.cores, &allowed_cores()),
+    ]
+}
+
+/// The cores that this process may run on.
+pub(crate) fn allowed_cores() -> Vec<usize> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
+    match crate::config::parse_cores(line.trim()) {
+        Ok(Cores::These(cores)) => cores,
+        _ => Vec::new(),
+    }
+}
+
+fn kernel(release: &str) -> Finding {
+    let release = release.trim();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version < KERNEL_MIN {
+        return Finding::error("kernel", release, "Linux 5.8 or newer is needed, 6.1 or newer is better");
+    }
+    if version < KERNEL_GOOD {
+        return Finding::warning("kernel", release, "before 6.1 messages are sent one connection at a time");
+    }
+    Finding::ok("kernel", release)
+}
+
+fn io_uring(disabled: &str, ring: std::io::Result<()>) -> Finding {
+    match (ring, disabled) {
+        (Ok(()), _) => Finding::ok("io_uring", "available"),
+        (Err(error), "" | "0") => {
+            let advice = "allow it in the profile of the container or of the service (seccomp)";
+            Finding::error("io_uring", format!("refused: {error}"), advice)
+        }
+        (Err(error), value) => {
+            let found = format!("refused, kernel.io_uring_disabled is {value}: {error}");
+            Finding::error("io_uring", found, "sysctl kernel.io_uring_disabled=0")
+        }
+    }
+}
+
+/// A soft limit in the text of /proc/self/limits; `u64::MAX` is no limit, and so is what cannot be read.
+fn limit(limits: &str, name: &str) -> u64 {
+    let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    line.split_ascii_whitespace().next().and_then(|soft| soft.parse().ok()).unwrap_or(u64::MAX)
+}
+
+fn memlock(octets: u64, wanted: u64) -> Finding {
+    let found = shown(octets, "octets lockable");
+    if octets < MEMLOCK_BYTES_MIN {
+        let advice = format!("raise it to {wanted}: ulimit -l {}, or tuning/limits-parlor.conf", wanted / 1024);
+        return Finding::error("memlock", found, advice);
+    }
+    if octets < wanted {
+        return Finding::warning("memlock", found, format!("tuning/limits-parlor.conf has {wanted}"));
+    }
+    Finding::ok("memlock", found)
+}
+
+fn descriptors(count: u64, wanted: u64) -> Finding {
+    let found = shown(count, "descriptors");
+    if count < DESCRIPTORS_MIN {
+        return Finding::error("nofile", found, format!("raise it: ulimit -n {wanted}, or tuning/limits-parlor.conf"));
+    }
+    if count < wanted {
+        let advice = format!("fewer members fit; tuning/limits-parlor.conf has {wanted}");
+        return Finding::warning("nofile", found, advice);
+    }
+    Finding::ok("nofile", found)
+}
+
+fn shown(value: u64, unit: &str) -> String {
+    if value == u64::MAX { format!("unlimited {unit}") } else { format!("{value} {unit}") }
+}
+
+fn cores(asked: &Cores, allowed: &[usize]) -> Finding {
+    let list = |cores: &[usize]| cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    match asked {
+        Cores::All => Finding::ok("cores", format!("all that are allowed: {}", list(allowed))),
+        Cores::These(asked) => {
+            let missing: Vec<usize> = asked.iter().copied().filter(|core| !allowed.contains(core)).collect();
+            if missing.is_empty() {
+                return Finding::ok("cores", list(asked));
+            }
+            let found = format!("core {} is not there for this process", list(&missing));
+            Finding::error("cores", found, format!("set shards.cores to some of {}", list(allowed)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+
+    #[test]
+    fn kernels_are_told_apart() {
+        assert_eq!(kernel("5.4.0-generic").level, Level::Error);
+        assert_eq!(kernel("5.15.0-91-generic\n").level, Level::Warning);
+        assert_eq!(kernel("6.1.0").level, Level::Ok);
+        assert_eq!(kernel("10.0").level, Level::Ok);
+        assert_eq!(kernel("").level, Level::Error);
+    }
+
+    #[test]
+    fn a_refused_io_uring_says_who_refuses_it() {
+        let refused = || Err(std::io::Error::from_raw_os_error(1));
+        assert_eq!(io_uring("0", Ok(())).level, Level::Ok);
+        assert!(io_uring("2", refused()).line().contains("sysctl kernel.io_uring_disabled=0"));
+        assert!(io_uring("", refused()).line().contains("seccomp"));
+        assert_eq!(io_uring("0", refused()).level, Level::Error);
+    }
+
+    #[test]
+    fn limits_are_read_and_compared() {
+        let text = "Max open files            20000   30000   files\nMax locked memory  unlimited  unlimited bytes\n";
+        assert_eq!(limit(text, "Max open files"), 20000);
+        assert_eq!(limit(text, "Max locked memory"), u64::MAX);
+        assert_eq!(memlock(64 * 1024, 1 << 23).level, Level::Error);
+        assert_eq!(memlock(1 << 20, 1 << 23).level, Level::Warning);
+        assert_eq!(memlock(u64::MAX, 1 << 23).level, Level::Ok);
+        assert_eq!(descriptors(128, 1 << 20).level, Level::Error);
+        assert_eq!(descriptors(1024, 1 << 20).level, Level::Warning);
+        assert_eq!(descriptors(1 << 20, 1 << 20).level, Level::Ok);
+    }
+
+    #[test]
+    fn a_core_that_is_not_there_is_named() {
+        assert_eq!(cores(&Cores::All, &[0, 1]).level, Level::Ok);
+        assert_eq!(cores(&Cores::These(vec![1]), &[0, 1]).level, Level::Ok);
+        let missing = cores(&Cores::These(vec![0, 7]), &[0, 1]);
+        assert_eq!(missing.level, Level::Error);
+        assert_eq!(missing.line(), "cores: core 7 is not there for this process; set shards.cores to some of 0,1");
+    }
+
+    #[test]
+    fn this_machine_has_cores() {
+        assert!(!allowed_cores().is_empty());
+    }
+}

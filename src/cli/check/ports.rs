@@ -1,0 +1,100 @@
+//! The addresses that a server would listen on.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+
+use super::{Finding, machine};
+use crate::config::{Config, Cores, SipTransport};
+
+pub(super) fn look(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for listen in &config.sip.listen {
+        let (transport, taken) = match listen.transport {
+            SipTransport::Udp => ("udp", UdpSocket::bind(listen.address).map(drop)),
+            SipTransport::Tcp => ("tcp", TcpListener::bind(listen.address).map(drop)),
+        };
+        let subject = format!("sip {transport}:{}", listen.address);
+        findings.push(judge(&subject, taken, "sip.listen"));
+    }
+    findings.extend(shard_addresses(config).map(|address| {
+        let subject = format!("msrp tcp:{address}");
+        judge(&subject, TcpListener::bind(address).map(drop), "msrp.listen and msrp.port")
+    }));
+    if shard_count(config) + usize::from(config.msrp.port) > usize::from(u16::MAX) + 1 {
+        let advice = "lower msrp.port: each shard takes one port from there upwards";
+        findings.push(Finding::error("msrp ports", "they would go beyond 65535", advice));
+    }
+    findings
+}
+
+fn shard_count(config: &Config) -> usize {
+    match &config.shards.cores {
+        Cores::All => machine::allowed_cores().len(),
+        Cores::These(cores) => cores.len(),
+    }
+}
+
+fn shard_addresses(config: &Config) -> impl Iterator<Item = SocketAddr> {
+    let (listen, first) = (config.msrp.listen, config.msrp.port);
+    let count = u16::try_from(shard_count(config)).unwrap_or(u16::MAX);
+    // Port 0 is any free one, for every shard.
+    (0..count).filter_map(move |i| first.checked_add(if first == 0 { 0 } else { i })).map(move |p| (listen, p).into())
+}
+
+/// What a failed bind means, and what to do: `setting` names the keys that choose the address.
+pub(super) fn judge(subject: &str, bound: std::io::Result<()>, setting: &str) -> Finding {
+    let Err(error) = bound else { return Finding::ok(subject, "free") };
+    match error.kind() {
+        ErrorKind::AddrInUse => {
+            let advice = format!("stop what listens there (`ss -lntup` tells), or change {setting}");
+            Finding::error(subject, "taken", advice)
+        }
+        ErrorKind::AddrNotAvailable => {
+            Finding::error(subject, "not an address of this machine", format!("change {setting}, `ip address` tells"))
+        }
+        ErrorKind::PermissionDenied => {
+            let advice = format!("change {setting} to a port from 1024 on, or grant CAP_NET_BIND_SERVICE");
+            Finding::error(subject, "not allowed to this user", advice)
+        }
+        _ => Finding::error(subject, error.to_string(), format!("change {setting}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_found() {
+        let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut config = Config::default();
+        config.msrp.port = holder.local_addr().unwrap().port();
+        config.shards.cores = Cores::These(vec![0]);
+        let subject = format!("msrp tcp:127.0.0.1:{}", config.msrp.port);
+        let found = look(&config).into_iter().find(|finding| finding.subject == subject).unwrap();
+        assert_eq!((found.level, found.found.as_str()), (Level::Error, "taken"));
+        assert!(found.advice.contains("msrp.port"));
+    }
+
+    #[test]
+    fn each_shard_has_a_port() {
+        let mut config = Config::default();
+        config.shards.cores = Cores::These(vec![0, 1, 5]);
+        let ports = |config: &Config| shard_addresses(config).map(|address| address.port()).collect::<Vec<_>>();
+        assert_eq!(ports(&config), [2855, 2856, 2857]);
+        config.msrp.port = 0;
+        assert_eq!(ports(&config), [0, 0, 0]);
+        config.msrp.port = 65534;
+        assert_eq!(ports(&config), [65534, 65535]);
+        assert!(look(&config).iter().any(|finding| finding.found.contains("65535")));
+    }
+
+    #[test]
+    fn other_failures_say_what_to_do() {
+        let failed = |code: i32| judge("sip udp:x", Err(std::io::Error::from_raw_os_error(code)), "sip.listen").line();
+        assert!(failed(99).contains("ip address"));
+        assert!(failed(13).contains("1024"));
+        assert!(failed(105).contains("change sip.listen"));
+    }
+}
