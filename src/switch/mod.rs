@@ -1,4 +1,306 @@
-//! One shard's machine.
+//! One shard's machine: its rooms, sessions and connections, and what waits to be sent.
+//!
+//! It knows no socket and no clock. A driver (the shard, a test, a bench) calls it between awaits, in four kinds of calls:
+//!
+//! - **inputs**: [`Switch::adopt`], [`Switch::handle_bytes`], [`Switch::closed`] for connections, [`Switch::handle_control`] for
+//!   what the focus decides, [`Switch::handle_timeout`] when [`Switch::poll_timeout`] has come;
+//! - **bytes out**: [`Switch::take_dirty`] lists the connections with something to send; for each of them [`Switch::gather`],
+//!   then either [`Switch::sent`] with what the kernel took or [`Switch::blocked`];
+//! - **facts out**: [`Switch::poll_event`] for the focus;
+//! - **orders out**: [`Switch::poll_closing`] (close these), [`Switch::is_paused`] (do not read these) and
+//!   [`Switch::poll_resumed`] (read these again).
+//!
+//! After each input the driver drains all outputs. Nothing is lost if it does not, but somebody waits.
+
+mod awaited;
+mod commands;
+mod congestion;
+mod connection;
+mod fan_out;
 mod frame;
+mod messages;
 mod outbox;
+mod outlets;
+mod requests;
+mod settings;
+mod stream;
+mod timers;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+use slotmap::SlotMap;
+
+use self::awaited::Awaited;
+use self::outlets::Outlets;
+use self::stream::Stream;
+use self::timers::{Alarm, Timers};
+use crate::facts::{EndReason, Event};
+use crate::ids::{ConnectionId, RoomId, RoomKey, SessionId, SessionKey};
+use crate::room::Room;
+use crate::session::Session;
+
 pub use frame::PieceSink;
+pub use settings::{Counters, Settings};
+
+/// One shard's machine.
+#[derive(Debug)]
+pub struct Switch {
+    settings: Settings,
+    outlets: Outlets,
+    sessions: SlotMap<SessionKey, Entry>,
+    by_id: HashMap<SessionId, SessionKey>,
+    rooms: SlotMap<RoomKey, Room>,
+    by_room_id: HashMap<RoomId, RoomKey>,
+    awaited: Awaited,
+    timers: Timers,
+    events: VecDeque<Pending>,
+    held_bytes: usize,
+    told_load: Load,
+    draining: bool,
+    rng: ChaCha8Rng,
+}
+
+/// A session, its room, and the messages that it is sending.
+#[derive(Debug)]
+struct Entry {
+    session: Session,
+    room: RoomKey,
+    streams: Vec<Stream>,
+    held_bytes: usize,
+    streams_alarm: bool,
+    nickname: Option<std::sync::Arc<str>>,
+    nickname_pending: bool,
+    bind_by: Option<Instant>,
+}
+
+/// An event that the focus has not fetched. Of what may change again only the place is kept.
+#[derive(Debug)]
+enum Pending {
+    Event(Event),
+    Nickname(SessionKey),
+}
+
+#[derive(Debug, Default)]
+struct Load {
+    deliveries: u64,
+    alarm: bool,
+}
+
+/// How often the focus is told the load at most.
+const LOAD_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Switch {
+    /// A shard without rooms. `seed` are 256 random bits: ids that nobody must guess are drawn from them.
+    #[must_use]
+    pub fn new(settings: Settings, seed: [u8; 32]) -> Self {
+        let mut rng = ChaCha8Rng::from_seed(seed);
+        let ids = ChaCha8Rng::from_rng(&mut rng);
+        Self {
+            settings,
+            outlets: Outlets::new(settings.outbox_max, ids),
+            sessions: SlotMap::with_key(),
+            by_id: HashMap::new(),
+            rooms: SlotMap::with_key(),
+            by_room_id: HashMap::new(),
+            awaited: Awaited::default(),
+            timers: Timers::default(),
+            events: VecDeque::new(),
+            held_bytes: 0,
+            told_load: Load::default(),
+            draining: false,
+            rng,
+        }
+    }
+
+    /// A connection is there, whoever opened it. It is closed if no session is bound to it within `bind_timeout`.
+    pub fn adopt(&mut self, peer: SocketAddr, secure: bool, now: Instant) -> ConnectionId {
+        let bind_by = now + self.settings.bind_timeout;
+        let id = self.outlets.adopt(peer, secure, Some(bind_by));
+        self.timers.set(bind_by, Alarm::Connection(id));
+        id
+    }
+
+    /// A connection is gone, for whatever reason: its sessions have failed (RFC 4975 §5.4).
+    pub fn closed(&mut self, id: ConnectionId, why: EndReason, now: Instant) {
+        self.outlets.forget_holds(id);
+        let Some(connection) = self.outlets.connections.remove(id) else { return };
+        for key in connection.sessions {
+            self.end_session(key, Some(why), now);
+        }
+    }
+
+    /// Who is at the other end of a connection, for logs.
+    #[must_use]
+    pub fn peer(&self, id: ConnectionId) -> Option<SocketAddr> {
+        self.outlets.connections.get(id).map(|connection| connection.peer)
+    }
+
+    /// Moves the list of connections with something to send to the end of `into`. Each of them is to be gathered.
+    pub fn take_dirty(&mut self, into: &mut Vec<ConnectionId>) {
+        self.outlets.pressing = false;
+        into.append(&mut self.outlets.dirty);
+    }
+
+    /// Whether something waits to be sent.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        !self.outlets.dirty.is_empty()
+    }
+
+    /// Whether an outbox is so full that the driver should send before it reads on.
+    #[must_use]
+    pub fn is_pressing(&self) -> bool {
+        self.outlets.pressing
+    }
+
+    /// Hands what waits for a connection to a sink, `max` octets at most. Answers how many. Until [`Switch::sent`] says what
+    /// became of them they stay where they are.
+    pub fn gather(&self, id: ConnectionId, sink: &mut impl PieceSink, max: usize) -> usize {
+        self.outlets.gather(id, sink, max)
+    }
+
+    /// The kernel took `n` octets of what was gathered for a connection, which can be sent to again.
+    pub fn sent(&mut self, id: ConnectionId, n: usize, now: Instant) {
+        self.outlets.sent(id, n, now);
+    }
+
+    /// The kernel takes nothing for a connection at the moment. It is not on the dirty list until [`Switch::sent`] says that
+    /// something has left.
+    pub fn blocked(&mut self, id: ConnectionId) {
+        self.outlets.blocked(id);
+    }
+
+    /// A connection that the driver has to close. It then calls [`Switch::closed`].
+    pub fn poll_closing(&mut self) -> Option<ConnectionId> {
+        self.outlets.closing.pop()
+    }
+
+    /// Whether a connection must not be read at the moment: somebody cannot keep up with what it sends.
+    #[must_use]
+    pub fn is_paused(&self, id: ConnectionId) -> bool {
+        self.outlets.connections.get(id).is_some_and(|connection| connection.congestion.is_paused())
+    }
+
+    /// A connection that may be read again.
+    pub fn poll_resumed(&mut self) -> Option<ConnectionId> {
+        self.outlets.resumed.pop()
+    }
+
+    /// What the focus should learn.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        loop {
+            match self.events.pop_front()? {
+                Pending::Event(event) => return Some(event),
+                Pending::Nickname(key) => {
+                    let Some(entry) = self.sessions.get_mut(key) else { continue };
+                    entry.nickname_pending = false;
+                    return Some(Event::Nickname { session: entry.session.id, nickname: entry.nickname.clone() });
+                }
+            }
+        }
+    }
+
+    /// When [`Switch::handle_timeout`] is to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(alarm) = self.timers.take_due(now) {
+            match alarm {
+                Alarm::Connection(id) => self.check_unbound_connection(id, now),
+                Alarm::Session(key) => self.check_unbound_session(key, now),
+                Alarm::Streams(key) => self.check_streams(key, now),
+                Alarm::Patience(id) => self.check_patience(id, now),
+                Alarm::Room(key) => self.check_quarantine(key, now),
+                Alarm::Responses => self.check_responses(now),
+                Alarm::Load => self.tell_load(now),
+            }
+        }
+    }
+
+    /// What has been done so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.outlets.counters
+    }
+
+    /// Connections, sessions and rooms at the moment.
+    #[must_use]
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        (self.outlets.connections.len(), self.sessions.len(), self.rooms.len())
+    }
+
+    /// Octets of incomplete messages in memory.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Whether the server is ending and nobody is left.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.draining && self.outlets.connections.is_empty()
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.events.push_back(Pending::Event(event));
+    }
+
+    fn check_unbound_connection(&mut self, id: ConnectionId, now: Instant) {
+        let Some(connection) = self.outlets.connections.get(id) else { return };
+        match connection.bind_by {
+            Some(at) if at > now => self.timers.set(at, Alarm::Connection(id)),
+            Some(_) => self.outlets.close_when_sent(id),
+            None => {}
+        }
+    }
+
+    fn check_patience(&mut self, id: ConnectionId, now: Instant) {
+        let Some(patience) = self.patience_of(id) else { return };
+        if let Some(at) = self.outlets.check_patience(id, now, patience) {
+            self.timers.set(at, Alarm::Patience(id));
+        }
+    }
+
+    /// The patience that the room of a connection's first session grants it.
+    fn patience_of(&self, id: ConnectionId) -> Option<Duration> {
+        let key = self.outlets.connections.get(id)?.sessions.first()?;
+        let room = self.rooms.get(self.sessions.get(*key)?.room)?;
+        Some(room.policy.congestion_patience)
+    }
+
+    fn check_responses(&mut self, now: Instant) {
+        let (missing, next) = self.awaited.expire(now);
+        self.outlets.counters.recipient_timeouts += missing;
+        if let Some(at) = next {
+            self.timers.set(at, Alarm::Responses);
+        }
+    }
+
+    /// The focus is told the load once a second while something is delivered, and once more when that has ended.
+    fn tell_load(&mut self, now: Instant) {
+        self.told_load.alarm = false;
+        let deliveries = self.outlets.counters.deliveries;
+        let since = deliveries - std::mem::replace(&mut self.told_load.deliveries, deliveries);
+        self.tell(Event::Load { deliveries_per_second: since });
+        if since > 0 {
+            self.set_load_alarm(now);
+        }
+    }
+
+    fn set_load_alarm(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.told_load.alarm, true) {
+            self.timers.set(now + LOAD_INTERVAL, Alarm::Load);
+        }
+    }
+}

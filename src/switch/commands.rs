@@ -1,0 +1,193 @@
+//! What the focus decides: rooms and sessions begin, change and end.
+
+use std::time::Instant;
+
+use rand_core::Rng;
+
+use super::timers::Alarm;
+use super::{Entry, Switch};
+use crate::facts::{Command, EndReason, Event, OpenRoom, OpenSession, Refusal, Terms};
+use crate::ids::{ConnectionId, RoomId, RoomKey, SessionId, SessionKey};
+use crate::room::{Room, Seating};
+use crate::session::Session;
+
+impl Switch {
+    /// Carries out what the focus has decided.
+    pub fn handle_control(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::OpenRoom(open) => self.open_room(&open),
+            Command::CloseRoom { room } => self.close_room(room, now),
+            Command::OpenSession(open) => self.open_session(*open),
+            Command::ExpectBinding { session } => self.expect_binding(session, now),
+            Command::ChangeSession { session, terms } => self.change_session(session, *terms, now),
+            Command::CloseSession { session } => {
+                if let Some(key) = self.by_id.get(&session) {
+                    self.end_session(*key, None, now);
+                }
+            }
+            Command::Drain => self.drain(),
+        }
+    }
+
+    fn open_room(&mut self, open: &OpenRoom) {
+        if let Some(room) = self.by_room_id.get(&open.room).and_then(|key| self.rooms.get_mut(*key)) {
+            room.reopen(open);
+            return;
+        }
+        let mut secret = [0; 16];
+        self.rng.fill_bytes(&mut secret);
+        let key = self.rooms.insert(Room::new(open, secret));
+        self.by_room_id.insert(open.room, key);
+    }
+
+    fn close_room(&mut self, room: RoomId, now: Instant) {
+        let Some(key) = self.by_room_id.get(&room).copied() else {
+            self.tell(Event::RoomClosed { room });
+            return;
+        };
+        if let Some(room) = self.rooms.get_mut(key) {
+            room.closing = true;
+        }
+        self.check_quarantine(key, now);
+    }
+
+    /// Forgets nicknames whose quarantine is over, and the room, once it is closing and nothing of it is left.
+    pub(super) fn check_quarantine(&mut self, key: RoomKey, now: Instant) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        room.nicknames.expire(now);
+        if let Some(at) = room.nicknames.next_expiry() {
+            self.timers.set(at, Alarm::Room(key));
+        } else if room.closing && room.sessions == 0 {
+            let id = room.id;
+            self.rooms.remove(key);
+            self.by_room_id.remove(&id);
+            self.tell(Event::RoomClosed { room: id });
+        }
+    }
+
+    fn open_session(&mut self, open: OpenSession) {
+        let session = open.session;
+        match self.try_open_session(open) {
+            Ok(()) => self.tell(Event::SessionReady { session }),
+            Err(why) => self.tell(Event::SessionRefused { session, why }),
+        }
+    }
+
+    fn try_open_session(&mut self, open: OpenSession) -> Result<(), Refusal> {
+        if self.draining {
+            return Err(Refusal::Draining);
+        }
+        let room_key = *self.by_room_id.get(&open.room).ok_or(Refusal::NoSuchRoom)?;
+        let room = self.rooms.get_mut(room_key).ok_or(Refusal::NoSuchRoom)?;
+        if self.sessions.len() >= crate::limits::CONNECTIONS_PER_SHARD_MAX || self.by_id.contains_key(&open.session) {
+            return Err(Refusal::Full);
+        }
+        room.sessions += 1;
+        let key = self.sessions.insert(Entry {
+            session: Session::new(open.session, open.member, open.terms),
+            room: room_key,
+            streams: Vec::new(),
+            held_bytes: 0,
+            streams_alarm: false,
+            nickname: None,
+            nickname_pending: false,
+            bind_by: None,
+        });
+        self.by_id.insert(open.session, key);
+        Ok(())
+    }
+
+    fn expect_binding(&mut self, session: SessionId, now: Instant) {
+        let Some(key) = self.by_id.get(&session).copied() else { return };
+        let Some(entry) = self.sessions.get_mut(key) else { return };
+        if entry.session.connection().is_none() {
+            let at = now + self.settings.bind_timeout;
+            entry.bind_by = Some(at);
+            self.timers.set(at, Alarm::Session(key));
+        }
+    }
+
+    fn change_session(&mut self, session: SessionId, terms: Terms, now: Instant) {
+        let Some(key) = self.by_id.get(&session).copied() else { return };
+        let Some(entry) = self.sessions.get_mut(key) else { return };
+        match entry.session.change(terms) {
+            Some(connection) => {
+                self.leave_seat(key, now);
+                self.unbind(connection, key);
+                self.drop_streams(key, now);
+                self.expect_binding(session, now);
+            }
+            None => self.sit(key),
+        }
+    }
+
+    /// Gives a bound session its seat in the room, by its terms as they are now.
+    pub(super) fn sit(&mut self, key: SessionKey) {
+        let Some(entry) = self.sessions.get(key) else { return };
+        let Some(connection) = entry.session.connection() else { return };
+        let Some(room) = self.rooms.get_mut(entry.room) else { return };
+        let terms = &entry.session.terms;
+        let seating = Seating {
+            user: &entry.session.member.user,
+            max_size: terms.max_size,
+            accepts: terms.accept_wrapped_types.as_ref(),
+            receives: terms.direction.receives,
+            takes_private: room.policy.private_messages_to_unaware
+                || terms.chatroom.is_some_and(|tokens| tokens.private_messages),
+        };
+        room.roster.sit(key, connection, entry.session.paths().clone(), &seating);
+    }
+
+    /// Ends a session. With a reason the focus is told, which sends the BYE; without one it was the focus that ended it.
+    pub(super) fn end_session(&mut self, key: SessionKey, why: Option<EndReason>, now: Instant) {
+        self.drop_streams(key, now);
+        self.leave_seat(key, now);
+        let Some(entry) = self.sessions.remove(key) else { return };
+        let session = entry.session.id;
+        self.by_id.remove(&session);
+        if let Some(connection) = entry.session.connection() {
+            self.unbind(connection, key);
+        }
+        if let Some(room) = self.rooms.get_mut(entry.room) {
+            room.sessions = room.sessions.saturating_sub(1);
+        }
+        self.check_quarantine(entry.room, now);
+        if let Some(why) = why {
+            self.tell(Event::SessionEnded { session, why });
+        }
+    }
+
+    /// A session does not take part any more, for now or for good.
+    fn leave_seat(&mut self, key: SessionKey, now: Instant) {
+        let Some(entry) = self.sessions.get_mut(key) else { return };
+        let Some(room) = self.rooms.get_mut(entry.room) else { return };
+        let user = &entry.session.member.user;
+        let gone = room.roster.leave(key, user);
+        room.nicknames.leave(key, user, gone, now, room.policy.nickname_quarantine);
+        entry.nickname = None;
+        if let Some(at) = room.nicknames.next_expiry() {
+            self.timers.set(at, Alarm::Room(entry.room));
+        }
+    }
+
+    /// A connection carries a session no more. Without any session left it is closed once its outbox is empty
+    /// (RFC 4975 §5.4).
+    fn unbind(&mut self, id: ConnectionId, key: SessionKey) {
+        let Some(connection) = self.outlets.connections.get_mut(id) else { return };
+        connection.sessions.retain(|other| *other != key);
+        if connection.sessions.is_empty() {
+            self.outlets.forget_holds(id);
+            self.outlets.close_when_sent(id);
+        }
+    }
+
+    /// The server ends. Connections without a session are closed now, the others when their last session has ended.
+    fn drain(&mut self) {
+        self.draining = true;
+        let unused: Vec<_> =
+            self.outlets.connections.iter().filter(|(_, c)| c.sessions.is_empty()).map(|(id, _)| id).collect();
+        for id in unused {
+            self.outlets.close_when_sent(id);
+        }
+    }
+}

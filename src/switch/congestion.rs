@@ -1,0 +1,190 @@
+//! Backpressure with patience (RFC 7701 §6.4).
+//!
+//! Every outbox is bounded. Only streams (messages that are forwarded as they arrive) hold their sender back: a recipient whose
+//! outbox is above half pauses the connections that fill it, out of a budget of its own. The budget spent, or four fifths of
+//! the bound reached, it is congested: it gets nothing but the end of what it has begun, until it is below a quarter. So a
+//! file goes through whole to everyone who can take it, and a stalled member slows nobody for longer than its budget.
+
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+
+use super::connection::Sending;
+use super::outlets::Outlets;
+use crate::ids::ConnectionId;
+
+/// What one connection's congestion state is.
+#[derive(Debug, Default)]
+pub struct Congestion {
+    /// It gets nothing new.
+    pub(super) congested: bool,
+    /// Messages that it did not get since it became congested.
+    pub(super) missed: u64,
+    /// Connections that it holds back.
+    holding: SmallVec<[ConnectionId; 1]>,
+    /// Since when it holds somebody back.
+    since: Option<Instant>,
+    /// What it has used up of its patience since `window`.
+    spent: Duration,
+    window: Option<Instant>,
+    /// How many hold it back.
+    held_by: u32,
+}
+
+/// A member's patience is for any span of this length.
+pub const PATIENCE_WINDOW: Duration = Duration::from_secs(10);
+
+impl Congestion {
+    /// Whether its own sending is paused.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.held_by > 0
+    }
+
+    fn left(&mut self, now: Instant, patience: Duration) -> Duration {
+        if self.window.is_none_or(|window| now.saturating_duration_since(window) >= PATIENCE_WINDOW) {
+            self.window = Some(now);
+            self.spent = Duration::ZERO;
+        }
+        patience.saturating_sub(self.spent)
+    }
+}
+
+/// What became of an attempt to hold a sender back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// The recipient's outbox is not that full, or it holds the sender back already.
+    NotNeeded,
+    /// The sender is paused now. Unless it is released, the recipient is congested at this instant.
+    Until(Instant),
+    /// The recipient has no patience left, or the sender cannot be paused: it is congested.
+    Congested,
+}
+
+impl Outlets {
+    /// `recipient` was given a piece of a stream that comes on `sender`. Pauses the sender if its outbox is above half.
+    pub(super) fn hold(
+        &mut self,
+        recipient: ConnectionId,
+        sender: ConnectionId,
+        now: Instant,
+        patience: Duration,
+    ) -> Hold {
+        let half = self.outbox_max / 2;
+        let sender_has_one = self.connections.get(sender).is_some_and(|c| c.sessions.len() == 1);
+        let Some(connection) = self.connections.get_mut(recipient) else { return Hold::NotNeeded };
+        let congestion = &mut connection.congestion;
+        // Before the kernel has refused anything the next flush may empty the outbox.
+        let pressed = connection.state == Sending::Blocked && connection.outbox.message_bytes() > half;
+        if !pressed || congestion.congested || congestion.holding.contains(&sender) {
+            return Hold::NotNeeded;
+        }
+        let left = congestion.left(now, patience);
+        if !sender_has_one || left.is_zero() || sender == recipient {
+            return Hold::Congested;
+        }
+        congestion.holding.push(sender);
+        let since = *congestion.since.get_or_insert(now);
+        if let Some(sender) = self.connections.get_mut(sender) {
+            sender.congestion.held_by += 1;
+        }
+        Hold::Until(since + left)
+    }
+
+    /// The patience of `recipient` may be used up. Answers when to look again, if it holds somebody back for longer; where its
+    /// patience has ended, it is congested and everybody is released.
+    pub(super) fn check_patience(
+        &mut self,
+        recipient: ConnectionId,
+        now: Instant,
+        patience: Duration,
+    ) -> Option<Instant> {
+        let congestion = &mut self.connections.get_mut(recipient)?.congestion;
+        let since = congestion.since?;
+        let spent = now.saturating_duration_since(since);
+        let left = congestion.left(since, patience);
+        if spent < left {
+            return Some(since + left);
+        }
+        if congestion.is_paused() {
+            // No budget runs against a member whose own connection we have paused: that one is resumed first.
+            congestion.since = Some(now);
+            let left = congestion.left(now, patience).max(Duration::from_millis(1));
+            self.resume(recipient);
+            return Some(now + left);
+        }
+        self.congest(recipient);
+        None
+    }
+
+    /// `recipient` gets nothing new until it has drained, and holds nobody back any more.
+    pub(super) fn congest(&mut self, recipient: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(recipient)
+            && !connection.congestion.congested
+        {
+            connection.congestion.congested = true;
+            self.counters.congested += 1;
+            self.release_all(recipient, None);
+        }
+    }
+
+    /// `connection` has sent something: below a quarter it has recovered, and those it held back go on.
+    pub(super) fn relieve(&mut self, id: ConnectionId, now: Instant) {
+        let quarter = self.outbox_max / 4;
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let waiting = connection.outbox.message_bytes();
+        if waiting > quarter {
+            return;
+        }
+        if connection.congestion.congested {
+            connection.congestion.congested = false;
+            self.counters.missed += std::mem::take(&mut connection.congestion.missed);
+        }
+        if waiting == 0 {
+            connection.congestion.spent = Duration::ZERO;
+            connection.congestion.window = None;
+        }
+        if connection.congestion.since.is_some() {
+            self.release_all(id, (waiting > 0).then_some(now));
+        }
+    }
+
+    /// Lets go of everybody whom `holder` holds back, and books the time until `now` on its budget.
+    pub(super) fn release_all(&mut self, holder: ConnectionId, now: Option<Instant>) {
+        let Some(connection) = self.connections.get_mut(holder) else { return };
+        let congestion = &mut connection.congestion;
+        if let (Some(since), Some(now)) = (congestion.since.take(), now) {
+            congestion.spent += now.saturating_duration_since(since);
+        }
+        for held in std::mem::take(&mut congestion.holding) {
+            if let Some(connection) = self.connections.get_mut(held) {
+                connection.congestion.held_by = connection.congestion.held_by.saturating_sub(1);
+                if connection.congestion.held_by == 0 {
+                    self.resumed.push(held);
+                }
+            }
+        }
+    }
+
+    /// Lets `paused` be read again, whoever holds it back.
+    fn resume(&mut self, paused: ConnectionId) {
+        for connection in self.connections.values_mut() {
+            connection.congestion.holding.retain(|held| *held != paused);
+        }
+        if let Some(connection) = self.connections.get_mut(paused)
+            && std::mem::take(&mut connection.congestion.held_by) > 0
+        {
+            self.resumed.push(paused);
+        }
+    }
+
+    /// Nobody waits for a connection that is gone.
+    pub(super) fn forget_holds(&mut self, gone: ConnectionId) {
+        self.release_all(gone, None);
+        let was_paused = self.connections.get(gone).is_some_and(|c| c.congestion.is_paused());
+        if was_paused {
+            self.resume(gone);
+            self.resumed.retain(|id| *id != gone);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! One MSRP connection as the switch sees it.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use super::congestion::Congestion;
+use super::outbox::Outbox;
+use crate::ids::SessionKey;
+use crate::limits::TRANSACTION_ID_BYTES_MAX;
+use crate::msrp::{ByteRange, ChunkParser, FailureReport, Head};
+
+/// A connection, whoever opened it.
+#[derive(Debug)]
+pub struct Connection {
+    pub(super) peer: SocketAddr,
+    pub(super) secure: bool,
+    pub(super) parser: ChunkParser,
+    /// The chunk that it is in the middle of.
+    pub(super) incoming: Option<Box<Incoming>>,
+    /// The sessions bound to it. Several where the peer is a relay.
+    pub(super) sessions: SmallVec<[SessionKey; 1]>,
+    pub(super) outbox: Outbox,
+    pub(super) congestion: Congestion,
+    pub(super) state: Sending,
+    /// Nothing more is read; it goes once its outbox is empty.
+    pub(super) closing: bool,
+    /// When it is closed unless a session is bound to it by then.
+    pub(super) bind_by: Option<Instant>,
+    /// The last message that was put into its outbox, and how many copies of it: several sessions need an id each.
+    pub(super) stamp: u64,
+    pub(super) copies: u16,
+}
+
+/// Where a connection's outbox stands.
+///
+/// ```text
+///   Idle ──something waits──► Dirty ──gathered──► Idle
+///                               └──the kernel is full──► Blocked ──it took something──► Dirty or Idle
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sending {
+    /// Nothing waits.
+    Idle,
+    /// On the list of those to be sent to.
+    Dirty,
+    /// The kernel takes no more at the moment.
+    Blocked,
+}
+
+/// A chunk whose head was read.
+#[derive(Debug)]
+pub struct Incoming {
+    pub(super) tid: Tid,
+    pub(super) failure_report: FailureReport,
+    pub(super) success_report: bool,
+    /// To-Path of its response, where that is not the first URI of the session's remote path.
+    pub(super) reply_to: Option<Box<[u8]>>,
+    pub(super) task: Task,
+}
+
+/// What is done with a chunk's body.
+#[derive(Debug)]
+pub enum Task {
+    /// Dropped.
+    Drop,
+    /// A piece of a message.
+    Message {
+        /// Whose.
+        session: SessionKey,
+        /// Its Message-ID.
+        message_id: MessageId,
+        /// What its head says.
+        range: ByteRange,
+        /// Octets of the chunk so far.
+        seen: u64,
+        /// The Content-Type is message/cpim.
+        cpim: bool,
+    },
+}
+
+/// A Message-ID that has to be remembered.
+pub type MessageId = SmallVec<[u8; 40]>;
+
+/// A transaction id that has to be remembered.
+#[derive(Debug, Clone, Copy)]
+pub struct Tid {
+    octets: [u8; TRANSACTION_ID_BYTES_MAX],
+    len: u8,
+}
+
+impl Tid {
+    pub(super) fn of(head: &Head<'_>) -> Self {
+        let mut octets = [0; TRANSACTION_ID_BYTES_MAX];
+        octets[..head.tid.len()].copy_from_slice(head.tid);
+        Self { octets, len: head.tid.len() as u8 }
+    }
+
+    pub(super) fn get(&self) -> &[u8] {
+        &self.octets[..usize::from(self.len)]
+    }
+}
+
+impl Connection {
+    pub(super) fn new(peer: SocketAddr, secure: bool, bind_by: Option<Instant>) -> Self {
+        Self {
+            peer,
+            secure,
+            parser: ChunkParser::new(),
+            incoming: None,
+            sessions: SmallVec::new(),
+            outbox: Outbox::default(),
+            congestion: Congestion::default(),
+            state: Sending::Idle,
+            closing: false,
+            bind_by,
+            stamp: 0,
+            copies: 0,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The connections of a shard and what waits on them.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+use rand_chacha::ChaCha8Rng;
+use slotmap::SlotMap;
+use smallvec::SmallVec;
+
+use super::connection::{Connection, Sending};
+use super::frame::{Frame, PieceSink, Seed};
+use super::settings::Counters;
+use crate::ids::ConnectionId;
+use crate::limits::CONTROL_LANE_BYTES_MAX;
+
+/// Every connection with its outbox, and the lists of what the shell has to do about them.
+#[derive(Debug)]
+pub struct Outlets {
+    pub(super) connections: SlotMap<ConnectionId, Connection>,
+    pub(super) outbox_max: usize,
+    pub(super) counters: Counters,
+    /// Connections with something to send that are not blocked.
+    pub(super) dirty: Vec<ConnectionId>,
+    /// Connections that may be read again.
+    pub(super) resumed: Vec<ConnectionId>,
+    /// Connections to be closed.
+    pub(super) closing: Vec<ConnectionId>,
+    /// An outbox is so full that sending should not wait for the end of the turn.
+    pub(super) pressing: bool,
+    rng: ChaCha8Rng,
+    stamp: u64,
+}
+
+/// The frames of one message: one for all recipients of whom no two share a connection.
+#[derive(Debug)]
+pub struct Frames<'a> {
+    seed: Seed<'a>,
+    stamp: u64,
+    made: SmallVec<[(u64, Rc<Frame>, u32); 1]>,
+}
+
+impl<'a> Frames<'a> {
+    pub(super) fn seed(&self) -> &Seed<'a> {
+        &self.seed
+    }
+
+    /// The transaction ids that were used, each with how many copies have it.
+    pub(super) fn transactions(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.made.iter().map(|(tid, _, copies)| (*tid, *copies))
+    }
+}
+
+/// What became of one copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It waits on the connection.
+    Queued,
+    /// The connection is congested, or was not there any more.
+    Discarded,
+}
+
+impl Outlets {
+    pub(super) fn new(outbox_max: usize, rng: ChaCha8Rng) -> Self {
+        Self {
+            connections: SlotMap::with_key(),
+            outbox_max,
+            counters: Counters::default(),
+            dirty: Vec::new(),
+            resumed: Vec::new(),
+            closing: Vec::new(),
+            pressing: false,
+            rng,
+            stamp: 0,
+        }
+    }
+
+    pub(super) fn adopt(&mut self, peer: SocketAddr, secure: bool, bind_by: Option<Instant>) -> ConnectionId {
+        self.connections.insert(Connection::new(peer, secure, bind_by))
+    }
+
+    pub(super) fn frames<'a>(&mut self, seed: Seed<'a>) -> Frames<'a> {
+        self.stamp += 1;
+        Frames { seed, stamp: self.stamp, made: SmallVec::new() }
+    }
+
+    /// Puts one copy of a message on a connection's outbox.
+    pub(super) fn deliver(&mut self, id: ConnectionId, paths: &Rc<[u8]>, frames: &mut Frames<'_>) -> Delivery {
+        let Some(connection) = self.connections.get_mut(id) else { return Delivery::Discarded };
+        if connection.closing {
+            return Delivery::Discarded;
+        }
+        let index = if connection.stamp == frames.stamp { connection.copies + 1 } else { 0 };
+        let index = usize::from(index);
+        if frames.made.len() <= index {
+            let (tid, frame) = Frame::new(&frames.seed, &mut self.rng);
+            frames.made.push((tid, frame, 0));
+        }
+        let (_, frame, copies) = &mut frames.made[index];
+        let waiting = connection.outbox.message_bytes();
+        let after = waiting + frame.len() + paths.len();
+        if connection.congestion.congested || (waiting > 0 && after > self.outbox_max) {
+            connection.congestion.missed += 1;
+            self.counters.discarded += 1;
+            self.congest(id);
+            return Delivery::Discarded;
+        }
+        connection.stamp = frames.stamp;
+        connection.copies = index as u16;
+        *copies += 1;
+        connection.outbox.push(frame.clone(), paths.clone());
+        self.counters.deliveries += 1;
+        if connection.state == Sending::Idle {
+            connection.state = Sending::Dirty;
+            self.dirty.push(id);
+        }
+        if after > self.outbox_max / 2 {
+            self.pressing = true;
+            // While the connection only waits for its turn to be sent to, the bound alone counts: it has had no chance yet.
+            if after > self.outbox_max / 5 * 4 && connection.state == Sending::Blocked {
+                self.congest(id);
+            }
+        }
+        Delivery::Queued
+    }
+
+    /// Puts a chunk on an outbox that is not asked whether it has room: what ends a message that has been begun.
+    pub(super) fn deliver_end(&mut self, id: ConnectionId, paths: &Rc<[u8]>, seed: &Seed<'_>) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.closing {
+            return;
+        }
+        let (_, frame) = Frame::new(seed, &mut self.rng);
+        connection.outbox.push(frame, paths.clone());
+        self.mark(id);
+    }
+
+    /// Writes into a connection's lane of responses and REPORTs.
+    pub(super) fn control(&mut self, id: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        write(connection.outbox.control());
+        let waiting = connection.outbox.control_bytes();
+        self.mark(id);
+        if waiting > CONTROL_LANE_BYTES_MAX {
+            // A peer that asks and never reads: nothing may be discarded here, so the connection goes.
+            self.counters.overrun += 1;
+            self.closing.push(id);
+        }
+    }
+
+    fn mark(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id)
+            && connection.state == Sending::Idle
+        {
+            connection.state = Sending::Dirty;
+            self.dirty.push(id);
+        }
+    }
+
+    pub(super) fn gather(&self, id: ConnectionId, sink: &mut impl PieceSink, max: usize) -> usize {
+        self.connections.get(id).map_or(0, |connection| connection.outbox.gather(max, sink))
+    }
+
+    /// `n` octets of what was gathered have left. What is left over waits for the next turn.
+    pub(super) fn sent(&mut self, id: ConnectionId, n: usize, now: Instant) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.outbox.sent(n);
+        self.counters.sent_bytes += n as u64;
+        connection.state = Sending::Idle;
+        let empty = connection.outbox.is_empty();
+        if empty && connection.closing {
+            self.closing.push(id);
+        }
+        if !empty {
+            self.mark(id);
+        }
+        self.relieve(id, now);
+    }
+
+    /// The kernel takes nothing at the moment: the connection stays out of the dirty list, and its outbox lets go of the
+    /// receive slabs.
+    pub(super) fn blocked(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.outbox.detach();
+            connection.state = Sending::Blocked;
+        }
+    }
+
+    /// Reads nothing more from a connection, and closes it once its outbox is empty.
+    pub(super) fn close_when_sent(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if !std::mem::replace(&mut connection.closing, true) && connection.outbox.is_empty() {
+            self.closing.push(id);
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Bytes in: heads, and what each asks for.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::connection::{Incoming, Task, Tid};
+use super::timers::Alarm;
+use super::{Pending, Switch, awaited};
+use crate::facts::{EndReason, Event};
+use crate::ids::{ConnectionId, SessionId, SessionKey};
+use crate::msrp::{ByteRange, Continuation, Event as Chunk, Head, Method, MsrpUri, ParseError, Status, encode, uris};
+use crate::room::nickname::{Requested, parse_use_nickname};
+use crate::session::{Verdict, answered, judge};
+
+impl Switch {
+    /// Bytes have come on a connection. Body octets that have to be kept are kept as slices of `bytes`.
+    ///
+    /// # Errors
+    /// What cannot be framed. The connection is on the list of those to be closed, and its sessions have failed.
+    pub fn handle_bytes(&mut self, id: ConnectionId, bytes: &Bytes, now: Instant) -> Result<(), ParseError> {
+        let Some(connection) = self.outlets.connections.get_mut(id) else { return Ok(()) };
+        self.outlets.counters.received_bytes += bytes.len() as u64;
+        let mut parser = std::mem::take(&mut connection.parser);
+        let mut incoming = connection.incoming.take().map(|incoming| *incoming);
+        let mut input = &bytes[..];
+        let outcome = loop {
+            match parser.next(&mut input) {
+                Ok(Some(Chunk::Head(head))) => incoming = Some(self.handle_head(id, &head, now)),
+                Ok(Some(Chunk::Bodiless(continuation))) => {
+                    if let Some(incoming) = incoming.take() {
+                        self.handle_bodiless(id, &incoming, continuation, now);
+                    }
+                }
+                Ok(Some(Chunk::Body { piece, end })) => {
+                    if let Some(chunk) = &mut incoming {
+                        self.handle_body(id, chunk, piece, end, bytes, now);
+                    }
+                    if end.is_some() {
+                        incoming = None;
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.end_turn(id, now);
+        if let Some(connection) = self.outlets.connections.get_mut(id) {
+            connection.parser = parser;
+            connection.incoming = incoming.map(Box::new);
+        }
+        if outcome.is_err() {
+            self.fail_connection(id, now);
+        }
+        outcome
+    }
+
+    fn fail_connection(&mut self, id: ConnectionId, now: Instant) {
+        self.outlets.counters.unreadable += 1;
+        let Some(connection) = self.outlets.connections.get_mut(id) else { return };
+        for key in std::mem::take(&mut connection.sessions) {
+            self.end_session(key, Some(EndReason::ProtocolError), now);
+        }
+        self.outlets.close_when_sent(id);
+    }
+
+    fn handle_head(&mut self, id: ConnectionId, head: &Head<'_>, now: Instant) -> Incoming {
+        let mut incoming = Incoming {
+            tid: Tid::of(head),
+            failure_report: head.failure_report,
+            success_report: head.success_report,
+            reply_to: None,
+            task: Task::Drop,
+        };
+        if let Verdict::Response(status) = judge(head) {
+            self.handle_response(id, head.tid, status, now);
+            return incoming;
+        }
+        match self.admit(id, head, now) {
+            Err(status) => self.refuse(id, head, status),
+            Ok(key) => incoming.task = self.handle_request(id, key, head, now).unwrap_or(Task::Drop),
+        }
+        if matches!(incoming.task, Task::Message { .. }) {
+            incoming.reply_to = self.unusual_reply_path(&incoming.task, head);
+        }
+        incoming
+    }
+
+    /// Finds the session that a request belongs to, and binds it to the connection with its first request.
+    fn admit(&mut self, id: ConnectionId, head: &Head<'_>, now: Instant) -> Result<SessionKey, Status> {
+        let key = self.find_session(id, head.to_path).ok_or(Status::NO_SESSION)?;
+        let connection = self.outlets.connections.get(id).ok_or(Status::NO_SESSION)?;
+        if connection.closing {
+            return Err(Status::NO_SESSION);
+        }
+        let entry = self.sessions.get_mut(key).ok_or(Status::NO_SESSION)?;
+        if entry.session.admit(id, connection.secure, head)? {
+            self.bound(key, id, now);
+        }
+        Ok(key)
+    }
+
+    /// The session-id of the To-Path decides; RFC 4975 §7.3 has exactly one URI there.
+    fn find_session(&self, id: ConnectionId, to_path: &[u8]) -> Option<SessionKey> {
+        // Nearly always it is the connection's only session, written as we wrote it.
+        let usual = self.outlets.connections.get(id).and_then(|connection| connection.sessions.first());
+        if let Some(key) = usual
+            && self.sessions.get(*key).is_some_and(|e| e.session.terms.local.as_str().as_bytes() == to_path)
+        {
+            return Some(*key);
+        }
+        let uri = MsrpUri::parse(uris(to_path).next_back()?).ok()?;
+        let key = *self.by_id.get(&SessionId::from_text(uri.session_id?)?)?;
+        let local = MsrpUri::parse(self.sessions.get(key)?.session.terms.local.last().as_bytes()).ok()?;
+        (local.secure == uri.secure).then_some(key)
+    }
+
+    /// Carries out what a head asks for. `None`: it is answered, and a body is dropped.
+    fn handle_request(&mut self, id: ConnectionId, key: SessionKey, head: &Head<'_>, now: Instant) -> Option<Task> {
+        match judge(head) {
+            Verdict::Send(message_id) => Some(Task::Message {
+                session: key,
+                message_id: message_id.into(),
+                range: head.byte_range.unwrap_or(ByteRange::DEFAULT),
+                seen: 0,
+                cpim: head.content_type.is_some_and(is_cpim),
+            }),
+            Verdict::Nickname(value) => {
+                let status = self.use_nickname(key, value, now).err().unwrap_or(Status::OK);
+                self.answer_head(id, head, status);
+                None
+            }
+            Verdict::Report => {
+                if head.status.is_some_and(|status| !status.is_success()) {
+                    self.outlets.counters.recipient_errors += 1;
+                }
+                None
+            }
+            Verdict::Refuse(status) => {
+                self.refuse(id, head, status);
+                None
+            }
+            Verdict::Response(_) => None,
+        }
+    }
+
+    fn use_nickname(&mut self, key: SessionKey, value: &[u8], now: Instant) -> Result<(), Status> {
+        let entry = self.sessions.get_mut(key).ok_or(Status::NO_SESSION)?;
+        let room = self.rooms.get_mut(entry.room).ok_or(Status::NO_SESSION)?;
+        if !room.policy.nicknames {
+            return Err(Status::FORBIDDEN);
+        }
+        let requested = parse_use_nickname(value, room.policy.unquoted_nicknames);
+        let nickname = match requested.map_err(|_| Status::MALFORMED_NICKNAME)? {
+            Requested::Remove => {
+                room.nicknames.release(key);
+                None
+            }
+            Requested::Take(nickname) => {
+                room.nicknames.take(key, &entry.session.member.user, &nickname, now)?;
+                Some(nickname.into())
+            }
+        };
+        if entry.nickname != nickname {
+            entry.nickname = nickname;
+            if !std::mem::replace(&mut entry.nickname_pending, true) {
+                self.events.push_back(Pending::Nickname(key));
+            }
+        }
+        Ok(())
+    }
+
+    /// A SEND without a body binds the session and keeps the connection alive; it is answered and causes nothing else.
+    fn handle_bodiless(&mut self, id: ConnectionId, incoming: &Incoming, continuation: Continuation, now: Instant) {
+        let Task::Message { session, message_id, .. } = &incoming.task else { return };
+        if continuation == Continuation::Abort {
+            self.abort_stream(*session, message_id, now);
+        }
+        self.answer(id, incoming, *session, Status::OK);
+    }
+
+    fn handle_response(&mut self, id: ConnectionId, tid: &[u8], status: Status, now: Instant) {
+        let Some(wait) = awaited::drawn(tid).and_then(|tid| self.awaited.take(tid)) else {
+            self.outlets.counters.stray_responses += 1;
+            return;
+        };
+        if status.is_success() {
+            return;
+        }
+        self.outlets.counters.recipient_errors += 1;
+        if status == Status::STOP_SENDING
+            && let Some((sender, out_id)) = wait.stream
+        {
+            self.stop_stream_for(id, sender, &out_id, now);
+        }
+    }
+
+    /// Where the response to a SEND goes: to the first URI of its From-Path (RFC 4975 §7.2). Mostly that is the first URI of the
+    /// path from SDP, and nothing has to be kept.
+    fn unusual_reply_path(&self, task: &Task, head: &Head<'_>) -> Option<Box<[u8]>> {
+        let Task::Message { session, .. } = task else { return None };
+        let first = uris(head.from_path).next()?;
+        let usual = self.sessions.get(*session)?.session.terms.remote.first();
+        (first != usual.as_bytes()).then(|| first.into())
+    }
+
+    /// Answers a chunk of a message, if its Failure-Report wants it.
+    pub(super) fn answer(&mut self, id: ConnectionId, incoming: &Incoming, key: SessionKey, status: Status) {
+        if !status.is_success() {
+            self.outlets.counters.refused += 1;
+        }
+        if !answered(incoming.failure_report, status) {
+            return;
+        }
+        let Some(entry) = self.sessions.get(key) else { return };
+        let terms = &entry.session.terms;
+        let to = incoming.reply_to.as_deref().unwrap_or_else(|| terms.remote.first().as_bytes());
+        let from = terms.local.as_str().as_bytes();
+        self.outlets.control(id, |out| encode::response(out, incoming.tid.get(), status, to, from));
+    }
+
+    /// Refuses a request of which only the head is known, and perhaps no session.
+    fn refuse(&mut self, id: ConnectionId, head: &Head<'_>, status: Status) {
+        self.outlets.counters.refused += 1;
+        // A REPORT is never answered (RFC 4975 §7.1.2).
+        let is_report = head.method() == Some(Method::Report);
+        if !is_report && answered(head.failure_report, status) {
+            self.answer_head(id, head, status);
+        }
+    }
+
+    /// Answers a request out of its head: a SEND to the first URI of its From-Path, others to the whole of it.
+    fn answer_head(&mut self, id: ConnectionId, head: &Head<'_>, status: Status) {
+        let to = match head.method() {
+            Some(Method::Send) => uris(head.from_path).next().unwrap_or_default(),
+            _ => head.from_path,
+        };
+        let from = uris(head.to_path).next().unwrap_or_default();
+        if to.is_empty() || from.is_empty() {
+            // Without paths nobody can be answered.
+            return;
+        }
+        self.outlets.control(id, |out| encode::response(out, head.tid, status, to, from));
+    }
+
+    /// A connection carries a session now: its user takes part.
+    fn bound(&mut self, key: SessionKey, id: ConnectionId, now: Instant) {
+        let Some(entry) = self.sessions.get_mut(key) else { return };
+        entry.bind_by = None;
+        let session = entry.session.id;
+        if let Some(connection) = self.outlets.connections.get_mut(id) {
+            connection.sessions.push(key);
+            connection.bind_by = None;
+        }
+        self.sit(key);
+        self.set_load_alarm(now);
+        self.tell(Event::SessionBound { session });
+    }
+
+    pub(super) fn check_unbound_session(&mut self, key: SessionKey, now: Instant) {
+        let Some(entry) = self.sessions.get(key) else { return };
+        match entry.bind_by {
+            Some(at) if at > now => self.timers.set(at, Alarm::Session(key)),
+            Some(_) => self.end_session(key, Some(EndReason::BindTimeout), now),
+            None => {}
+        }
+    }
+}
+
+fn is_cpim(content_type: &[u8]) -> bool {
+    let bare = content_type.split(|&b| b == b';').next().unwrap_or_default();
+    bare.trim_ascii().eq_ignore_ascii_case(b"message/cpim")
+}

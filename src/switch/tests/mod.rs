@@ -1,0 +1,7 @@
+//! The switch, driven without a socket.
+
+mod fixture;
+
+mod regular;
+
+pub(crate) use fixture::{Fixture, Options};

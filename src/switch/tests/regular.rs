@@ -1,0 +1,52 @@
+//! Messages to the room (RFC 7701 §6.1, §6.3).
+
+use super::fixture::{Fixture, ROOM_URI, bodies};
+use crate::facts::RoomPolicy;
+
+#[test]
+fn a_message_goes_to_everybody_but_its_sender_unchanged() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob", "carol"]);
+    let body = room.to_room(0, "Hello guys, how are you today?");
+    let message = room.message(0, "99s9s2", &body);
+    room.send(0, &message);
+    let answer = room.received(0);
+    assert!(answer.starts_with("MSRP t99s9s2 200 OK\r\n"), "{answer}");
+    assert!(bodies(answer.as_bytes()).is_empty(), "no copy to the sender");
+    for member in [1, 2] {
+        let wire = room.received(member);
+        assert_eq!(bodies(wire.as_bytes()), [body.clone()]);
+        let seat = &room.members[member];
+        assert!(wire.contains(&format!("To-Path: {}\r\nFrom-Path: {}\r\n", seat.remote, seat.local)), "{wire}");
+        assert!(wire.contains(&format!("Byte-Range: 1-{0}/{0}\r\n", body.len())), "{wire}");
+        assert!(wire.contains("Failure-Report: no\r\n"), "{wire}");
+    }
+}
+
+#[test]
+fn wrong_wrappers_are_refused_before_anything_goes_out() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let text = "\r\nContent-Type: text/plain\r\n\r\nx";
+    let cases = [
+        ("forged", format!("From: <sip:bob@example.com>\r\nTo: <{ROOM_URI}>\r\n{text}"), 403),
+        ("nofrom", format!("To: <{ROOM_URI}>\r\n{text}"), 400),
+        ("nobody", format!("From: <sip:alice@example.com>\r\n{text}"), 400),
+        (
+            "several",
+            format!("From: <sip:alice@example.com>\r\nTo: <{ROOM_URI}>\r\nTo: <sip:bob@example.com>\r\n{text}"),
+            403,
+        ),
+        ("unknown", format!("From: <sip:alice@example.com>\r\nTo: <sip:dave@example.com>\r\n{text}"), 404),
+        ("mistyped", format!("From: <sip:alice@example.com>\r\nTo: <nonsense>\r\n{text}"), 404),
+        (
+            "twofroms",
+            format!("From: <sip:alice@example.com>\r\nFrom: <sip:alice@example.com>\r\nTo: <{ROOM_URI}>\r\n{text}"),
+            400,
+        ),
+    ];
+    for (id, body, status) in cases {
+        let message = room.message(0, id, &body);
+        room.send(0, &message);
+        assert_eq!(room.answer(0, &format!("t{id}")), Some(status), "{id}");
+        assert_eq!(room.received(1), "", "{id}");
+    }
+}

@@ -1,0 +1,52 @@
+//! When the switch has to be looked at again. One queue for everything; who set an alarm checks, when it rings, whether it is
+//! still meant.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+use crate::ids::{ConnectionId, RoomKey, SessionKey};
+
+/// What an alarm is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Alarm {
+    /// A connection that may have bound no session.
+    Connection(ConnectionId),
+    /// A session that may not have been bound.
+    Session(SessionKey),
+    /// Messages of a session whose rest may not have come.
+    Streams(SessionKey),
+    /// A recipient whose patience may be used up.
+    Patience(ConnectionId),
+    /// Nicknames of a room whose quarantine may have ended.
+    Room(RoomKey),
+    /// Responses that may be missing.
+    Responses,
+    /// The load is to be told.
+    Load,
+}
+
+/// The alarms that are set.
+#[derive(Debug, Default)]
+pub struct Timers(BinaryHeap<Reverse<(Instant, Alarm)>>);
+
+impl Timers {
+    /// Sets an alarm.
+    pub fn set(&mut self, at: Instant, alarm: Alarm) {
+        self.0.push(Reverse((at, alarm)));
+    }
+
+    /// When the next one rings.
+    #[must_use]
+    pub fn next(&self) -> Option<Instant> {
+        self.0.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Takes one that rings at `now` or earlier.
+    pub fn take_due(&mut self, now: Instant) -> Option<Alarm> {
+        if self.next()? > now {
+            return None;
+        }
+        self.0.pop().map(|Reverse((_, alarm))| alarm)
+    }
+}
