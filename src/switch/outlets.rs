@@ -182,7 +182,14 @@ impl Outlets {
     pub(super) fn blocked(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.outbox.detach();
-            connection.state = Sending::Blocked;
+            let was = std::mem::replace(&mut connection.state, Sending::Blocked);
+            if was == Sending::Dirty {
+                // It took a part and then no more. `sent` has put it last, as a rule.
+                match self.dirty.last() {
+                    Some(last) if *last == id => drop(self.dirty.pop()),
+                    _ => self.dirty.retain(|other| *other != id),
+                }
+            }
         }
     }
 

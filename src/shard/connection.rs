@@ -1,0 +1,92 @@
+//! The reader of one connection, and the accepting of them.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_lite::AsyncRead;
+use futures_lite::future::poll_fn;
+use glommio::net::{TcpListener, TcpStream};
+use glommio::timer::Timer;
+use tracing::{debug, warn};
+
+use super::shell::{Peer, Shell};
+use crate::facts::EndReason;
+use crate::ids::ConnectionId;
+use crate::limits::{CONNECTIONS_PER_SHARD_MAX, RECEIVE_BYTES_MAX};
+
+/// How long to wait after a connection could not be accepted, for want of descriptors mostly.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+impl Shell {
+    /// Accepts connections for as long as the shard lives.
+    pub(super) async fn run_listener(self: Rc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok(stream) => self.clone().accept(stream),
+                Err(error) => {
+                    warn!(shard = %self.id, %error, "cannot accept an MSRP connection");
+                    Timer::new(ACCEPT_AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+
+    fn accept(self: Rc<Self>, stream: TcpStream) {
+        if self.peers.borrow().len() >= CONNECTIONS_PER_SHARD_MAX {
+            warn!(shard = %self.id, "an MSRP connection too many was closed");
+            return;
+        }
+        if let Some((id, peer)) = self.adopt(stream) {
+            self.settle();
+            glommio::spawn_local(self.run_reader(id, peer)).detach();
+        }
+    }
+
+    /// Reads a connection until it is over: one bounded receive a turn.
+    async fn run_reader(self: Rc<Self>, id: ConnectionId, peer: Rc<Peer>) {
+        loop {
+            while self.switch.borrow().is_paused(id) && !peer.closed.get() {
+                peer.resume.wait().await;
+            }
+            match self.read_once(id, &peer).await {
+                Ok(0) | Err(_) => break,
+                // More may be there already. Giving way to the others is done through a timer: a task that stays runnable
+                // would keep the executor from looking at its sockets.
+                Ok(RECEIVE_BYTES_MAX) => _ = Timer::new(Duration::ZERO).await,
+                Ok(_) => {}
+            }
+        }
+        self.close(id, EndReason::ConnectionLost);
+        self.settle();
+    }
+
+    async fn read_once(self: &Rc<Self>, id: ConnectionId, peer: &Peer) -> io::Result<usize> {
+        poll_fn(|cx| {
+            if peer.closed.get() {
+                return Poll::Ready(Ok(0));
+            }
+            let mut slab = self.slab.borrow_mut();
+            let read = Pin::new(&mut *peer.stream.borrow_mut()).poll_read(cx, slab.writable());
+            let Poll::Ready(Ok(n)) = read else { return read };
+            if n > 0 {
+                let bytes = slab.take(n);
+                drop(slab);
+                self.handle(id, &bytes);
+            }
+            Poll::Ready(Ok(n))
+        })
+        .await
+    }
+
+    fn handle(self: &Rc<Self>, id: ConnectionId, bytes: &bytes::Bytes) {
+        let outcome = self.switch.borrow_mut().handle_bytes(id, bytes, Instant::now());
+        if let Err(error) = outcome {
+            let peer = self.switch.borrow().peer(id);
+            debug!(shard = %self.id, connection = %id, ?peer, %error, "closing an MSRP connection");
+        }
+        self.settle();
+    }
+}

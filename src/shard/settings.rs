@@ -1,0 +1,43 @@
+//! What an operator sets about the shards.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The settings of `[msrp]` and `[shards]` that a shard's shell follows.
+#[derive(Debug, Clone)]
+pub struct ShardSettings {
+    /// The cores that get a shard each, by number.
+    pub cores: Vec<usize>,
+    /// The address that every shard listens on.
+    pub listen: IpAddr,
+    /// The first shard's port; shard i has this one + i. 0 is any free one for each.
+    pub port: u16,
+    /// How long a connection or a session may stay without the other.
+    pub bind_timeout: Duration,
+    /// Octets of messages that may wait on one connection.
+    pub outbox_max: usize,
+    /// How long an executor without work polls before it sleeps.
+    pub spin_before_park: Duration,
+    /// Entries of the executor's own rings.
+    pub ring_depth: usize,
+    /// Connections in one submission of the send ring.
+    pub send_batch: usize,
+    /// Pieces below this many octets are copied into the send buffer, larger ones are gathered from where they are.
+    pub copy_below: usize,
+}
+
+impl Default for ShardSettings {
+    fn default() -> Self {
+        Self {
+            cores: vec![0],
+            listen: IpAddr::from([127, 0, 0, 1]),
+            port: 2855,
+            bind_timeout: Duration::from_secs(30),
+            outbox_max: 256 * 1024,
+            spin_before_park: Duration::ZERO,
+            ring_depth: 128,
+            send_batch: 64,
+            copy_below: 1024,
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! Sockets and rings: the one file of Parlor with unsafe code. Each site says what it relies on.
+#![allow(unsafe_code, reason = "system calls take raw pointers and descriptors")]
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use glommio::net::TcpListener;
+use io_uring::{IoUring, opcode, types};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+
+use crate::switch::PieceSink;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
+/// A peer that says nothing for so long is asked whether it is still there.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// What was sent and is not acknowledged for so long: the peer is gone.
+const USER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Octets that may wait in the kernel unsent. What the kernel takes no outbox can see, so it must not be much.
+const KERNEL_QUEUE_MAX: u32 = 128 * 1024;
+
+/// A bound listener. Accepted connections inherit its options.
+///
+/// # Errors
+/// As the system calls, a port that is taken above all.
+pub fn listen(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    socket.set_tcp_notsent_lowat(KERNEL_QUEUE_MAX)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+/// Hands a listener to the executor of this thread.
+#[must_use]
+pub fn into_executor(listener: Socket) -> TcpListener {
+    // SAFETY: the descriptor is a listening TCP socket that nobody else owns any more.
+    unsafe { TcpListener::from_raw_fd(listener.into_raw_fd()) }
+}
+
+/// Ends both directions of a connection: whoever waits for it learns that it is over, and the peer too. A pending poll of the
+/// executor's ring holds the file open, so closing the descriptor alone would not do.
+pub fn shutdown(fd: RawFd) {
+    // SAFETY: the call takes a number; on one that is no socket any more it fails, which is as good.
+    unsafe { libc::shutdown(fd, libc::SHUT_RDWR) };
+}
+
+/// Whether this machine lets us have a ring at all.
+///
+/// # Errors
+/// Why not: the kernel has none, or it is switched off.
+pub fn probe_ring() -> io::Result<()> {
+    IoUring::new(2).map(drop)
+}
+
+/// A block of memory that is read into. All of it is initialised, always.
+#[derive(Debug)]
+pub struct Block {
+    buffer: BytesMut,
+    len: usize,
+}
+
+impl Block {
+    /// A block of `len` octets.
+    #[must_use]
+    pub fn new(len: usize) -> Self {
+        Self { buffer: BytesMut::zeroed(len), len }
+    }
+
+    /// Takes back what [`Block::take`] gave out. `false`: somebody still refers to it.
+    pub fn reclaim(&mut self) -> bool {
+        if self.buffer.len() == self.len {
+            return true;
+        }
+        self.buffer.clear();
+        if !self.buffer.try_reclaim(self.len) {
+            return false;
+        }
+        // SAFETY: the allocation was zeroed when it was made, `try_reclaim` has just said that `len` octets of it are ours
+        // alone, and octets that were once initialised stay so.
+        unsafe { self.buffer.set_len(self.len) };
+        true
+    }
+
+    /// Where to write.
+    pub fn writable(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+
+    /// The first `n` octets, to be referred to for as long as anybody likes.
+    pub fn take(&mut self, n: usize) -> Bytes {
+        self.buffer.split_to(n).freeze()
+    }
+}
+
+/// Sends for several connections, gathered and then submitted at once.
+///
+/// The pieces that are not copied are pointed to, so between the first [`PieceSink::push`] and the end of [`Batch::submit`]
+/// nothing may touch the outboxes they stand in; the flusher keeps the switch borrowed for that time.
+pub struct Batch {
+    ring: Option<IoUring>,
+    scratch: Vec<u8>,
+    iovecs: Vec<libc::iovec>,
+    messages: Vec<libc::msghdr>,
+    sends: Vec<Send>,
+    results: Vec<io::Result<usize>>,
+    sends_max: usize,
+    copy_below: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Send {
+    fd: RawFd,
+    first: usize,
+    count: usize,
+}
+
+/// Octets that are copied for one submission: what stays in a core's second-level cache.
+const SCRATCH_BYTES_MAX: usize = 256 * 1024;
+const FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+
+impl Batch {
+    /// A batch of up to `sends_max` connections, with a ring of this thread's own if `with_ring` and the machine lets it.
+    /// Pieces below `copy_below` octets are copied.
+    #[must_use]
+    pub fn new(sends_max: usize, copy_below: usize, with_ring: bool) -> Self {
+        Self {
+            ring: if with_ring { send_ring(sends_max) } else { None },
+            scratch: Vec::with_capacity(SCRATCH_BYTES_MAX),
+            iovecs: Vec::new(),
+            messages: Vec::new(),
+            sends: Vec::new(),
+            results: Vec::new(),
+            sends_max: sends_max.max(1),
+            copy_below,
+        }
+    }
+
+    /// Whether sends go through a ring.
+    #[must_use]
+    pub fn has_ring(&self) -> bool {
+        self.ring.is_some()
+    }
+
+    /// Begins the send on the next connection; what is pushed now goes there. Never twice for one socket in a batch: a ring
+    /// does not keep their order.
+    pub fn begin(&mut self, fd: RawFd) {
+        self.sends.push(Send { fd, first: self.iovecs.len(), count: 0 });
+    }
+
+    /// Whether it should be submitted before another connection is begun.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.sends.len() >= self.sends_max || self.scratch.len() >= SCRATCH_BYTES_MAX / 2
+    }
+
+    /// Sends what was gathered. Answers, for each connection in the order they were begun, how many octets the kernel took.
+    pub fn submit(&mut self) -> &[io::Result<usize>] {
+        self.results.clear();
+        self.messages.clear();
+        for at in 0..self.sends.len() {
+            let end = self.sends.get(at + 1).map_or(self.iovecs.len(), |next| next.first);
+            self.sends[at].count = end - self.sends[at].first;
+        }
+        for send in &self.sends {
+            // SAFETY: all zeroes is a valid msghdr.
+            let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+            message.msg_iov = self.iovecs[send.first..].as_ptr().cast_mut();
+            message.msg_iovlen = send.count;
+            self.messages.push(message);
+        }
+        match &mut self.ring {
+            Some(ring) if self.sends.len() > 1 => submit_to_ring(ring, &self.sends, &self.messages, &mut self.results),
+            _ => self
+                .results
+                .extend(self.sends.iter().zip(&self.messages).map(|(send, message)| send_now(send.fd, message))),
+        }
+        self.sends.clear();
+        self.iovecs.clear();
+        self.scratch.clear();
+        &self.results
+    }
+}
+
+impl PieceSink for Batch {
+    fn push(&mut self, piece: &[u8]) {
+        // The scratch never grows: what points into it stays valid.
+        if piece.len() < self.copy_below && self.scratch.len() + piece.len() <= self.scratch.capacity() {
+            let at = self.scratch.len();
+            self.scratch.extend_from_slice(piece);
+            let fresh = self.sends.last().is_some_and(|send| send.first == self.iovecs.len());
+            let base = self.scratch[at..].as_ptr();
+            if let Some(last) = self.iovecs.last_mut().filter(|_| !fresh)
+                && last.iov_base.cast_const().cast::<u8>().wrapping_add(last.iov_len) == base
+            {
+                last.iov_len += piece.len();
+            } else {
+                self.iovecs.push(libc::iovec { iov_base: base.cast_mut().cast(), iov_len: piece.len() });
+            }
+        } else {
+            self.iovecs.push(libc::iovec { iov_base: piece.as_ptr().cast_mut().cast(), iov_len: piece.len() });
+        }
+    }
+}
+
+/// `None` where the machine refuses one: plain sends do the same.
+fn send_ring(sends_max: usize) -> Option<IoUring> {
+    let entries = u32::try_from(sends_max).ok()?.next_power_of_two().clamp(1, 4096);
+    let build = |builder: &mut io_uring::Builder| builder.build(entries);
+    build(IoUring::builder().setup_submit_all().setup_single_issuer().setup_defer_taskrun())
+        .or_else(|_| build(IoUring::builder().setup_submit_all()))
+        .ok()
+}
+
+/// Sends that do not wait are complete when the submission returns, so nothing outlives this call.
+fn submit_to_ring(ring: &mut IoUring, sends: &[Send], messages: &[libc::msghdr], results: &mut Vec<io::Result<usize>>) {
+    for (at, (send, message)) in sends.iter().zip(messages).enumerate() {
+        let entry = opcode::SendMsg::new(types::Fd(send.fd), message).flags(FLAGS as u32).build().user_data(at as u64);
+        // SAFETY: the message, its pieces and the descriptor live until the completions below are in.
+        let pushed = unsafe { ring.submission().push(&entry) };
+        if pushed.is_err() {
+            break;
+        }
+    }
+    results.extend(sends.iter().map(|_| Err(io::ErrorKind::WouldBlock.into())));
+    let expected = ring.submission().len();
+    let mut done = 0;
+    while done < expected {
+        match ring.submit_and_wait(expected - done) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Nothing of the batch can be in flight: the kernel has refused the call itself.
+            Err(_) if done == 0 => {
+                for (result, (send, message)) in results.iter_mut().zip(sends.iter().zip(messages)) {
+                    *result = send_now(send.fd, message);
+                }
+                return;
+            }
+            Err(error) => panic!("the send ring failed in the middle of a batch: {error}"),
+        }
+        for completion in ring.completion() {
+            let outcome = match completion.result() {
+                n if n >= 0 => Ok(n as usize),
+                error => Err(io::Error::from_raw_os_error(-error)),
+            };
+            if let Some(result) = results.get_mut(completion.user_data() as usize) {
+                *result = outcome;
+            }
+            done += 1;
+        }
+    }
+}
+
+fn send_now(fd: RawFd, message: &libc::msghdr) -> io::Result<usize> {
+    loop {
+        // SAFETY: the message and its pieces live until the call returns, and the kernel keeps nothing of them.
+        let n = unsafe { libc::sendmsg(fd, message, FLAGS) };
+        if n >= 0 {
+            return Ok(n as usize);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::{TcpListener as StdListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = StdListener::bind("127.0.0.1:0").unwrap();
+        let sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (sender, listener.accept().unwrap().0)
+    }
+
+    fn sends_everything(with_ring: bool) {
+        let mut batch = Batch::new(8, 16, with_ring);
+        let large = vec![b'x'; 1000];
+        let mut pairs: Vec<_> = (0..8).map(|_| pair()).collect();
+        for (n, (sender, _)) in pairs.iter().enumerate() {
+            batch.begin(sender.as_raw_fd());
+            batch.push(format!("<{n}>").as_bytes());
+            batch.push(b"small");
+            batch.push(&large);
+            batch.push(b"end");
+        }
+        assert!(batch.is_full());
+        let sent: Vec<_> = batch.submit().iter().map(|result| *result.as_ref().unwrap()).collect();
+        assert_eq!(sent, [3 + 5 + 1000 + 3; 8]);
+        for (n, (_, receiver)) in pairs.iter_mut().enumerate() {
+            let mut text = vec![0; 1011];
+            receiver.read_exact(&mut text).unwrap();
+            assert_eq!(&text[..8], format!("<{n}>small").as_bytes());
+            assert!(text.ends_with(b"xend"));
+        }
+    }
+
+    #[test]
+    fn a_batch_reaches_every_socket() {
+        sends_everything(false);
+        sends_everything(true);
+    }
+
+    /// What the flusher relies on: no send is left in flight, whatever becomes of it.
+    #[test]
+    fn full_and_dead_sockets_complete_within_the_submission() {
+        let mut batch = Batch::new(8, 16, true);
+        assert!(batch.has_ring(), "no ring on this machine");
+        let (full, _keep) = pair();
+        full.set_nonblocking(true).unwrap();
+        let fill = vec![0; 1 << 20];
+        while io::Write::write(&mut &full, &fill).is_ok() {}
+        let (dead, peer) = pair();
+        drop(peer);
+        dead.shutdown(std::net::Shutdown::Write).unwrap();
+        let (alive, mut receiver) = pair();
+        for socket in [&full, &dead, &alive] {
+            batch.begin(socket.as_raw_fd());
+            batch.push(b"hello");
+        }
+        let results = batch.submit();
+        assert_eq!(results[0].as_ref().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(results[1].as_ref().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(*results[2].as_ref().unwrap(), 5);
+        let mut text = [0; 5];
+        receiver.read_exact(&mut text).unwrap();
+        assert_eq!(&text, b"hello");
+    }
+
+    #[test]
+    fn a_large_send_is_taken_in_part() {
+        let mut batch = Batch::new(8, 16, true);
+        let (sender, _keep) = pair();
+        let (other, _keep_too) = pair();
+        let large = vec![0; 64 << 20];
+        batch.begin(sender.as_raw_fd());
+        batch.push(&large);
+        batch.begin(other.as_raw_fd());
+        batch.push(b"x");
+        let results = batch.submit();
+        assert!(*results[0].as_ref().unwrap() < large.len());
+        assert_eq!(*results[1].as_ref().unwrap(), 1);
+    }
+}

@@ -1,0 +1,151 @@
+//! A shard over real sockets, without SIP.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::mesh;
+use super::*;
+use crate::facts::{ChatroomTokens, Command, Direction, Event, Member, OpenRoom, OpenSession, RoomPolicy, Terms};
+use crate::ids::{RoomId, SessionId, ShardId};
+use crate::msrp::Path;
+use crate::uri::Aor;
+
+struct Running {
+    handle: mesh::ShardHandle,
+    thread: ShardThread,
+    events: tokio::sync::mpsc::Receiver<(ShardId, Event)>,
+}
+
+fn run() -> Running {
+    let settings = ShardSettings { port: 0, ..ShardSettings::default() };
+    let bound = bind(&settings).unwrap();
+    let (sender, events) = mesh::events();
+    let (handle, thread) = start(&settings, bound, &sender, || [3; 32]).unwrap().remove(0);
+    let open = OpenRoom {
+        room: RoomId(1),
+        name: "lobby".into(),
+        uri: "sip:lobby@localhost".into(),
+        names: vec![Aor::parse(b"sip:lobby@localhost").unwrap()],
+        policy: Arc::new(RoomPolicy::default()),
+    };
+    handle.commands.try_send(Command::OpenRoom(Box::new(open))).unwrap();
+    Running { handle, thread, events }
+}
+
+struct Client {
+    stream: TcpStream,
+    local: String,
+    remote: String,
+}
+
+impl Running {
+    fn join(&mut self, name: &str, number: u128) -> Client {
+        let session = SessionId { shard: ShardId(0), random: number };
+        let local = format!("msrp://127.0.0.1:{}/{session};tcp", self.handle.port);
+        let remote = format!("msrp://127.0.0.1:9/{name};tcp");
+        let user = Aor::parse(format!("sip:{name}@localhost").as_bytes()).unwrap();
+        let open = OpenSession {
+            session,
+            room: RoomId(1),
+            member: Member {
+                user: user.clone(),
+                uri: format!("sip:{name}@localhost").into(),
+                display_name: None,
+                identities: vec![user],
+            },
+            terms: Terms {
+                local: Path::parse(local.as_bytes()).unwrap(),
+                remote: Path::parse(remote.as_bytes()).unwrap(),
+                accept_wrapped_types: None,
+                max_size: None,
+                chatroom: Some(ChatroomTokens { nickname: true, private_messages: true }),
+                direction: Direction::default(),
+            },
+        };
+        self.handle.commands.try_send(Command::OpenSession(Box::new(open))).unwrap();
+        assert!(matches!(self.next_event(), Event::SessionReady { .. }));
+        let stream = TcpStream::connect(("127.0.0.1", self.handle.port)).unwrap();
+        let mut client = Client { stream, local, remote };
+        client.write("SEND", "bind0001", "Message-ID: b\r\nByte-Range: 1-0/0\r\n", None);
+        client.read_until("-------bind0001$\r\n");
+        assert!(matches!(self.next_event(), Event::SessionBound { .. }));
+        client
+    }
+
+    fn next_event(&mut self) -> Event {
+        loop {
+            let (_, event) = self.events.blocking_recv().unwrap();
+            if !matches!(event, Event::Load { .. }) {
+                return event;
+            }
+        }
+    }
+}
+
+impl Client {
+    fn write(&mut self, method: &str, tid: &str, headers: &str, body: Option<&str>) {
+        let body = body.map(|body| format!("\r\n{body}\r\n")).unwrap_or_default();
+        let Self { local, remote, .. } = self;
+        let chunk = format!(
+            "MSRP {tid} {method}\r\nTo-Path: {local}\r\nFrom-Path: {remote}\r\n{headers}{body}-------{tid}$\r\n"
+        );
+        self.stream.write_all(chunk.as_bytes()).unwrap();
+    }
+
+    fn say(&mut self, from: &str, tid: &str, text: &str) {
+        let body = format!(
+            "From: <sip:{from}@localhost>\r\nTo: <sip:lobby@localhost>\r\n\r\nContent-Type: text/plain\r\n\r\n{text}"
+        );
+        let headers =
+            format!("Message-ID: {tid}\r\nByte-Range: 1-{0}/{0}\r\nContent-Type: message/cpim\r\n", body.len());
+        self.write("SEND", tid, &headers, Some(&body));
+    }
+
+    fn read_until(&mut self, end: &str) -> String {
+        let mut text = Vec::new();
+        let mut octet = [0];
+        while !text.ends_with(end.as_bytes()) {
+            self.stream.read_exact(&mut octet).unwrap();
+            text.push(octet[0]);
+        }
+        String::from_utf8(text).unwrap()
+    }
+}
+
+#[test]
+fn members_talk_and_a_drained_shard_ends() {
+    let mut running = run();
+    let mut alice = running.join("alice", 1);
+    let mut bob = running.join("bob", 2);
+    alice.say("alice", "t0000001", "hello");
+    assert!(alice.read_until("-------t0000001$\r\n").contains(" 200 OK"));
+    assert!(bob.read_until("$\r\n").contains("\r\n\r\nhello\r\n-------"));
+    running.handle.commands.try_send(Command::Drain).unwrap();
+    for number in [1, 2] {
+        let session = SessionId { shard: ShardId(0), random: number };
+        running.handle.commands.try_send(Command::CloseSession { session }).unwrap();
+    }
+    for client in [&mut alice, &mut bob] {
+        assert_eq!(client.stream.read(&mut [0; 10]).unwrap(), 0, "the connection is closed");
+    }
+    running.thread.join().unwrap();
+}
+
+#[test]
+fn a_lost_connection_ends_its_session() {
+    let mut running = run();
+    let alice = running.join("alice", 1);
+    drop(alice);
+    assert!(matches!(running.next_event(), Event::SessionEnded { .. }));
+}
+
+#[test]
+fn what_is_not_msrp_is_hung_up_on() {
+    let running = run();
+    let mut stream = TcpStream::connect(("127.0.0.1", running.handle.port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    assert_eq!(stream.read(&mut [0; 10]).unwrap_or(0), 0);
+}
