@@ -1,1 +1,40 @@
-//! (see lib.rs)
+//! The conference focus (RFC 4353, RFC 7701 §5): who may join which room, on what terms, and on which shard.
+//!
+//! [`Focus`] reads no clock and knows no socket. A driver calls, in any order:
+//!
+//! | kind | methods |
+//! |---|---|
+//! | what arrived | [`Focus::handle_message`], [`Focus::handle_event`], [`Focus::handle_full`] |
+//! | time | [`Focus::handle_timeout`] when [`Focus::poll_timeout`] says so |
+//! | what is wanted | [`Focus::drain`], [`Focus::replace_rooms`] |
+//! | what to do | [`Focus::poll_output`], until it gives nothing |
+//!
+//! The one rule: after every call of the first three kinds, drain [`Focus::poll_output`], then ask for the next timeout.
+//!
+//! The life of a call:
+//!
+//! | phase | it waits for | then |
+//! |---|---|---|
+//! | opening | the shard's word that the session can be bound | 200, answered; or 503 and gone |
+//! | answered | the ACK, sending the 200 again meanwhile | confirmed; after 64*T1 BYE and gone |
+//! | confirmed | BYE, a re-INVITE (answered again), the end of its session | gone |
+//!
+//! A BYE of ours waits for the ACK of our 200 or for its time to run out (RFC 3261 §15).
+
+mod admit;
+mod calls;
+mod change;
+mod end;
+mod face;
+mod hosts;
+mod join;
+mod refusal;
+mod replies;
+mod requests;
+mod rooms;
+mod settings;
+mod shards;
+mod throttle;
+
+pub use face::{Counts, Focus, Output};
+pub use settings::{RoomSettings, Settings, ShardAddress};

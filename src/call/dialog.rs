@@ -1,0 +1,343 @@
+//! Dialogs (RFC 3261 §12): what ties the requests of a call together, and the way they take.
+
+use std::net::SocketAddr;
+
+use crate::limits::SIP_ROUTES_MAX;
+use crate::sip::{Address, Ask, HeaderName, Headers, Hop, Host, Method, Request, Response, Transport, Uri, Via};
+use crate::sip::{addresses, sequence, tag, text};
+
+/// The port of SIP where none is named.
+const DEFAULT_PORT: u16 = 5060;
+
+/// One side of a dialog.
+#[derive(Debug, Clone)]
+pub struct Dialog {
+    call_id: String,
+    /// From of our requests, with our tag.
+    local: String,
+    /// To of our requests, with the peer's tag.
+    remote: String,
+    remote_tag: Option<String>,
+    local_sequence: u32,
+    remote_sequence: Option<u32>,
+    /// As they stand in Route, nearest first.
+    routes: Vec<Address>,
+    target: Uri,
+    /// Where its first message came from, or went to.
+    hop: Hop,
+    /// The peer stands behind a NAT: its Contact cannot be reached, the place it sends from can.
+    translated: bool,
+}
+
+/// Why a message makes no dialog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DialogError {
+    /// Contact is missing, unreadable or several.
+    #[error("no usable Contact")]
+    Contact,
+    /// Record-Route cannot be read, or is longer than we follow.
+    #[error("no usable Record-Route")]
+    RecordRoute,
+    /// Another header is missing or broken.
+    #[error("a header of the dialog is missing")]
+    Header,
+}
+
+impl Dialog {
+    /// The dialog of one who is called (RFC 3261 §12.1.1). `hop` is where the request came from.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn called(invite: &Request, local_tag: &str, hop: Hop) -> Result<Self, DialogError> {
+        let headers = &invite.headers;
+        let to = text(headers, &HeaderName::To).ok_or(DialogError::Header)?;
+        Ok(Self {
+            call_id: text(headers, &HeaderName::CallId).ok_or(DialogError::Header)?,
+            local: format!("{to};tag={local_tag}"),
+            remote: text(headers, &HeaderName::From).ok_or(DialogError::Header)?,
+            remote_tag: tag(headers, &HeaderName::From),
+            local_sequence: 0,
+            remote_sequence: sequence(headers),
+            routes: route_set(headers)?,
+            target: contact(headers).ok_or(DialogError::Contact)?,
+            hop,
+            translated: is_translated(headers),
+        })
+    }
+
+    /// The dialog of one who calls (RFC 3261 §12.1.2), made by a 2xx to its INVITE. `hop` is where that went.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn calling(invite: &Request, answer: &Response, hop: Hop) -> Result<Self, DialogError> {
+        let headers = &answer.headers;
+        let mut routes = route_set(headers)?;
+        routes.reverse();
+        Ok(Self {
+            call_id: text(headers, &HeaderName::CallId).ok_or(DialogError::Header)?,
+            local: text(&invite.headers, &HeaderName::From).ok_or(DialogError::Header)?,
+            remote: text(headers, &HeaderName::To).ok_or(DialogError::Header)?,
+            remote_tag: tag(headers, &HeaderName::To),
+            local_sequence: sequence(&invite.headers).ok_or(DialogError::Header)?,
+            remote_sequence: None,
+            routes,
+            target: contact(headers).ok_or(DialogError::Contact)?,
+            hop,
+            translated: false,
+        })
+    }
+
+    /// Whether a request of the peer belongs to this dialog; its To tag, our tag, is what it was found by.
+    #[must_use]
+    pub fn owns(&self, request: &Request) -> bool {
+        text(&request.headers, &HeaderName::CallId).is_some_and(|id| id == self.call_id)
+            && tag(&request.headers, &HeaderName::From) == self.remote_tag
+    }
+
+    /// The Call-ID.
+    #[must_use]
+    pub fn call_id(&self) -> &str {
+        &self.call_id
+    }
+
+    /// Where its first request, or the last that refreshed its target, came from.
+    #[must_use]
+    pub fn hop(&self) -> Hop {
+        self.hop
+    }
+
+    /// The peer's tag.
+    #[must_use]
+    pub fn remote_tag(&self) -> Option<&str> {
+        self.remote_tag.as_deref()
+    }
+
+    /// Takes the number of a request of the peer; `false` where it is not higher than the last one (RFC 3261 §12.2.2).
+    pub fn advance(&mut self, sequence: u32) -> bool {
+        if self.remote_sequence.is_some_and(|last| sequence <= last) {
+            return false;
+        }
+        self.remote_sequence = Some(sequence);
+        true
+    }
+
+    /// Takes the Contact of a target refresh request, and where it came from (RFC 3261 §12.2.2).
+    pub fn refresh(&mut self, request: &Request, hop: Hop) {
+        if let Some(target) = contact(&request.headers) {
+            self.target = target;
+            self.hop = hop;
+            self.translated = is_translated(&request.headers);
+        }
+    }
+
+    /// A request in the dialog with the next number, and the hop it takes (RFC 3261 §12.2.1.1). `branch` is new for each
+    /// request; `sent_by` is the host and port that responses are awaited at.
+    pub fn request(&mut self, method: Method, sent_by: &str, branch: &str) -> (Ask, Hop) {
+        self.local_sequence += 1;
+        self.numbered(method, self.local_sequence, sent_by, branch)
+    }
+
+    /// The ACK of a 2xx to our INVITE (RFC 3261 §13.2.2.4), under the number of that.
+    #[must_use]
+    pub fn ack(&self, sent_by: &str, branch: &str) -> (Ask, Hop) {
+        self.numbered(Method::Ack, self.local_sequence, sent_by, branch)
+    }
+
+    fn numbered(&self, method: Method, number: u32, sent_by: &str, branch: &str) -> (Ask, Hop) {
+        let hop = self.next_hop();
+        let transport = hop.transport.name();
+        let (target, routes) = self.way();
+        let mut ask = Ask::new(method.clone(), target)
+            .header(HeaderName::Via, format!("SIP/2.0/{transport} {sent_by};branch={branch};rport"))
+            .header(HeaderName::From, self.local.clone())
+            .header(HeaderName::To, self.remote.clone())
+            .header(HeaderName::CallId, self.call_id.clone())
+            .header(HeaderName::CSeq, format!("{number} {method}"));
+        for route in routes {
+            ask = ask.header(HeaderName::Route, route);
+        }
+        (ask, hop)
+    }
+
+    /// Request-URI and Route. Where the nearest proxy is a strict router it takes the place of the target, which goes last.
+    fn way(&self) -> (Uri, Vec<String>) {
+        let mut routes: Vec<String> = self.routes.iter().map(|route| format!("<{}>", route.uri)).collect();
+        match self.routes.first() {
+            Some(first) if !is_loose(&first.uri) => {
+                routes.remove(0);
+                routes.push(format!("<{}>", self.target));
+                (first.uri.clone(), routes)
+            }
+            _ => (self.target.clone(), routes),
+        }
+    }
+
+    /// Toward those who came over a connection it is that connection. Else it is the address of the first route or of the
+    /// target; a name is not looked up, the place that the call came from stands for it.
+    fn next_hop(&self) -> Hop {
+        let next = self.routes.first().map_or(&self.target, |route| &route.uri);
+        let named = address(next);
+        if self.hop.connection.is_some() {
+            return Hop { remote: named.unwrap_or(self.hop.remote), ..self.hop };
+        }
+        let wants_tcp = next.transport().is_some_and(|t| t.eq_ignore_ascii_case(b"tcp"));
+        match named {
+            _ if self.translated && self.routes.is_empty() => self.hop,
+            Some(remote) if wants_tcp => Hop { transport: Transport::Tcp, remote, ..self.hop },
+            Some(remote) => Hop { remote, ..self.hop },
+            None => self.hop,
+        }
+    }
+}
+
+fn is_loose(uri: &Uri) -> bool {
+    uri.params().is_some_and(|params| params.contains("lr"))
+}
+
+fn address(uri: &Uri) -> Option<SocketAddr> {
+    match uri.host()? {
+        Host::Ip(ip) => Some(SocketAddr::new(*ip, uri.port().unwrap_or(DEFAULT_PORT))),
+        Host::Name(_) => None,
+    }
+}
+
+/// The URI of the one Contact that a dialog's request or answer has to have (RFC 3261 §8.1.1.8).
+fn contact(headers: &Headers) -> Option<Uri> {
+    let contacts = addresses(headers, &HeaderName::Contact)?;
+    let [one] = contacts.as_slice() else { return None };
+    one.uri.scheme().is_sip().then(|| one.uri.clone())
+}
+
+fn route_set(headers: &Headers) -> Result<Vec<Address>, DialogError> {
+    let routes = addresses(headers, &HeaderName::RecordRoute).ok_or(DialogError::RecordRoute)?;
+    let usable = routes.len() <= SIP_ROUTES_MAX && routes.iter().all(|route| route.uri.scheme().is_sip());
+    if usable { Ok(routes) } else { Err(DialogError::RecordRoute) }
+}
+
+/// Whether the client itself (no proxy stands between) asked for `rport` and sends from another place than it says.
+fn is_translated(headers: &Headers) -> bool {
+    let mut vias = headers.typed_all::<Via>();
+    let (Some(Ok(via)), None) = (vias.next(), vias.next()) else { return false };
+    let said = via.host.to_string();
+    let (received, rport) = (via.received().map(String::from_utf8_lossy), via.rport().flatten());
+    let port = rport.and_then(|port| std::str::from_utf8(port).ok()?.parse::<u16>().ok());
+    match (received, port) {
+        (Some(host), Some(port)) => host != said.trim_matches(['[', ']']) || Some(port) != via.port,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::{Message, Reply, SipConnection, parse_datagram, stamp_source};
+
+    fn invite(extra: &str, via: &str) -> Request {
+        let text = format!(
+            "INVITE sip:room@192.0.2.1 SIP/2.0\r\nVia: {via}\r\nFrom: \"A\" <sip:a@h>;tag=them\r\nTo: <sip:room@192.0.2.1>\r\n\
+             Call-ID: c1\r\nCSeq: 7 INVITE\r\nMax-Forwards: 70\r\n{extra}Content-Length: 0\r\n\r\n"
+        );
+        let Ok(Some(Message::Request(mut request))) = parse_datagram(text.as_bytes()) else { panic!("{text}") };
+        stamp_source(&mut request, hop().remote);
+        request
+    }
+
+    fn hop() -> Hop {
+        let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.7:40000".parse().unwrap());
+        Hop { transport: Transport::Udp, local, remote, connection: None }
+    }
+
+    const VIA: &str = "SIP/2.0/UDP 192.0.2.7:40000;branch=z9hG4bK1";
+    const CONTACT: &str = "Contact: <sip:a@192.0.2.8:5099>\r\n";
+
+    fn called(extra: &str, via: &str, hop: Hop) -> Dialog {
+        Dialog::called(&invite(extra, via), "us", hop).unwrap()
+    }
+
+    fn bye(dialog: &mut Dialog) -> (String, Hop) {
+        let (ask, hop) = dialog.request(Method::Bye, "192.0.2.1:5060", "z9hG4bKx");
+        (String::from_utf8(Message::Request(ask.empty()).to_bytes().to_vec()).unwrap(), hop)
+    }
+
+    #[test]
+    fn a_request_of_the_called_turns_the_headers_round() {
+        let (text, to) = bye(&mut called(CONTACT, VIA, hop()));
+        assert_eq!(
+            text,
+            "BYE sip:a@192.0.2.8:5099 SIP/2.0\r\nMax-Forwards: 70\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKx;rport\r\n\
+             From: <sip:room@192.0.2.1>;tag=us\r\nTo: \"A\" <sip:a@h>;tag=them\r\nCall-ID: c1\r\nCSeq: 1 BYE\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        assert_eq!(to.remote.to_string(), "192.0.2.8:5099");
+    }
+
+    #[test]
+    fn requests_take_the_recorded_route_in_order() {
+        let routes = "Record-Route: <sip:192.0.2.20:5070;lr>, <sip:far.example;lr>\r\n";
+        let (text, to) = bye(&mut called(&format!("{CONTACT}{routes}"), VIA, hop()));
+        assert!(text.starts_with("BYE sip:a@192.0.2.8:5099 "));
+        assert!(text.contains("Route: <sip:192.0.2.20:5070;lr>\r\nRoute: <sip:far.example;lr>\r\n"));
+        assert_eq!(to.remote.to_string(), "192.0.2.20:5070");
+    }
+
+    #[test]
+    fn a_strict_router_takes_the_place_of_the_target() {
+        let routes = "Record-Route: <sip:192.0.2.20>\r\nRecord-Route: <sip:far.example;lr>\r\n";
+        let (text, to) = bye(&mut called(&format!("{CONTACT}{routes}"), VIA, hop()));
+        assert!(text.starts_with("BYE sip:192.0.2.20 "));
+        assert!(text.contains("Route: <sip:far.example;lr>\r\nRoute: <sip:a@192.0.2.8:5099>\r\n"));
+        assert_eq!(to.remote.to_string(), "192.0.2.20:5060");
+    }
+
+    #[test]
+    fn the_connection_and_the_place_behind_a_nat_are_kept() {
+        let connection = Some(SipConnection(4));
+        let over_tcp = Hop { transport: Transport::Tcp, connection, ..hop() };
+        assert_eq!(bye(&mut called(CONTACT, VIA, over_tcp)).1.connection, connection);
+        let behind_nat = "SIP/2.0/UDP 10.0.0.9:5060;rport;branch=z9hG4bK1";
+        assert_eq!(bye(&mut called(CONTACT, behind_nat, hop())).1, hop());
+        let in_the_open = "SIP/2.0/UDP 192.0.2.7:40000;rport;branch=z9hG4bK1";
+        assert_eq!(bye(&mut called(CONTACT, in_the_open, hop())).1.remote.to_string(), "192.0.2.8:5099");
+        let by_name = "Contact: <sip:a@client.example;transport=tcp>\r\n";
+        assert_eq!(bye(&mut called(by_name, VIA, hop())).1, hop());
+        let tcp = "Contact: <sip:a@192.0.2.8:5099;transport=TCP>\r\n";
+        assert_eq!(bye(&mut called(tcp, VIA, hop())).1.transport, Transport::Tcp);
+    }
+
+    #[test]
+    fn what_makes_no_dialog_is_named() {
+        let error = |extra: &str| Dialog::called(&invite(extra, VIA), "us", hop()).unwrap_err();
+        assert_eq!(error(""), DialogError::Contact);
+        assert_eq!(error("Contact: <sip:a@h>, <sip:b@h>\r\n"), DialogError::Contact);
+        assert_eq!(error("Contact: <mailto:a@h>\r\n"), DialogError::Contact);
+        assert_eq!(error(&format!("{CONTACT}Record-Route: <sip:x\r\n")), DialogError::RecordRoute);
+        let long = "Record-Route: <sip:x;lr>\r\n".repeat(SIP_ROUTES_MAX + 1);
+        assert_eq!(error(&format!("{CONTACT}{long}")), DialogError::RecordRoute);
+    }
+
+    #[test]
+    fn numbers_only_rise_and_a_refresh_moves_the_target() {
+        let mut dialog = called(CONTACT, VIA, hop());
+        assert!(!dialog.advance(7) && dialog.advance(9) && !dialog.advance(8));
+        dialog.refresh(&invite("Contact: <sip:a@192.0.2.99>\r\n", VIA), hop());
+        assert_eq!(bye(&mut dialog).1.remote.to_string(), "192.0.2.99:5060");
+        dialog.refresh(&invite("", VIA), hop());
+        assert!(bye(&mut dialog).0.starts_with("BYE sip:a@192.0.2.99 SIP/2.0\r\n"));
+        assert!(dialog.owns(&invite("", VIA)));
+    }
+
+    #[test]
+    fn the_caller_reverses_the_route_and_acknowledges_its_own_number() {
+        let routes = "Record-Route: <sip:192.0.2.20;lr>\r\nRecord-Route: <sip:192.0.2.30;lr>\r\n";
+        let invite = invite(routes, VIA);
+        let answer = Reply::new(&invite, 200, "room").echo(&invite, &HeaderName::RecordRoute);
+        let answer = answer.header(HeaderName::Contact, "<sip:room@192.0.2.1>").empty();
+        let mut dialog = Dialog::calling(&invite, &answer, hop()).unwrap();
+        let (ack, to) = dialog.ack("192.0.2.7", "z9hG4bKa");
+        let text = String::from_utf8(Message::Request(ack.empty()).to_bytes().to_vec()).unwrap();
+        assert!(text.starts_with("ACK sip:room@192.0.2.1 ") && text.contains("CSeq: 7 ACK\r\n"));
+        assert!(text.contains("Route: <sip:192.0.2.30;lr>\r\nRoute: <sip:192.0.2.20;lr>\r\n"));
+        assert_eq!(to.remote.ip().to_string(), "192.0.2.30");
+        assert!(bye(&mut dialog).0.contains("CSeq: 8 BYE\r\n"));
+    }
+}

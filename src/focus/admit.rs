@@ -1,0 +1,126 @@
+//! Who may join, and whether the call can be taken at all.
+
+use std::time::Instant;
+
+use super::Focus;
+use super::calls::{InviteOrigin, Tag};
+use super::refusal::Refusal;
+use crate::call::{Dialog, identify, matches_any};
+use crate::facts::{Member, RoomPolicy};
+use crate::limits::CALLS_MAX;
+use crate::sdp::{Capabilities, Description, MessageMedia};
+use crate::sip::{HeaderName, Hop, Request, accepts_media_type, aor, session_description, text};
+use crate::uri::{Aor, UriError};
+
+/// What we do about connections: we are connected to, without TLS.
+pub(super) const CAPABILITIES: Capabilities = Capabilities { tls: false, listen: true, connect: false };
+
+/// Clients that know chat rooms though their SDP has no `a=chatroom`.
+const AWARE_AGENTS: [&str; 2] = ["sipsimple", "blink"];
+
+/// A call that may come in.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) room: String,
+    pub(super) tag: Tag,
+    pub(super) dialog: Dialog,
+    pub(super) member: Member,
+    pub(super) aware: bool,
+    pub(super) origin: InviteOrigin,
+    pub(super) offer: Option<(Description, MessageMedia)>,
+}
+
+impl Focus {
+    pub(super) fn admit(&mut self, request: &Request, hop: Hop, now: Instant) -> Result<Admitted, Refusal> {
+        self.check_load(now)?;
+        let room = self.locate(request)?.ok_or(Refusal::new(404))?;
+        let origin = InviteOrigin::of(request).ok_or(Refusal::new(400))?;
+        if self.calls.merges(&origin) {
+            return Err(Refusal::new(482).because("Merged Request"));
+        }
+        let tag = self.new_tag();
+        let dialog =
+            Dialog::called(request, &tag.to_string(), hop).map_err(|_| Refusal::new(400).because("Bad Contact"))?;
+        let offer = offer_of(request)?;
+        let unique = self.random();
+        let member = identify(request, unique).map_err(|_| Refusal::new(403).because("Unknown Caller"))?;
+        self.check_room(&room, &member.user)?;
+        Ok(Admitted { room, tag, dialog, member, aware: is_aware(request), origin, offer })
+    }
+
+    fn new_tag(&mut self) -> Tag {
+        loop {
+            let tag = Tag(self.random());
+            if !self.calls.contains(tag) {
+                return tag;
+            }
+        }
+    }
+
+    fn check_load(&mut self, now: Instant) -> Result<(), Refusal> {
+        if self.draining {
+            return Err(Refusal::later(60).because("Server Is Ending"));
+        }
+        if self.calls.len() >= CALLS_MAX {
+            return Err(Refusal::later(10));
+        }
+        if self.throttle.take(now) { Ok(()) } else { Err(Refusal::later(1)) }
+    }
+
+    /// The room that a Request-URI names; `None` where it names the server itself.
+    pub(super) fn locate(&self, request: &Request) -> Result<Option<String>, Refusal> {
+        let target: Aor = aor(&request.uri).map_err(|error| match error {
+            UriError::Scheme => Refusal::new(416),
+            _ => Refusal::new(404),
+        })?;
+        if !self.hosts.own(&target) {
+            return Err(Refusal::new(404));
+        }
+        let Some(name) = target.user() else { return Ok(None) };
+        let known = self.rooms.find(name).is_some() || self.settings.rooms.policy(name).is_some();
+        if known { Ok(Some(name.to_owned())) } else { Err(Refusal::new(404)) }
+    }
+
+    fn check_room(&self, name: &str, user: &Aor) -> Result<(), Refusal> {
+        let room = self.rooms.find(name);
+        let Some(policy) = self.settings.rooms.policy(name).or(room.map(|room| &room.policy)) else {
+            return Err(Refusal::new(404));
+        };
+        check_patterns(policy, user)?;
+        let Some(room) = room else {
+            let most = self.settings.rooms.max_rooms;
+            return if most > 0 && self.rooms.len() >= most { Err(Refusal::later(60)) } else { Ok(()) };
+        };
+        if room.has(user) {
+            return if policy.simultaneous_access {
+                Ok(())
+            } else {
+                Err(Refusal::new(403).because("Already In The Room"))
+            };
+        }
+        let full = policy.max_participants > 0 && room.users() >= policy.max_participants;
+        if full { Err(Refusal::new(486).because("Room Is Full")) } else { Ok(()) }
+    }
+}
+
+fn check_patterns(policy: &RoomPolicy, user: &Aor) -> Result<(), Refusal> {
+    let covers = |patterns: &[String]| matches_any(patterns.iter().map(String::as_str), user);
+    let allowed = policy.allow.is_empty() || covers(&policy.allow);
+    if allowed && !covers(&policy.deny) { Ok(()) } else { Err(Refusal::new(403)) }
+}
+
+/// The offer of an INVITE, with the media that we take; `None` where we are to make it (RFC 3261 §13.2.1).
+pub(super) fn offer_of(request: &Request) -> Result<Option<(Description, MessageMedia)>, Refusal> {
+    if request.headers.get(&HeaderName::Accept).is_some() && !accepts_media_type(&request.headers, "application/sdp") {
+        return Err(Refusal::new(406));
+    }
+    let Some(body) = session_description(&request.headers, request.body())? else { return Ok(None) };
+    let offer = Description::parse(&body).map_err(|_| Refusal::new(400).because("Bad Session Description"))?;
+    let taken = offer.offered(CAPABILITIES)?;
+    Ok(Some((offer, taken)))
+}
+
+fn is_aware(request: &Request) -> bool {
+    let agent = text(&request.headers, &HeaderName::UserAgent).unwrap_or_default().to_ascii_lowercase();
+    AWARE_AGENTS.iter().any(|name| agent.contains(name))
+}

@@ -1,0 +1,217 @@
+//! The calls there are, and by what they are found.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::call::Dialog;
+use crate::facts::{Member, Terms};
+use crate::ids::{RoomId, SessionId, ShardId};
+use crate::msrp::Path;
+use crate::sdp::{Description, MessageMedia, Origin};
+use crate::sip::{HeaderName, Hop, Request, TransactionId, sequence, tag, text};
+
+/// A call, by our tag of its dialog: 64 random bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Tag(pub(super) u64);
+
+impl std::fmt::Display for Tag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Tag {
+    fn parse(text: &str) -> Option<Self> {
+        let legal = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        legal.then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
+    }
+}
+
+/// One call.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) dialog: Dialog,
+    pub(super) room: RoomId,
+    pub(super) shard: ShardId,
+    pub(super) session: SessionId,
+    pub(super) member: Member,
+    /// The client knows chat rooms though its SDP does not say so.
+    pub(super) aware: bool,
+    /// Our path.
+    pub(super) path: Path,
+    /// Our Contact, and the host and port in our Via.
+    pub(super) contact: String,
+    pub(super) sent_by: String,
+    pub(super) described: Described,
+    pub(super) phase: Phase,
+    /// What is in force, once an answer settled it.
+    pub(super) terms: Option<Terms>,
+    /// The shard can take the session's connection.
+    pub(super) ready: bool,
+    /// The shard was told that the ACK has come.
+    pub(super) expected: bool,
+    /// It counts in its room and on its shard.
+    pub(super) present: bool,
+    /// It ends as soon as our 200 is acknowledged.
+    pub(super) goodbye: Option<Goodbye>,
+    /// What its first INVITE is told from merged ones by.
+    pub(super) origin: InviteOrigin,
+}
+
+/// What a call waits for.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// The shard's word.
+    Opening(Box<Opening>),
+    /// The ACK.
+    Answered(Unacknowledged),
+    /// Nothing.
+    Confirmed,
+}
+
+/// An INVITE that waits for the shard.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) invite: TransactionId,
+    pub(super) request: Request,
+    pub(super) offer: Description,
+    pub(super) taken: MessageMedia,
+}
+
+/// A 200 that waits for its ACK.
+#[derive(Debug)]
+pub(super) struct Unacknowledged {
+    pub(super) response: Bytes,
+    pub(super) hop: Hop,
+    pub(super) sequence: u32,
+    pub(super) interval: Duration,
+    /// It has our offer: the ACK carries the answer.
+    pub(super) awaits_answer: bool,
+}
+
+/// Why we end a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Goodbye {
+    pub(super) cause: u16,
+    pub(super) text: &'static str,
+}
+
+/// The descriptions we have sent in a call: the version grows with every change (RFC 3264 §8).
+#[derive(Debug)]
+pub(super) struct Described {
+    origin: Origin,
+    last: String,
+}
+
+impl Described {
+    pub(super) fn new(id: u64) -> Self {
+        // Some clients read it into a signed number.
+        Self { origin: Origin { id: id >> 1, version: 1 }, last: String::new() }
+    }
+
+    /// The next description, which `write` makes for an o= line.
+    pub(super) fn next(&mut self, write: impl Fn(Origin) -> String) -> String {
+        let same = write(self.origin);
+        if same != self.last && !self.last.is_empty() {
+            self.origin.version += 1;
+        }
+        self.last = write(self.origin);
+        self.last.clone()
+    }
+}
+
+/// Call-ID, From tag and CSeq of an INVITE: another one with the same is the same, come by another way (RFC 3261 §8.2.2.2).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct InviteOrigin {
+    call_id: String,
+    from_tag: Option<String>,
+    sequence: u32,
+}
+
+impl InviteOrigin {
+    pub(super) fn of(request: &Request) -> Option<Self> {
+        let call_id = text(&request.headers, &HeaderName::CallId)?;
+        let from_tag = tag(&request.headers, &HeaderName::From);
+        Some(Self { call_id, from_tag, sequence: sequence(&request.headers)? })
+    }
+}
+
+/// All calls.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    by_tag: HashMap<Tag, Call>,
+    by_session: HashMap<SessionId, Tag>,
+    by_origin: HashMap<InviteOrigin, Tag>,
+    by_invite: HashMap<TransactionId, Tag>,
+}
+
+impl Calls {
+    pub(super) fn len(&self) -> usize {
+        self.by_tag.len()
+    }
+
+    pub(super) fn insert(&mut self, tag: Tag, call: Call) {
+        self.by_session.insert(call.session, tag);
+        self.by_origin.insert(call.origin.clone(), tag);
+        if let Phase::Opening(opening) = &call.phase {
+            self.by_invite.insert(opening.invite.clone(), tag);
+        }
+        self.by_tag.insert(tag, call);
+    }
+
+    pub(super) fn remove(&mut self, tag: Tag) -> Option<Call> {
+        let call = self.by_tag.remove(&tag)?;
+        self.by_session.remove(&call.session);
+        self.by_origin.remove(&call.origin);
+        if let Phase::Opening(opening) = &call.phase {
+            self.by_invite.remove(&opening.invite);
+        }
+        Some(call)
+    }
+
+    /// The INVITE of a call was answered: `phase` is what it waits for now. Gives what it waited for.
+    pub(super) fn set_phase(&mut self, tag: Tag, phase: Phase) -> Option<Phase> {
+        let call = self.by_tag.get_mut(&tag)?;
+        let before = std::mem::replace(&mut call.phase, phase);
+        if let Phase::Opening(opening) = &before {
+            self.by_invite.remove(&opening.invite);
+        }
+        Some(before)
+    }
+
+    pub(super) fn get_mut(&mut self, tag: Tag) -> Option<&mut Call> {
+        self.by_tag.get_mut(&tag)
+    }
+
+    pub(super) fn contains(&self, tag: Tag) -> bool {
+        self.by_tag.contains_key(&tag)
+    }
+
+    /// The call that a request of the peer belongs to (RFC 3261 §12.2.2).
+    pub(super) fn owner(&self, request: &Request) -> Option<Tag> {
+        let tag = Tag::parse(&tag(&request.headers, &HeaderName::To)?)?;
+        self.by_tag.get(&tag)?.dialog.owns(request).then_some(tag)
+    }
+
+    pub(super) fn of_session(&self, session: SessionId) -> Option<Tag> {
+        self.by_session.get(&session).copied()
+    }
+
+    pub(super) fn of_invite(&self, invite: &TransactionId) -> Option<Tag> {
+        self.by_invite.get(invite).copied()
+    }
+
+    pub(super) fn merges(&self, origin: &InviteOrigin) -> bool {
+        self.by_origin.contains_key(origin)
+    }
+
+    /// Every call, or those of one room, in a fixed order.
+    pub(super) fn tags(&self, room: Option<RoomId>) -> Vec<Tag> {
+        let wanted = |call: &Call| room.is_none_or(|room| call.room == room);
+        let mut tags: Vec<Tag> = self.by_tag.iter().filter(|(_, call)| wanted(call)).map(|(tag, _)| *tag).collect();
+        tags.sort();
+        tags
+    }
+}

@@ -1,0 +1,149 @@
+//! How calls and rooms end.
+
+use super::Focus;
+use super::calls::{Call, Goodbye, Phase, Tag};
+use super::face::Alarm;
+use super::refusal::Refusal;
+use super::rooms::Left;
+use crate::facts::{Command, EndReason};
+use crate::ids::{RoomId, SessionId};
+use crate::sip::{HeaderName, Method, Request, TransactionId, quoted};
+
+impl Focus {
+    /// The peer hangs up (RFC 3261 §15.1.2).
+    pub(super) fn handle_bye(&mut self, id: &TransactionId, request: &Request, tag: Tag) {
+        let response = self.reply(request, 200, &tag.to_string()).empty();
+        self.transactions.respond(id, response);
+        tracing::info!(call = %tag, "the peer hung up");
+        self.detach(tag);
+        self.remove(tag);
+    }
+
+    /// The shard says that a session is over.
+    pub(super) fn session_ended(&mut self, session: SessionId, why: EndReason) {
+        let Some(tag) = self.calls.of_session(session) else { return };
+        tracing::info!(call = %tag, session = ?session, why = why.text(), "a session ended");
+        let cause = match why {
+            EndReason::BindTimeout => 408,
+            EndReason::ConnectionLost | EndReason::Congested => 480,
+            EndReason::ProtocolError => 400,
+        };
+        self.end(tag, Goodbye { cause, text: why.text() });
+    }
+
+    /// Nobody acknowledged our 200: the call ends all the same (RFC 3261 §13.3.1.4).
+    pub(super) fn give_up(&mut self, tag: Tag) {
+        let before = self.calls.get_mut(tag).and_then(|call| call.goodbye);
+        self.calls.set_phase(tag, Phase::Confirmed);
+        self.end(tag, before.unwrap_or(Goodbye { cause: 408, text: "No ACK" }));
+    }
+
+    /// Everybody is sent away.
+    pub(super) fn end_everybody(&mut self) {
+        for tag in self.calls.tags(None) {
+            match self.calls.get_mut(tag).map(|call| &call.phase) {
+                Some(Phase::Opening(_)) => self.unopened(tag, &Refusal::later(60)),
+                _ => self.end(tag, Goodbye { cause: 503, text: "The server is ending" }),
+            }
+        }
+    }
+
+    /// The session did not come to be: the INVITE is refused, or, where it was answered already, the call ends.
+    pub(super) fn unopened(&mut self, tag: Tag, refusal: &Refusal) {
+        let opening = self.calls.get_mut(tag).is_some_and(|call| matches!(call.phase, Phase::Opening(_)));
+        if !opening {
+            return self.end(tag, Goodbye { cause: refusal.status, text: "The session could not be opened" });
+        }
+        self.detach(tag);
+        if let Some(Phase::Opening(opening)) = self.remove(tag).map(|call| call.phase) {
+            self.refuse_as(&opening.invite, &opening.request, refusal, &tag.to_string());
+        }
+    }
+
+    /// Ends a call from our side: its session at once, its dialog as soon as our 200 is acknowledged (RFC 3261 §15).
+    pub(super) fn end(&mut self, tag: Tag, goodbye: Goodbye) {
+        self.detach(tag);
+        let Some(call) = self.calls.get_mut(tag) else { return };
+        match call.phase {
+            Phase::Confirmed => self.send_bye(tag, goodbye),
+            Phase::Answered(_) => call.goodbye = Some(goodbye),
+            // An INVITE that has no answer yet is refused, not hung up.
+            Phase::Opening(_) => {
+                if let Some(Phase::Opening(opening)) = self.remove(tag).map(|call| call.phase) {
+                    let refusal = Refusal::new(480).because(goodbye.text);
+                    self.refuse_as(&opening.invite, &opening.request, &refusal, &tag.to_string());
+                }
+            }
+        }
+    }
+
+    pub(super) fn send_bye(&mut self, tag: Tag, goodbye: Goodbye) {
+        let branch = self.branch();
+        let Some(mut call) = self.remove(tag) else { return };
+        let (ask, hop) = call.dialog.request(Method::Bye, &call.sent_by, &branch);
+        let reason = format!("SIP ;cause={} ;text={}", goodbye.cause, quoted(goodbye.text));
+        let bye = ask
+            .header(HeaderName::Reason, reason)
+            .header(HeaderName::UserAgent, self.settings.software.clone())
+            .empty();
+        tracing::info!(call = %tag, reason = goodbye.text, "hanging up");
+        self.byes.extend(self.transactions.request(bye, hop));
+    }
+
+    /// Takes a call out of its room and ends its session. Its dialog may outlive that.
+    pub(super) fn detach(&mut self, tag: Tag) {
+        let Some(call) = self.calls.get_mut(tag) else { return };
+        if !std::mem::take(&mut call.present) {
+            return;
+        }
+        let (session, shard, room, user) = (call.session, call.shard, call.room, call.member.user.clone());
+        if call.terms.is_some() {
+            self.command(shard, Command::CloseSession { session });
+        }
+        self.shards.session_closed(shard);
+        match self.rooms.get_mut(room).map(|room| room.leave(&user)) {
+            Some(Left::Empty) => self.close_room(room),
+            Some(Left::Dissolved) => {
+                for other in self.calls.tags(Some(room)).into_iter().filter(|&other| other != tag) {
+                    self.end(other, Goodbye { cause: 410, text: "Whoever made the room has left" });
+                }
+            }
+            Some(Left::Others) | None => {}
+        }
+    }
+
+    pub(super) fn remove(&mut self, tag: Tag) -> Option<Call> {
+        for alarm in [Alarm::Resend(tag), Alarm::GiveUp(tag), Alarm::Silence(tag)] {
+            self.alarms.clear(&alarm);
+        }
+        self.calls.remove(tag)
+    }
+
+    fn close_room(&mut self, id: RoomId) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        room.close();
+        let shard = room.shard;
+        tracing::info!(room = %room.name, "a room is empty");
+        self.command(shard, Command::CloseRoom { room: id });
+    }
+
+    /// Nothing of a room is left on its shard. If it was opened again meanwhile, that was told later and stands.
+    pub(super) fn room_closed(&mut self, id: RoomId) {
+        if let Some(room) = self.rooms.forget(id) {
+            self.shards.room_closed(room.shard);
+        }
+    }
+
+    /// Tells the shards of rooms whose policy has changed.
+    pub(super) fn reopen_changed_rooms(&mut self) {
+        let rooms = &self.settings.rooms;
+        let changed = self
+            .rooms
+            .iter_mut()
+            .filter(|room| room.open && rooms.policy(&room.name).is_some_and(|policy| **policy != *room.policy));
+        let changed: Vec<RoomId> = changed.map(|room| room.id).collect();
+        for id in changed {
+            self.open_room(id);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! What a driver calls.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::Hasher;
+use std::time::Instant;
+
+use bytes::Bytes;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use siphasher::sip::SipHasher13;
+
+use super::calls::{Calls, Tag};
+use super::hosts::Hosts;
+use super::refusal::Refusal;
+use super::rooms::Rooms;
+use super::shards::Shards;
+use super::throttle::Throttle;
+use super::{RoomSettings, Settings};
+use crate::call::Alarms;
+use crate::facts::{Command, Event, Refusal as ShardRefusal};
+use crate::ids::{SessionId, ShardId};
+use crate::sip::{Arrival, Fault, HeaderName, Hop, Message, Method, Request, TransactionId, TransactionOutput};
+use crate::sip::{TransactionTimer, Transactions, Via, fault, reply_hop, stamp_source, text};
+
+/// What the focus wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send these bytes there.
+    Send {
+        /// Where to.
+        hop: Hop,
+        /// One SIP message.
+        message: Bytes,
+    },
+    /// Give this to a shard. Commands to one shard must not overtake one another, and only [`Command::OpenSession`] may be
+    /// given back, by [`Focus::handle_full`].
+    Command {
+        /// Which shard.
+        shard: ShardId,
+        /// What.
+        command: Command,
+    },
+}
+
+/// How much there is of everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Calls.
+    pub calls: usize,
+    /// Rooms, closing ones included.
+    pub rooms: usize,
+    /// SIP server transactions.
+    pub transactions: usize,
+}
+
+/// What is due at some time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Alarm {
+    Transaction(TransactionId, TransactionTimer),
+    /// Our 200 is to be sent again.
+    Resend(Tag),
+    /// Our 200 was not acknowledged.
+    GiveUp(Tag),
+    /// A shard has not said whether the session can be bound.
+    Silence(Tag),
+}
+
+/// The focus. See the module for how it is driven.
+#[derive(Debug)]
+pub struct Focus {
+    pub(super) settings: Settings,
+    pub(super) hosts: Hosts,
+    pub(super) rng: ChaCha20Rng,
+    pub(super) transactions: Transactions,
+    pub(super) alarms: Alarms<Alarm>,
+    pub(super) calls: Calls,
+    pub(super) rooms: Rooms,
+    pub(super) shards: Shards,
+    pub(super) throttle: Throttle,
+    /// Our BYEs that nobody has answered yet.
+    pub(super) byes: HashSet<TransactionId>,
+    pub(super) draining: bool,
+    outputs: VecDeque<Output>,
+    tag_keys: (u64, u64),
+}
+
+impl Focus {
+    /// A focus without rooms. Everything that must not be guessed is made of `seed`.
+    #[must_use]
+    pub fn new(settings: Settings, seed: [u8; 32]) -> Self {
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        Self {
+            hosts: Hosts::new(&settings),
+            tag_keys: (rng.next_u64(), rng.next_u64()),
+            rng,
+            transactions: Transactions::default(),
+            alarms: Alarms::default(),
+            calls: Calls::default(),
+            rooms: Rooms::default(),
+            shards: Shards::new(&settings.shards),
+            throttle: Throttle::new(settings.max_calls_per_second),
+            byes: HashSet::new(),
+            draining: false,
+            outputs: VecDeque::new(),
+            settings,
+        }
+    }
+
+    /// A SIP message has come; `hop` says how, its remote end being the source.
+    pub fn handle_message(&mut self, message: Message, hop: Hop, now: Instant) {
+        let arrival = match message {
+            Message::Request(request) => self.receive_request(request, hop),
+            Message::Response(response) => self.transactions.receive(Message::Response(response), hop),
+        };
+        self.handle_arrival(arrival, hop, now);
+        self.pump(now);
+    }
+
+    /// Something happened on a shard.
+    pub fn handle_event(&mut self, shard: ShardId, event: Event, now: Instant) {
+        match event {
+            Event::SessionReady { session } => self.session_ready(session, now),
+            Event::SessionRefused { session, why } => self.session_refused(session, why),
+            Event::SessionEnded { session, why } => self.session_ended(session, why),
+            Event::RoomClosed { room } => self.room_closed(room),
+            Event::Load { deliveries_per_second } => self.shards.set_load(shard, deliveries_per_second),
+            // These change the roster, not the call.
+            Event::SessionBound { .. } | Event::Nickname { .. } => {}
+        }
+        self.pump(now);
+    }
+
+    /// A shard's queue had no room for a session.
+    pub fn handle_full(&mut self, session: SessionId, now: Instant) {
+        self.session_refused(session, ShardRefusal::Full);
+        self.pump(now);
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(alarm) = self.alarms.pop_due(now) {
+            match alarm {
+                Alarm::Transaction(id, timer) => {
+                    if let Some(Arrival::TimedOut(id)) = self.transactions.fire(&id, timer) {
+                        self.byes.remove(&id);
+                    }
+                }
+                Alarm::Resend(tag) => self.resend(tag, now),
+                Alarm::GiveUp(tag) => self.give_up(tag),
+                Alarm::Silence(tag) => self.shard_is_silent(tag),
+            }
+            self.pump(now);
+        }
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.alarms.next()
+    }
+
+    /// What to do next.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Takes nobody in any more and sends everybody away. [`Self::is_drained`] says when all are gone.
+    pub fn drain(&mut self, now: Instant) {
+        self.draining = true;
+        self.end_everybody();
+        self.pump(now);
+    }
+
+    /// Whether no call is left and every BYE was answered.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.calls.len() == 0 && self.byes.is_empty()
+    }
+
+    /// Puts other rooms and policies in force. Those who are in a room stay there, on what they have negotiated.
+    pub fn replace_rooms(&mut self, rooms: RoomSettings) {
+        self.settings.rooms = rooms;
+        self.reopen_changed_rooms();
+    }
+
+    /// How much there is of everything.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts { calls: self.calls.len(), rooms: self.rooms.len(), transactions: self.transactions.servers() }
+    }
+
+    /// Looks at what every request must have, and passes it to its transaction. What is wrong is answered without one.
+    fn receive_request(&mut self, mut request: Request, hop: Hop) -> Option<Arrival> {
+        stamp_source(&mut request, hop.remote);
+        let back = reply_hop(&request, hop);
+        let refusal = match fault(&request) {
+            Some(Fault::Unanswerable) => return None,
+            Some(Fault::Status(status)) => Some(Refusal::new(status)),
+            None => {
+                let full = self.transactions.servers() >= self.settings.transactions_max && !self.transactions.knows(&request);
+                full.then(|| Refusal::later(5))
+            }
+        };
+        match refusal {
+            None => self.transactions.receive(Message::Request(request), back),
+            Some(_) if request.method == Method::Ack => None,
+            Some(refusal) => {
+                self.refuse_without_state(&request, back, &refusal);
+                None
+            }
+        }
+    }
+
+    fn handle_arrival(&mut self, arrival: Option<Arrival>, hop: Hop, now: Instant) {
+        match arrival {
+            Some(Arrival::Request { id, request }) => self.handle_request(id, *request, hop, now),
+            Some(Arrival::Ack(ack)) => self.handle_ack(&ack, now),
+            Some(Arrival::Response { id, response }) => {
+                if response.status.is_final() {
+                    self.byes.remove(&id);
+                }
+            }
+            Some(Arrival::TimedOut(_)) | None => {}
+        }
+    }
+
+    fn refuse_without_state(&mut self, request: &Request, hop: Hop, refusal: &Refusal) {
+        let tag = self.stateless_tag(request);
+        let response = self.refusal(request, refusal, &tag);
+        self.send(hop, Message::Response(response).to_bytes());
+    }
+
+    /// A tag that a request sent again gets again (RFC 3261 §8.2.7).
+    fn stateless_tag(&self, request: &Request) -> String {
+        let mut hasher = SipHasher13::new_with_keys(self.tag_keys.0, self.tag_keys.1);
+        hasher.write(text(&request.headers, &HeaderName::CallId).unwrap_or_default().as_bytes());
+        let branch =
+            request.headers.typed::<Via>().and_then(Result::ok).and_then(|via| via.branch().map(<[u8]>::to_vec));
+        hasher.write(&branch.unwrap_or_default());
+        format!("{:016x}", hasher.finish())
+    }
+
+    /// Carries out what the transactions want.
+    fn pump(&mut self, now: Instant) {
+        while let Some(output) = self.transactions.poll_output() {
+            match output {
+                TransactionOutput::Send { hop, message } => self.send(hop, message.to_bytes()),
+                TransactionOutput::SetTimer { id, timer, after } => {
+                    self.alarms.set(Alarm::Transaction(id, timer), now + after);
+                }
+                TransactionOutput::ClearTimer { id, timer } => self.alarms.clear(&Alarm::Transaction(id, timer)),
+            }
+        }
+    }
+
+    pub(super) fn send(&mut self, hop: Hop, message: Bytes) {
+        self.outputs.push_back(Output::Send { hop, message });
+    }
+
+    pub(super) fn command(&mut self, shard: ShardId, command: Command) {
+        self.outputs.push_back(Output::Command { shard, command });
+    }
+
+    pub(super) fn random(&mut self) -> u64 {
+        self.rng.next_u64()
+    }
+
+    /// A new branch for a request of ours (RFC 3261 §8.1.1.7).
+    pub(super) fn branch(&mut self) -> String {
+        format!("z9hG4bK{:016x}", self.random())
+    }
+}

@@ -1,0 +1,40 @@
+//! Which hosts are ours.
+
+use std::collections::HashSet;
+
+use super::Settings;
+use crate::uri::Aor;
+
+/// Every host whose users are rooms here: the domains, our own addresses, and both with the ports we listen on.
+#[derive(Debug)]
+pub(super) struct Hosts(HashSet<String>);
+
+impl Hosts {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let mut hosts = HashSet::new();
+        for name in settings.domains.iter().chain([&settings.contact_host]) {
+            hosts.extend(normal(name));
+            hosts.extend(settings.listen.iter().filter_map(|at| normal(&format!("{name}:{}", at.port()))));
+        }
+        hosts.extend(
+            settings.listen.iter().filter(|at| !at.ip().is_unspecified()).filter_map(|at| normal(&at.to_string())),
+        );
+        Self(hosts)
+    }
+
+    /// Whether an address is at one of them.
+    pub(super) fn own(&self, address: &Aor) -> bool {
+        address.host().is_some_and(|host| self.0.contains(host))
+    }
+
+    /// Every address that a room of a name has.
+    pub(super) fn names(&self, room: &str) -> Vec<Aor> {
+        let mut names: Vec<Aor> = self.0.iter().filter_map(|host| Aor::new(room, host).ok()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn normal(host: &str) -> Option<String> {
+    Aor::new("", host).ok().map(|aor| aor.as_str().to_owned())
+}

@@ -1,0 +1,253 @@
+//! An INVITE to a room, until it is answered.
+
+use std::time::{Duration, Instant};
+
+use super::Focus;
+use super::admit::Admitted;
+use super::calls::{Call, Described, Opening, Phase, Tag, Unacknowledged};
+use super::face::Alarm;
+use super::refusal::Refusal;
+use crate::facts::{ChatroomTokens, Command, OpenRoom, OpenSession, Refusal as ShardRefusal, RoomPolicy, Terms};
+use crate::ids::{RoomId, SessionId, ShardId};
+use crate::msrp::Path;
+use crate::sdp::{Description, MessageMedia, Origin, OurMedia, Setup};
+use crate::sip::{HeaderName, Hop, Message, Request, TransactionId, Transactions, escape_user, reply_hop, sequence};
+
+/// How long a shard may take to say whether a session can be bound.
+const SHARD_ANSWER_MAX: Duration = Duration::from_secs(5);
+
+impl Focus {
+    pub(super) fn handle_join(&mut self, id: TransactionId, request: Request, hop: Hop, now: Instant) {
+        let opened = self.admit(&request, hop, now).and_then(|admitted| self.make_call(admitted, &request, hop));
+        let (tag, mut call, offer) = match opened {
+            Ok(opened) => opened,
+            Err(refusal) => return self.refuse(&id, &request, &refusal),
+        };
+        match offer {
+            Some((offer, taken)) => {
+                let terms = call.terms_for(&taken);
+                call.phase = Phase::Opening(Box::new(Opening { invite: id, request, offer, taken }));
+                self.calls.insert(tag, call);
+                self.open_session(tag, terms, now);
+            }
+            None => {
+                self.calls.insert(tag, call);
+                self.send_offer(&id, &request, tag, now);
+            }
+        }
+    }
+
+    /// Puts the call into its room, which is made where it has to be.
+    #[allow(clippy::type_complexity)]
+    fn make_call(
+        &mut self,
+        admitted: Admitted,
+        request: &Request,
+        hop: Hop,
+    ) -> Result<(Tag, Call, Option<(Description, MessageMedia)>), Refusal> {
+        let (room, shard) = self.enter_room(&admitted)?;
+        let session = self.new_session(shard);
+        let port = self.shards.port(shard).unwrap_or_default();
+        let host = &self.settings.msrp_host;
+        let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.clone() };
+        let path = format!("msrp://{bracketed}:{port}/{session};tcp");
+        let path = Path::parse(path.as_bytes()).map_err(|_| Refusal::new(500))?;
+        let call = Call {
+            contact: self.contact(Some(&admitted.room), hop),
+            sent_by: self.sent_by(hop),
+            described: Described::new(self.random()),
+            dialog: admitted.dialog,
+            room,
+            shard,
+            session,
+            member: admitted.member,
+            aware: admitted.aware,
+            path,
+            phase: Phase::Confirmed,
+            terms: None,
+            ready: false,
+            expected: false,
+            present: true,
+            goodbye: None,
+            origin: admitted.origin,
+        };
+        tracing::info!(call = %admitted.tag, room = %admitted.room, user = %call.member.user, session = ?session,
+            call_id = call.dialog.call_id(), method = %request.method, "a call for a room");
+        Ok((admitted.tag, call, admitted.offer))
+    }
+
+    fn new_session(&mut self, shard: ShardId) -> SessionId {
+        let random = u128::from(self.random()) << 64 | u128::from(self.random());
+        SessionId { shard, random }
+    }
+
+    fn enter_room(&mut self, admitted: &Admitted) -> Result<(RoomId, ShardId), Refusal> {
+        let name = admitted.room.as_str();
+        let known = self.rooms.find(name).map(|room| (room.id, room.shard, room.open));
+        let (id, shard, open) = match known {
+            Some(known) => known,
+            None => {
+                let shard = self.shards.least_loaded().ok_or(Refusal::later(60))?;
+                let policy = self.settings.rooms.policy(name).ok_or(Refusal::new(404))?.clone();
+                self.shards.room_opened(shard);
+                let room = self.rooms.make(name, shard, policy);
+                (room.id, shard, false)
+            }
+        };
+        if !open {
+            self.open_room(id);
+        }
+        self.shards.session_opened(shard);
+        if let Some(room) = self.rooms.get_mut(id) {
+            room.enter(&admitted.member.user);
+        }
+        Ok((id, shard))
+    }
+
+    /// Tells a room's shard that it exists, under the policy of today.
+    pub(super) fn open_room(&mut self, id: RoomId) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        room.open = true;
+        if let Some(policy) = self.settings.rooms.policy(&room.name) {
+            room.policy = policy.clone();
+        }
+        let (name, shard, policy) = (room.name.clone(), room.shard, room.policy.clone());
+        let domain = self.settings.domains.first().map_or("localhost", String::as_str);
+        let uri = format!("sip:{}@{domain}", escape_user(&name)).into();
+        let names = self.hosts.names(&name);
+        self.command(shard, Command::OpenRoom(Box::new(OpenRoom { room: id, name, uri, names, policy })));
+    }
+
+    /// Asks the call's shard to take its session.
+    pub(super) fn open_session(&mut self, tag: Tag, terms: Terms, now: Instant) {
+        let Some(call) = self.calls.get_mut(tag) else { return };
+        call.terms = Some(terms.clone());
+        let (session, room, member, shard) = (call.session, call.room, call.member.clone(), call.shard);
+        self.command(shard, Command::OpenSession(Box::new(OpenSession { session, room, member, terms })));
+        self.alarms.set(Alarm::Silence(tag), now + SHARD_ANSWER_MAX);
+    }
+
+    /// The session can be bound: the INVITE is answered, or, where the answer came with the ACK, it may be bound.
+    pub(super) fn session_ready(&mut self, session: SessionId, now: Instant) {
+        let Some(tag) = self.calls.of_session(session) else { return };
+        self.alarms.clear(&Alarm::Silence(tag));
+        let Some(call) = self.calls.get_mut(tag) else { return };
+        call.ready = true;
+        match call.phase {
+            Phase::Opening(_) => self.answer_opening(tag, now),
+            Phase::Confirmed => self.expect_binding(tag),
+            Phase::Answered(_) => {}
+        }
+    }
+
+    fn answer_opening(&mut self, tag: Tag, now: Instant) {
+        let Some(Phase::Opening(opening)) = self.calls.set_phase(tag, Phase::Confirmed) else { return };
+        let Opening { invite, request, offer, taken } = *opening;
+        let Some(body) = self.describe(tag, Setup::Passive, |ours, origin| ours.answer(origin, &offer, &taken)) else {
+            return;
+        };
+        self.answer(&invite, &request, tag, body, false, now);
+    }
+
+    /// The shard does not take the session.
+    pub(super) fn session_refused(&mut self, session: SessionId, why: ShardRefusal) {
+        let Some(tag) = self.calls.of_session(session) else { return };
+        self.alarms.clear(&Alarm::Silence(tag));
+        let refusal = match why {
+            ShardRefusal::NoSuchRoom => Refusal::new(500),
+            ShardRefusal::Full => Refusal::later(5),
+            ShardRefusal::Draining => Refusal::later(60),
+        };
+        self.unopened(tag, &refusal);
+    }
+
+    /// The shard does not answer.
+    pub(super) fn shard_is_silent(&mut self, tag: Tag) {
+        tracing::warn!(call = %tag, "a shard has not answered");
+        self.unopened(tag, &Refusal::later(10));
+    }
+
+    /// Our offer, in the 200 to an INVITE without one (RFC 3261 §13.3.1.4): the answer comes with the ACK.
+    pub(super) fn send_offer(&mut self, id: &TransactionId, request: &Request, tag: Tag, now: Instant) {
+        let Some(body) = self.describe(tag, Setup::ActPass, |ours, origin| ours.offer(origin)) else { return };
+        self.answer(id, request, tag, body, true, now);
+    }
+
+    /// Writes the call's next description.
+    pub(super) fn describe(
+        &mut self,
+        tag: Tag,
+        setup: Setup,
+        write: impl Fn(&OurMedia<'_>, Origin) -> String,
+    ) -> Option<String> {
+        let call = self.calls.get_mut(tag)?;
+        let policy = self.rooms.get_mut(call.room)?.policy.clone();
+        let ours = OurMedia {
+            host: &self.settings.msrp_host,
+            port: self.shards.port(call.shard)?,
+            path: &call.path,
+            accept_wrapped_types: &policy.wrapped_types,
+            chatroom: tokens(&policy),
+            max_size: policy.max_message_size,
+            setup,
+        };
+        Some(call.described.next(|origin| write(&ours, origin)))
+    }
+
+    /// Sends a 200 with a description, and again until its ACK comes (RFC 3261 §13.3.1.4).
+    pub(super) fn answer(
+        &mut self,
+        id: &TransactionId,
+        request: &Request,
+        tag: Tag,
+        body: String,
+        awaits_answer: bool,
+        now: Instant,
+    ) {
+        let Some(call) = self.calls.get_mut(tag) else { return };
+        let (contact, arrival) = (call.contact.clone(), call.dialog.hop());
+        let response = self
+            .welcome(request, &tag.to_string(), contact)
+            .echo(request, &HeaderName::RecordRoute)
+            .body("application/sdp", body);
+        let unacknowledged = Unacknowledged {
+            response: Message::Response(response.clone()).to_bytes(),
+            hop: reply_hop(request, arrival),
+            sequence: sequence(&request.headers).unwrap_or_default(),
+            interval: Transactions::t1(),
+            awaits_answer,
+        };
+        self.calls.set_phase(tag, Phase::Answered(unacknowledged));
+        self.transactions.respond(id, response);
+        self.alarms.set(Alarm::Resend(tag), now + Transactions::t1());
+        self.alarms.set(Alarm::GiveUp(tag), now + 64 * Transactions::t1());
+    }
+
+    /// Sends the 200 again, at intervals that double up to T2.
+    pub(super) fn resend(&mut self, tag: Tag, now: Instant) {
+        let Some(Phase::Answered(waiting)) = self.calls.get_mut(tag).map(|call| &mut call.phase) else { return };
+        waiting.interval = (waiting.interval * 2).min(Transactions::t2());
+        let (hop, response, next) = (waiting.hop, waiting.response.clone(), now + waiting.interval);
+        self.alarms.set(Alarm::Resend(tag), next);
+        self.send(hop, response);
+    }
+}
+
+impl Call {
+    /// What is in force between us once this media is taken.
+    pub(super) fn terms_for(&self, media: &MessageMedia) -> Terms {
+        let aware = ChatroomTokens { nickname: true, private_messages: true };
+        Terms {
+            local: self.path.clone(),
+            remote: media.path.clone(),
+            accept_wrapped_types: media.accept_wrapped_types.clone(),
+            max_size: media.max_size,
+            chatroom: media.chatroom.or(self.aware.then_some(aware)),
+            direction: media.direction,
+        }
+    }
+}
+
+fn tokens(policy: &RoomPolicy) -> ChatroomTokens {
+    ChatroomTokens { nickname: policy.nicknames, private_messages: policy.private_messages }
+}

@@ -1,0 +1,55 @@
+//! Why a request is refused.
+
+use crate::sdp::Unusable;
+use crate::sip::{BodyError, HeaderName, quoted};
+
+/// A status, a phrase that says more than the usual one, and a header that says what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) phrase: Option<&'static str>,
+    pub(super) header: Option<(HeaderName, String)>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16) -> Self {
+        Self { status, phrase: None, header: None }
+    }
+
+    pub(super) fn because(mut self, phrase: &'static str) -> Self {
+        self.phrase = Some(phrase);
+        self
+    }
+
+    pub(super) fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.header = Some((name, value.into()));
+        self
+    }
+
+    /// 503: come again in so many seconds (RFC 3261 §21.5.4).
+    pub(super) fn later(seconds: u32) -> Self {
+        Self::new(503).with(HeaderName::RetryAfter, seconds.to_string())
+    }
+}
+
+impl From<Unusable> for Refusal {
+    /// 488 with a Warning that says what was wrong with the offer (RFC 3261 §20.43, §21.4.26).
+    fn from(why: Unusable) -> Self {
+        let code = match why {
+            Unusable::NoMessageMedia => 304,
+            Unusable::NotCpim => 305,
+            Unusable::Secure => 302,
+            Unusable::Path | Unusable::Setup => 399,
+        };
+        Self::new(488).with(HeaderName::Warning, format!("{code} parlor {}", quoted(&why.to_string())))
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(why: BodyError) -> Self {
+        match why {
+            BodyError::Unsupported => Self::new(415).with(HeaderName::Accept, "application/sdp"),
+            BodyError::Malformed => Self::new(400).because("Bad Body"),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What our responses have in common.
+
+use super::Focus;
+use super::calls::Tag;
+use super::refusal::Refusal;
+use crate::sip::{HeaderName, Hop, Reply, Request, Response, TransactionId, Transport, escape_user};
+
+/// The methods we take.
+pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS";
+
+/// The feature tags of a focus (RFC 7701 §9.1, RFC 3840, RFC 4579 §5.1).
+const FEATURES: &str = ";methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS\";automata;isfocus;message";
+
+impl Focus {
+    pub(super) fn refuse(&mut self, id: &TransactionId, request: &Request, refusal: &Refusal) {
+        let tag = Tag(self.random()).to_string();
+        self.refuse_as(id, request, refusal, &tag);
+    }
+
+    pub(super) fn refuse_as(&mut self, id: &TransactionId, request: &Request, refusal: &Refusal, tag: &str) {
+        let response = self.refusal(request, refusal, tag);
+        self.transactions.respond(id, response);
+    }
+
+    pub(super) fn refusal(&self, request: &Request, refusal: &Refusal, tag: &str) -> Response {
+        let mut reply = self.reply(request, refusal.status, tag);
+        if let Some(phrase) = refusal.phrase {
+            reply = reply.because(phrase);
+        }
+        if let Some((name, value)) = refusal.header.clone() {
+            reply = reply.header(name, value);
+        }
+        reply.empty()
+    }
+
+    pub(super) fn reply(&self, request: &Request, status: u16, tag: &str) -> Reply {
+        Reply::new(request, status, tag).header(HeaderName::Server, self.settings.software.clone())
+    }
+
+    /// A 200 that says what we can: Allow, Supported (no extension) and Accept (RFC 3261 §11.2, §13.3.1.4).
+    pub(super) fn welcome(&self, request: &Request, tag: &str, contact: String) -> Reply {
+        self.reply(request, 200, tag)
+            .header(HeaderName::Contact, contact)
+            .header(HeaderName::Allow, ALLOW)
+            .header(HeaderName::Supported, "")
+            .header(HeaderName::Accept, "application/sdp")
+    }
+
+    /// Our host and port as the other end of a hop can reach them.
+    pub(super) fn sent_by(&self, hop: Hop) -> String {
+        let (ip, port) = (hop.local.ip(), hop.local.port());
+        if ip.is_unspecified() { format!("{}:{port}", self.settings.contact_host) } else { hop.local.to_string() }
+    }
+
+    /// The Contact of a room, or of the server where there is no room.
+    pub(super) fn contact(&self, room: Option<&str>, hop: Hop) -> String {
+        let user = room.map(|name| format!("{}@", escape_user(name))).unwrap_or_default();
+        let transport = match hop.transport {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+        };
+        let features = if room.is_some() { FEATURES } else { "" };
+        format!("<sip:{user}{}{transport}>{features}", self.sent_by(hop))
+    }
+}

@@ -1,0 +1,98 @@
+//! Which request is for what (RFC 3261 §8.2, §12.2.2).
+
+use std::time::Instant;
+
+use super::Focus;
+use super::calls::{Phase, Tag};
+use super::refusal::Refusal;
+use super::replies::ALLOW;
+use crate::sip::{HeaderName, Hop, Method, Request, TransactionId, option_tags, sequence, tag};
+
+impl Focus {
+    pub(super) fn handle_request(&mut self, id: TransactionId, request: Request, hop: Hop, now: Instant) {
+        if request.method == Method::Cancel {
+            return self.handle_cancel(&id, &request);
+        }
+        if let Err(refusal) = check_method(&request).and_then(|()| check_extensions(&request)) {
+            return self.refuse(&id, &request, &refusal);
+        }
+        if tag(&request.headers, &HeaderName::To).is_some() {
+            return self.handle_in_dialog(&id, &request, hop, now);
+        }
+        match request.method {
+            Method::Invite => self.handle_join(id, request, hop, now),
+            Method::Options => self.handle_options(&id, &request, hop),
+            _ => self.refuse(&id, &request, &Refusal::new(481)),
+        }
+    }
+
+    fn handle_in_dialog(&mut self, id: &TransactionId, request: &Request, hop: Hop, now: Instant) {
+        let Some(tag) = self.calls.owner(request) else { return self.refuse(id, request, &Refusal::new(481)) };
+        let number = sequence(&request.headers).unwrap_or_default();
+        let in_order = self.calls.get_mut(tag).is_some_and(|call| call.dialog.advance(number));
+        if !in_order {
+            return self.refuse(id, request, &Refusal::new(500).because("CSeq Out Of Order"));
+        }
+        match request.method {
+            Method::Invite => self.handle_change(id, request, tag, hop, now),
+            Method::Bye => self.handle_bye(id, request, tag),
+            _ => self.handle_options_in_dialog(id, request, tag),
+        }
+    }
+
+    fn handle_options(&mut self, id: &TransactionId, request: &Request, hop: Hop) {
+        if self.draining {
+            return self.refuse(id, request, &Refusal::later(60));
+        }
+        let room = match self.locate(request) {
+            Ok(room) => room,
+            Err(refusal) => return self.refuse(id, request, &refusal),
+        };
+        let tag = Tag(self.random()).to_string();
+        let contact = self.contact(room.as_deref(), hop);
+        let response = self.welcome(request, &tag, contact).empty();
+        self.transactions.respond(id, response);
+    }
+
+    fn handle_options_in_dialog(&mut self, id: &TransactionId, request: &Request, tag: Tag) {
+        let Some(call) = self.calls.get_mut(tag) else { return };
+        let contact = call.contact.clone();
+        let response = self.welcome(request, &tag.to_string(), contact).empty();
+        self.transactions.respond(id, response);
+    }
+
+    /// Cancels an INVITE that has no answer yet (RFC 3261 §9.2); one that has is let be.
+    fn handle_cancel(&mut self, id: &TransactionId, request: &Request) {
+        let Some(invite) = self.transactions.cancelled(request) else {
+            return self.refuse(id, request, &Refusal::new(481));
+        };
+        let opening = self.calls.of_invite(&invite);
+        let own = opening.unwrap_or(Tag(self.random())).to_string();
+        let response = self.reply(request, 200, &own).empty();
+        self.transactions.respond(id, response);
+        if let Some(tag) = opening {
+            self.detach(tag);
+            if let Some(Phase::Opening(opening)) = self.remove(tag).map(|call| call.phase) {
+                self.refuse_as(&opening.invite, &opening.request, &Refusal::new(487), &own);
+            }
+        }
+    }
+}
+
+/// 405 for a method that others take, 501 for one that nobody knows (RFC 3261 §8.2.1, §21.5.2).
+fn check_method(request: &Request) -> Result<(), Refusal> {
+    match request.method {
+        Method::Invite | Method::Bye | Method::Options => Ok(()),
+        Method::Other(_) => Err(Refusal::new(501).with(HeaderName::Allow, ALLOW)),
+        _ => Err(Refusal::new(405).with(HeaderName::Allow, ALLOW)),
+    }
+}
+
+/// We have no extension that anybody could require (RFC 3261 §8.2.2.3).
+fn check_extensions(request: &Request) -> Result<(), Refusal> {
+    let required = option_tags(&request.headers, &HeaderName::Require);
+    if required.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::new(420).with(HeaderName::Unsupported, required.join(", ")))
+}

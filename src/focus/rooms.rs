@@ -1,0 +1,170 @@
+//! The rooms there are, who is in them, and when they go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::facts::{Delete, RoomPolicy};
+use crate::ids::{RoomId, ShardId};
+use crate::uri::Aor;
+
+/// One room.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) id: RoomId,
+    pub(super) name: Arc<str>,
+    pub(super) shard: ShardId,
+    pub(super) policy: Arc<RoomPolicy>,
+    /// Whether its shard was told last that it exists, not that it closes.
+    pub(super) open: bool,
+    /// Sessions of each user.
+    users: HashMap<Aor, usize>,
+    creator: Option<Aor>,
+}
+
+/// What follows from somebody's leaving.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Nothing.
+    Others,
+    /// The room is to be closed.
+    Empty,
+    /// Everybody else is to leave too (RFC 7701 §5.3).
+    Dissolved,
+}
+
+impl Room {
+    /// Users, however many sessions they have.
+    pub(super) fn users(&self) -> usize {
+        self.users.len()
+    }
+
+    pub(super) fn has(&self, user: &Aor) -> bool {
+        self.users.contains_key(user)
+    }
+
+    pub(super) fn enter(&mut self, user: &Aor) {
+        self.creator.get_or_insert_with(|| user.clone());
+        *self.users.entry(user.clone()).or_default() += 1;
+    }
+
+    pub(super) fn leave(&mut self, user: &Aor) -> Left {
+        let Some(sessions) = self.users.get_mut(user) else { return Left::Others };
+        *sessions -= 1;
+        if *sessions > 0 {
+            return Left::Others;
+        }
+        self.users.remove(user);
+        let created = self.creator.as_ref() == Some(user);
+        match self.policy.delete {
+            Delete::Never => Left::Others,
+            _ if self.users.is_empty() => Left::Empty,
+            Delete::WhenCreatorLeaves if created => Left::Dissolved,
+            _ => Left::Others,
+        }
+    }
+
+    /// Marks it as closing; whoever joins it next has made it.
+    pub(super) fn close(&mut self) {
+        self.open = false;
+        self.creator = None;
+    }
+}
+
+/// All rooms. A closing room keeps its name, and with it its shard, until nothing of it is left there.
+#[derive(Debug, Default)]
+pub(super) struct Rooms {
+    by_id: HashMap<RoomId, Room>,
+    by_name: HashMap<Arc<str>, RoomId>,
+    last: u64,
+}
+
+impl Rooms {
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&Room> {
+        self.by_id.get(self.by_name.get(name)?)
+    }
+
+    pub(super) fn get_mut(&mut self, id: RoomId) -> Option<&mut Room> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Room> {
+        self.by_id.values_mut()
+    }
+
+    /// Makes a room; the caller has seen that there is none of that name.
+    pub(super) fn make(&mut self, name: &str, shard: ShardId, policy: Arc<RoomPolicy>) -> &mut Room {
+        self.last += 1;
+        let (id, name): (_, Arc<str>) = (RoomId(self.last), name.into());
+        self.by_name.insert(name.clone(), id);
+        let room = Room { id, name, shard, policy, open: false, users: HashMap::new(), creator: None };
+        self.by_id.entry(id).or_insert(room)
+    }
+
+    /// Forgets a room of which nothing is left; `None` where it was opened again meanwhile, or is not known.
+    pub(super) fn forget(&mut self, id: RoomId) -> Option<Room> {
+        if self.by_id.get(&id)?.open {
+            return None;
+        }
+        let room = self.by_id.remove(&id)?;
+        self.by_name.remove(&room.name);
+        Some(room)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str) -> Aor {
+        Aor::new(name, "example.com").unwrap()
+    }
+
+    fn room(rooms: &mut Rooms, delete: Delete) -> &mut Room {
+        let policy = RoomPolicy { delete, ..RoomPolicy::default() };
+        let room = rooms.make("lobby", ShardId(0), Arc::new(policy));
+        room.open = true;
+        for name in ["ann", "ann", "ben"] {
+            room.enter(&user(name));
+        }
+        room
+    }
+
+    #[test]
+    fn a_user_has_left_with_the_last_of_its_sessions() {
+        let mut rooms = Rooms::default();
+        let room = room(&mut rooms, Delete::WhenEmpty);
+        assert_eq!((room.users(), room.leave(&user("ann"))), (2, Left::Others));
+        assert!(room.has(&user("ann")));
+        assert_eq!((room.leave(&user("ann")), room.users()), (Left::Others, 1));
+        assert_eq!(room.leave(&user("nobody")), Left::Others);
+        assert_eq!(room.leave(&user("ben")), Left::Empty);
+    }
+
+    #[test]
+    fn a_room_goes_with_its_creator_or_never() {
+        let mut rooms = Rooms::default();
+        let room_of_ann = room(&mut rooms, Delete::WhenCreatorLeaves);
+        assert_eq!(room_of_ann.leave(&user("ann")), Left::Others);
+        assert_eq!(room_of_ann.leave(&user("ann")), Left::Dissolved);
+        assert_eq!(room_of_ann.leave(&user("ben")), Left::Empty);
+        let mut rooms = Rooms::default();
+        let lasting = room(&mut rooms, Delete::Never);
+        assert!(["ann", "ann", "ben"].iter().all(|name| lasting.leave(&user(name)) == Left::Others));
+    }
+
+    #[test]
+    fn a_closing_room_keeps_its_name_until_it_is_forgotten() {
+        let mut rooms = Rooms::default();
+        let id = room(&mut rooms, Delete::WhenEmpty).id;
+        assert!(rooms.forget(id).is_none());
+        rooms.get_mut(id).unwrap().close();
+        assert_eq!(rooms.find("lobby").map(|room| room.id), Some(id));
+        assert!(rooms.forget(id).is_some());
+        assert!(rooms.find("lobby").is_none() && rooms.forget(id).is_none());
+        assert_ne!(room(&mut rooms, Delete::WhenEmpty).id, id);
+    }
+}

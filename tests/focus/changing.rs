@@ -1,0 +1,111 @@
+use std::time::Duration;
+
+use parlor::facts::Command;
+
+use crate::world::{World, body, offer};
+
+fn version(description: &str) -> u64 {
+    let origin = description.lines().find(|line| line.starts_with("o=")).unwrap();
+    origin.split(' ').nth(2).unwrap().parse().unwrap()
+}
+
+#[test]
+fn another_path_goes_to_the_shard_and_the_same_does_not() {
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    let first = body(world.last_response());
+    world.forget();
+    let same = ann.offer();
+    ann.send(&mut world, "INVITE", &same);
+    ann.send(&mut world, "ACK", "");
+    assert_eq!((world.last_status(), world.told()), (200, vec![]));
+    assert_eq!(body(world.last_response()), first, "an unchanged description has an unchanged version");
+
+    ann.send(&mut world, "INVITE", &offer("msrp://192.0.2.99:7/moved;tcp"));
+    ann.send(&mut world, "ACK", "");
+    let [(_, Command::ChangeSession { session, terms })] = &world.commands[..] else { panic!("{:?}", world.told()) };
+    assert_eq!(terms.remote.as_str(), "msrp://192.0.2.99:7/moved;tcp");
+    assert!(terms.local.as_str().contains(&session.to_string()), "our own path stays");
+}
+
+#[test]
+fn a_changed_description_has_a_higher_version() {
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    let first = body(world.last_response());
+    let held = ann.offer() + "a=sendonly\r\n";
+    ann.send(&mut world, "INVITE", &held);
+    let second = body(world.last_response());
+    assert!(second.contains("a=recvonly\r\n"));
+    assert_eq!(version(&second), version(&first) + 1);
+    let id = |text: &str| text.lines().nth(1).unwrap().split(' ').nth(1).unwrap().to_owned();
+    assert_eq!(id(&first), id(&second));
+}
+
+#[test]
+fn a_change_that_cannot_be_taken_leaves_the_call_as_it_was() {
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    world.forget();
+    let bad = ann.offer().replace("message/cpim", "text/html");
+    ann.send(&mut world, "INVITE", &bad);
+    assert_eq!((world.last_status(), world.told(), world.focus.counts().calls), (488, vec![], 1));
+}
+
+#[test]
+fn a_reinvite_without_offer_gets_ours_and_meets_glare_until_it_is_answered() {
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    world.forget();
+    ann.send(&mut world, "INVITE", "");
+    assert!(body(world.last_response()).contains("a=setup:actpass"));
+    let waiting = ann.clone();
+    let moved = offer("msrp://192.0.2.99:7/moved;tcp");
+    ann.send(&mut world, "INVITE", &moved);
+    assert_eq!(world.statuses(), [200, 491]);
+    let mut first = waiting;
+    first.branch = 100;
+    first.send(&mut world, "ACK", &moved);
+    assert_eq!(world.told(), ["change"]);
+    ann.send(&mut world, "INVITE", &moved);
+    assert_eq!(world.last_status(), 200);
+}
+
+#[test]
+fn a_new_contact_is_where_the_bye_goes() {
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    let moved =
+        ann.request("INVITE", &ann.offer()).replace("Contact: <sip:ann@192.0.2.77", "Contact: <sip:ann@192.0.2.88");
+    world.deliver(&moved, ann.hop());
+    ann.send(&mut world, "ACK", "");
+    world.focus.drain(world.now);
+    world.settle();
+    let (hop, bye) = world.requests().pop().unwrap();
+    assert_eq!(hop.remote.ip().to_string(), "192.0.2.88");
+    assert!(bye.uri.to_string().starts_with("sip:ann@192.0.2.88"));
+}
+
+#[test]
+fn the_200_is_sent_again_until_its_ack_and_no_longer() {
+    let mut world = World::new();
+    let mut ann = crate::world::Peer::new("ann", "lobby");
+    ann.invite(&mut world);
+    world.advance(Duration::from_millis(3600));
+    assert_eq!(world.statuses(), [200; 4], "at 0, 0.5, 1.5 and 3.5 s");
+    ann.send(&mut world, "ACK", "");
+    ann.send(&mut world, "ACK", "");
+    world.advance(Duration::from_secs(60));
+    assert_eq!(world.statuses().len(), 4);
+    assert_eq!(world.told(), ["open room", "open session", "expect"]);
+}
+
+#[test]
+fn an_ack_of_another_number_is_not_ours() {
+    let mut world = World::new();
+    let mut ann = crate::world::Peer::new("ann", "lobby");
+    ann.invite(&mut world);
+    ann.sequence += 1;
+    ann.send(&mut world, "ACK", "");
+    assert_eq!(world.told(), ["open room", "open session"]);
+}

@@ -1,0 +1,179 @@
+use std::time::Duration;
+
+use parlor::facts::{EndReason, Event};
+use parlor::sip::{HeaderName, Message, Method, text};
+
+use crate::world::{Peer, World};
+
+fn reason(message: &parlor::sip::Request) -> String {
+    text(&message.headers, &HeaderName::Reason).unwrap()
+}
+
+#[test]
+fn a_bye_is_answered_and_everything_goes() {
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    world.forget();
+    ann.send(&mut world, "BYE", "");
+    assert_eq!((world.statuses(), world.told()), (vec![200], vec!["close session", "close room"]));
+    assert_eq!(world.focus.counts().calls, 0);
+    ann.send(&mut world, "BYE", "");
+    assert_eq!(world.last_status(), 481);
+}
+
+#[test]
+fn a_session_that_ends_is_a_bye_with_its_reason() {
+    for (why, cause) in [
+        (EndReason::BindTimeout, "408"),
+        (EndReason::ConnectionLost, "480"),
+        (EndReason::Congested, "480"),
+        (EndReason::ProtocolError, "400"),
+    ] {
+        let mut world = World::new();
+        let ann = world.join("ann", "lobby");
+        let (shard, session) = ann.session.unwrap();
+        world.forget();
+        world.event(shard, Event::SessionEnded { session, why });
+        let [(hop, bye)] = &world.requests()[..] else { panic!("{:?}", world.sent) };
+        assert_eq!((bye.method.clone(), hop.remote), (Method::Bye, ann.at));
+        assert_eq!(reason(bye), format!("SIP ;cause={cause} ;text=\"{}\"", why.text()));
+        assert_eq!(world.told(), ["close session", "close room"]);
+        world.event(shard, Event::SessionEnded { session, why });
+        assert_eq!(world.requests().len(), 1);
+    }
+}
+
+#[test]
+fn our_bye_is_sent_again_until_it_is_answered() {
+    let mut world = World::new();
+    let ann = world.join("ann", "lobby");
+    let (shard, session) = ann.session.unwrap();
+    world.event(shard, Event::SessionEnded { session, why: EndReason::ConnectionLost });
+    world.advance(Duration::from_millis(600));
+    assert_eq!(world.requests().len(), 2);
+    assert!(!world.focus.is_drained());
+    ann.agree(&mut world);
+    assert!(world.focus.is_drained());
+    world.advance(Duration::from_secs(60));
+    assert_eq!(world.requests().len(), 2);
+    assert_eq!(world.focus.poll_timeout(), None, "nothing is left to wait for");
+}
+
+#[test]
+fn our_bye_waits_for_the_ack_of_our_200() {
+    let mut world = World::new();
+    let mut ann = Peer::new("ann", "lobby");
+    ann.invite(&mut world);
+    let (shard, session) = ann.session.unwrap();
+    world.event(shard, Event::SessionEnded { session, why: EndReason::ConnectionLost });
+    assert!(world.requests().is_empty());
+    assert!(world.told().ends_with(&["close session", "close room"]));
+    ann.send(&mut world, "ACK", "");
+    assert_eq!(world.requests().len(), 1);
+    assert!(!world.told().contains(&"expect"));
+}
+
+#[test]
+fn without_an_ack_the_call_ends_after_its_time() {
+    let mut world = World::new();
+    let mut ann = Peer::new("ann", "lobby");
+    ann.invite(&mut world);
+    world.advance(Duration::from_millis(31_900));
+    assert!(world.requests().is_empty());
+    world.advance(Duration::from_millis(200));
+    assert!(reason(&world.requests()[0].1).contains("No ACK"));
+    assert!(world.told().ends_with(&["close session", "close room"]));
+    assert_eq!(world.focus.counts().calls, 0);
+}
+
+#[test]
+fn a_cancel_before_the_answer_ends_it_all() {
+    let mut world = World::new();
+    world.shards_answer = false;
+    let mut ann = Peer::new("ann", "lobby");
+    let offer = ann.offer();
+    ann.send(&mut world, "INVITE", &offer);
+    ann.send(&mut world, "CANCEL", "");
+    assert_eq!(world.statuses(), [200, 487]);
+    assert!(world.told().ends_with(&["close session", "close room"]));
+    assert_eq!(world.focus.counts().calls, 0);
+    let tags: Vec<_> = world.sent.iter().map(|(_, m)| text(m.headers(), &HeaderName::To)).collect();
+    assert_eq!(tags[0], tags[1], "both answers have one tag");
+}
+
+#[test]
+fn a_cancel_after_the_answer_changes_nothing_and_one_of_nothing_is_481() {
+    let mut world = World::new();
+    let mut ann = Peer::new("ann", "lobby");
+    let offer = ann.offer();
+    ann.send(&mut world, "INVITE", &offer);
+    ann.send(&mut world, "CANCEL", "");
+    assert_eq!((world.statuses(), world.focus.counts().calls), (vec![200, 200], 1));
+    Peer::new("bob", "lobby").send(&mut world, "CANCEL", "");
+    assert_eq!(world.last_status(), 481);
+}
+
+#[test]
+fn our_bye_follows_the_recorded_route() {
+    let mut world = World::new();
+    let mut ann = Peer::new("ann", "lobby");
+    ann.extra = "Record-Route: <sip:192.0.2.50:5080;lr>\r\nRecord-Route: <sip:192.0.2.51;lr>\r\n".into();
+    ann.invite(&mut world);
+    let echoed: Vec<_> =
+        world.last_response().headers.get_all(&HeaderName::RecordRoute).map(|h| h.value().to_vec()).collect();
+    assert_eq!(echoed, [b"<sip:192.0.2.50:5080;lr>".to_vec(), b"<sip:192.0.2.51;lr>".to_vec()]);
+    ann.send(&mut world, "ACK", "");
+    world.focus.drain(world.now);
+    world.settle();
+    let (hop, bye) = world.requests().pop().unwrap();
+    assert_eq!(hop.remote.to_string(), "192.0.2.50:5080");
+    let routes: Vec<_> = bye.headers.get_all(&HeaderName::Route).map(|h| h.value().to_vec()).collect();
+    assert_eq!(routes, echoed);
+}
+
+#[test]
+fn draining_sends_everybody_away_and_takes_nobody_in() {
+    let mut world = World::new();
+    let peers: Vec<Peer> = ["ann", "bob", "cyn"].iter().map(|name| world.join(name, "lobby")).collect();
+    let mut late = Peer::new("dan", "lobby");
+    late.invite(&mut world);
+    world.forget();
+    world.focus.drain(world.now);
+    world.settle();
+    assert_eq!(world.requests().len(), 3, "dan's BYE waits for his ACK");
+    Peer::new("eve", "lobby").send(&mut world, "INVITE", &peers[0].offer());
+    assert_eq!(world.last_status(), 503);
+    late.send(&mut world, "ACK", "");
+    assert_eq!(world.requests().len(), 4);
+    for (hop, bye) in world.requests() {
+        assert!(!world.focus.is_drained());
+        let response = parlor::sip::Reply::new(&bye, 200, "x").empty();
+        world.focus.handle_message(Message::Response(response), hop, world.now);
+        world.settle();
+    }
+    assert!(world.focus.is_drained());
+    assert_eq!(world.told().iter().filter(|name| **name == "close session").count(), 4);
+}
+
+#[test]
+fn draining_refuses_those_who_wait_for_a_shard() {
+    let mut world = World::new();
+    world.shards_answer = false;
+    let mut ann = Peer::new("ann", "lobby");
+    let offer = ann.offer();
+    ann.send(&mut world, "INVITE", &offer);
+    world.focus.drain(world.now);
+    world.settle();
+    assert_eq!(world.last_status(), 503);
+    assert!(world.focus.is_drained());
+}
+
+#[test]
+fn a_peer_that_does_not_answer_our_bye_does_not_hold_the_drain_up_for_ever() {
+    let mut world = World::new();
+    world.join("ann", "lobby");
+    world.focus.drain(world.now);
+    world.settle();
+    world.advance(Duration::from_secs(33));
+    assert!(world.focus.is_drained());
+}

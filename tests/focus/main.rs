@@ -1,0 +1,9 @@
+//! The focus with fake peers and fake shards: no sockets, and a clock that the tests turn.
+
+mod changing;
+mod ending;
+mod joining;
+mod overload;
+mod refusals;
+mod rooms;
+mod world;

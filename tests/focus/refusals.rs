@@ -1,0 +1,225 @@
+use parlor::focus::{RoomSettings, Settings};
+use parlor::sip::HeaderName;
+
+use crate::world::{Peer, World, header, policy, settings};
+
+/// Sends an INVITE after `change` was made to its text, and gives the world.
+fn invited(world: World, change: impl FnOnce(String) -> String) -> World {
+    let mut world = world;
+    let mut ann = Peer::new("ann", "lobby");
+    let request = ann.request("INVITE", &ann.offer());
+    world.deliver(&change(request), ann.hop());
+    world
+}
+
+fn refused(world: World, change: impl FnOnce(String) -> String, status: u16) -> World {
+    let world = invited(world, change);
+    assert_eq!(world.statuses(), [status]);
+    assert!(world.opened().is_empty());
+    assert_eq!(world.focus.counts().calls, 0);
+    world
+}
+
+#[test]
+fn unknown_places_are_404_and_unknown_schemes_416() {
+    for (target, status) in [
+        ("sip:lobby@elsewhere.example", 404),
+        ("sip:lobby@chat.example:9999", 404),
+        ("sip:chat.example", 404),
+        ("tel:+1234", 404),
+        ("mailto:lobby@chat.example", 416),
+        ("sip:%ff@chat.example", 404),
+    ] {
+        refused(World::new(), |r| r.replace("INVITE sip:lobby@chat.example ", &format!("INVITE {target} ")), status);
+    }
+    let closed = RoomSettings { on_demand: false, ..policy(|_| {}) };
+    refused(World::with(Settings { rooms: closed, ..settings() }), |r| r, 404);
+}
+
+#[test]
+fn only_rooms_with_a_name_exist_where_none_is_made_on_demand() {
+    let mut rooms = RoomSettings { on_demand: false, ..policy(|_| {}) };
+    rooms.named.insert("lobby".into(), rooms.defaults.clone());
+    assert_eq!(invited(World::with(Settings { rooms, ..settings() }), |r| r).last_status(), 200);
+}
+
+#[test]
+fn a_method_that_is_not_taken_is_405_with_those_that_are() {
+    for method in ["MESSAGE", "SUBSCRIBE", "REGISTER", "UPDATE", "INFO", "PRACK", "REFER", "NOTIFY", "PUBLISH"] {
+        let mut world = World::new();
+        Peer::new("ann", "lobby").send(&mut world, method, "");
+        assert_eq!(world.last_status(), 405, "{method}");
+        assert_eq!(header(world.last_response(), HeaderName::Allow), "INVITE, ACK, BYE, CANCEL, OPTIONS");
+    }
+    let mut world = World::new();
+    Peer::new("ann", "lobby").send(&mut world, "DANCE", "");
+    assert_eq!(world.last_status(), 501);
+}
+
+#[test]
+fn in_a_call_too_a_method_that_is_not_taken_is_405() {
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    ann.send(&mut world, "MESSAGE", "");
+    assert_eq!(world.last_status(), 405);
+    assert_eq!(world.focus.counts().calls, 1);
+}
+
+#[test]
+fn what_is_required_and_not_there_is_named() {
+    let world = refused(
+        World::new(),
+        |r| r.replace("Max-Forwards", "Require: 100rel, foo\r\nRequire: bar\r\nMax-Forwards"),
+        420,
+    );
+    assert_eq!(header(world.last_response(), HeaderName::Unsupported), "100rel, foo, bar");
+}
+
+#[test]
+fn a_body_that_is_no_session_description_is_415() {
+    let world = refused(World::new(), |r| r.replace("application/sdp", "text/plain"), 415);
+    assert_eq!(header(world.last_response(), HeaderName::Accept), "application/sdp");
+    refused(World::new(), |r| r.replace("v=0\r\n", "v=9\r\n"), 400);
+    refused(World::new(), |r| r.replace("Max-Forwards", "Accept: text/plain\r\nMax-Forwards"), 406);
+}
+
+#[test]
+fn an_offer_that_cannot_be_taken_is_488_and_says_why() {
+    for (old, new, warning) in [
+        ("a=accept-types:message/cpim text/plain", "a=accept-types:text/plain", "305"),
+        ("m=message 9 TCP/MSRP *", "m=audio 9 RTP/AVP 0", "304"),
+        ("a=setup:active", "a=setup:passive", "399"),
+        ("a=path:msrp://", "a=pith:msrp://", "399"),
+    ] {
+        let world = invited(World::new(), |r| {
+            let (head, body) = r.split_once("\r\n\r\n").unwrap();
+            let body = body.replace(old, new);
+            let head = head.split("\r\nContent-Length").next().unwrap();
+            format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        });
+        assert_eq!(world.last_status(), 488, "{new}");
+        let said = header(world.last_response(), HeaderName::Warning);
+        assert!(said.starts_with(&format!("{warning} parlor \"")), "{new}: {said}");
+    }
+}
+
+#[test]
+fn cpim_is_found_in_any_case_and_in_any_line() {
+    let world = invited(World::new(), |r| r.replace("message/cpim", "Message/CPIM"));
+    assert_eq!(world.last_status(), 200);
+}
+
+#[test]
+fn who_may_not_join_is_403() {
+    for (allow, deny, status) in [
+        (vec!["sip:*@home.example"], vec![], 200),
+        (vec!["sip:*@other.example"], vec![], 403),
+        (vec![], vec!["sip:ann@*"], 403),
+        (vec!["*"], vec!["sip:bob@*"], 200),
+    ] {
+        let own = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let (allow, deny) = (own(allow), own(deny));
+        let world = World::with_policy(|policy| (policy.allow, policy.deny) = (allow, deny));
+        assert_eq!(invited(world, |r| r).last_status(), status);
+    }
+    refused(World::new(), |r| r.replace("<sip:ann@home.example>", "<http://home.example>"), 403);
+}
+
+#[test]
+fn a_full_room_is_busy_but_has_place_for_second_devices() {
+    let mut world = World::with_policy(|policy| policy.max_participants = 2);
+    let ann = world.join("ann", "lobby");
+    world.join("bob", "lobby");
+    let mut device = Peer::new("ann2", "lobby");
+    device.from = ann.from.replace("tag=from-ann", "tag=other");
+    device.join(&mut world);
+    let mut cyn = Peer::new("cyn", "lobby");
+    cyn.invite(&mut world);
+    assert_eq!(world.last_status(), 486);
+    Peer::new("dan", "other").join(&mut world);
+}
+
+#[test]
+fn a_second_device_is_refused_where_policy_says_so() {
+    let mut world = World::with_policy(|policy| policy.simultaneous_access = false);
+    let mut ann = world.join("ann", "lobby");
+    let mut device = Peer::new("ann2", "lobby");
+    device.from = ann.from.replace("tag=from-ann", "tag=other");
+    device.invite(&mut world);
+    assert_eq!(world.last_status(), 403);
+    ann.send(&mut world, "BYE", "");
+    device.to_tag = None;
+    device.join(&mut world);
+}
+
+#[test]
+fn an_invite_that_came_two_ways_is_merged_once() {
+    let mut world = World::new();
+    let mut ann = Peer::new("ann", "lobby");
+    let first = ann.request("INVITE", &ann.offer());
+    world.deliver(&first, ann.hop());
+    world.deliver(&first.replace("z9hG4bK-ann-1", "z9hG4bK-fork"), ann.hop());
+    assert_eq!(world.statuses(), [200, 482]);
+    assert_eq!(world.focus.counts().calls, 1);
+}
+
+#[test]
+fn what_belongs_to_no_call_is_481() {
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    let right = ann.to_tag.clone();
+    for (tag, from, method) in [
+        (Some("0123456789abcdef".to_owned()), ann.from.clone(), "BYE"),
+        (Some("short".to_owned()), ann.from.clone(), "INVITE"),
+        (right.clone(), ann.from.replace("tag=", "tag=x"), "BYE"),
+        (None, ann.from.clone(), "BYE"),
+        (Some("0123456789abcdef".to_owned()), ann.from.clone(), "OPTIONS"),
+    ] {
+        let mut stranger = ann.clone();
+        (stranger.to_tag, stranger.from) = (tag, from);
+        stranger.name = "ann".into();
+        ann.sequence += 1;
+        stranger.sequence = ann.sequence;
+        let request = stranger.request(method, "").replace("z9hG4bK-ann", &format!("z9hG4bK-{}", ann.sequence));
+        world.deliver(&request, ann.hop());
+        assert_eq!(world.last_status(), 481, "{request}");
+    }
+    assert_eq!(world.focus.counts().calls, 1);
+}
+
+#[test]
+fn a_number_that_does_not_rise_is_500() {
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    ann.sequence = 0;
+    ann.send(&mut world, "BYE", "");
+    assert_eq!((world.last_status(), world.focus.counts().calls), (500, 1));
+}
+
+#[test]
+fn what_is_broken_is_400_and_an_ack_is_never_answered() {
+    refused(World::new(), |r| r.replace("Contact: <sip:ann@", "X: <sip:ann@"), 400);
+    refused(World::new(), |r| r.replace("CSeq: 1 INVITE", "CSeq: 1 BYE"), 400);
+    refused(World::new(), |r| r.replace(" SIP/2.0\r\nVia", " SIP/9.0\r\nVia"), 505);
+    let mut world = World::new();
+    Peer::new("ann", "lobby").send(&mut world, "ACK", "");
+    assert!(world.sent.is_empty());
+}
+
+#[test]
+fn options_tell_what_there_is() {
+    let mut world = World::new();
+    let mut ann = Peer::new("ann", "lobby");
+    ann.send(&mut world, "OPTIONS", "");
+    let response = world.last_response();
+    assert_eq!(response.status.code(), 200);
+    assert!(header(response, HeaderName::Contact).contains(";isfocus"));
+    assert_eq!(header(response, HeaderName::Accept), "application/sdp");
+    assert_eq!(world.focus.counts(), parlor::focus::Counts { calls: 0, rooms: 0, transactions: 1 });
+    ann.target = "sip:chat.example".into();
+    ann.send(&mut world, "OPTIONS", "");
+    assert_eq!(header(world.last_response(), HeaderName::Contact), "<sip:192.0.2.1:5060>");
+    ann.target = "sip:x@elsewhere.example".into();
+    ann.send(&mut world, "OPTIONS", "");
+    assert_eq!(world.last_status(), 404);
+}

@@ -1,0 +1,278 @@
+//! A focus, the shards it speaks to and the peers that call it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parlor::facts::{Command, Event, OpenSession, RoomPolicy};
+use parlor::focus::{Focus, Output, RoomSettings, Settings, ShardAddress};
+use parlor::ids::{SessionId, ShardId};
+use parlor::sip::{HeaderName, Hop, Message, Request, Response, SipConnection, Transport, parse_datagram, text};
+
+pub struct World {
+    pub focus: Focus,
+    pub now: Instant,
+    /// What the focus sent, oldest first.
+    pub sent: Vec<(Hop, Message)>,
+    /// What the focus told its shards, oldest first.
+    pub commands: Vec<(ShardId, Command)>,
+    /// Whether shards answer OpenSession by themselves.
+    pub shards_answer: bool,
+}
+
+pub fn settings() -> Settings {
+    Settings {
+        domains: vec!["chat.example".into(), "127.0.0.1".into()],
+        listen: vec!["192.0.2.1:5060".parse().unwrap(), "192.0.2.1:5070".parse().unwrap()],
+        contact_host: "chat.example".into(),
+        msrp_host: "192.0.2.1".into(),
+        shards: vec![ShardAddress { id: ShardId(0), port: 2855 }, ShardAddress { id: ShardId(1), port: 2856 }],
+        max_calls_per_second: 0,
+        transactions_max: 100,
+        software: "Parlor".into(),
+        rooms: RoomSettings { on_demand: true, ..RoomSettings::default() },
+    }
+}
+
+pub fn policy(change: impl FnOnce(&mut RoomPolicy)) -> RoomSettings {
+    let mut policy = RoomPolicy::default();
+    change(&mut policy);
+    RoomSettings { on_demand: true, max_rooms: 0, named: HashMap::new(), defaults: Arc::new(policy) }
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(settings())
+    }
+
+    pub fn with(settings: Settings) -> Self {
+        let focus = Focus::new(settings, [7; 32]);
+        Self { focus, now: Instant::now(), sent: vec![], commands: vec![], shards_answer: true }
+    }
+
+    pub fn with_policy(change: impl FnOnce(&mut RoomPolicy)) -> Self {
+        Self::with(Settings { rooms: policy(change), ..settings() })
+    }
+
+    /// Gives the focus a message and carries out what it wants.
+    pub fn deliver(&mut self, message: &str, hop: Hop) {
+        let message =
+            parse_datagram(message.as_bytes()).unwrap_or_else(|e| panic!("{e}: {message}")).expect("a message");
+        self.focus.handle_message(message, hop, self.now);
+        self.settle();
+    }
+
+    pub fn event(&mut self, shard: ShardId, event: Event) {
+        self.focus.handle_event(shard, event, self.now);
+        self.settle();
+    }
+
+    pub fn settle(&mut self) {
+        while let Some(output) = self.focus.poll_output() {
+            match output {
+                Output::Send { hop, message } => {
+                    self.sent.push((hop, parse_datagram(&message).expect("what we send parses").expect("a message")));
+                }
+                Output::Command { shard, command } => self.obey(shard, command),
+            }
+        }
+    }
+
+    fn obey(&mut self, shard: ShardId, command: Command) {
+        let ready = match &command {
+            Command::OpenSession(open) if self.shards_answer => Some(open.session),
+            _ => None,
+        };
+        self.commands.push((shard, command));
+        if let Some(session) = ready {
+            self.focus.handle_event(shard, Event::SessionReady { session }, self.now);
+        }
+    }
+
+    /// Lets time pass, with everything that falls due in it.
+    pub fn advance(&mut self, by: Duration) {
+        let end = self.now + by;
+        while let Some(at) = self.focus.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.focus.handle_timeout(self.now);
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    /// Forgets what was sent and told so far.
+    pub fn forget(&mut self) {
+        self.sent.clear();
+        self.commands.clear();
+    }
+
+    pub fn last_response(&self) -> &Response {
+        let found = self.sent.iter().rev().find_map(|(_, message)| message.as_response());
+        found.expect("a response")
+    }
+
+    pub fn last_status(&self) -> u16 {
+        self.last_response().status.code()
+    }
+
+    pub fn statuses(&self) -> Vec<u16> {
+        self.sent.iter().filter_map(|(_, message)| Some(message.as_response()?.status.code())).collect()
+    }
+
+    pub fn requests(&self) -> Vec<(Hop, Request)> {
+        self.sent.iter().filter_map(|(hop, message)| Some((*hop, message.as_request()?.clone()))).collect()
+    }
+
+    pub fn opened(&self) -> Vec<&OpenSession> {
+        let mut opened = Vec::new();
+        for (_, command) in &self.commands {
+            if let Command::OpenSession(open) = command {
+                opened.push(&**open);
+            }
+        }
+        opened
+    }
+
+    /// The names of the commands given so far.
+    pub fn told(&self) -> Vec<&'static str> {
+        let name = |(_, command): &(ShardId, Command)| match command {
+            Command::OpenRoom(_) => "open room",
+            Command::CloseRoom { .. } => "close room",
+            Command::OpenSession(_) => "open session",
+            Command::ExpectBinding { .. } => "expect",
+            Command::ChangeSession { .. } => "change",
+            Command::CloseSession { .. } => "close session",
+            Command::Drain => "drain",
+        };
+        self.commands.iter().map(name).collect()
+    }
+
+    /// A peer joins over UDP and acknowledges.
+    pub fn join(&mut self, name: &str, room: &str) -> Peer {
+        let mut peer = Peer::new(name, room);
+        peer.join(self);
+        peer
+    }
+}
+
+pub fn header(response: &Response, name: HeaderName) -> String {
+    text(&response.headers, &name).unwrap_or_default()
+}
+
+pub fn body(response: &Response) -> String {
+    String::from_utf8(response.body().to_vec()).unwrap()
+}
+
+/// A client that writes its requests as text.
+#[derive(Clone)]
+pub struct Peer {
+    pub name: String,
+    pub room: String,
+    pub transport: Transport,
+    pub at: SocketAddr,
+    /// More header lines for every request.
+    pub extra: String,
+    pub to_tag: Option<String>,
+    pub sequence: u32,
+    pub from: String,
+    pub target: String,
+    pub branch: u32,
+    pub session: Option<(ShardId, SessionId)>,
+}
+
+impl Peer {
+    pub fn new(name: &str, room: &str) -> Self {
+        let port = 40000 + name.bytes().map(u16::from).sum::<u16>();
+        Self {
+            name: name.into(),
+            room: room.into(),
+            transport: Transport::Udp,
+            at: SocketAddr::new("192.0.2.77".parse().unwrap(), port),
+            extra: String::new(),
+            to_tag: None,
+            sequence: 0,
+            from: format!("\"{name}\" <sip:{name}@home.example>;tag=from-{name}"),
+            target: format!("sip:{}@chat.example", parlor::sip::escape_user(room)),
+            branch: 0,
+            session: None,
+        }
+    }
+
+    pub fn over_tcp(mut self) -> Self {
+        self.transport = Transport::Tcp;
+        self
+    }
+
+    pub fn hop(&self) -> Hop {
+        let connection = self.transport.is_reliable().then_some(SipConnection(u64::from(self.at.port())));
+        Hop { transport: self.transport, local: "192.0.2.1:5060".parse().unwrap(), remote: self.at, connection }
+    }
+
+    /// A request with the next number; `ACK` and `CANCEL` take the last one.
+    pub fn request(&mut self, method: &str, body: &str) -> String {
+        if method != "ACK" && method != "CANCEL" {
+            self.sequence += 1;
+        }
+        if method != "CANCEL" {
+            self.branch += 1;
+        }
+        let Self { name, at, extra, sequence, branch, from, target, .. } = self;
+        let to = format!("sip:{}@chat.example", parlor::sip::escape_user(&self.room));
+        let transport = self.transport.name();
+        let tag = self.to_tag.as_ref().map(|tag| format!(";tag={tag}")).unwrap_or_default();
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let length = body.len();
+        format!(
+            "{method} {target} SIP/2.0\r\nVia: SIP/2.0/{transport} {at};rport;branch=z9hG4bK-{name}-{branch}\r\n\
+             From: {from}\r\nTo: <{to}>{tag}\r\nCall-ID: call-of-{name}\r\nCSeq: {sequence} {method}\r\n\
+             Contact: <sip:{name}@{at}>\r\nMax-Forwards: 70\r\n{extra}{kind}Content-Length: {length}\r\n\r\n{body}"
+        )
+    }
+
+    pub fn offer(&self) -> String {
+        offer(&format!("msrp://{}/{}1;tcp", self.at, self.name))
+    }
+
+    pub fn send(&mut self, world: &mut World, method: &str, body: &str) {
+        let request = self.request(method, body);
+        world.deliver(&request, self.hop());
+    }
+
+    pub fn invite(&mut self, world: &mut World) {
+        let offer = self.offer();
+        self.send(world, "INVITE", &offer);
+        self.learn(world);
+    }
+
+    /// Takes tag and session from what the focus did last.
+    pub fn learn(&mut self, world: &World) {
+        let to = text(&world.last_response().headers, &HeaderName::To).unwrap();
+        self.to_tag = to.split_once(";tag=").map(|(_, tag)| tag.to_owned());
+        self.session = world.opened().last().map(|open| (open.session.shard, open.session));
+    }
+
+    pub fn join(&mut self, world: &mut World) {
+        self.invite(world);
+        assert_eq!(world.last_status(), 200, "{} joins {}", self.name, self.room);
+        self.send(world, "ACK", "");
+    }
+
+    /// Answers the last request of the focus with 200.
+    pub fn agree(&self, world: &mut World) {
+        let (_, request) = world.requests().pop().expect("a request");
+        let mut answer = String::from("SIP/2.0 200 OK\r\n");
+        for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
+            let value = text(&request.headers, &name).unwrap();
+            answer += &format!("{name}: {value}\r\n");
+        }
+        world.deliver(&(answer + "Content-Length: 0\r\n\r\n"), self.hop());
+    }
+}
+
+pub fn offer(path: &str) -> String {
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 192.0.2.77\r\ns=-\r\nc=IN IP4 192.0.2.77\r\nt=0 0\r\nm=message 9 TCP/MSRP *\r\n\
+         a=path:{path}\r\na=accept-types:message/cpim text/plain\r\na=setup:active\r\na=chatroom:nickname private-messages\r\n"
+    )
+}
