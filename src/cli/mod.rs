@@ -4,6 +4,7 @@
 
 mod check;
 mod completions;
+mod random;
 mod serve;
 
 use std::process::ExitCode;

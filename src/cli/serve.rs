@@ -1,13 +1,30 @@
 //! `parlor serve`: the server.
 
-use std::path::PathBuf;
+use std::error::Error;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use rand_core::Rng;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+use tracing::level_filters::LevelFilter;
+use tracing::{error, info};
 
-use super::check;
-use crate::config::{Config, ConfigErrors, Cores, parse_cores, parse_duration, parse_size};
+use super::{check, random};
+use crate::config::{Config, ConfigErrors, Cores, LogConfig, LogFormat, parse_cores, parse_duration, parse_size};
+use crate::control::{self, ControlSettings, Order, SipSockets};
+use crate::focus::{Focus, ShardAddress};
+use crate::shard::{self, BoundShard, ShardThread, mesh};
+use crate::sip::Transport;
+
+/// Orders that may wait for the control thread.
+const ORDERS_MAX: usize = 64;
 
 /// Arguments of `serve`. Every key of `[shards]` has a flag of its name, which wins over the file.
 #[derive(Debug, Args)]
@@ -68,6 +85,135 @@ pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
         eprintln!("parlor: {}", obstacle.line());
         return ExitCode::FAILURE;
     }
-    eprintln!("parlor: nothing to run yet");
-    ExitCode::FAILURE
+    start_log(&config.log);
+    match serve(&config, arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("parlor: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(log: &LogConfig) {
+    let level = LevelFilter::from_str(log.level.name()).unwrap_or(LevelFilter::INFO);
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    match log.format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+/// Binds everything, starts the shards, says that it is ready, and runs the focus on this thread.
+fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
+    let shard_settings = config.shard_settings(&check::allowed_cores());
+    let bound = shard::bind(&shard_settings)?;
+    let mut sockets = SipSockets::default();
+    for listen in &config.sip.listen {
+        sockets.listen(listen.transport.into(), listen.address)?;
+    }
+    let shards: Vec<_> = bound.iter().map(|shard| ShardAddress { id: shard.id, port: shard.port }).collect();
+    let addresses = sockets.addresses();
+    let ready = ready_line(config, &addresses, &bound);
+    let (sender, events) = mesh::events();
+    let mut rng = random::generator()?;
+    let started = shard::start(&shard_settings, bound, &sender, || seed(&mut rng))?;
+    drop(sender);
+    let (handles, threads): (Vec<_>, Vec<_>) = started.into_iter().unzip();
+    let listen = addresses.iter().map(|(_, address)| *address).collect();
+    let focus = Focus::new(config.focus_settings(listen, shards), seed(&mut rng));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (orders, received) = mpsc::channel(ORDERS_MAX);
+    watch_shards(threads, &orders);
+    let settings = ControlSettings { drain_timeout: config.sip.drain_timeout };
+    let path = arguments.config.clone();
+    LocalSet::new().block_on(&runtime, async move {
+        let signals = Signals::new()?;
+        tokio::task::spawn_local(signals.run(orders, path));
+        println!("{ready}");
+        control::run(settings, focus, sockets, handles, events, received).await
+    })?;
+    Ok(())
+}
+
+fn seed(rng: &mut impl Rng) -> [u8; 32] {
+    let mut seed = [0; 32];
+    rng.fill_bytes(&mut seed);
+    seed
+}
+
+fn ready_line(config: &Config, sip: &[(Transport, SocketAddr)], shards: &[BoundShard]) -> String {
+    let sip = sip.iter().map(|(transport, address)| format!("{}:{address}", transport.name().to_ascii_lowercase()));
+    let msrp = shards.iter().map(|shard| format!("msrp:{}", SocketAddr::new(config.msrp.listen, shard.port)));
+    format!("parlor is ready: {}", sip.chain(msrp).collect::<Vec<_>>().join(" "))
+}
+
+/// Tells the control thread when a shard ends.
+fn watch_shards(threads: Vec<ShardThread>, orders: &mpsc::Sender<Order>) {
+    for thread in threads {
+        let orders = orders.clone();
+        std::thread::spawn(move || {
+            let id = thread.id;
+            let outcome = thread.join();
+            let _ = orders.blocking_send(Order::ShardEnded(id, outcome));
+        });
+    }
+}
+
+/// Signals that an operator sends.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Makes orders of them: the first TERM or INT drains, the second ends, HUP reads the config again.
+    async fn run(mut self, orders: mpsc::Sender<Order>, config: Option<PathBuf>) {
+        let mut draining = false;
+        loop {
+            let order = tokio::select! {
+                _ = self.terminate.recv() => end_or_drain(&mut draining),
+                _ = self.interrupt.recv() => end_or_drain(&mut draining),
+                _ = self.hang_up.recv() => match reload(config.as_deref()) {
+                    Some(order) => order,
+                    None => continue,
+                },
+            };
+            if orders.send(order).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn end_or_drain(draining: &mut bool) -> Order {
+    if std::mem::replace(draining, true) {
+        return Order::End;
+    }
+    info!("draining: nobody joins any more; a second signal ends at once");
+    Order::Drain
+}
+
+/// Rooms and their policies can change while the server runs. A config that is wrong leaves the old one in force.
+fn reload(config: Option<&Path>) -> Option<Order> {
+    let path = config?;
+    match Config::load(path) {
+        Ok(config) => {
+            info!(config = %path.display(), "rooms and policies read again; other settings need a restart");
+            Some(Order::ReplaceRooms(Box::new(config.room_settings())))
+        }
+        Err(errors) => {
+            error!(config = %path.display(), "the config is wrong, the old one stays in force\n{}", errors.render());
+            None
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod error;
 mod rooms;
 mod section;
 mod server;
+mod settings;
 mod values;
 
 use std::collections::BTreeMap;

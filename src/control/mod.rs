@@ -1,1 +1,9 @@
-//! (see lib.rs)
+//! The shell around the focus: SIP over datagrams and streams, and the channels to the shards, on one thread.
+
+mod driver;
+mod flows;
+mod sockets;
+mod stream;
+
+pub use driver::{ControlSettings, Order, run};
+pub use sockets::{ListenError, SipSockets};

@@ -4,6 +4,7 @@ mod machine;
 mod ports;
 mod tuning;
 
+pub(super) use machine::allowed_cores;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

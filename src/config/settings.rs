@@ -1,0 +1,70 @@
+//! From the config to what the parts of the server are told.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{Config, Cores, SipTransport};
+use crate::focus::{RoomSettings, Settings, ShardAddress};
+use crate::limits::SIP_TRANSACTIONS_MAX;
+use crate::shard::ShardSettings;
+use crate::sip::Transport;
+
+impl Config {
+    /// What the shards are told. `allowed` are the cores that this process may run on.
+    #[must_use]
+    pub fn shard_settings(&self, allowed: &[usize]) -> ShardSettings {
+        let cores = match &self.shards.cores {
+            Cores::All => allowed.to_vec(),
+            Cores::These(cores) => cores.clone(),
+        };
+        ShardSettings {
+            cores,
+            listen: self.msrp.listen,
+            port: self.msrp.port,
+            bind_timeout: self.msrp.bind_timeout,
+            outbox_max: self.msrp.outbox_max,
+            spin_before_park: self.shards.spin_before_park,
+            ring_depth: self.shards.ring_depth,
+            send_batch: self.shards.send_batch,
+            copy_below: self.shards.copy_below,
+        }
+    }
+
+    /// What the focus is told, once it is known where SIP comes in and which port each shard has.
+    #[must_use]
+    pub fn focus_settings(&self, listen: Vec<SocketAddr>, shards: Vec<ShardAddress>) -> Settings {
+        let host = self.msrp.path_host();
+        Settings {
+            domains: self.sip.domains.clone(),
+            listen,
+            contact_host: host.clone(),
+            msrp_host: host,
+            shards,
+            max_calls_per_second: self.sip.max_calls_per_second,
+            transactions_max: SIP_TRANSACTIONS_MAX,
+            software: concat!("Parlor/", env!("CARGO_PKG_VERSION")).into(),
+            rooms: self.room_settings(),
+        }
+    }
+
+    /// Which rooms there are.
+    #[must_use]
+    pub fn room_settings(&self) -> RoomSettings {
+        let named = self.rooms.named.iter().map(|(name, policy)| (name.clone(), Arc::new(policy.clone())));
+        RoomSettings {
+            on_demand: self.rooms.on_demand,
+            max_rooms: self.rooms.max_rooms,
+            named: named.collect(),
+            defaults: Arc::new(self.rooms.defaults.clone()),
+        }
+    }
+}
+
+impl From<SipTransport> for Transport {
+    fn from(transport: SipTransport) -> Self {
+        match transport {
+            SipTransport::Udp => Self::Udp,
+            SipTransport::Tcp => Self::Tcp,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The control thread's loop: one input at a time to the focus, and everything it wants done after each.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::time::{Duration, Instant};
+
+use async_channel::TrySendError;
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+use tracing::{debug, info, warn};
+
+use super::SipSockets;
+use super::flows::{Arrived, Flows, Inbound};
+use crate::facts::{Command, EndReason, Event};
+use crate::focus::{Focus, Output, RoomSettings};
+use crate::ids::ShardId;
+use crate::shard::mesh::ShardHandle;
+
+/// What an operator sets about the control thread.
+#[derive(Debug, Clone, Copy)]
+pub struct ControlSettings {
+    /// How long a drain may take.
+    pub drain_timeout: Duration,
+}
+
+/// What the operator wants of a running server.
+#[derive(Debug)]
+pub enum Order {
+    /// Let nobody in any more, end every call, and stop when all are gone.
+    Drain,
+    /// Stop now.
+    End,
+    /// Put these rooms and policies in force.
+    ReplaceRooms(Box<RoomSettings>),
+    /// A shard's thread has ended, with this error or as it should.
+    ShardEnded(ShardId, Result<(), String>),
+}
+
+/// How soon commands for which a shard had no room are tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(2);
+/// Inputs that are taken before the outputs of all of them are carried out.
+const INPUTS_PER_TURN_MAX: usize = 64;
+
+struct Driver {
+    focus: Focus,
+    flows: Flows,
+    shards: HashMap<ShardId, Shard>,
+    /// When a drain ends, whoever is still there.
+    ends_by: Option<Instant>,
+    ended: bool,
+    failure: Option<String>,
+}
+
+struct Shard {
+    handle: ShardHandle,
+    /// Commands that had no room, in order. Only what ends or changes something waits here; a new session is refused.
+    waiting: VecDeque<Command>,
+}
+
+/// Runs the focus until it is drained or told to end. To be called within a `LocalSet`; the shards have ended when it returns,
+/// unless time ran out.
+///
+/// # Errors
+/// Where the runtime does not take a socket, and where a shard has ended that should not.
+pub async fn run(
+    settings: ControlSettings,
+    focus: Focus,
+    sockets: SipSockets,
+    shards: Vec<ShardHandle>,
+    mut events: mpsc::Receiver<(ShardId, Event)>,
+    mut orders: mpsc::Receiver<Order>,
+) -> io::Result<()> {
+    let (flows, mut inbound) = Flows::start(sockets)?;
+    let shards = shards.into_iter().map(|handle| (handle.id, Shard { handle, waiting: VecDeque::new() })).collect();
+    let mut driver = Driver { focus, flows, shards, ends_by: None, ended: false, failure: None };
+    let mut shards_run = true;
+    while !driver.ended {
+        driver.carry_out();
+        if driver.ends_by.is_some() && !shards_run && driver.focus.is_drained() {
+            break;
+        }
+        let next = driver.next_wake();
+        let asleep = async {
+            match next {
+                Some(at) => sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(arrived) = inbound.recv() => {
+                driver.arrived(arrived);
+                for _ in 1..INPUTS_PER_TURN_MAX {
+                    let Ok(arrived) = inbound.try_recv() else { break };
+                    driver.arrived(arrived);
+                }
+            }
+            event = events.recv(), if shards_run => match event {
+                Some((shard, event)) => {
+                    driver.event(shard, event);
+                    for _ in 1..INPUTS_PER_TURN_MAX {
+                        let Ok((shard, event)) = events.try_recv() else { break };
+                        driver.event(shard, event);
+                    }
+                }
+                None => shards_run = false,
+            },
+            Some(order) = orders.recv() => driver.order(order, settings.drain_timeout),
+            () = asleep => driver.time_has_passed(),
+        }
+    }
+    driver.failure.map_or(Ok(()), |failure| Err(io::Error::other(failure)))
+}
+
+impl Driver {
+    fn arrived(&mut self, arrived: Inbound) {
+        let Inbound { hop, what } = arrived;
+        match what {
+            Arrived::Message(message) => self.focus.handle_message(*message, hop, Instant::now()),
+            Arrived::Accepted(stream) => self.flows.adopt(stream, hop, None),
+            Arrived::Connected(stream, message) => self.flows.adopt(stream, hop, Some(message)),
+            Arrived::Closed(connection) => self.flows.forget(connection),
+        }
+    }
+
+    fn event(&mut self, shard: ShardId, event: Event) {
+        if let Event::SessionEnded { session, why } = &event {
+            match why {
+                EndReason::ConnectionLost => debug!(?session, "MSRP connection lost"),
+                why => info!(?session, why = why.text(), "MSRP session ended"),
+            }
+        }
+        self.focus.handle_event(shard, event, Instant::now());
+    }
+
+    fn order(&mut self, order: Order, drain_timeout: Duration) {
+        match order {
+            Order::End => self.ended = true,
+            Order::ReplaceRooms(rooms) => self.focus.replace_rooms(*rooms),
+            // A server that has lost a shard is half a server: better none, and at once.
+            Order::ShardEnded(shard, outcome) if self.ends_by.is_none() => {
+                let why = outcome.err().unwrap_or_else(|| "it stopped".into());
+                self.failure = Some(format!("shard {shard} has ended: {why}"));
+                self.ended = true;
+            }
+            Order::ShardEnded(..) => {}
+            Order::Drain if self.ends_by.is_some() => {}
+            Order::Drain => {
+                let now = Instant::now();
+                self.ends_by = Some(now + drain_timeout);
+                self.focus.drain(now);
+                self.carry_out();
+                for shard in self.shards.values_mut() {
+                    shard.waiting.push_back(Command::Drain);
+                }
+            }
+        }
+    }
+
+    fn time_has_passed(&mut self) {
+        let now = Instant::now();
+        self.focus.handle_timeout(now);
+        if self.ends_by.is_some_and(|at| at <= now) {
+            warn!(calls = self.focus.counts().calls, "the time to drain is over");
+            self.ended = true;
+        }
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        let retry = self.shards.values().any(|shard| !shard.waiting.is_empty()).then(|| Instant::now() + RETRY_AFTER);
+        [self.focus.poll_timeout(), self.ends_by, retry].into_iter().flatten().min()
+    }
+
+    /// Does everything that the focus wants done.
+    fn carry_out(&mut self) {
+        for shard in self.shards.values_mut() {
+            shard.retry();
+        }
+        while let Some(output) = self.focus.poll_output() {
+            match output {
+                Output::Send { hop, message } => self.flows.send(hop, message),
+                Output::Command { shard, command } => self.command(shard, command),
+            }
+        }
+    }
+
+    fn command(&mut self, id: ShardId, command: Command) {
+        let Some(shard) = self.shards.get_mut(&id) else { return };
+        if let Some(Command::OpenSession(open)) = shard.give(command) {
+            self.focus.handle_full(open.session, Instant::now());
+        }
+    }
+}
+
+impl Shard {
+    /// Gives the shard a command, behind those that wait. A new session that has no room is given back.
+    fn give(&mut self, command: Command) -> Option<Command> {
+        self.retry();
+        let is_new = matches!(command, Command::OpenSession(_));
+        if !self.waiting.is_empty() {
+            if is_new {
+                return Some(command);
+            }
+            self.waiting.push_back(command);
+            return None;
+        }
+        match self.handle.commands.try_send(command) {
+            Err(TrySendError::Full(command)) if is_new => Some(command),
+            Err(TrySendError::Full(command)) => {
+                self.waiting.push_back(command);
+                None
+            }
+            Ok(()) | Err(TrySendError::Closed(_)) => None,
+        }
+    }
+
+    fn retry(&mut self) {
+        while let Some(command) = self.waiting.pop_front() {
+            if let Err(TrySendError::Full(command)) = self.handle.commands.try_send(command) {
+                self.waiting.push_front(command);
+                return;
+            }
+        }
+    }
+}

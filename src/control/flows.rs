@@ -1,0 +1,182 @@
+//! What SIP travels over: sockets, and connections by number and by address.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use super::SipSockets;
+use super::stream::{WAITING_MESSAGES_MAX, carry};
+use crate::limits::{SIP_CONNECTIONS_MAX, SIP_MESSAGE_BYTES_MAX};
+use crate::sip::{Hop, Message, SipConnection, Transport, parse_datagram};
+
+/// Something that came in.
+pub struct Inbound {
+    /// Over what.
+    pub hop: Hop,
+    /// What.
+    pub what: Arrived,
+}
+
+/// What came in.
+pub enum Arrived {
+    /// A message.
+    Message(Box<Message>),
+    /// A connection that somebody has made.
+    Accepted(TcpStream),
+    /// A connection that we have made, with what is to be sent on it.
+    Connected(TcpStream, Bytes),
+    /// A connection that is over.
+    Closed(SipConnection),
+}
+
+/// Everything that SIP travels over. Lives on one thread.
+pub struct Flows {
+    udp: HashMap<SocketAddr, Rc<UdpSocket>>,
+    connections: HashMap<SipConnection, (SocketAddr, mpsc::Sender<Bytes>)>,
+    by_address: HashMap<SocketAddr, SipConnection>,
+    next: u64,
+    inbound: mpsc::Sender<Inbound>,
+}
+
+/// Messages that may wait for the focus; senders of more wait on their sockets.
+pub const INBOUND_MAX: usize = 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+impl Flows {
+    /// Puts the sockets to work. To be called within a `LocalSet`.
+    ///
+    /// # Errors
+    /// Where the runtime does not take a socket.
+    pub fn start(sockets: SipSockets) -> io::Result<(Self, mpsc::Receiver<Inbound>)> {
+        let (inbound, receiver) = mpsc::channel(INBOUND_MAX);
+        let mut udp = HashMap::new();
+        for socket in sockets.udp {
+            let socket = Rc::new(UdpSocket::from_std(socket)?);
+            let local = socket.local_addr()?;
+            tokio::task::spawn_local(read_datagrams(socket.clone(), local, inbound.clone()));
+            udp.insert(local, socket);
+        }
+        for listener in sockets.tcp {
+            let listener = TcpListener::from_std(listener)?;
+            let local = listener.local_addr()?;
+            tokio::task::spawn_local(accept(listener, local, inbound.clone()));
+        }
+        let flows = Self { udp, connections: HashMap::new(), by_address: HashMap::new(), next: 0, inbound };
+        Ok((flows, receiver))
+    }
+
+    /// Takes in a connection, whoever made it.
+    pub fn adopt(&mut self, stream: TcpStream, hop: Hop, first: Option<Bytes>) {
+        if self.connections.len() >= SIP_CONNECTIONS_MAX {
+            warn!(peer = %hop.remote, "a SIP connection too many was closed");
+            return;
+        }
+        self.next += 1;
+        let connection = SipConnection(self.next);
+        let hop = Hop { connection: Some(connection), ..hop };
+        let (sender, outbound) = mpsc::channel(WAITING_MESSAGES_MAX);
+        if let Some(first) = first {
+            let _ = sender.try_send(first);
+        }
+        let own = sender.clone();
+        self.connections.insert(connection, (hop.remote, sender));
+        self.by_address.insert(hop.remote, connection);
+        tokio::task::spawn_local(carry(stream, hop, self.inbound.clone(), outbound, own));
+    }
+
+    /// Forgets a connection that is over.
+    pub fn forget(&mut self, connection: SipConnection) {
+        let Some((address, _)) = self.connections.remove(&connection) else { return };
+        if self.by_address.get(&address) == Some(&connection) {
+            self.by_address.remove(&address);
+        }
+    }
+
+    /// Sends a message where it belongs: on its connection while that stands, on another to the same address, or on a new one
+    /// (RFC 3261 §18.2.2).
+    pub fn send(&mut self, hop: Hop, message: Bytes) {
+        match hop.transport {
+            Transport::Udp => self.send_datagram(hop, &message),
+            Transport::Tcp => self.send_on_stream(hop, message),
+        }
+    }
+
+    fn send_datagram(&self, hop: Hop, message: &Bytes) {
+        let Some(socket) = self.udp.get(&hop.local).or_else(|| self.udp.values().next()) else { return };
+        // What does not go now is as good as lost on the way; transactions send it again.
+        if let Err(error) = socket.try_send_to(message, hop.remote) {
+            debug!(peer = %hop.remote, %error, "a SIP datagram was not sent");
+        }
+    }
+
+    fn send_on_stream(&mut self, hop: Hop, message: Bytes) {
+        let standing = hop.connection.filter(|connection| self.connections.contains_key(connection));
+        let connection = standing.or_else(|| self.by_address.get(&hop.remote).copied());
+        let Some((_, sender)) = connection.and_then(|connection| self.connections.get(&connection)) else {
+            tokio::task::spawn_local(connect(hop, message, self.inbound.clone()));
+            return;
+        };
+        if sender.try_send(message).is_err()
+            && let Some(connection) = connection
+        {
+            debug!(peer = %hop.remote, "a SIP connection that does not read was closed");
+            self.forget(connection);
+        }
+    }
+}
+
+async fn read_datagrams(socket: Rc<UdpSocket>, local: SocketAddr, inbound: mpsc::Sender<Inbound>) {
+    let mut buffer = vec![0; SIP_MESSAGE_BYTES_MAX];
+    loop {
+        // An error here is about a datagram sent earlier, which nobody took.
+        let Ok((n, remote)) = socket.recv_from(&mut buffer).await else { continue };
+        let hop = Hop { transport: Transport::Udp, local, remote, connection: None };
+        match parse_datagram(&buffer[..n]) {
+            Ok(Some(message)) => {
+                let arrived = Inbound { hop, what: Arrived::Message(Box::new(message)) };
+                if inbound.send(arrived).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => {}
+            Err(error) => debug!(peer = %remote, %error, "a datagram that is no SIP message"),
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, local: SocketAddr, inbound: mpsc::Sender<Inbound>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, remote)) => {
+                let local = stream.local_addr().unwrap_or(local);
+                let hop = Hop { transport: Transport::Tcp, local, remote, connection: None };
+                if inbound.send(Inbound { hop, what: Arrived::Accepted(stream) }).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                warn!(%error, "cannot accept a SIP connection");
+                sleep(ACCEPT_AGAIN_AFTER).await;
+            }
+        }
+    }
+}
+
+async fn connect(hop: Hop, message: Bytes, inbound: mpsc::Sender<Inbound>) {
+    match timeout(CONNECT_TIMEOUT, TcpStream::connect(hop.remote)).await {
+        Ok(Ok(stream)) => {
+            let _ = stream.set_nodelay(true);
+            let _ = inbound.send(Inbound { hop, what: Arrived::Connected(stream, message) }).await;
+        }
+        _ => debug!(peer = %hop.remote, "no SIP connection to the peer"),
+    }
+}

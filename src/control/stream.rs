@@ -1,0 +1,78 @@
+//! One SIP connection: messages in by Content-Length, messages out in order (RFC 3261 §18.3).
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::flows::{Arrived, Inbound};
+use crate::sip::{Framer, Hop};
+
+/// Messages that may wait to be sent on one connection. One that lets more pile up is closed.
+pub const WAITING_MESSAGES_MAX: usize = 256;
+/// Who connects and says nothing whole for so long is hung up on.
+const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
+const READ_BYTES_MAX: usize = 16 * 1024;
+
+/// Carries a connection until either side ends it.
+pub async fn carry(
+    stream: TcpStream,
+    hop: Hop,
+    inbound: mpsc::Sender<Inbound>,
+    outbound: mpsc::Receiver<Bytes>,
+    own: mpsc::Sender<Bytes>,
+) {
+    let (reader, writer) = stream.into_split();
+    tokio::select! {
+        _ = read(reader, hop, &inbound, own) => {}
+        _ = write(writer, outbound) => {}
+    }
+    if let Some(connection) = hop.connection {
+        let _ = inbound.send(Inbound { hop, what: Arrived::Closed(connection) }).await;
+    }
+}
+
+async fn read(
+    mut reader: OwnedReadHalf,
+    hop: Hop,
+    inbound: &mpsc::Sender<Inbound>,
+    own: mpsc::Sender<Bytes>,
+) -> io::Result<()> {
+    let mut framer = Framer::default();
+    let mut buffer = vec![0; READ_BYTES_MAX];
+    let mut has_spoken = false;
+    loop {
+        let n = if has_spoken {
+            reader.read(&mut buffer).await?
+        } else {
+            timeout(FIRST_MESSAGE_TIMEOUT, reader.read(&mut buffer)).await??
+        };
+        if n == 0 {
+            return Ok(());
+        }
+        let messages = framer.push(&buffer[..n]).map_err(io::Error::other)?;
+        for _ in 0..framer.take_pings() {
+            // RFC 5626 §4.4.1. No room means that the peer does not read; it will notice.
+            let _ = own.try_send(Bytes::from_static(b"\r\n"));
+        }
+        for message in messages {
+            has_spoken = true;
+            let arrived = Inbound { hop, what: Arrived::Message(Box::new(message)) };
+            if inbound.send(arrived).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn write(mut writer: OwnedWriteHalf, mut outbound: mpsc::Receiver<Bytes>) -> io::Result<()> {
+    while let Some(message) = outbound.recv().await {
+        writer.write_all(&message).await?;
+    }
+    writer.shutdown().await
+}
