@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 it ran and something was wrong, 2 usage or config.
 
+mod bench;
 mod check;
 mod completions;
 mod random;
@@ -31,6 +32,8 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Look at the config and the machine without starting
     Check(check::CheckArguments),
+    /// Measure what a delivery costs
+    Bench(bench::BenchArguments),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArguments),
     /// Write the man pages into a folder
@@ -44,6 +47,7 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => completions::print(&arguments),
         Command::Man(arguments) => completions::write_man_pages(&arguments),
     }

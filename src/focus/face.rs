@@ -197,7 +197,8 @@ impl Focus {
             Some(Fault::Unanswerable) => return None,
             Some(Fault::Status(status)) => Some(Refusal::new(status)),
             None => {
-                let full = self.transactions.servers() >= self.settings.transactions_max && !self.transactions.knows(&request);
+                let full =
+                    self.transactions.servers() >= self.settings.transactions_max && !self.transactions.knows(&request);
                 full.then(|| Refusal::later(5))
             }
         };
