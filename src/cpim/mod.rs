@@ -13,7 +13,7 @@
 //!
 //! A switch reads the two header blocks and passes every octet on as it came (RFC 3862 §2.2, RFC 7701 §6.1). [`Scanner`] finds
 //! where they end while chunks arrive, cut anywhere; [`parse`] reads them once they are there; neither allocates.
-//! [`Header`] gives clients the details, and [`encode`] writes the two blocks.
+//! [`Header`] gives clients the details, and [`Envelope`] writes the two blocks.
 //!
 //! Framing and values are taken as real clients write them: bare LF for CRLF, addresses without angle brackets, content
 //! without MIME headers. Header names are not: one that a lenient receiver might read as `From` and a strict one might
@@ -26,7 +26,7 @@ mod header;
 mod scanner;
 mod wrapper;
 
-pub use encode::encode;
+pub use encode::{Envelope, encode};
 pub use error::{AddressError, CpimError};
 pub use header::{Header, NameAddress};
 pub use scanner::Scanner;
