@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 it ran and something was wrong, 2 usage or config.
 
 mod bench;
+mod chat;
 mod check;
 mod completions;
 mod random;
@@ -34,6 +35,8 @@ enum Command {
     Check(check::CheckArguments),
     /// Measure what a delivery costs
     Bench(bench::BenchArguments),
+    /// Join a room from a terminal, or from a script
+    Chat(chat::ChatArguments),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArguments),
     /// Write the man pages into a folder
@@ -48,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Chat(arguments) => chat::run(&arguments),
         Command::Completions(arguments) => completions::print(&arguments),
         Command::Man(arguments) => completions::write_man_pages(&arguments),
     }

@@ -1,0 +1,180 @@
+//! Messages on their way in: chunks put together, and what came of them.
+
+use std::collections::HashMap;
+
+use crate::cpim::{Header, Wrapper, parse_whole};
+use crate::msrp::Status;
+
+/// Messages that may be on their way at a time.
+const MESSAGES_MAX: usize = 64;
+/// Octets of a message that are kept; of a longer one only the size is told.
+const KEPT_BYTES_MAX: usize = 256 * 1024;
+
+/// A message that has come whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Received {
+    /// Whom it is from: the URI.
+    pub from: String,
+    /// The display name of the sender, if there was one.
+    pub name: Option<String>,
+    /// Whom it is to: the URI.
+    pub to: String,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What a message says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Text.
+    Text(String),
+    /// That somebody is typing, and the like: nothing to show.
+    Status,
+    /// Something that a terminal cannot show.
+    Other {
+        /// Its media type, without parameters.
+        media_type: String,
+        /// Its size.
+        octets: u64,
+    },
+}
+
+/// Messages that have come in part.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    parts: HashMap<Vec<u8>, Part>,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    kept: Vec<u8>,
+    octets: u64,
+}
+
+impl Inbox {
+    /// Whether the rest of a message is to come.
+    pub(super) fn expects_more(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// A chunk begins at a position, counted from 1. The answer is the status for it: chunks come in order, so one that
+    /// does not follow what is there belongs to a message that cannot be put together any more.
+    pub(super) fn begin(&mut self, message_id: &[u8], start: u64) -> Status {
+        if start == 1 {
+            if self.parts.len() >= MESSAGES_MAX {
+                return Status::STOP_SENDING;
+            }
+            self.parts.insert(message_id.to_vec(), Part::default());
+            return Status::OK;
+        }
+        match self.parts.get(message_id) {
+            Some(part) if part.octets == start - 1 => Status::OK,
+            _ => {
+                self.forget(message_id);
+                Status::STOP_SENDING
+            }
+        }
+    }
+
+    /// Octets of the chunk.
+    pub(super) fn add(&mut self, message_id: &[u8], piece: &[u8]) {
+        let Some(part) = self.parts.get_mut(message_id) else { return };
+        let room = KEPT_BYTES_MAX.saturating_sub(part.kept.len());
+        part.kept.extend_from_slice(&piece[..piece.len().min(room)]);
+        part.octets += piece.len() as u64;
+    }
+
+    /// Nothing more of a message will come.
+    pub(super) fn forget(&mut self, message_id: &[u8]) {
+        self.parts.remove(message_id);
+    }
+
+    /// Forgets a message of which nothing has come: a keep-alive.
+    pub(super) fn forget_empty(&mut self, message_id: &[u8]) {
+        if self.parts.get(message_id).is_some_and(|part| part.octets == 0) {
+            self.forget(message_id);
+        }
+    }
+
+    /// The message is whole. `None`: it is nothing that can be read.
+    pub(super) fn finish(&mut self, message_id: &[u8]) -> Option<Received> {
+        let part = self.parts.remove(message_id)?;
+        let wrapper = parse_whole(&part.kept).ok()?;
+        let lossy = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let from = wrapper.header("From").as_ref().and_then(Header::address)?;
+        Some(Received {
+            from: lossy(from.uri),
+            name: from.name,
+            to: lossy(wrapper.to().ok()?),
+            content: content(&wrapper, &part),
+        })
+    }
+}
+
+fn content(wrapper: &Wrapper<'_>, part: &Part) -> Content {
+    let full = String::from_utf8_lossy(wrapper.content_type.unwrap_or(b"text/plain")).into_owned();
+    let media_type = full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let octets = part.octets - wrapper.content_offset as u64;
+    let whole = part.kept.len() as u64 == part.octets;
+    match media_type.as_str() {
+        "application/im-iscomposing+xml" | "message/imdn+xml" => Content::Status,
+        "text/plain" if whole => {
+            Content::Text(String::from_utf8_lossy(&part.kept[wrapper.content_offset..]).into_owned())
+        }
+        _ => Content::Other { media_type, octets },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received(message: &[u8]) -> Option<Received> {
+        let mut inbox = Inbox::default();
+        assert_eq!(inbox.begin(b"1", 1), Status::OK);
+        inbox.add(b"1", message);
+        inbox.finish(b"1")
+    }
+
+    #[test]
+    fn text_is_shown_and_the_rest_is_told_of() {
+        let message =
+            |mime: &str| format!("From: Bob <sip:b@h>\r\nTo: <sip:r@h>\r\n\r\n{mime}\r\n\r\nhello").into_bytes();
+        let text = received(&message("Content-Type: text/plain;charset=utf-8")).unwrap();
+        assert_eq!((text.name.as_deref(), text.from.as_str(), text.to.as_str()), (Some("Bob"), "sip:b@h", "sip:r@h"));
+        assert_eq!(text.content, Content::Text("hello".into()));
+        let image = received(&message("Content-type: image/PNG; x=y")).unwrap();
+        assert_eq!(image.content, Content::Other { media_type: "image/png".into(), octets: 5 });
+        let typing = received(&message("Content-Type: application/im-iscomposing+xml")).unwrap();
+        assert_eq!(typing.content, Content::Status);
+        assert_eq!(received(b"nonsense"), None);
+    }
+
+    #[test]
+    fn of_a_long_message_only_the_size_is_kept() {
+        let head = b"From: <sip:b@h>\r\nTo: <sip:r@h>\r\n\r\nContent-Type: text/plain\r\n\r\n";
+        let message = [&head[..], &vec![b'x'; KEPT_BYTES_MAX]].concat();
+        let octets = KEPT_BYTES_MAX as u64;
+        assert_eq!(received(&message).unwrap().content, Content::Other { media_type: "text/plain".into(), octets });
+    }
+
+    #[test]
+    fn chunks_that_do_not_follow_are_refused() {
+        let mut inbox = Inbox::default();
+        assert_eq!(inbox.begin(b"1", 5), Status::STOP_SENDING);
+        assert_eq!(inbox.begin(b"1", 1), Status::OK);
+        inbox.add(b"1", b"abc");
+        assert_eq!(inbox.begin(b"1", 4), Status::OK);
+        assert_eq!(inbox.begin(b"1", 9), Status::STOP_SENDING);
+        assert!(!inbox.expects_more());
+    }
+
+    #[test]
+    fn not_more_messages_than_allowed_are_put_together() {
+        let mut inbox = Inbox::default();
+        for i in 0..MESSAGES_MAX {
+            assert_eq!(inbox.begin(&i.to_le_bytes(), 1), Status::OK);
+        }
+        assert_eq!(inbox.begin(b"more", 1), Status::STOP_SENDING);
+    }
+}

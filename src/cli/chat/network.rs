@@ -1,0 +1,102 @@
+//! The sockets of a participant.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket, lookup_host};
+
+use super::Via;
+use crate::limits::SIP_MESSAGE_BYTES_MAX;
+use crate::msrp::Path;
+use crate::sip::{Framer, Hop, Message, SipConnection, Transport, parse_datagram};
+
+/// Our end of the SIP hop.
+pub(super) enum SipSocket {
+    /// Datagrams to and from one place.
+    Udp(UdpSocket),
+    /// One connection.
+    Tcp(TcpStream, Box<Framer>),
+}
+
+/// What went wrong on the way, in words that say what to do.
+pub(super) type Trouble = String;
+
+impl SipSocket {
+    /// Reaches for the first hop.
+    pub(super) async fn open(via: &Via) -> Result<(Self, Hop), Trouble> {
+        let remote = resolve(&via.host, via.port).await?;
+        let failed = |error: io::Error| unreachable(via, &error);
+        let (socket, local) = match via.transport {
+            Transport::Udp => {
+                let any: SocketAddr = if remote.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+                let socket = UdpSocket::bind(any).await.map_err(failed)?;
+                // Connected, so that it knows its own address and hears of refusals.
+                socket.connect(remote).await.map_err(failed)?;
+                let local = socket.local_addr().map_err(failed)?;
+                (Self::Udp(socket), local)
+            }
+            Transport::Tcp => {
+                let stream = TcpStream::connect(remote).await.map_err(failed)?;
+                let local = stream.local_addr().map_err(failed)?;
+                (Self::Tcp(stream, Box::default()), local)
+            }
+        };
+        let connection = via.transport.is_reliable().then_some(SipConnection(1));
+        Ok((socket, Hop { transport: via.transport, local, remote, connection }))
+    }
+
+    /// Sends one message.
+    pub(super) async fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Udp(socket) => socket.send(message).await.map(drop),
+            Self::Tcp(stream, _) => stream.write_all(message).await,
+        }
+    }
+
+    /// Waits for messages. What cannot be read is passed over in a datagram and the end of a connection.
+    pub(super) async fn receive(&mut self) -> io::Result<Vec<Message>> {
+        let mut buffer = vec![0; SIP_MESSAGE_BYTES_MAX];
+        match self {
+            Self::Udp(socket) => {
+                let len = socket.recv(&mut buffer).await?;
+                Ok(parse_datagram(&buffer[..len]).ok().flatten().into_iter().collect())
+            }
+            Self::Tcp(stream, framer) => match stream.read(&mut buffer).await? {
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                len => framer.push(&buffer[..len]).map_err(io::Error::other),
+            },
+        }
+    }
+}
+
+/// Connects to the first hop of an MSRP path.
+pub(super) async fn connect_msrp(path: &Path) -> Result<TcpStream, Trouble> {
+    let uri = path.iter().next().ok_or("the room gave no address for messages")?;
+    let (host, port) = uri.host_and_port();
+    // 2855 is the port of MSRP where none is named (RFC 4975 §15.4).
+    let address = resolve(host, port.unwrap_or(2855)).await?;
+    let stream = TcpStream::connect(address).await;
+    let stream =
+        stream.map_err(|error| format!("the room's address for messages, {address}, is out of reach: {error}"))?;
+    // A line that was typed is to leave at once.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+async fn resolve(host: &str, port: u16) -> Result<SocketAddr, Trouble> {
+    let found = lookup_host((host, port)).await;
+    let mut found = found.map_err(|error| format!("{host} has no address: {error}; give one with --via"))?;
+    found.next().ok_or_else(|| format!("{host} has no address; give one with --via"))
+}
+
+/// Why the first hop cannot be reached.
+pub(super) fn unreachable(via: &Via, error: &io::Error) -> Trouble {
+    let (transport, host, port) = (via.transport.name().to_ascii_lowercase(), &via.host, via.port);
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            format!("nobody listens at {transport}:{host}:{port}; is the server running? `parlor serve` starts one")
+        }
+        _ => format!("{transport}:{host}:{port} is out of reach: {error}"),
+    }
+}
