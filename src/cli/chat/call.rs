@@ -252,7 +252,7 @@ fn reason_text(value: &str) -> Option<String> {
 
 /// Reads a URI that may name a participant.
 pub(super) fn participant(text: &str) -> Result<Uri, String> {
-    let uri = uri(text).filter(|uri| uri.is_sip() && uri.user().is_some() && uri.host().is_some());
+    let uri = uri(text).filter(|uri| uri.scheme().is_sip() && uri.user().is_some() && uri.host().is_some());
     uri.ok_or_else(|| "a SIP URI with a user and a host: sip:lobby@127.0.0.1".into())
 }
 

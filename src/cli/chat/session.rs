@@ -105,7 +105,8 @@ impl Session {
     pub(super) fn bind(&mut self, now: Instant) {
         let range = ByteRange { start: 1, end: Some(0), total: Some(0) };
         let id = self.draw(b"");
-        self.send(id, &drawn_id(self.rng.next_u64()), range, None, Continuation::Complete);
+        let message_id = drawn_id(self.rng.next_u64());
+        self.send(id, &message_id, range, None, Continuation::Complete);
         self.waiting.insert(id, (Sent::Binding, now));
     }
 
