@@ -53,6 +53,8 @@ struct Chat {
     file: Option<Outgoing>,
     book: Book,
     screen: Screen,
+    /// The room knows us, by our nickname if we asked for one: lines are taken from here on.
+    settled_in: bool,
     /// When the end was asked for.
     ending: Option<Instant>,
     last_arrival: Instant,
@@ -93,6 +95,7 @@ pub(super) async fn chat(plan: Plan) -> Result<bool, Trouble> {
         call,
         file: None,
         screen,
+        settled_in: false,
         ending: None,
         last_arrival: Instant::now(),
         gone: false,
@@ -271,7 +274,7 @@ impl Chat {
     fn takes_lines(&self) -> bool {
         let idle = self.session.unanswered() < UNANSWERED_MAX && self.session.outgoing.len() < OUTGOING_BYTES_MAX;
         // A piped script goes on behind its file.
-        self.ending.is_none() && idle && (self.screen.interactive || self.file.is_none())
+        self.ending.is_none() && self.settled_in && idle && (self.screen.interactive || self.file.is_none())
     }
 
     /// Whether the end was asked for and everything has found its own.
@@ -348,6 +351,7 @@ impl Chat {
     }
 
     fn news(&mut self, news: News) {
+        self.settled_in |= self.session.unanswered() == 0;
         match news {
             News::Received(received) => self.show(&received),
             News::Answered(Sent::FileChunk(octets), outcome) => self.file_answered(octets, outcome),
