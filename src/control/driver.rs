@@ -45,6 +45,7 @@ struct Driver {
     focus: Focus,
     flows: Flows,
     shards: HashMap<ShardId, Shard>,
+    shards_ended: usize,
     /// When a drain ends, whoever is still there.
     ends_by: Option<Instant>,
     ended: bool,
@@ -72,11 +73,10 @@ pub async fn run(
 ) -> io::Result<()> {
     let (flows, mut inbound) = Flows::start(sockets)?;
     let shards = shards.into_iter().map(|handle| (handle.id, Shard { handle, waiting: VecDeque::new() })).collect();
-    let mut driver = Driver { focus, flows, shards, ends_by: None, ended: false, failure: None };
-    let mut shards_run = true;
+    let mut driver = Driver { focus, flows, shards, shards_ended: 0, ends_by: None, ended: false, failure: None };
     while !driver.ended {
         driver.carry_out();
-        if driver.ends_by.is_some() && !shards_run && driver.focus.is_drained() {
+        if driver.is_drained() {
             break;
         }
         let next = driver.next_wake();
@@ -94,16 +94,13 @@ pub async fn run(
                     driver.arrived(arrived);
                 }
             }
-            event = events.recv(), if shards_run => match event {
-                Some((shard, event)) => {
+            Some((shard, event)) = events.recv() => {
+                driver.event(shard, event);
+                for _ in 1..INPUTS_PER_TURN_MAX {
+                    let Ok((shard, event)) = events.try_recv() else { break };
                     driver.event(shard, event);
-                    for _ in 1..INPUTS_PER_TURN_MAX {
-                        let Ok((shard, event)) = events.try_recv() else { break };
-                        driver.event(shard, event);
-                    }
                 }
-                None => shards_run = false,
-            },
+            }
             Some(order) = orders.recv() => driver.order(order, settings.drain_timeout),
             () = asleep => driver.time_has_passed(),
         }
@@ -112,6 +109,11 @@ pub async fn run(
 }
 
 impl Driver {
+    /// Whether a drain is over: no call is left, and no shard.
+    fn is_drained(&self) -> bool {
+        self.ends_by.is_some() && self.shards_ended == self.shards.len() && self.focus.is_drained()
+    }
+
     fn arrived(&mut self, arrived: Inbound) {
         let Inbound { hop, what } = arrived;
         match what {
@@ -142,7 +144,7 @@ impl Driver {
                 self.failure = Some(format!("shard {shard} has ended: {why}"));
                 self.ended = true;
             }
-            Order::ShardEnded(..) => {}
+            Order::ShardEnded(..) => self.shards_ended += 1,
             Order::Drain if self.ends_by.is_some() => {}
             Order::Drain => {
                 let now = Instant::now();

@@ -67,31 +67,38 @@ impl Shell {
             }
         }
         let now = Instant::now();
+        let mut full: smallvec::SmallVec<[ConnectionId; 4]> = smallvec::SmallVec::new();
         let mut lost: smallvec::SmallVec<[ConnectionId; 4]> = smallvec::SmallVec::new();
         for ((id, len), result) in wanted.iter().zip(batch.submit()) {
             match result {
                 Ok(n) if n == len => switch.sent(*id, *n, now),
                 Ok(n) => {
                     switch.sent(*id, *n, now);
-                    self.wait_for_room(&mut switch, *id, &peers[*id]);
+                    switch.blocked(*id);
+                    full.push(*id);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.wait_for_room(&mut switch, *id, &peers[*id]);
+                    switch.blocked(*id);
+                    full.push(*id);
                 }
                 Err(_) => lost.push(*id),
             }
         }
         drop((switch, batch, peers));
+        for id in full {
+            self.wait_for_room(id);
+        }
         for id in lost {
             self.close(id, EndReason::ConnectionLost);
         }
         taken
     }
 
-    /// The kernel takes no more for a connection: what waits is offered again when there is room.
-    fn wait_for_room(self: &Rc<Self>, switch: &mut crate::switch::Switch, id: ConnectionId, peer: &Rc<Peer>) {
-        switch.blocked(id);
-        let (shell, peer) = (self.clone(), peer.clone());
+    /// The kernel takes no more for a connection: what waits is offered again when there is room. The task runs at once, so
+    /// nothing may be borrowed here.
+    fn wait_for_room(self: &Rc<Self>, id: ConnectionId) {
+        let Some(peer) = self.peers.borrow().get(id).cloned() else { return };
+        let shell = self.clone();
         glommio::spawn_local(async move { shell.send_when_possible(id, &peer).await }).detach();
     }
 

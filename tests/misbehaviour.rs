@@ -1,0 +1,68 @@
+//! What strangers send harms nobody but themselves.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use support::Server;
+
+/// A generator that gives the same numbers at every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % below
+    }
+}
+
+#[test]
+fn mutants_of_what_is_legal_leave_the_others_talking() {
+    let mut server = Server::start();
+    let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
+    let mut numbers = Numbers(1);
+    for round in 0..300 {
+        let mut stranger = server.join(&format!("stranger{round}"), "attic");
+        let body = stranger.wrap("sip:attic@127.0.0.1", "text");
+        let legal = format!(
+            "MSRP abcd SEND\r\nTo-Path: {}\r\nFrom-Path: {}\r\nMessage-ID: m{round}\r\nByte-Range: 1-{2}/{2}\r\n\
+             Content-Type: message/cpim\r\n\r\n{body}\r\n-------abcd$\r\n",
+            stranger.to_path,
+            stranger.from_path,
+            body.len()
+        );
+        let mut mutant = legal.into_bytes();
+        for _ in 0..=numbers.next(8) {
+            let at = numbers.next(mutant.len());
+            match numbers.next(3) {
+                0 => mutant[at] = numbers.next(256) as u8,
+                1 => drop(mutant.remove(at)),
+                _ => mutant.insert(at, numbers.next(256) as u8),
+            }
+        }
+        let _ = stranger.msrp.write_all(&mutant);
+    }
+    alice.say("still here");
+    assert_eq!(bob.text(), "still here");
+    assert!(server.is_up());
+}
+
+#[test]
+fn what_is_neither_sip_nor_msrp_is_hung_up_on() {
+    let mut server = Server::start();
+    for address in [server.sip.clone(), server.msrp.clone()] {
+        for garbage in
+            [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], &[0xff; 4096], b"MSRP \r\n\r\n", b"\x16\x03\x01\x02\x00"]
+        {
+            let mut stream = TcpStream::connect(&address).unwrap();
+            let _ = stream.write_all(garbage);
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let mut rest = Vec::new();
+            let _ = stream.read_to_end(&mut rest);
+        }
+    }
+    let mut alice = server.join("alice", "lobby");
+    alice.say("fine");
+    assert!(server.is_up());
+}

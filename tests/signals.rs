@@ -1,0 +1,44 @@
+//! What an operator's signals do.
+
+mod support;
+
+use support::Server;
+
+#[test]
+fn term_ends_every_call_and_then_the_server() {
+    let server = Server::start();
+    let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
+    alice.say("last words");
+    server.signal("TERM");
+    for participant in [&mut alice, &mut bob] {
+        participant.hung_up_on();
+    }
+    assert_eq!(bob.text(), "last words");
+    assert!(alice.next_chunk().is_none() && bob.next_chunk().is_none(), "connections are closed");
+    assert!(server.wait().success());
+}
+
+#[test]
+fn a_second_int_ends_at_once() {
+    let server = Server::with("");
+    let mut alice = server.join("alice", "lobby");
+    server.signal("INT");
+    // The BYE shows that the first was heard. It is never answered, so the drain goes on.
+    alice.sees_bye();
+    server.signal("INT");
+    assert!(server.wait().success());
+}
+
+#[test]
+fn hup_changes_policies_and_a_bad_config_changes_nothing() {
+    let mut server = Server::with("[rooms.defaults]\nnicknames = true\n");
+    let mut alice = server.join("alice", "lobby");
+    assert_eq!(alice.nickname("\"Ally\""), "200");
+    server.rewrite_config("[rooms.defaults]\nnicknames = 7\n");
+    server.signal("HUP");
+    server.rewrite_config("[rooms.defaults]\nnicknames = false\n");
+    server.signal("HUP");
+    while alice.nickname("\"Alice\"") != "403" {
+        assert!(server.is_up());
+    }
+}

@@ -1,0 +1,25 @@
+//! A member that does not read costs the others nothing, and the server little.
+
+mod support;
+
+use support::Server;
+
+#[test]
+fn a_member_that_never_reads_slows_nobody_and_stays_bounded() {
+    let server = Server::start();
+    let mut alice = server.join("alice", "lobby");
+    let stalled = server.join("stalled", "lobby");
+    let mut bob = server.join("bob", "lobby");
+    let before = server.memory_kib("VmRSS");
+    let text = "x".repeat(8 * 1024);
+    // Far more than kernel and outbox take for one who does not read.
+    for round in 0..4000 {
+        let body = alice.wrap("sip:lobby@127.0.0.1", &format!("{round} {text}"));
+        let tid = alice.send(&format!("m{round}"), "", body.as_bytes());
+        assert_eq!(alice.response(&tid), "200");
+        assert_eq!(bob.message().unwrap(), body.as_bytes());
+    }
+    let growth = server.memory_kib("VmHWM").saturating_sub(before);
+    assert!(growth < 8 * 1024, "it grew by {growth} KiB");
+    drop(stalled);
+}

@@ -1,0 +1,53 @@
+//! A server that cannot start says in one line why, and what to do.
+
+mod support;
+
+use std::io::Read;
+use std::net::TcpListener;
+
+use support::{Server, config, spawn};
+
+fn failure(config: &str) -> (String, Option<i32>) {
+    let (mut child, _file) = spawn(config);
+    let status = child.wait().unwrap();
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    (text, status.code())
+}
+
+#[test]
+fn the_ready_line_has_every_address() {
+    let server = Server::start();
+    for scheme in ["udp:127.0.0.1:", "tcp:127.0.0.1:", "msrp:127.0.0.1:"] {
+        assert!(server.ready.contains(scheme), "{}", server.ready);
+    }
+    assert!(!server.ready.contains(":0 "), "the ports are those it has got: {}", server.ready);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let sip = format!("[sip]\nlisten = [\"tcp:{address}\"]\n[msrp]\nport = 0\n[shards]\ncores = \"0\"\n");
+    let (text, code) = failure(&sip);
+    assert_eq!((text.lines().count(), code), (1, Some(1)), "{text}");
+    assert!(text.contains(&address), "{text}");
+    let port = taken.local_addr().unwrap().port();
+    let (text, code) = failure(&config("").replace("[msrp]\nport = 0", &format!("[msrp]\nport = {port}")));
+    assert_eq!((text.lines().count(), code), (1, Some(1)), "{text}");
+    assert!(text.contains(&address), "{text}");
+}
+
+#[test]
+fn a_core_that_is_not_there_is_named() {
+    let (text, code) = failure(&config("").replace("cores = \"0\"", "cores = \"4095\""));
+    assert_eq!((text.lines().count(), code), (1, Some(1)), "{text}");
+    assert!(text.contains("4095"), "{text}");
+}
+
+#[test]
+fn a_config_that_is_wrong_is_shown_where() {
+    let (text, code) = failure(&config("[rooms.defaults]\nnicknmaes = true\n"));
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("nicknmaes") && text.contains("nicknames"), "{text}");
+}

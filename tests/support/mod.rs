@@ -1,0 +1,113 @@
+//! A server of a test's own, and participants that know nothing of the library: their SIP and MSRP are written and read here.
+#![allow(dead_code, reason = "every test file uses its share")]
+
+pub mod participant;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+pub use participant::Participant;
+
+/// A running `parlor serve`, ended with this value.
+pub struct Server {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    config: tempfile::NamedTempFile,
+    /// SIP over TCP.
+    pub sip: String,
+    /// The first shard's MSRP.
+    pub msrp: String,
+    /// What it said when it was ready.
+    pub ready: String,
+}
+
+/// A config on free ports and one core, with more of it.
+pub fn config(more: &str) -> String {
+    format!(
+        "[sip]\nlisten = [\"tcp:127.0.0.1:0\", \"udp:127.0.0.1:0\"]\n[msrp]\nport = 0\n[shards]\ncores = \"0\"\n{more}"
+    )
+}
+
+/// Starts `parlor serve` with a config, whatever becomes of it.
+pub fn spawn(config: &str) -> (Child, tempfile::NamedTempFile) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(config.as_bytes()).unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_parlor"))
+        .arg("serve")
+        .arg("--config")
+        .arg(file.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    (child, file)
+}
+
+impl Server {
+    /// A server with defaults, on free ports.
+    pub fn start() -> Self {
+        Self::with("")
+    }
+
+    /// A server with more config.
+    pub fn with(more: &str) -> Self {
+        let (mut child, config) = spawn(&config(more));
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut ready = String::new();
+        stdout.read_line(&mut ready).unwrap();
+        if ready.is_empty() {
+            let mut why = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
+            panic!("the server did not start: {why}");
+        }
+        // What it logs is read so that it never waits for us.
+        let stderr = child.stderr.take().unwrap();
+        std::thread::spawn(move || std::io::copy(&mut BufReader::new(stderr), &mut std::io::sink()));
+        let address = |scheme: &str| {
+            let word = ready.split_whitespace().find_map(|word| word.strip_prefix(scheme));
+            word.unwrap_or_else(|| panic!("no {scheme} in {ready}")).to_owned()
+        };
+        Self { sip: address("tcp:"), msrp: address("msrp:"), child, stdout, config, ready }
+    }
+
+    /// Joins a room.
+    pub fn join(&self, name: &str, room: &str) -> Participant {
+        Participant::join(self, name, room)
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+    }
+
+    /// Replaces the config file.
+    pub fn rewrite_config(&mut self, more: &str) {
+        std::fs::write(self.config.path(), config(more)).unwrap();
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Whether it runs.
+    pub fn is_up(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Kibibytes of a field of `/proc/PID/status`: `VmRSS`, or `VmHWM` for the most there ever was.
+    pub fn memory_kib(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
