@@ -137,6 +137,7 @@ fn a_value_of_the_wrong_kind_says_what_would_be_right() {
     let cases = [
         ("[sip]\nlisten = [\"udp:127.0.0.1:5060\", \"127.0.0.1\"]", 2, 33, "\"127.0.0.1\"", "udp:127.0.0.1:5060"),
         ("[sip]\nlisten = \"udp:127.0.0.1:5060\"", 2, 10, "\"udp:127.0.0.1:5060\"", "a list"),
+        ("[sip]\nlisten = [\"udp:0.0.0.0:5060\"]", 2, 10, "[\"udp:0.0.0.0:5060\"]", "msrp.advertise"),
         ("[sip]\nlisten = []", 2, 10, "[]", "at least one"),
         ("[sip]\ndomains = [5]", 2, 12, "5", "in quotes"),
         ("[sip]\nmax_calls_per_second = -1", 2, 24, "-1", "a whole number from 0"),

@@ -254,12 +254,18 @@ impl Config {
     }
 
     fn read(&mut self, mut root: Section<'_, '_>) {
+        let sip_listen_at = root.span_within("sip", "listen");
         root.table("sip", |section| self.sip.read(section));
         root.table("msrp", |section| self.msrp.read(section));
         root.table("shards", |section| self.shards.read(section));
         root.table("log", |section| self.log.read(section));
         root.table("rooms", |section| self.rooms.read(section));
         root.later_version(&["tls", "http"]);
+        let everywhere = self.sip.listen.iter().any(|listen| listen.address.ip().is_unspecified());
+        if everywhere && self.msrp.advertise.is_none() && self.msrp.listen.is_loopback() {
+            let help = "set msrp.advertise to the host or address that clients are to reach, and msrp.listen";
+            root.refuse("SIP is listened for on every address, but messages on loopback only", help, sip_listen_at);
+        }
         root.finish();
     }
 }

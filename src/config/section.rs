@@ -119,6 +119,13 @@ impl<'e, 'i> Section<'e, 'i> {
         self.errors.push(ConfigError { message: message.into(), help: help.into(), span });
     }
 
+    /// Where the value of a key of a table of this one stands.
+    pub fn span_within(&self, table: &str, key: &str) -> Option<Range<usize>> {
+        let (_, found) = self.table.iter().find(|(name, _)| name.get_ref() == table)?;
+        let DeValue::Table(inner) = found.get_ref() else { return None };
+        inner.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value.span())
+    }
+
     /// Where a key's value stands.
     pub fn span_of(&self, key: &str) -> Option<Range<usize>> {
         self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value.span())

@@ -96,7 +96,7 @@ pub(super) fn optional_host(value: &DeValue<'_>) -> Read<Option<String>> {
 /// A pattern for URIs.
 pub(super) fn uri_pattern(text: &str) -> Read<String> {
     let known = ["sip:", "sips:", "im:", "tel:"].iter().any(|scheme| text.starts_with(scheme));
-    let legal = known && !text.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control());
+    let legal = (known || text == "*") && !text.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control());
     if legal { Ok(text.into()) } else { Err("a URI, with * for any text: \"sip:*@example.com\"".into()) }
 }
 
@@ -237,7 +237,11 @@ mod tests {
         for bad in ["", "sip:x", "a:5060", "::1", "[::1", "a b"] {
             assert!(host(bad).is_err(), "{bad}");
         }
-        assert!(uri_pattern("sip:*@example.com").is_ok() && uri_pattern("*@example.com").is_err());
+        assert!(
+            uri_pattern("sip:*@example.com").is_ok()
+                && uri_pattern("*").is_ok()
+                && uri_pattern("*@example.com").is_err()
+        );
         assert!(media_range("*").is_ok() && media_range("text/*").is_ok() && media_range("text").is_err());
     }
 }
