@@ -22,9 +22,12 @@ impl Book {
         Self { own: own.to_owned(), people: BTreeMap::new() }
     }
 
-    /// Somebody was heard of.
+    /// Somebody was heard of. It is not noted where it is ourselves.
     pub(super) fn enter(&mut self, uri: &str, name: Option<&str>) {
         let Ok(aor) = Aor::parse(uri.as_bytes()) else { return };
+        if Aor::parse(self.own.as_bytes()).as_ref() == Ok(&aor) {
+            return;
+        }
         self.people.insert(aor, Person { uri: uri.to_owned(), name: name.map(str::to_owned) });
     }
 
@@ -62,6 +65,7 @@ mod tests {
         let mut book = Book::new("sip:me@example.com");
         book.enter("sip:b@example.net", Some("Bob"));
         book.enter("sip:carol@example.org:5070", None);
+        book.enter("sip:me@EXAMPLE.com;x=y", Some("I"));
         book.enter("not a uri", Some("Nobody"));
         for (who, uri) in [
             ("bob", "sip:b@example.net"),

@@ -1,0 +1,167 @@
+//! `parlor chat` with input that is no terminal, against a real server.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use support::Server;
+
+/// A running `parlor chat`.
+struct Chat {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Chat {
+    fn join(server: &Server, name: &str, more: &[&str]) -> Self {
+        let identity = format!("sip:{name}@localhost");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_parlor"))
+            .args(["chat", "sip:lobby@localhost", "--as", &identity, "--via", &format!("tcp:{}", server.sip)])
+            .args(more)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        Self { child, input, output }
+    }
+
+    /// Joins, and waits until the room hears from it.
+    fn present(server: &Server, name: &str, more: &[&str]) -> Self {
+        let mut chat = Self::join(server, name, more);
+        // A message to oneself comes back when the session is bound.
+        chat.say(&format!("/msg sip:{name}@localhost here"));
+        assert!(chat.line().ends_with("(private): here"));
+        chat
+    }
+
+    fn say(&mut self, line: &str) {
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Ends the input: the exit code, what was still printed, and what was complained about.
+    fn end(mut self) -> (Option<i32>, String, String) {
+        drop(self.input.take());
+        let (mut rest, mut complaints) = (String::new(), String::new());
+        self.output.read_to_string(&mut rest).unwrap();
+        self.child.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
+        (self.child.wait().unwrap().code(), rest, complaints)
+    }
+}
+
+impl Drop for Chat {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const FINE: Option<i32> = Some(0);
+
+#[test]
+fn a_line_is_a_message_to_the_others() {
+    let server = Server::start();
+    let mut alice = Chat::present(&server, "alice", &[]);
+    let mut bob = Chat::present(&server, "bob", &["--nick", "Bob the Builder"]);
+    alice.say("hello there");
+    assert_eq!(bob.line(), "alice@localhost: hello there");
+    bob.say("//etc/hosts \u{1f600}");
+    assert_eq!(alice.line(), "Bob the Builder: /etc/hosts \u{1f600}");
+    assert_eq!(alice.end(), (FINE, String::new(), String::new()));
+    assert_eq!(bob.end(), (FINE, String::new(), String::new()));
+}
+
+#[test]
+fn whispers_reach_one_and_names_are_found() {
+    let server = Server::start();
+    let mut alice = Chat::present(&server, "alice", &[]);
+    let mut bob = Chat::present(&server, "bob", &["--nick", "Bobby"]);
+    let mut carol = Chat::present(&server, "carol", &[]);
+    bob.say("hi all");
+    assert_eq!((alice.line(), carol.line()), ("Bobby: hi all".into(), "Bobby: hi all".into()));
+    // By the name that was seen, by the user part at one's own host.
+    alice.say("/msg bobby one");
+    alice.say("/msg carol two");
+    assert_eq!(bob.line(), "alice@localhost (private): one");
+    assert_eq!(carol.line(), "alice@localhost (private): two");
+    alice.say("/who");
+    assert_eq!([alice.line(), alice.line()], ["sip:alice@localhost (you)", "Bobby <sip:bob@localhost>"]);
+}
+
+#[test]
+fn refusals_are_told_and_show_in_the_exit_code() {
+    let server = Server::start();
+    let _bob = Chat::present(&server, "bob", &["--nick", "Bob"]);
+    let mut alice = Chat::join(&server, "alice", &[]);
+    alice.say("/nick BOB");
+    alice.say("/msg sip:nobody@localhost psst");
+    alice.say("/dance");
+    let (code, _, complaints) = alice.end();
+    assert_eq!(code, Some(1));
+    for part in ["the nickname BOB is refused: 425", "a message was not delivered: 404", "there is no /dance"] {
+        assert!(complaints.contains(part), "{part} in {complaints}");
+    }
+}
+
+#[test]
+fn a_file_goes_to_everybody() {
+    let server = Server::start();
+    let mut bob = Chat::present(&server, "bob", &[]);
+    let mut file = tempfile::Builder::new().suffix(".png").tempfile().unwrap();
+    let octets: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
+    file.write_all(&octets).unwrap();
+    let mut alice = Chat::join(&server, "alice", &["--nick", "Alice"]);
+    alice.say(&format!("/send {}", file.path().display()));
+    alice.say("that was it");
+    assert_eq!(alice.end(), (FINE, String::new(), String::new()));
+    assert_eq!(bob.line(), "Alice: [image/png, 3000000 bytes]");
+    assert_eq!(bob.line(), "Alice: that was it");
+    let mut alice = Chat::join(&server, "alice", &[]);
+    alice.say("/send no-such-file");
+    let (code, _, complaints) = alice.end();
+    assert_eq!(code, Some(1));
+    assert!(complaints.contains("no-such-file cannot be sent"), "{complaints}");
+}
+
+#[test]
+fn the_end_of_the_input_waits_for_every_answer() {
+    let server = Server::start();
+    let mut bob = Chat::present(&server, "bob", &[]);
+    let mut alice = Chat::join(&server, "alice", &[]);
+    for i in 0..500 {
+        alice.say(&format!("line {i}"));
+    }
+    assert_eq!(alice.end(), (FINE, String::new(), String::new()));
+    for i in 0..500 {
+        assert_eq!(bob.line(), format!("alice@localhost: line {i}"));
+    }
+}
+
+#[test]
+fn a_room_that_lets_nobody_in_says_so() {
+    let server = Server::with("[rooms]\non_demand = false\n");
+    let (code, _, complaints) = Chat::join(&server, "alice", &[]).end();
+    assert_eq!(code, Some(1));
+    assert!(complaints.starts_with("parlor: the room refuses the call: 404"), "{complaints}");
+}
+
+#[test]
+fn the_end_of_the_server_is_the_end_of_the_chat() {
+    let server = Server::start();
+    let mut alice = Chat::present(&server, "alice", &[]);
+    server.signal("TERM");
+    // The input stays open.
+    assert_eq!(alice.child.wait().unwrap().code(), Some(1));
+    let mut complaints = String::new();
+    alice.child.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
+    assert!(complaints.contains("the room has ended the call"), "{complaints}");
+}

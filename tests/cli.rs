@@ -1,0 +1,136 @@
+//! What the commands print, and what they end with.
+
+use std::io::Write;
+use std::process::{Command, Output};
+
+fn parlor(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_parlor")).args(arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+/// A config file of this text.
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+const FREE: &str = "[sip]\nlisten = [\"udp:127.0.0.1:0\"]\n[msrp]\nport = 0\n";
+
+#[test]
+fn every_command_helps_with_an_example() {
+    for command in ["serve", "check", "chat", "bench", "completions", "man"] {
+        let help = parlor(&[command, "--help"]);
+        assert_eq!(help.status.code(), Some(0));
+        assert!(stdout(&help).contains("Example") && stdout(&help).contains(&format!("parlor {command}")), "{command}");
+    }
+    assert!(stdout(&parlor(&["--version"])).starts_with("parlor "));
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    for arguments in [
+        &[][..],
+        &["dance"],
+        &["serve", "--corse", "0"],
+        &["serve", "--cores", "many"],
+        &["serve", "--ring-depth", "1"],
+        &["chat"],
+        &["chat", "lobby"],
+        &["chat", "sip:lobby@127.0.0.1", "--as", "alice"],
+        &["chat", "sip:lobby@127.0.0.1", "--via", "127.0.0.1"],
+        &["completions", "dos"],
+    ] {
+        let output = parlor(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(!stderr(&output).is_empty() && stdout(&output).is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn check_looks_at_the_machine() {
+    let config = file(FREE);
+    let path = config.path().to_str().unwrap();
+    let text = parlor(&["check", "--config", path]);
+    assert!(matches!(text.status.code(), Some(0 | 1)), "{}", stdout(&text));
+    for subject in ["kernel:", "io_uring:", "memlock:", "nofile:", "cores:", "sip udp:", "msrp tcp:", "somaxconn"] {
+        assert!(stdout(&text).contains(subject), "{subject} in {}", stdout(&text));
+    }
+    let json = parlor(&["check", "--config", path, "--json"]);
+    assert_eq!(json.status.code(), text.status.code());
+    let report: serde_json::Value = serde_json::from_str(stdout(&json)).unwrap();
+    assert_eq!(report["verdict"], if text.status.success() { "ok" } else { "warning" });
+    let lines = stdout(&text).lines().count();
+    assert_eq!(report["findings"].as_array().unwrap().len(), lines);
+    assert_eq!(parlor(&["check", "--config", path, "--errors-only"]).status.code(), Some(0));
+}
+
+#[test]
+fn check_finds_what_keeps_a_server_from_starting() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let config = file(&format!("[sip]\nlisten = [\"tcp:{address}\"]\n[msrp]\nport = 0\n[shards]\ncores = \"4000\"\n"));
+    let output = parlor(&["check", "--errors-only", "--config", config.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stdout(&output).contains(&format!("sip tcp:{address}: taken;")), "{}", stdout(&output));
+    assert!(stdout(&output).contains("core 4000 is not there"), "{}", stdout(&output));
+}
+
+#[test]
+fn check_shows_where_a_config_is_wrong() {
+    let config = file("[msrp]\nprot = 2855\n");
+    let path = config.path().to_str().unwrap();
+    let text = parlor(&["check", "--config", path]);
+    assert_eq!(text.status.code(), Some(2));
+    for part in [":2:1", "unknown key msrp.prot", "prot = 2855", "did you mean `port`?"] {
+        assert!(stderr(&text).contains(part), "{part} in {}", stderr(&text));
+    }
+    let json = parlor(&["check", "--json", "--config", path]);
+    let report: serde_json::Value = serde_json::from_str(stdout(&json)).unwrap();
+    let error = &report["config_errors"][0];
+    assert_eq!((&error["line"], &error["column"]), (&2.into(), &1.into()));
+    assert_eq!((&error["offending"], &error["help"]), (&"prot".into(), &"did you mean `port`?".into()));
+    assert_eq!((&report["verdict"], json.status.code()), (&"error".into(), Some(2)));
+    assert_eq!(parlor(&["check", "--config", "no-such.toml"]).status.code(), Some(2));
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = parlor(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(stdout(&output).contains("parlor") && stdout(&output).contains("serve"), "{shell}");
+    }
+}
+
+#[test]
+fn man_pages_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = folder.path().join("man1");
+    assert_eq!(parlor(&["man", inner.to_str().unwrap()]).status.code(), Some(0));
+    for page in ["parlor.1", "parlor-serve.1", "parlor-check.1", "parlor-chat.1"] {
+        assert!(std::fs::read_to_string(inner.join(page)).unwrap().contains(".TH"), "{page}");
+    }
+    let file = file("");
+    let under_a_file = file.path().join("man1");
+    assert_eq!(parlor(&["man", under_a_file.to_str().unwrap()]).status.code(), Some(1));
+}
+
+#[test]
+fn chat_says_what_is_out_of_reach() {
+    // A port that was free a moment ago.
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for transport in ["udp", "tcp"] {
+        let output = parlor(&["chat", "sip:lobby@127.0.0.1", "--via", &format!("{transport}:{free}")]);
+        assert_eq!(output.status.code(), Some(1));
+        let expected = format!("parlor: nobody listens at {transport}:{free}; is the server running?");
+        assert!(stderr(&output).starts_with(&expected), "{}", stderr(&output));
+    }
+}
