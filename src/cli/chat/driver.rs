@@ -36,6 +36,8 @@ const OUTGOING_BYTES_MAX: usize = 256 * 1024;
 const QUIET: Duration = Duration::from_millis(400);
 /// How long the end may take.
 const ENDING_MAX: Duration = Duration::from_secs(35);
+/// How soon after a connection the call that it belongs to has to end, so that its reason can be told.
+const CALL_ENDS_WITHIN: Duration = Duration::from_millis(500);
 /// How long a BYE is waited for.
 const BYE_WAIT: Duration = Duration::from_secs(1);
 /// Octets of one read.
@@ -58,7 +60,9 @@ struct Chat {
     /// When the end was asked for.
     ending: Option<Instant>,
     last_arrival: Instant,
-    /// The room is gone, or the connection to it.
+    /// The connection is lost, and this is why; until then the call may still say it better.
+    lost: Option<(Instant, String)>,
+    /// It is over.
     gone: bool,
 }
 
@@ -98,6 +102,7 @@ pub(super) async fn chat(plan: Plan) -> Result<bool, Trouble> {
         settled_in: false,
         ending: None,
         last_arrival: Instant::now(),
+        lost: None,
         gone: false,
     };
     chat.begin(plan.nick.as_deref());
@@ -253,8 +258,8 @@ impl Chat {
             }
             let wake = self.poll_timeout();
             tokio::select! {
-                read = reader.read(&mut buffer) => self.received(read.map(|len| &buffer[..len])),
-                wrote = writer.write(&self.session.outgoing), if !self.session.outgoing.is_empty() => self.wrote(wrote),
+                read = reader.read(&mut buffer), if self.lost.is_none() => self.received(read.map(|len| &buffer[..len])),
+                wrote = writer.write(&self.session.outgoing), if self.writes() => self.wrote(wrote),
                 messages = socket.receive() => self.called(messages),
                 line = lines.recv(), if self.takes_lines() => self.line(line),
                 () = sleep_until(wake) => self.handle_timeout(),
@@ -269,6 +274,10 @@ impl Chat {
             self.screen.complain(&format!("the call is lost: {error}"));
         }
         sent
+    }
+
+    fn writes(&self) -> bool {
+        self.lost.is_none() && !self.session.outgoing.is_empty()
     }
 
     fn takes_lines(&self) -> bool {
@@ -289,7 +298,8 @@ impl Chat {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let quiet = self.ending.map(|since| (self.last_arrival + QUIET).max(since).max(Instant::now() + QUIET / 8));
-        self.call.poll_timeout().into_iter().chain(self.session.poll_timeout()).chain(quiet).min()
+        let lost = self.lost.as_ref().map(|(until, _)| *until);
+        self.call.poll_timeout().into_iter().chain(self.session.poll_timeout()).chain(quiet).chain(lost).min()
     }
 
     fn handle_timeout(&mut self) {
@@ -299,6 +309,14 @@ impl Chat {
         for news in self.session.handle_timeout(now) {
             self.news(news);
         }
+        if let Some((_, why)) = self.lost.take_if(|(until, _)| *until <= now) {
+            self.gone = true;
+            self.screen.complain(&why);
+        }
+    }
+
+    fn lose(&mut self, why: String) {
+        self.lost.get_or_insert((Instant::now() + CALL_ENDS_WITHIN, why));
     }
 
     fn called(&mut self, messages: io::Result<Vec<crate::sip::Message>>) {
@@ -336,17 +354,13 @@ impl Chat {
             },
             Err(error) => format!("the connection is lost: {error}"),
         };
-        self.gone = true;
-        self.screen.complain(&lost);
+        self.lose(lost);
     }
 
     fn wrote(&mut self, wrote: io::Result<usize>) {
         match wrote {
             Ok(len) => drop(self.session.outgoing.drain(..len)),
-            Err(error) => {
-                self.gone = true;
-                self.screen.complain(&format!("the connection is lost: {error}"));
-            }
+            Err(error) => self.lose(format!("the connection is lost: {error}")),
         }
     }
 
