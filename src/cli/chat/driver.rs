@@ -413,7 +413,7 @@ impl Chat {
             Line::SendFile(path) => self.send_file(&path),
             Line::Quit => self.ending = Some(now),
             Line::Help => eprintln!("{HELP}"),
-            Line::Wrong(help) => self.screen.complain(&help),
+            Line::Wrong(help) => self.screen.advise(&help),
         }
     }
 

@@ -37,6 +37,12 @@ impl Screen {
         }
     }
 
+    /// What to type instead. A slip of the finger is no trouble, one in a script is.
+    pub(super) fn advise(&mut self, help: &str) {
+        self.trouble |= !self.interactive;
+        eprintln!("parlor: {}", printable(help));
+    }
+
     /// Something that did not work.
     pub(super) fn complain(&mut self, text: &str) {
         self.trouble = true;
