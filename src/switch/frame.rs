@@ -141,14 +141,9 @@ impl Frame {
 
     /// Octets of a copy, its recipient's path lines left out.
     #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "a frame has a start line at least")]
     pub fn len(&self) -> usize {
         self.len
-    }
-
-    /// Never: a frame has a start line at least.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// Moves the body out of the receive slab into memory of its own, once for all who hold the frame. What waits behind a

@@ -241,16 +241,15 @@ impl Switch {
         continuation: Continuation,
         now: Instant,
     ) -> Result<(), Status> {
-        match continuation {
-            Continuation::More => return Ok(()),
-            Continuation::Abort => {
-                self.abort_stream(key, message_id, now);
-                return Ok(());
-            }
-            Continuation::Complete => {}
+        if continuation == Continuation::Abort {
+            self.abort_stream(key, message_id, now);
+            return Ok(());
         }
         let Some(mut stream) = self.take_stream(key, message_id) else { return Ok(()) };
-        stream.assembly.end_at(position);
+        if continuation == Continuation::Complete {
+            stream.assembly.end_at(position);
+        }
+        // The chunk that fills the last gap need not be the one that ends the message.
         if !stream.assembly.is_complete() {
             self.store(key, stream);
             return Ok(());

@@ -152,7 +152,7 @@ impl Fixture {
     pub fn message_with(&self, at: usize, id: &str, headers: &str, body: &str) -> String {
         let range = format!("1-{0}/{0}", body.len());
         let headers = format!("Message-ID: {id}\r\nByte-Range: {range}\r\n{headers}Content-Type: message/cpim\r\n");
-        self.chunk(at, &format!("t{id}"), "SEND", &headers, Some(body), '$')
+        self.chunk(at, &format!("tid{id}"), "SEND", &headers, Some(body), '$')
     }
 
     /// A wrapped text from member `at`.

@@ -2,6 +2,10 @@
 
 mod fixture;
 
+mod binding;
+mod congestion;
+mod nicknames;
+mod private;
 mod regular;
-
-pub(crate) use fixture::{Fixture, Options};
+mod reports;
+mod streams;

@@ -10,11 +10,11 @@ fn a_message_goes_to_everybody_but_its_sender_unchanged() {
     let message = room.message(0, "99s9s2", &body);
     room.send(0, &message);
     let answer = room.received(0);
-    assert!(answer.starts_with("MSRP t99s9s2 200 OK\r\n"), "{answer}");
+    assert!(answer.starts_with("MSRP tid99s9s2 200 OK\r\n"), "{answer}");
     assert!(bodies(answer.as_bytes()).is_empty(), "no copy to the sender");
     for member in [1, 2] {
         let wire = room.received(member);
-        assert_eq!(bodies(wire.as_bytes()), [body.clone()]);
+        assert_eq!(bodies(wire.as_bytes()), std::slice::from_ref(&body));
         let seat = &room.members[member];
         assert!(wire.contains(&format!("To-Path: {}\r\nFrom-Path: {}\r\n", seat.remote, seat.local)), "{wire}");
         assert!(wire.contains(&format!("Byte-Range: 1-{0}/{0}\r\n", body.len())), "{wire}");
@@ -46,7 +46,7 @@ fn wrong_wrappers_are_refused_before_anything_goes_out() {
     for (id, body, status) in cases {
         let message = room.message(0, id, &body);
         room.send(0, &message);
-        assert_eq!(room.answer(0, &format!("t{id}")), Some(status), "{id}");
+        assert_eq!(room.answer(0, &format!("tid{id}")), Some(status), "{id}");
         assert_eq!(room.received(1), "", "{id}");
     }
 }

@@ -1,0 +1,128 @@
+//! Which requests belong to which session, on which connection (RFC 4975 §5.4, §7.3).
+
+use std::time::Duration;
+
+use super::fixture::{Fixture, Options, bodies};
+use crate::facts::{Command, EndReason, Event, RoomPolicy};
+
+#[test]
+fn an_unknown_session_is_481_and_one_bound_elsewhere_506() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let stolen = room.chunk(0, "steal001", "SEND", "Message-ID: x\r\n", None, '$');
+    room.send(1, &stolen);
+    assert_eq!(room.answer(1, "steal001"), Some(506));
+    let unknown = stolen.replace(&room.members[0].session.to_string(), &"0".repeat(36));
+    room.send(1, &unknown);
+    assert_eq!(room.answer(1, "steal001"), Some(481));
+    let forged = stolen.replace("alice0.example.com:7654/s0", "mallory.example.com:7654/s9");
+    room.send(0, &forged);
+    assert_eq!(room.answer(0, "steal001"), Some(481), "another From-Path than that of the SDP");
+}
+
+#[test]
+fn without_an_answer_wanted_there_is_none() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let stolen = room.chunk(0, "steal001", "SEND", "Message-ID: x\r\nFailure-Report: no\r\n", None, '$');
+    room.send(1, &stolen);
+    assert_eq!(room.received(1), "");
+}
+
+#[test]
+fn unknown_methods_are_501_and_the_connection_goes_on() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    for method in ["AUTH", "FILE_OFFSET", "DANCE"] {
+        let request = room.chunk(0, "odd00001", method, "X-Odd: 1\r\n", Some("body"), '$');
+        room.send(0, &request);
+        assert_eq!(room.answer(0, "odd00001"), Some(501), "{method}");
+    }
+    let body = room.to_room(0, "still here");
+    let message = room.message(0, "m1", &body);
+    room.send(0, &message);
+    assert_eq!(bodies(&room.received_bytes(1)), [body]);
+}
+
+#[test]
+fn an_empty_send_keeps_alive_and_is_forwarded_to_nobody() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    for headers in
+        ["Message-ID: k\r\nByte-Range: 1-0/0\r\nKeep-Alive: yes\r\nSuccess-Report: yes\r\n", "Message-ID: k\r\n"]
+    {
+        let alive = room.chunk(0, "alive001", "SEND", headers, None, '$');
+        room.send(0, &alive);
+        let answer = room.received(0);
+        assert!(answer.starts_with("MSRP alive001 200 OK") && !answer.contains("REPORT"), "{answer}");
+        assert_eq!(room.received(1), "");
+    }
+}
+
+#[test]
+fn several_sessions_on_one_connection_get_a_transaction_id_each() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    room.join("carol", Options { shares: Some(1), ..Options::default() });
+    room.join("dave", Options { shares: Some(1), ..Options::default() });
+    let body = room.to_room(0, "to a relay");
+    let message = room.message(0, "m1", &body);
+    room.send(0, &message);
+    let wire = room.received(1);
+    let mut tids: Vec<_> = wire.split("MSRP ").skip(1).map(|chunk| chunk.split(' ').next().unwrap()).collect();
+    assert_eq!(tids.len(), 3, "{wire}");
+    tids.sort_unstable();
+    tids.dedup();
+    assert_eq!(tids.len(), 3, "each its own");
+    let session = room.members[2].session;
+    room.control(Command::CloseSession { session });
+    assert_eq!(room.switch.poll_closing(), None, "the others still need the connection");
+}
+
+#[test]
+fn sessions_fail_with_their_connection() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let session = room.members[1].session;
+    room.close(1);
+    assert!(room.events.contains(&Event::SessionEnded { session, why: EndReason::ConnectionLost }));
+    let body = room.cpim(0, "sip:bob@example.com", "gone?");
+    let message = room.message(0, "p1", &body);
+    room.send(0, &message);
+    assert_eq!(room.answer(0, "tidp1"), Some(404));
+}
+
+#[test]
+fn what_is_not_msrp_ends_its_own_connection_only() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let session = room.members[0].session;
+    room.send(0, "HTTP/1.1 200 OK\r\n\r\n");
+    assert!(room.events.contains(&Event::SessionEnded { session, why: EndReason::ProtocolError }));
+    assert_eq!(room.switch.poll_closing(), Some(room.members[0].connection));
+    assert_eq!(room.switch.poll_closing(), None);
+}
+
+#[test]
+fn who_binds_nothing_is_hung_up_on() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
+    let stranger = room.connect();
+    let late = room.negotiate("bob", &Options::default());
+    let session = room.members[late].session;
+    room.control(Command::ExpectBinding { session });
+    room.pass(Duration::from_secs(29));
+    assert_eq!(room.switch.poll_closing(), None);
+    room.pass(Duration::from_secs(2));
+    let closing: Vec<_> = std::iter::from_fn(|| room.switch.poll_closing()).collect();
+    assert!(closing.contains(&stranger) && !closing.contains(&room.members[0].connection));
+    assert!(room.events.contains(&Event::SessionEnded { session, why: EndReason::BindTimeout }));
+}
+
+#[test]
+fn a_drained_switch_lets_what_waits_go_out_first() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let body = room.to_room(0, "last words");
+    let message = room.message(0, "m1", &body);
+    room.send(0, &message);
+    for member in [0, 1] {
+        let session = room.members[member].session;
+        room.control(Command::CloseSession { session });
+    }
+    room.control(Command::Drain);
+    assert_eq!(room.switch.poll_closing(), None, "something waits for both");
+    assert_eq!(bodies(&room.received_bytes(1)), [body]);
+    assert_eq!(room.switch.poll_closing(), Some(room.members[1].connection));
+}

@@ -1,0 +1,149 @@
+//! Members that cannot keep up (RFC 7701 §6.4).
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use super::fixture::{Fixture, bodies};
+use crate::facts::RoomPolicy;
+
+/// A piece of a stream of alice's that is never finished.
+fn flood(room: &mut Fixture, start: usize, len: usize) {
+    let text = "x".repeat(len);
+    let body = if start == 0 { room.to_room(0, &text) } else { text };
+    let headers =
+        format!("Message-ID: flood\r\nByte-Range: {}-*/99999999\r\nContent-Type: message/cpim\r\n", start + 1);
+    let chunk = room.chunk(0, &format!("f{start:07}"), "SEND", &headers, Some(&body), '+');
+    room.send(0, &chunk);
+}
+
+fn paused(room: &Fixture, at: usize) -> bool {
+    room.switch.is_paused(room.members[at].connection)
+}
+
+#[test]
+fn a_full_outbox_drops_messages_until_it_has_drained() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob", "carol"]);
+    room.block(1);
+    let mut sent = 0;
+    for n in 0..100 {
+        let body = room.to_room(0, &format!("{n} {}", "x".repeat(8000)));
+        let message = room.message(0, &format!("m{n}"), &body);
+        room.send(0, &message);
+        sent += 1;
+        assert_eq!(bodies(&room.received_bytes(2)), [body], "carol misses nothing");
+    }
+    assert!(room.switch.counters().discarded > 0);
+    let kept = bodies(&room.received_bytes(1));
+    assert!(kept.len() < sent && kept.len() > 10, "{}", kept.len());
+    assert!(kept.iter().map(String::len).sum::<usize>() <= 256 * 1024);
+    let body = room.to_room(0, "recovered");
+    let message = room.message(0, "after", &body);
+    room.send(0, &message);
+    assert_eq!(bodies(&room.received_bytes(1)), [body]);
+}
+
+#[test]
+fn a_slow_member_holds_a_stream_back_for_as_long_as_its_patience_lasts() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob", "carol"]);
+    flood(&mut room, 0, 60_000);
+    room.received(1);
+    flood(&mut room, 60_080, 60_000);
+    room.block(1);
+    let mut at = 120_080;
+    while !paused(&room, 0) {
+        flood(&mut room, at, 30_000);
+        at += 30_000;
+        room.received(2);
+        assert!(at < 1_000_000, "{:?}", room.switch.counters());
+    }
+    room.pass(Duration::from_millis(199));
+    assert!(paused(&room, 0));
+    room.pass(Duration::from_millis(2));
+    assert!(!paused(&room, 0), "its budget is spent");
+    assert_eq!(room.switch.poll_resumed(), Some(room.members[0].connection));
+    room.received(2);
+    flood(&mut room, at, 30_000);
+    assert!(!bodies(&room.received_bytes(2)).is_empty(), "carol goes on");
+    assert!(bodies(&room.received_bytes(1))[0].ends_with('#'), "bob gets no more of it");
+}
+
+#[test]
+fn a_member_that_catches_up_lets_the_sender_go_on() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    flood(&mut room, 0, 100_000);
+    room.block(1);
+    let mut at = 100_080;
+    while !paused(&room, 0) {
+        flood(&mut room, at, 30_000);
+        at += 30_000;
+        assert!(at < 1_000_000);
+    }
+    room.taken(1, usize::MAX);
+    assert!(!paused(&room, 0));
+    room.pass(Duration::from_secs(1));
+    flood(&mut room, at, 30_000);
+    let wire = room.received_bytes(1);
+    assert!(!bodies(&wire)[0].ends_with('#'), "nothing was given up");
+}
+
+#[test]
+fn a_stalled_member_pins_no_slab() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    room.block(1);
+    let body = room.to_room(0, &"x".repeat(30_000));
+    for n in 0..20 {
+        let message = room.message(0, &format!("m{n}"), &body);
+        let mut slab = BytesMut::from(message.as_bytes());
+        let len = slab.len();
+        let received = slab.split().freeze();
+        let connection = room.members[0].connection;
+        room.switch.handle_bytes(connection, &received, room.now).unwrap();
+        drop(received);
+        // What the flusher does with a socket that is full.
+        room.block(1);
+        assert!(slab.try_reclaim(len), "message {n} pins what it was received into");
+    }
+}
+
+#[test]
+fn two_members_who_send_each_other_files_both_come_through() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let total = 2_000_000;
+    let files: Vec<_> = [0, 1].iter().map(|at| room.to_room(*at, &"z".repeat(total))).collect();
+    let mut sent = [0, 0];
+    let mut wires = [Vec::new(), Vec::new()];
+    for turn in 0..10_000 {
+        for at in [0, 1] {
+            if sent[at] < files[at].len() && !paused(&room, at) {
+                let end = (sent[at] + 60_000).min(files[at].len());
+                let headers = format!(
+                    "Message-ID: f\r\nByte-Range: {}-*/{}\r\nContent-Type: message/cpim\r\n",
+                    sent[at] + 1,
+                    files[at].len()
+                );
+                let flag = if end == files[at].len() { '$' } else { '+' };
+                let chunk = room.chunk(
+                    at,
+                    &format!("f{:07}", sent[at]),
+                    "SEND",
+                    &headers,
+                    Some(&files[at][sent[at]..end]),
+                    flag,
+                );
+                room.send(at, &chunk);
+                sent[at] = end;
+            }
+            // Each takes a little at a time.
+            let taken = room.taken(at, 20_000);
+            room.block(at);
+            wires[at].extend(taken);
+        }
+        if turn % 10 == 0 {
+            room.pass(Duration::from_millis(1));
+        }
+        while room.switch.poll_resumed().is_some() {}
+    }
+    assert!(bodies(&wires[1])[0] == files[0], "alice's file");
+    assert!(bodies(&wires[0])[0] == files[1], "bob's file");
+}

@@ -1,0 +1,82 @@
+//! NICKNAME requests (RFC 7701 §7).
+
+use std::time::Duration;
+
+use super::fixture::Fixture;
+use crate::facts::{Command, Event, RoomPolicy};
+use crate::ids::RoomId;
+
+fn ask(room: &mut Fixture, at: usize, value: &str) -> Option<u16> {
+    let request = room.chunk(at, "nick0001", "NICKNAME", &format!("Use-Nickname: {value}\r\n"), None, '$');
+    room.send(at, &request);
+    room.answer(at, "nick0001")
+}
+
+#[test]
+fn one_user_has_it_until_it_is_given_up() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob", "alice"]);
+    assert_eq!(ask(&mut room, 0, "\"Alice the great\""), Some(200));
+    assert_eq!(ask(&mut room, 1, "\"alice THE Great\""), Some(425));
+    assert_eq!(ask(&mut room, 2, "\"Alice the great\""), Some(200), "her other device");
+    assert_eq!(ask(&mut room, 0, "\"\""), Some(200));
+    assert_eq!(ask(&mut room, 1, "\"Alice the great\""), Some(425));
+    assert_eq!(ask(&mut room, 2, "\"\""), Some(200));
+    assert_eq!(ask(&mut room, 1, "\"Alice the great\""), Some(200));
+}
+
+#[test]
+fn malformed_values_are_424_and_unquoted_ones_by_policy() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
+    assert_eq!(ask(&mut room, 0, "\"Ally"), Some(424));
+    assert_eq!(ask(&mut room, 0, "Ally"), Some(200));
+    let letter = RoomPolicy { unquoted_nicknames: false, ..RoomPolicy::default() };
+    let mut room = Fixture::new(letter, &["alice"]);
+    assert_eq!(ask(&mut room, 0, "Ally"), Some(424));
+    assert_eq!(ask(&mut room, 0, "\"Ally\""), Some(200));
+}
+
+#[test]
+fn reserved_words_are_425_and_a_room_may_have_no_nicknames() {
+    let policy = RoomPolicy { reserved_nicknames: vec!["Admin".into()], ..RoomPolicy::default() };
+    assert_eq!(ask(&mut Fixture::new(policy, &["alice"]), 0, "\"ADMIN\""), Some(425));
+    let policy = RoomPolicy { nicknames: false, ..RoomPolicy::default() };
+    assert_eq!(ask(&mut Fixture::new(policy, &["alice"]), 0, "\"Ally\""), Some(403));
+}
+
+#[test]
+fn the_focus_learns_the_latest() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
+    room.events.clear();
+    ask(&mut room, 0, "\"Ally\"");
+    ask(&mut room, 0, "\"Ally\"");
+    ask(&mut room, 0, "\"\"");
+    let session = room.members[0].session;
+    let names: Vec<_> = room.events.iter().filter(|event| matches!(event, Event::Nickname { .. })).collect();
+    let expected = [Some("Ally".into()), None].map(|nickname| Event::Nickname { session, nickname });
+    assert_eq!(names, expected.iter().collect::<Vec<_>>(), "asking for what one has is no change");
+}
+
+#[test]
+fn quarantine_outlives_the_session_and_the_empty_room() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
+    ask(&mut room, 0, "\"Ally\"");
+    room.close(0);
+    room.control(Command::CloseRoom { room: RoomId(1) });
+    assert!(!room.events.contains(&Event::RoomClosed { room: RoomId(1) }));
+    room.open_room();
+    let bob = room.join("bob", super::fixture::Options::default());
+    assert_eq!(ask(&mut room, bob, "\"Ally\""), Some(425));
+    room.pass(Duration::from_secs(61));
+    assert_eq!(ask(&mut room, bob, "\"Ally\""), Some(200));
+}
+
+#[test]
+fn a_closing_room_goes_when_the_last_quarantine_has_ended() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
+    ask(&mut room, 0, "\"Ally\"");
+    room.close(0);
+    room.control(Command::CloseRoom { room: RoomId(1) });
+    room.pass(Duration::from_secs(61));
+    assert!(room.events.contains(&Event::RoomClosed { room: RoomId(1) }));
+    assert_eq!(room.switch.sizes(), (0, 0, 0));
+}
