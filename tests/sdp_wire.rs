@@ -1,0 +1,118 @@
+//! Session descriptions of real clients, whole, cut and changed by chance.
+
+use std::path::{Path, PathBuf};
+
+use parlor::msrp::Path as MsrpPath;
+use parlor::sdp::{Capabilities, ChatroomTokens, Description, Origin, OurMedia, Setup, Unusable};
+
+const SERVER: Capabilities = Capabilities { tls: false, listen: true, connect: false };
+const CLIENT: Capabilities = Capabilities { tls: false, listen: false, connect: true };
+
+fn samples() -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/sdp");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let name = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    files.iter().map(|path| (name(path), std::fs::read(path).unwrap())).collect()
+}
+
+fn sample(name: &str) -> Description {
+    let octets = samples().into_iter().find(|(found, _)| found == name).unwrap_or_else(|| panic!("no {name}")).1;
+    Description::parse(&octets).unwrap()
+}
+
+/// Writes the answer to an offer, if it can be taken.
+fn answer(offer: &Description) -> Option<String> {
+    let taken = offer.offered(SERVER).ok()?;
+    let path = MsrpPath::parse(b"msrp://192.0.2.1:2855/us;tcp").unwrap();
+    let ours = OurMedia {
+        host: "192.0.2.1",
+        port: 2855,
+        path: &path,
+        accept_wrapped_types: &["*".to_owned()],
+        chatroom: ChatroomTokens { nickname: true, private_messages: true },
+        max_size: 0,
+        setup: Setup::Passive,
+    };
+    Some(ours.answer(Origin { id: 1, version: 1 }, offer, &taken))
+}
+
+#[test]
+fn every_offer_of_a_real_client_is_taken_and_its_answer_read_by_a_client() {
+    for (name, octets) in samples().into_iter().filter(|(name, _)| name.ends_with("-offer")) {
+        let offer = Description::parse(&octets).unwrap_or_else(|error| panic!("{name}: {error}"));
+        if name == "sipsimple-msrps-offer" {
+            assert_eq!(offer.offered(SERVER), Err(Unusable::Secure));
+            assert!(offer.offered(Capabilities { tls: true, ..SERVER }).unwrap().secure);
+            continue;
+        }
+        let answer = answer(&offer).unwrap_or_else(|| panic!("{name} is not taken"));
+        let read = Description::parse(answer.as_bytes()).unwrap().answered(CLIENT).unwrap();
+        assert_eq!(read.path.as_str(), "msrp://192.0.2.1:2855/us;tcp", "{name}");
+        assert_eq!(read.chatroom, Some(ChatroomTokens { nickname: true, private_messages: true }), "{name}");
+    }
+}
+
+#[test]
+fn relays_stand_before_the_client_in_its_path() {
+    let media = sample("sipsimple-relay-offer").offered(SERVER).unwrap();
+    assert_eq!((media.path.iter().count(), media.setup), (2, Some(Setup::ActPass)));
+    assert!(media.path.last().contains("9067d260a5f4d6317151"));
+    let media = sample("crocodile-offer").offered(SERVER).unwrap();
+    assert_eq!((media.path.last(), media.setup), ("msrp://pk003kto.invalid:2855/4o7g6vplym;ws", None));
+}
+
+#[test]
+fn what_sipsimple_says_is_what_is_read() {
+    let media = sample("sipsimple-offer").offered(SERVER).unwrap();
+    assert_eq!((media.setup, media.chatroom, media.port), (Some(Setup::Active), None, 2855));
+    assert_eq!(media.address.as_deref(), Some("127.0.0.1"));
+    let wrapped = media.accept_wrapped_types.unwrap();
+    assert!(wrapped.accepts("image/png") && !wrapped.accepts("audio/mp3"));
+}
+
+#[test]
+fn the_answer_of_another_server_is_read_with_its_own_tokens_passed_over() {
+    let media = sample("sylk-answer").answered(CLIENT).unwrap();
+    assert_eq!(media.chatroom, Some(ChatroomTokens { nickname: true, private_messages: true }));
+    assert!(media.accept_wrapped_types.unwrap().accepts_everything());
+}
+
+#[test]
+fn no_prefix_of_a_description_panics_and_one_without_media_is_not_taken() {
+    for (name, octets) in samples() {
+        let media_line = octets.windows(2).position(|w| w == b"m=").unwrap();
+        for end in 0..octets.len() {
+            let Ok(offer) = Description::parse(&octets[..end]) else { continue };
+            let taken = answer(&offer);
+            assert!(taken.is_none() || end > media_line, "{name} to {end}");
+        }
+    }
+}
+
+#[test]
+fn nothing_that_chance_makes_of_a_description_panics_or_breaks_the_answer() {
+    let (samples, mut state, mut answered) = (samples(), 0x5eed_u64, 0);
+    let mut below = |limit: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % limit
+    };
+    for _ in 0..20_000 {
+        let mut octets = samples[below(samples.len())].1.clone();
+        for _ in 0..=below(3) {
+            let at = below(octets.len());
+            match below(3) {
+                0 => octets[at] = u8::try_from(below(256)).unwrap(),
+                1 => drop(octets.splice(at..at, b"\r\nm=message 1 TCP/MSRP *\r\n".iter().copied())),
+                _ => drop(octets.remove(at)),
+            }
+        }
+        let Ok(offer) = Description::parse(&octets) else { continue };
+        if let Some(answer) = answer(&offer) {
+            answered += 1;
+            let read = Description::parse(answer.as_bytes()).expect("our answer parses");
+            assert!(read.answered(CLIENT).is_ok(), "{answer}");
+        }
+    }
+    assert!(answered > 2_000, "{answered}");
+}

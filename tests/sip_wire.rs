@@ -1,0 +1,307 @@
+//! What comes over the wire as SIP: real clients' messages, the torture messages of RFC 4475, and what is made of them by
+//! cutting and by chance.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use parlor::facts::{Command, Event};
+use parlor::focus::{Focus, Output, RoomSettings, Settings, ShardAddress};
+use parlor::ids::ShardId;
+use parlor::sip::{Framer, HeaderName, Hop, Message, Response, SipConnection, Transport, parse_datagram, text};
+
+fn samples(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire").join(folder);
+    let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "sip")).collect();
+    files.sort();
+    let name = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    files.iter().map(|path| (name(path), std::fs::read(path).unwrap())).collect()
+}
+
+fn sample(name: &str) -> Vec<u8> {
+    samples("sip").into_iter().find(|(found, _)| found == name).unwrap_or_else(|| panic!("no sample {name}")).1
+}
+
+fn focus(domains: &[&str]) -> Focus {
+    let settings = Settings {
+        domains: domains.iter().map(|&name| name.to_owned()).collect(),
+        listen: vec!["192.0.2.1:5060".parse().unwrap(), "127.0.0.1:5560".parse().unwrap()],
+        contact_host: "192.0.2.1".into(),
+        msrp_host: "192.0.2.1".into(),
+        shards: vec![ShardAddress { id: ShardId(0), port: 2855 }],
+        max_calls_per_second: 0,
+        transactions_max: 1000,
+        software: "Parlor".into(),
+        rooms: RoomSettings { on_demand: true, ..RoomSettings::default() },
+    };
+    Focus::new(settings, [1; 32])
+}
+
+fn hop(transport: Transport) -> Hop {
+    let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.77:40000".parse().unwrap());
+    Hop { transport, local, remote, connection: transport.is_reliable().then_some(SipConnection(1)) }
+}
+
+/// Gives the focus a message, with a shard that takes every session, and returns the responses.
+fn responses(focus: &mut Focus, message: Message, transport: Transport, now: Instant) -> Vec<Response> {
+    focus.handle_message(message, hop(transport), now);
+    let mut responses = Vec::new();
+    while let Some(output) = focus.poll_output() {
+        match output {
+            Output::Send { message, .. } => {
+                if let Some(Message::Response(response)) = parse_datagram(&message).expect("what we send parses") {
+                    responses.push(response);
+                }
+            }
+            Output::Command { shard, command: Command::OpenSession(open) } => {
+                focus.handle_event(shard, Event::SessionReady { session: open.session }, now);
+            }
+            Output::Command { .. } => {}
+        }
+    }
+    responses
+}
+
+fn status(domains: &[&str], sample: &[u8]) -> Option<u16> {
+    let Ok(Some(message)) = parse_datagram(sample) else { return None };
+    let answers = responses(&mut focus(domains), message, Transport::Udp, Instant::now());
+    answers.last().map(|response| response.status.code())
+}
+
+/// RFC 4475: what becomes of each message. `None`: it is no SIP message, or a response to nothing, or one that cannot even be
+/// answered, and is dropped.
+const TORTURE: [(&str, Option<u16>); 49] = [
+    ("badaspec", Some(400)),
+    ("badbranch", Some(200)),
+    ("baddate", Some(488)),
+    ("baddn", None),
+    ("badinv01", None),
+    ("badvers", Some(505)),
+    ("bcast", None),
+    ("bext01", Some(420)),
+    ("bigcode", None),
+    ("clerr", None),
+    ("cparam01", Some(405)),
+    ("cparam02", Some(405)),
+    ("dblreq", Some(405)),
+    ("esc01", Some(488)),
+    ("esc02", Some(501)),
+    ("escnull", Some(405)),
+    ("escruri", Some(400)),
+    ("insuf", None),
+    ("intmeth", Some(501)),
+    ("inv2543", Some(400)),
+    ("invut", Some(415)),
+    ("longreq", Some(488)),
+    ("ltgtruri", None),
+    ("lwsdisp", Some(200)),
+    ("lwsruri", None),
+    ("lwsstart", None),
+    ("mcl01", None),
+    ("mismatch01", Some(400)),
+    ("mismatch02", Some(400)),
+    ("mpart01", Some(405)),
+    ("multi01", Some(400)),
+    ("ncl", None),
+    ("noreason", None),
+    ("novelsc", Some(416)),
+    ("quotbal", Some(400)),
+    ("regaut01", Some(405)),
+    ("regbadct", Some(405)),
+    ("regescrt", Some(405)),
+    ("scalar02", Some(400)),
+    ("scalarlg", None),
+    ("sdp01", Some(406)),
+    ("semiuri", Some(200)),
+    ("transports", Some(200)),
+    ("trws", None),
+    ("unkscm", Some(416)),
+    ("unksm2", Some(405)),
+    ("unreason", None),
+    ("wsinv", Some(481)),
+    ("zeromf", Some(200)),
+];
+
+#[test]
+fn torture_messages_get_what_they_deserve() {
+    let found = samples("sip/rfc4475");
+    let domains = ["example.com", "example.net", "example.org"];
+    let outcomes: Vec<_> = found.iter().map(|(name, octets)| (name.as_str(), status(&domains, octets))).collect();
+    assert_eq!(outcomes, TORTURE);
+}
+
+#[test]
+fn what_is_parsed_is_written_back_octet_for_octet() {
+    let mut whole = 0;
+    for (name, octets) in samples("sip").into_iter().chain(samples("sip/rfc4475")) {
+        let Ok(Some(message)) = parse_datagram(&octets) else { continue };
+        // A datagram may have noise behind its message (RFC 3261 §18.3).
+        assert!(octets.starts_with(&message.to_bytes()), "{name}");
+        whole += usize::from(octets.len() == message.to_bytes().len());
+    }
+    assert!(whole > 50, "{whole}");
+}
+
+#[test]
+fn every_invite_of_a_real_client_is_taken() {
+    for (name, octets) in samples("sip").into_iter().filter(|(name, _)| name.ends_with("-invite")) {
+        let expected = if name == "sipsimple-msrps-invite" { 488 } else { 200 };
+        assert_eq!(status(&["127.0.0.1"], &octets), Some(expected), "{name}");
+    }
+}
+
+#[test]
+fn a_client_finds_what_it_looks_for_in_the_200() {
+    // sipsimple and Blink use nicknames and private messages only where all of this is there.
+    let Ok(Some(invite)) = parse_datagram(&sample("sipsimple-invite")) else { panic!() };
+    let answers = responses(&mut focus(&["127.0.0.1"]), invite, Transport::Udp, Instant::now());
+    let response = answers.last().unwrap();
+    assert!(text(&response.headers, &HeaderName::Contact).unwrap().contains(";isfocus"));
+    let answer = String::from_utf8(response.body().to_vec()).unwrap();
+    for line in ["a=accept-types:message/cpim", "a=chatroom:nickname private-messages", "a=setup:passive"] {
+        assert!(answer.lines().any(|found| found == line), "{line}");
+    }
+}
+
+#[test]
+fn a_whole_call_of_a_real_client_runs_through() {
+    for (client, transport) in
+        [("sipsimple", Transport::Udp), ("sipsimple-tcp", Transport::Tcp), ("sipp", Transport::Udp)]
+    {
+        let (mut focus, now) = (focus(&["127.0.0.1"]), Instant::now());
+        let mut tag = String::new();
+        for (step, expected) in [("invite", Some(200)), ("ack", None), ("bye", Some(200))] {
+            let octets = String::from_utf8(sample(&format!("{client}-{step}"))).unwrap();
+            // The trace has the tag that another server gave.
+            let octets = octets.lines().map(|line| retagged(line, &tag) + "\r\n").collect::<String>();
+            let message = parse_datagram(octets.as_bytes()).unwrap().unwrap();
+            let answers = responses(&mut focus, message, transport, now);
+            assert_eq!(answers.last().map(|r| r.status.code()), expected, "{client} {step}");
+            if let (Some(answer), "invite") = (answers.last(), step) {
+                tag = parlor::sip::tag(&answer.headers, &HeaderName::To).unwrap();
+            }
+        }
+        assert_eq!(focus.counts().calls, 0, "{client}");
+    }
+}
+
+fn retagged(line: &str, tag: &str) -> String {
+    match line.split_once(";tag=") {
+        Some((to, _)) if line.starts_with("To:") => format!("{to};tag={tag}"),
+        _ => line.to_owned(),
+    }
+}
+
+/// Everything that can be framed on a stream, one behind the other, with keep-alives between.
+fn stream() -> (Vec<u8>, Vec<Vec<u8>>) {
+    let (mut stream, mut whole) = (Vec::new(), Vec::new());
+    for (_, octets) in samples("sip") {
+        stream.extend_from_slice(b"\r\n\r\n");
+        stream.extend_from_slice(&octets);
+        whole.push(octets);
+    }
+    (stream, whole)
+}
+
+fn framed(pieces: &[&[u8]]) -> (Vec<Vec<u8>>, usize, bool) {
+    let (mut framer, mut messages, mut pings) = (Framer::default(), Vec::new(), 0);
+    for piece in pieces {
+        let found = framer.push(piece).expect("the stream can be framed");
+        messages.extend(found.into_iter().map(|message| message.to_bytes().to_vec()));
+        pings += framer.take_pings();
+    }
+    (messages, pings, framer.is_partial())
+}
+
+#[test]
+fn a_stream_is_cut_into_the_same_messages_however_it_arrives() {
+    let (stream, whole) = stream();
+    let expected = (whole.clone(), whole.len(), false);
+    assert_eq!(framed(&[&stream]), expected);
+    assert_eq!(framed(&stream.chunks(1).collect::<Vec<_>>()), expected, "an octet at a time");
+    for size in [2, 3, 7, 100, 1000, 4096] {
+        assert_eq!(framed(&stream.chunks(size).collect::<Vec<_>>()), expected, "{size} octets at a time");
+    }
+}
+
+#[test]
+fn every_two_part_split_of_every_message_gives_that_message() {
+    for (name, octets) in samples("sip") {
+        for at in 0..=octets.len() {
+            let (messages, _, partial) = framed(&[&octets[..at], &octets[at..]]);
+            assert_eq!((messages, partial), (vec![octets.clone()], false), "{name} at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_prefix_of_a_message_is_none_and_is_known_to_be_one() {
+    for (name, octets) in samples("sip") {
+        for end in 1..octets.len() {
+            let (messages, _, partial) = framed(&[&octets[..end]]);
+            assert_eq!((messages.len(), partial), (0, true), "{name} to {end}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_cannot_be_framed_stays_so() {
+    for name in ["mcl01", "ncl", "lwsstart", "bigcode"] {
+        let octets = samples("sip/rfc4475").into_iter().find(|(found, _)| found == name).unwrap().1;
+        let mut framer = Framer::default();
+        assert!(framer.push(&octets).is_err(), "{name}");
+        assert!(framer.push(&sample("sipsimple-invite")).is_err(), "{name}");
+    }
+    let endless = vec![b'a'; 2 * parlor::limits::SIP_MESSAGE_BYTES_MAX];
+    assert!(Framer::default().push(&endless).is_err());
+}
+
+/// A generator that gives the same numbers in every run (xorshift).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % limit as u64).unwrap()
+    }
+
+    fn mutate(&mut self, octets: &mut Vec<u8>) {
+        const PIECES: [&[u8]; 10] =
+            [b"\r\n", b";", b",", b"\"", b"<", b":", b"%", b"=", b"\r\n\r\n", b"99999999999999999999"];
+        for _ in 0..=self.below(4) {
+            let at = self.below(octets.len().max(1));
+            match self.below(5) {
+                0 if !octets.is_empty() => octets[at] = u8::try_from(self.below(256)).unwrap(),
+                1 if !octets.is_empty() => drop(octets.remove(at)),
+                2 => octets.truncate(at),
+                3 if !octets.is_empty() => {
+                    let end = (at + self.below(40)).min(octets.len());
+                    let piece = octets[at..end].to_vec();
+                    octets.splice(at..at, piece);
+                }
+                _ => drop(octets.splice(at..at, PIECES[self.below(PIECES.len())].iter().copied())),
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_that_chance_makes_of_a_message_panics() {
+    let all: Vec<_> = samples("sip").into_iter().chain(samples("sip/rfc4475")).map(|(_, octets)| octets).collect();
+    let (mut chance, now) = (Chance(0x5eed_cafe), Instant::now());
+    let mut focus = focus(&["127.0.0.1", "example.com"]);
+    let mut parsed = 0;
+    for round in 0..20_000 {
+        let mut octets = all[chance.below(all.len())].clone();
+        chance.mutate(&mut octets);
+        let _ = Framer::default().push(&octets);
+        if let Ok(Some(message)) = parse_datagram(&octets) {
+            parsed += 1;
+            let transport = if round % 2 == 0 { Transport::Udp } else { Transport::Tcp };
+            responses(&mut focus, message, transport, now);
+        }
+    }
+    assert!(parsed > 5_000, "{parsed} of them could still be read");
+}
