@@ -63,8 +63,8 @@ pub const SDP_MEDIA_LINES_MAX: usize = 16;
 pub const BODY_PARTS_MAX: usize = 16;
 /// SIP connections that the control thread accepts.
 pub const SIP_CONNECTIONS_MAX: usize = 4096;
-/// Octets that may wait to be sent on one SIP connection.
-pub const SIP_SEND_BUFFER_BYTES_MAX: usize = 256 * 1024;
+/// Messages that may wait to be sent on one SIP connection; one that lets more pile up is closed.
+pub const SIP_WAITING_MESSAGES_MAX: usize = 256;
 /// SIP calls at a time.
 pub const CALLS_MAX: usize = 1 << 20;
 /// Server transactions at a time; above it new requests are answered 503 without state.

@@ -118,9 +118,16 @@ impl Driver {
         let Inbound { hop, what } = arrived;
         match what {
             Arrived::Message(message) => self.focus.handle_message(*message, hop, Instant::now()),
-            Arrived::Accepted(stream) => self.flows.adopt(stream, hop, None),
-            Arrived::Connected(stream, message) => self.flows.adopt(stream, hop, Some(message)),
-            Arrived::Closed(connection) => self.flows.forget(connection),
+            Arrived::Accepted(stream) => self.flows.accepted(stream, hop),
+            Arrived::Connected(stream, message) => self.flows.connected(stream, hop, message),
+            Arrived::Unreachable(message) => {
+                self.flows.unreachable();
+                self.focus.handle_unsent(&message, Instant::now());
+            }
+            Arrived::Closed(connection) => {
+                self.flows.forget(connection);
+                self.focus.handle_closed(connection, Instant::now());
+            }
         }
     }
 
@@ -179,7 +186,11 @@ impl Driver {
         }
         while let Some(output) = self.focus.poll_output() {
             match output {
-                Output::Send { hop, message } => self.flows.send(hop, message),
+                Output::Send { hop, message } => {
+                    if let Err(unsent) = self.flows.send(hop, message) {
+                        self.focus.handle_unsent(&unsent, Instant::now());
+                    }
+                }
                 Output::Command { shard, command } => self.command(shard, command),
             }
         }

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::SipSockets;
-use super::stream::{WAITING_MESSAGES_MAX, carry};
-use crate::limits::{SIP_CONNECTIONS_MAX, SIP_MESSAGE_BYTES_MAX};
+use super::stream::carry;
+use crate::limits::{SIP_CONNECTIONS_MAX, SIP_MESSAGE_BYTES_MAX, SIP_WAITING_MESSAGES_MAX};
 use crate::sip::{Hop, Message, SipConnection, Transport, parse_datagram};
 
 /// Something that came in.
@@ -33,6 +34,8 @@ pub enum Arrived {
     Accepted(TcpStream),
     /// A connection that we have made, with what is to be sent on it.
     Connected(TcpStream, Bytes),
+    /// A connection that could not be made, with what was to be sent on it.
+    Unreachable(Bytes),
     /// A connection that is over.
     Closed(SipConnection),
 }
@@ -40,10 +43,18 @@ pub enum Arrived {
 /// Everything that SIP travels over. Lives on one thread.
 pub struct Flows {
     udp: HashMap<SocketAddr, Rc<UdpSocket>>,
-    connections: HashMap<SipConnection, (SocketAddr, mpsc::Sender<Bytes>)>,
+    connections: HashMap<SipConnection, Connection>,
     by_address: HashMap<SocketAddr, SipConnection>,
+    /// Connections that are being made.
+    connecting: usize,
     next: u64,
     inbound: mpsc::Sender<Inbound>,
+}
+
+struct Connection {
+    address: SocketAddr,
+    outbound: mpsc::Sender<Bytes>,
+    task: AbortHandle,
 }
 
 /// Messages that may wait for the focus; senders of more wait on their sockets.
@@ -70,67 +81,107 @@ impl Flows {
             let local = listener.local_addr()?;
             tokio::task::spawn_local(accept(listener, local, inbound.clone()));
         }
-        let flows = Self { udp, connections: HashMap::new(), by_address: HashMap::new(), next: 0, inbound };
+        let flows =
+            Self { udp, connections: HashMap::new(), by_address: HashMap::new(), connecting: 0, next: 0, inbound };
         Ok((flows, receiver))
     }
 
-    /// Takes in a connection, whoever made it.
-    pub fn adopt(&mut self, stream: TcpStream, hop: Hop, first: Option<Bytes>) {
-        if self.connections.len() >= SIP_CONNECTIONS_MAX {
+    /// Takes in a connection that a peer has made; one too many is closed.
+    pub fn accepted(&mut self, stream: TcpStream, hop: Hop) {
+        if self.connections.len() + self.connecting >= SIP_CONNECTIONS_MAX {
             warn!(peer = %hop.remote, "a SIP connection too many was closed");
             return;
         }
-        self.next += 1;
-        let connection = SipConnection(self.next);
-        let hop = Hop { connection: Some(connection), ..hop };
-        let (sender, outbound) = mpsc::channel(WAITING_MESSAGES_MAX);
-        if let Some(first) = first {
-            let _ = sender.try_send(first);
-        }
-        let own = sender.clone();
-        self.connections.insert(connection, (hop.remote, sender));
-        self.by_address.insert(hop.remote, connection);
-        tokio::task::spawn_local(carry(stream, hop, self.inbound.clone(), outbound, own));
+        self.carry(stream, hop, None);
     }
 
-    /// Forgets a connection that is over.
-    pub fn forget(&mut self, connection: SipConnection) {
-        let Some((address, _)) = self.connections.remove(&connection) else { return };
-        if self.by_address.get(&address) == Some(&connection) {
-            self.by_address.remove(&address);
+    /// Takes in a connection that we have made, and sends what it was made for.
+    pub fn connected(&mut self, stream: TcpStream, hop: Hop, message: Bytes) {
+        self.connecting -= 1;
+        self.carry(stream, hop, Some(message));
+    }
+
+    /// A connection that was tried did not come to be.
+    pub fn unreachable(&mut self) {
+        self.connecting -= 1;
+    }
+
+    fn carry(&mut self, stream: TcpStream, hop: Hop, first: Option<Bytes>) {
+        self.next += 1;
+        let number = SipConnection(self.next);
+        let hop = Hop { connection: Some(number), ..hop };
+        let (outbound, waiting) = mpsc::channel(SIP_WAITING_MESSAGES_MAX);
+        if let Some(first) = first {
+            let _ = outbound.try_send(first);
+        }
+        let task = tokio::task::spawn_local(carry(stream, hop, self.inbound.clone(), waiting, outbound.clone()));
+        self.by_address.insert(hop.remote, number);
+        self.connections.insert(number, Connection { address: hop.remote, outbound, task: task.abort_handle() });
+    }
+
+    /// Forgets a connection that is over, and ends it if it is not.
+    pub fn forget(&mut self, number: SipConnection) {
+        let Some(connection) = self.connections.remove(&number) else { return };
+        connection.task.abort();
+        if self.by_address.get(&connection.address) == Some(&number) {
+            self.by_address.remove(&connection.address);
         }
     }
 
     /// Sends a message where it belongs: on its connection while that stands, on another to the same address, or on a new one
     /// (RFC 3261 §18.2.2).
-    pub fn send(&mut self, hop: Hop, message: Bytes) {
+    ///
+    /// # Errors
+    /// Gives the message back where it cannot be sent.
+    pub fn send(&mut self, hop: Hop, message: Bytes) -> Result<(), Bytes> {
         match hop.transport {
-            Transport::Udp => self.send_datagram(hop, &message),
+            Transport::Udp => {
+                self.send_datagram(hop, &message);
+                Ok(())
+            }
             Transport::Tcp => self.send_on_stream(hop, message),
         }
     }
 
+    /// Over the socket the dialog began on, or over one that reaches the peer.
     fn send_datagram(&self, hop: Hop, message: &Bytes) {
-        let Some(socket) = self.udp.get(&hop.local).or_else(|| self.udp.values().next()) else { return };
+        let same_family = || self.udp.iter().find(|(local, _)| local.is_ipv4() == hop.remote.is_ipv4());
+        let Some(socket) = self.udp.get(&hop.local).or_else(|| same_family().map(|(_, socket)| socket)) else { return };
         // What does not go now is as good as lost on the way; transactions send it again.
         if let Err(error) = socket.try_send_to(message, hop.remote) {
             debug!(peer = %hop.remote, %error, "a SIP datagram was not sent");
         }
     }
 
-    fn send_on_stream(&mut self, hop: Hop, message: Bytes) {
-        let standing = hop.connection.filter(|connection| self.connections.contains_key(connection));
-        let connection = standing.or_else(|| self.by_address.get(&hop.remote).copied());
-        let Some((_, sender)) = connection.and_then(|connection| self.connections.get(&connection)) else {
-            tokio::task::spawn_local(connect(hop, message, self.inbound.clone()));
-            return;
+    fn send_on_stream(&mut self, hop: Hop, message: Bytes) -> Result<(), Bytes> {
+        let standing = hop.connection.filter(|number| self.connections.contains_key(number));
+        let number = standing.or_else(|| self.by_address.get(&hop.remote).copied());
+        let Some((number, connection)) = number.and_then(|number| Some((number, self.connections.get(&number)?)))
+        else {
+            return self.connect(hop, message);
         };
-        if sender.try_send(message).is_err()
-            && let Some(connection) = connection
-        {
-            debug!(peer = %hop.remote, "a SIP connection that does not read was closed");
-            self.forget(connection);
+        match connection.outbound.try_send(message) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(message)) => {
+                debug!(peer = %hop.remote, "a SIP connection that does not read was closed");
+                self.forget(number);
+                Err(message)
+            }
+            // It is over, and we have not been told yet.
+            Err(TrySendError::Closed(message)) => {
+                self.forget(number);
+                self.connect(hop, message)
+            }
         }
+    }
+
+    fn connect(&mut self, hop: Hop, message: Bytes) -> Result<(), Bytes> {
+        if self.connections.len() + self.connecting >= SIP_CONNECTIONS_MAX {
+            return Err(message);
+        }
+        self.connecting += 1;
+        tokio::task::spawn_local(connect(hop, message, self.inbound.clone()));
+        Ok(())
     }
 }
 
@@ -177,6 +228,9 @@ async fn connect(hop: Hop, message: Bytes, inbound: mpsc::Sender<Inbound>) {
             let _ = stream.set_nodelay(true);
             let _ = inbound.send(Inbound { hop, what: Arrived::Connected(stream, message) }).await;
         }
-        _ => debug!(peer = %hop.remote, "no SIP connection to the peer"),
+        _ => {
+            debug!(peer = %hop.remote, "no SIP connection to the peer");
+            let _ = inbound.send(Inbound { hop, what: Arrived::Unreachable(message) }).await;
+        }
     }
 }

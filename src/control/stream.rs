@@ -8,15 +8,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::flows::{Arrived, Inbound};
 use crate::sip::{Framer, Hop};
 
-/// Messages that may wait to be sent on one connection. One that lets more pile up is closed.
-pub const WAITING_MESSAGES_MAX: usize = 256;
-/// Who connects and says nothing whole for so long is hung up on.
-const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Who connects and says nothing, or begins a message and does not end it, for so long is hung up on.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Who takes nothing of what is sent to it for so long is hung up on.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const READ_BYTES_MAX: usize = 16 * 1024;
 
 /// Carries a connection until either side ends it.
@@ -45,12 +45,12 @@ async fn read(
 ) -> io::Result<()> {
     let mut framer = Framer::default();
     let mut buffer = vec![0; READ_BYTES_MAX];
-    let mut has_spoken = false;
+    // By when the message that has begun is to be whole; between messages a connection may rest.
+    let mut whole_by = Some(Instant::now() + MESSAGE_TIMEOUT);
     loop {
-        let n = if has_spoken {
-            reader.read(&mut buffer).await?
-        } else {
-            timeout(FIRST_MESSAGE_TIMEOUT, reader.read(&mut buffer)).await??
+        let n = match whole_by {
+            Some(at) => timeout_at(at, reader.read(&mut buffer)).await??,
+            None => reader.read(&mut buffer).await?,
         };
         if n == 0 {
             return Ok(());
@@ -60,8 +60,13 @@ async fn read(
             // RFC 5626 §4.4.1. No room means that the peer does not read; it will notice.
             let _ = own.try_send(Bytes::from_static(b"\r\n"));
         }
+        if !messages.is_empty() {
+            whole_by = None;
+        }
+        if framer.is_partial() {
+            whole_by = whole_by.or_else(|| Some(Instant::now() + MESSAGE_TIMEOUT));
+        }
         for message in messages {
-            has_spoken = true;
             let arrived = Inbound { hop, what: Arrived::Message(Box::new(message)) };
             if inbound.send(arrived).await.is_err() {
                 return Ok(());
@@ -72,7 +77,7 @@ async fn read(
 
 async fn write(mut writer: OwnedWriteHalf, mut outbound: mpsc::Receiver<Bytes>) -> io::Result<()> {
     while let Some(message) = outbound.recv().await {
-        writer.write_all(&message).await?;
+        timeout(WRITE_TIMEOUT, writer.write_all(&message)).await??;
     }
     writer.shutdown().await
 }

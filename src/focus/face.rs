@@ -20,7 +20,9 @@ use crate::call::Alarms;
 use crate::facts::{Command, Event, Refusal as ShardRefusal};
 use crate::ids::{SessionId, ShardId};
 use crate::sip::{Arrival, Fault, HeaderName, Hop, Message, Method, Request, TransactionId, TransactionOutput};
-use crate::sip::{TransactionTimer, Transactions, Via, fault, reply_hop, stamp_source, text};
+use crate::sip::{
+    SipConnection, TransactionTimer, Transactions, Via, fault, parse_datagram, reply_hop, stamp_source, text,
+};
 
 /// What the focus wants done.
 #[derive(Debug)]
@@ -126,6 +128,28 @@ impl Focus {
             Event::Load { deliveries_per_second } => self.shards.set_load(shard, deliveries_per_second),
             // These change the roster, not the call.
             Event::SessionBound { .. } | Event::Nickname { .. } => {}
+        }
+        self.pump(now);
+    }
+
+    /// A message of ours could not be sent. Nobody waits for the answer to it then (RFC 3261 §17.1.4).
+    pub fn handle_unsent(&mut self, message: &[u8], now: Instant) {
+        if let Ok(Some(Message::Request(request))) = parse_datagram(message)
+            && let Some(Arrival::TimedOut(id)) = self.transactions.unsent(&request)
+        {
+            self.byes.remove(&id);
+        }
+        self.pump(now);
+    }
+
+    /// A connection is over: what was asked on it will not be answered.
+    pub fn handle_closed(&mut self, connection: SipConnection, now: Instant) {
+        let lost =
+            |id: &&TransactionId| self.transactions.hop(id).is_some_and(|hop| hop.connection == Some(connection));
+        let lost: Vec<TransactionId> = self.byes.iter().filter(lost).cloned().collect();
+        for id in lost {
+            self.transactions.fail(&id);
+            self.byes.remove(&id);
         }
         self.pump(now);
     }

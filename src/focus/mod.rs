@@ -4,7 +4,7 @@
 //!
 //! | kind | methods |
 //! |---|---|
-//! | what arrived | [`Focus::handle_message`], [`Focus::handle_event`], [`Focus::handle_full`] |
+//! | what arrived | [`Focus::handle_message`], [`Focus::handle_event`], [`Focus::handle_full`], [`Focus::handle_unsent`], [`Focus::handle_closed`] |
 //! | time | [`Focus::handle_timeout`] when [`Focus::poll_timeout`] says so |
 //! | what is wanted | [`Focus::drain`], [`Focus::replace_rooms`] |
 //! | what to do | [`Focus::poll_output`], until it gives nothing |

@@ -147,6 +147,27 @@ impl Transactions {
         self.apply(id, outputs)
     }
 
+    /// A request of ours could not be sent (RFC 3261 §17.1.4): its transaction is over.
+    pub fn unsent(&mut self, request: &Request) -> Option<Arrival> {
+        let id = TransactionId(Arc::new(TransactionKey::from_sent_request(request)?));
+        self.fail(&id)
+    }
+
+    /// The same by its id.
+    pub fn fail(&mut self, id: &TransactionId) -> Option<Arrival> {
+        if self.entries.get(id)?.server {
+            return None;
+        }
+        let outputs = self.layer.on_transport_error(&id.0);
+        self.apply(id, outputs)
+    }
+
+    /// The hop of a transaction in flight.
+    #[must_use]
+    pub fn hop(&self, id: &TransactionId) -> Option<Hop> {
+        self.entries.get(id).map(|entry| entry.hop)
+    }
+
     /// The INVITE that a CANCEL is about (RFC 3261 §9.2), if it is still in flight.
     #[must_use]
     pub fn cancelled(&self, cancel: &Request) -> Option<TransactionId> {

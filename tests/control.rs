@@ -1,0 +1,243 @@
+//! SIP over real sockets: the control thread's loop with a shard that only says yes.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use parlor::control::{ControlSettings, Order, SipSockets, run};
+use parlor::facts::{Command, Event};
+use parlor::focus::{Focus, RoomSettings, Settings, ShardAddress};
+use parlor::ids::ShardId;
+use parlor::shard::mesh::{self, ShardPort};
+use parlor::sip::Transport;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, LocalSet};
+
+/// So long only a test waits that fails.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+struct Server {
+    udp: SocketAddr,
+    tcp: SocketAddr,
+    orders: mpsc::Sender<Order>,
+    done: JoinHandle<std::io::Result<()>>,
+}
+
+/// A shard that takes every session, and ends when it is drained.
+async fn agree(port: ShardPort, orders: mpsc::Sender<Order>) {
+    while let Ok(command) = port.commands.recv().await {
+        match command {
+            Command::OpenSession(open) => {
+                let _ = port.events.send((port.id, Event::SessionReady { session: open.session })).await;
+            }
+            Command::Drain => {
+                let _ = orders.send(Order::ShardEnded(port.id, Ok(()))).await;
+                return;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn start() -> Server {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let mut sockets = SipSockets::default();
+    sockets.listen(Transport::Udp, any).unwrap();
+    sockets.listen(Transport::Tcp, any).unwrap();
+    let addresses = sockets.addresses();
+    let (sender, events) = mesh::events();
+    let (handle, port) = mesh::link(ShardId(0), 2855, sender);
+    let (orders, received) = mpsc::channel(4);
+    tokio::task::spawn_local(agree(port, orders.clone()));
+    let settings = Settings {
+        domains: vec!["127.0.0.1".into()],
+        listen: addresses.iter().map(|(_, at)| *at).collect(),
+        contact_host: "127.0.0.1".into(),
+        msrp_host: "127.0.0.1".into(),
+        shards: vec![ShardAddress { id: ShardId(0), port: 2855 }],
+        max_calls_per_second: 0,
+        transactions_max: 1000,
+        software: "Parlor".into(),
+        rooms: RoomSettings { on_demand: true, ..RoomSettings::default() },
+    };
+    let control = ControlSettings { drain_timeout: Duration::from_secs(600) };
+    let running = run(control, Focus::new(settings, [3; 32]), sockets, vec![handle], events, received);
+    Server { udp: addresses[0].1, tcp: addresses[1].1, orders, done: tokio::task::spawn_local(running) }
+}
+
+/// Runs a test beside the server on one thread.
+fn with_server<F: Future<Output = ()>>(test: impl FnOnce(Server) -> F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        tokio::time::timeout(PATIENCE, test(start())).await.expect("the test ends");
+    });
+}
+
+fn request(method: &str, name: &str, via: &str, tag: &str, body: &str) -> String {
+    let number = if method == "BYE" { 2 } else { 1 };
+    let (to, length) = (if tag.is_empty() { String::new() } else { format!(";tag={tag}") }, body.len());
+    let contact = via.split(' ').nth(1).unwrap().split(';').next().unwrap();
+    format!(
+        "{method} sip:lobby@127.0.0.1 SIP/2.0\r\nVia: {via};branch=z9hG4bK{method}{name}\r\nFrom: <sip:{name}@h>;tag={name}\r\n\
+         To: <sip:lobby@127.0.0.1>{to}\r\nCall-ID: {name}\r\nCSeq: {number} {method}\r\nMax-Forwards: 70\r\n\
+         Contact: <sip:{name}@{contact}>\r\nContent-Type: application/sdp\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=message 9 TCP/MSRP *\r\n\
+    a=path:msrp://127.0.0.1:9/s;tcp\r\na=accept-types:message/cpim\r\na=setup:active\r\n";
+
+fn tag_of(response: &str) -> String {
+    let to = response.lines().find(|line| line.starts_with("To:")).unwrap();
+    to.split_once(";tag=").unwrap().1.to_owned()
+}
+
+async fn datagram(socket: &UdpSocket) -> String {
+    let mut buffer = vec![0; 65536];
+    let n = socket.recv(&mut buffer).await.unwrap();
+    String::from_utf8(buffer[..n].to_vec()).unwrap()
+}
+
+/// Reads one message from a stream.
+async fn message(stream: &mut TcpStream) -> String {
+    let mut read = Vec::new();
+    while !read.ends_with(b"\r\n\r\n") {
+        read.push(stream.read_u8().await.expect("the connection stands"));
+    }
+    let head = String::from_utf8(read).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap().parse().unwrap();
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.unwrap();
+    head + std::str::from_utf8(&body).unwrap()
+}
+
+async fn join_over_tcp(server: &Server, name: &str, contact: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(server.tcp).await.unwrap();
+    let via = format!("SIP/2.0/TCP {contact}");
+    stream.write_all(request("INVITE", name, &via, "", OFFER).as_bytes()).await.unwrap();
+    let ok = message(&mut stream).await;
+    assert!(ok.starts_with("SIP/2.0 200 OK\r\n"), "{ok}");
+    stream.write_all(request("ACK", name, &via, &tag_of(&ok), "").as_bytes()).await.unwrap();
+    stream
+}
+
+#[test]
+fn a_datagram_is_answered_to_its_source_where_it_asks_for_that() {
+    with_server(|server| async move {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let options = request("OPTIONS", "ann", "SIP/2.0/UDP 10.9.9.9:9;rport", "", "");
+        socket.send_to(options.as_bytes(), server.udp).await.unwrap();
+        let ok = datagram(&socket).await;
+        assert!(ok.starts_with("SIP/2.0 200 OK\r\n"), "{ok}");
+        assert!(ok.contains(&format!(";rport={port};received=127.0.0.1")), "{ok}");
+    });
+}
+
+#[test]
+fn a_datagram_is_answered_to_the_port_it_names_otherwise() {
+    with_server(|server| async move {
+        let (sender, named) =
+            (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        let via = format!("SIP/2.0/UDP {}", named.local_addr().unwrap());
+        sender.send_to(request("OPTIONS", "ann", &via, "", "").as_bytes(), server.udp).await.unwrap();
+        assert!(datagram(&named).await.starts_with("SIP/2.0 200 OK\r\n"));
+    });
+}
+
+#[test]
+fn a_call_over_tcp_stays_on_its_connection() {
+    with_server(|server| async move {
+        let mut stream = join_over_tcp(&server, "ann", "127.0.0.1:9".parse().unwrap()).await;
+        server.orders.send(Order::Drain).await.unwrap();
+        let bye = message(&mut stream).await;
+        assert!(bye.starts_with("BYE sip:ann@127.0.0.1:9 SIP/2.0\r\n"), "{bye}");
+        let copied = ["Via:", "From:", "To:", "Call-ID:", "CSeq:", "Content-Length:"];
+        let kept = bye.lines().filter(|line| copied.iter().any(|name| line.starts_with(name)));
+        let kept: String = kept.map(|line| format!("{line}\r\n")).collect();
+        let ok = format!("SIP/2.0 200 OK\r\n{kept}\r\n");
+        stream.write_all(ok.as_bytes()).await.unwrap();
+        server.done.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_stream_may_bring_several_messages_at_once_or_one_in_pieces() {
+    with_server(|server| async move {
+        let mut stream = TcpStream::connect(server.tcp).await.unwrap();
+        let options = |name: &str| request("OPTIONS", name, "SIP/2.0/TCP 127.0.0.1:9", "", "");
+        let two = format!("\r\n\r\n{}{}", options("a"), options("b"));
+        stream.write_all(two.as_bytes()).await.unwrap();
+        let mut pong = [0; 2];
+        stream.read_exact(&mut pong).await.unwrap();
+        assert_eq!(&pong, b"\r\n");
+        for name in ["a", "b"] {
+            assert!(message(&mut stream).await.contains(&format!("Call-ID: {name}\r\n")));
+        }
+        stream.set_nodelay(true).unwrap();
+        for piece in options("c").as_bytes().chunks(50) {
+            stream.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert!(message(&mut stream).await.contains("Call-ID: c\r\n"));
+    });
+}
+
+#[test]
+fn what_cannot_be_framed_closes_its_connection_only() {
+    with_server(|server| async move {
+        let mut good = join_over_tcp(&server, "ann", "127.0.0.1:9".parse().unwrap()).await;
+        let mut bad = TcpStream::connect(server.tcp).await.unwrap();
+        bad.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut rest = Vec::new();
+        let _ = bad.read_to_end(&mut rest).await;
+        assert!(rest.is_empty());
+        let options = request("OPTIONS", "z", "SIP/2.0/TCP 127.0.0.1:9", "", "");
+        good.write_all(options.as_bytes()).await.unwrap();
+        assert!(message(&mut good).await.starts_with("SIP/2.0 200 OK\r\n"));
+    });
+}
+
+#[test]
+fn a_peer_whose_connection_is_gone_is_called_at_its_contact() {
+    with_server(|server| async move {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut first = join_over_tcp(&server, "ann", listener.local_addr().unwrap()).await;
+        first.shutdown().await.unwrap();
+        assert_eq!(first.read(&mut [0; 9]).await.unwrap(), 0, "the server has let go too");
+        server.orders.send(Order::Drain).await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert!(message(&mut stream).await.starts_with("BYE sip:ann@"));
+    });
+}
+
+#[test]
+fn a_drain_does_not_wait_for_peers_that_nobody_can_reach() {
+    with_server(|server| async move {
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let streams = [join_over_tcp(&server, "ann", gone).await, join_over_tcp(&server, "bob", gone).await];
+        drop(streams);
+        server.orders.send(Order::Drain).await.unwrap();
+        // Without word from the sockets both BYEs would be waited for for 32 s.
+        server.done.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn an_end_is_at_once() {
+    with_server(|server| async move {
+        let _stream = join_over_tcp(&server, "ann", "127.0.0.1:9".parse().unwrap()).await;
+        server.orders.send(Order::End).await.unwrap();
+        server.done.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_shard_that_ends_takes_the_server_with_it() {
+    with_server(|server| async move {
+        server.orders.send(Order::ShardEnded(ShardId(0), Err("no memory".into()))).await.unwrap();
+        assert!(server.done.await.unwrap().unwrap_err().to_string().contains("no memory"));
+    });
+}
