@@ -257,3 +257,9 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn header_names_are_case_sensitive() {
+    let wrapper = parlor::cpim::parse_whole(b"from: <sip:a@b>\r\nTO: <sip:c@d>\r\n\r\n\r\n").unwrap();
+    assert!(wrapper.from().is_err() && wrapper.to().is_err());
+}
