@@ -14,6 +14,10 @@ pub const TRANSACTION_ID_BYTES_MAX: usize = 32;
 pub const TRANSACTION_ID_BYTES_MIN: usize = 4;
 /// Octets in a Message-ID that we keep for correlating chunks.
 pub const MESSAGE_ID_BYTES_MAX: usize = 128;
+/// Octets of the longest message that a Byte-Range may speak of: sums of two positions do not overflow.
+pub const MESSAGE_OCTETS_MAX: u64 = 1 << 62;
+/// Octets in the body of a REPORT (RFC 4975 §7.1).
+pub const REPORT_BODY_BYTES_MAX: usize = 10_240;
 /// Octets in the header blocks of a Message/CPIM body, its MIME headers included.
 pub const CPIM_HEADERS_BYTES_MAX: usize = 16 * 1024;
 /// Octets in a nickname (RFC 7701 §7.1).
@@ -27,8 +31,12 @@ pub const FRAME_SLICES_MAX: usize = 64;
 pub const COPIED_BODY_BYTES_MAX: usize = 4 * 1024;
 /// Octets of a chunk above which its range-end is `*`, because it may be interrupted (RFC 4975 §7.1.1).
 pub const UNINTERRUPTIBLE_CHUNK_BYTES_MAX: usize = 2048;
+/// Octets of the smallest chunk that a message is broken into, its last one aside (RFC 4975 §7.1.1).
+pub const FORWARDED_CHUNK_BYTES_MIN: usize = 2048;
 /// Messages that one session may have in flight towards us.
 pub const STREAMS_PER_SESSION_MAX: usize = 16;
+/// Messages of one session that were refused before their last chunk, and whose other chunks are refused alike.
+pub const REFUSED_MESSAGES_PER_SESSION_MAX: usize = 16;
 /// Octets of incomplete or out-of-order messages that one session may make us hold.
 pub const HELD_BYTES_PER_SESSION_MAX: usize = 1024 * 1024;
 /// Octets of incomplete or out-of-order messages that one shard holds.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::limits::MESSAGE_OCTETS_MAX;
+
 /// Which octets of a message a chunk carries. Positions count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteRange {
@@ -17,7 +19,7 @@ impl ByteRange {
     /// What a chunk without the header stands for (RFC 4975 §7.1.1).
     pub const DEFAULT: Self = Self { start: 1, end: None, total: None };
 
-    /// Reads `start-end/total`; `None` for anything else, a start of 0 included.
+    /// Reads `start-end/total`; `None` for anything else, a start of 0 and positions that no message has included.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         let dash = memchr::memchr(b'-', value)?;
@@ -41,7 +43,7 @@ fn number(text: &[u8]) -> Option<u64> {
     }
     text.iter().try_fold(0u64, |sum, &b| {
         let digit = b.is_ascii_digit().then(|| u64::from(b - b'0'))?;
-        sum.checked_mul(10)?.checked_add(digit)
+        sum.checked_mul(10)?.checked_add(digit).filter(|sum| *sum <= MESSAGE_OCTETS_MAX)
     })
 }
 
@@ -65,7 +67,7 @@ mod tests {
 
     #[test]
     fn ranges_round_trip() {
-        for text in ["1-25/25", "1-*/*", "1-0/0", "2049-*/5000", "1-25/*", "18446744073709551615-*/*"] {
+        for text in ["1-25/25", "1-*/*", "1-0/0", "2049-*/5000", "1-25/*", "4611686018427387904-*/*"] {
             assert_eq!(ByteRange::parse(text.as_bytes()).unwrap().to_string(), text);
         }
     }
@@ -85,6 +87,8 @@ mod tests {
             "0-2/3",
             "+1-2/3",
             "99999999999999999999-*/*",
+            "18446744073709551615-*/*",
+            "1-*/4611686018427387905",
         ] {
             assert_eq!(ByteRange::parse(text.as_bytes()), None, "{text}");
         }

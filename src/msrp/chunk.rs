@@ -50,6 +50,8 @@ enum State {
     Ended(Continuation),
     /// In a body; `first` as long as nothing of it was seen.
     Body { first: bool },
+    /// Lost: nobody can tell where the next chunk begins.
+    Failed(ParseError),
 }
 
 impl Default for State {
@@ -96,7 +98,7 @@ impl ChunkParser {
     /// Takes the next event off `input`. `None`: all of `input` is used up, and more is needed.
     ///
     /// # Errors
-    /// What cannot be framed. The connection is of no use any more.
+    /// What cannot be framed. The connection is of no use any more: every later call answers the same.
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Event<'a>>, ParseError> {
         self.take_back_what_was_lent();
         match self.state {
@@ -108,6 +110,7 @@ impl ChunkParser {
             }
             State::Body { first } if self.kept.is_empty() => Ok(self.body_in_input(input, first)),
             State::Body { first } => Ok(self.body_in_kept(input, first)),
+            State::Failed(error) => Err(error),
         }
     }
 
@@ -145,7 +148,7 @@ impl ChunkParser {
         };
         *input = &text[end.consumed..];
         self.state = end.next_state();
-        Head::parse(&text[..end.head]).map(|head| Some(Event::Head(head)))
+        head_event(&mut self.state, &text[..end.head])
     }
 
     fn head_in_kept<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Event<'a>>, ParseError> {
@@ -160,7 +163,7 @@ impl ChunkParser {
         self.kept.truncate(end.consumed);
         self.lent = end.consumed;
         self.state = end.next_state();
-        Head::parse(&self.kept[..end.head]).map(|head| Some(Event::Head(head)))
+        head_event(&mut self.state, &self.kept[..end.head])
     }
 
     fn body_in_input<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8], first: bool) -> Option<Event<'a>> {
@@ -238,9 +241,30 @@ impl HeadEnd {
     }
 }
 
+fn head_event<'a>(state: &mut State, text: &'a [u8]) -> Result<Option<Event<'a>>, ParseError> {
+    let parsed = Head::parse(text);
+    if let Err(error) = parsed {
+        *state = State::Failed(error);
+    }
+    parsed.map(|head| Some(Event::Head(head)))
+}
+
 /// Searches the head that `text` begins with for its end, from where the last search stopped.
 fn find_head_end(state: &mut State, tid: &mut TransactionId, text: &[u8]) -> Result<Option<HeadEnd>, ParseError> {
     let State::Head { line, searched } = state else { return Ok(None) };
+    let found = search_head_end(line, searched, tid, text);
+    if let Err(error) = found {
+        *state = State::Failed(error);
+    }
+    found
+}
+
+fn search_head_end(
+    line: &mut usize,
+    searched: &mut usize,
+    tid: &mut TransactionId,
+    text: &[u8],
+) -> Result<Option<HeadEnd>, ParseError> {
     loop {
         let rest = &text[*line..];
         if *line > 0 && rest.first() == Some(&b'-') {
@@ -368,6 +392,18 @@ mod tests {
         assert_eq!(transcript(&[&line]).unwrap_err(), ParseError::StartLineTooLong);
         let header = [&b"MSRP abcd SEND\r\nA: "[..], &b"A".repeat(20_000)].concat();
         assert_eq!(transcript(&[&header]).unwrap_err(), ParseError::HeadTooLong);
+    }
+
+    #[test]
+    fn a_parser_that_failed_stays_failed() {
+        for bad in [&b"MSRP abcd SEND\r\nTo-Path: a\r\nno header\r\n\r\nbody"[..], b"MSRP abcd SEND\r\nMSRP abcd "] {
+            let bad = if bad.len() < 40 { [bad, &b"A".repeat(20_000)].concat() } else { bad.to_vec() };
+            let mut parser = ChunkParser::new();
+            let error = parser.next(&mut &bad[..]).err().unwrap();
+            for later in [&b""[..], b"x", b"\r\n\r\n", THREE] {
+                assert_eq!(parser.next(&mut &*later).err(), Some(error));
+            }
+        }
     }
 
     #[test]
