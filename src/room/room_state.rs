@@ -2,6 +2,7 @@
 
 use std::hash::Hasher;
 use std::sync::Arc;
+use std::time::Instant;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
@@ -33,6 +34,8 @@ pub struct Room {
     pub sessions: usize,
     /// The focus has no calls in it any more; it goes once the last quarantine has ended.
     pub closing: bool,
+    /// When the next quarantine is looked at, if a time is set.
+    pub alarm: Option<Instant>,
     names: Vec<Aor>,
     wrapped_types: AcceptTypes,
     secret: [u8; 16],
@@ -51,6 +54,7 @@ impl Room {
             nicknames: Nicknames::new(&open.policy.reserved_nicknames),
             sessions: 0,
             closing: false,
+            alarm: None,
             names: open.names.clone(),
             wrapped_types: AcceptTypes::from_ranges(open.policy.wrapped_types.iter().map(String::as_str)),
             secret,

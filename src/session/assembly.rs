@@ -85,6 +85,13 @@ impl Assembly {
         }
     }
 
+    /// The position behind the furthest octet that has come, gap or no gap.
+    #[must_use]
+    pub fn furthest(&self) -> u64 {
+        let held = self.held.iter().map(|(position, piece)| position + piece.len() as u64).max();
+        held.unwrap_or(0).max(self.received)
+    }
+
     /// A chunk with `$` ended at `position`, which is the message's length (RFC 4975 §7.3.1).
     pub fn end_at(&mut self, position: u64) {
         self.end = Some(position.max(self.received));

@@ -35,7 +35,11 @@ impl Awaited {
         stream: Option<(SessionKey, [u8; MESSAGE_ID_LEN])>,
         now: Instant,
     ) -> Option<Instant> {
-        if self.by_tid.len() >= AWAITED_RESPONSES_MAX {
+        // What was answered by everybody is not waited for until its time is up.
+        while self.order.front().is_some_and(|(_, tid)| !self.by_tid.contains_key(tid)) {
+            self.order.pop_front();
+        }
+        if self.order.len() >= AWAITED_RESPONSES_MAX {
             return None;
         }
         self.by_tid.insert(tid, Wait { left, stream });
@@ -46,8 +50,12 @@ impl Awaited {
     /// A response to `tid` has come. `None`: nobody waits for it.
     pub(super) fn take(&mut self, tid: u64) -> Option<Wait> {
         let wait = self.by_tid.get_mut(&tid)?;
-        wait.left = wait.left.saturating_sub(1);
-        Some(*wait)
+        let was = *wait;
+        wait.left = was.left.saturating_sub(1);
+        if was.left == 1 {
+            self.by_tid.remove(&tid);
+        }
+        Some(was)
     }
 
     /// Forgets what is too old. Answers how many responses are missing, and when to look again.

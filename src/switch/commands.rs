@@ -25,7 +25,7 @@ impl Switch {
                     self.end_session(*key, None, now);
                 }
             }
-            Command::Drain => self.drain(),
+            Command::Drain => self.drain(now),
         }
     }
 
@@ -51,12 +51,25 @@ impl Switch {
         self.check_quarantine(key, now);
     }
 
+    /// The time that was set for a room has come.
+    pub(super) fn ring_room(&mut self, key: RoomKey, now: Instant) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        // An earlier time may have been set meanwhile, and have come already.
+        if room.alarm.is_some_and(|at| at <= now) {
+            room.alarm = None;
+            self.check_quarantine(key, now);
+        }
+    }
+
     /// Forgets nicknames whose quarantine is over, and the room, once it is closing and nothing of it is left.
-    pub(super) fn check_quarantine(&mut self, key: RoomKey, now: Instant) {
+    fn check_quarantine(&mut self, key: RoomKey, now: Instant) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         room.nicknames.expire(now);
         if let Some(at) = room.nicknames.next_expiry() {
-            self.timers.set(at, Alarm::Room(key));
+            if room.alarm.is_none_or(|set| at < set) {
+                room.alarm = Some(at);
+                self.timers.set(at, Alarm::Room(key));
+            }
         } else if room.closing && room.sessions == 0 {
             let id = room.id;
             self.rooms.remove(key);
@@ -88,6 +101,7 @@ impl Switch {
             room: room_key,
             streams: Vec::new(),
             held_bytes: 0,
+            refused: Vec::new(),
             streams_alarm: false,
             nickname: None,
             nickname_pending: false,
@@ -112,9 +126,9 @@ impl Switch {
         let Some(entry) = self.sessions.get_mut(key) else { return };
         match entry.session.change(terms) {
             Some(connection) => {
-                self.leave_seat(key, now);
-                self.unbind(connection, key);
                 self.drop_streams(key, now);
+                self.stand_up(key);
+                self.unbind(connection, key, now);
                 self.expect_binding(session, now);
             }
             None => self.sit(key),
@@ -141,12 +155,12 @@ impl Switch {
     /// Ends a session. With a reason the focus is told, which sends the BYE; without one it was the focus that ended it.
     pub(super) fn end_session(&mut self, key: SessionKey, why: Option<EndReason>, now: Instant) {
         self.drop_streams(key, now);
-        self.leave_seat(key, now);
+        self.leave(key, now);
         let Some(entry) = self.sessions.remove(key) else { return };
         let session = entry.session.id;
         self.by_id.remove(&session);
         if let Some(connection) = entry.session.connection() {
-            self.unbind(connection, key);
+            self.unbind(connection, key, now);
         }
         if let Some(room) = self.rooms.get_mut(entry.room) {
             room.sessions = room.sessions.saturating_sub(1);
@@ -157,37 +171,41 @@ impl Switch {
         }
     }
 
-    /// A session does not take part any more, for now or for good.
-    fn leave_seat(&mut self, key: SessionKey, now: Instant) {
-        let Some(entry) = self.sessions.get_mut(key) else { return };
+    /// A session gets nothing until it is bound again. Its nickname stays its own.
+    fn stand_up(&mut self, key: SessionKey) {
+        let Some(entry) = self.sessions.get(key) else { return };
+        if let Some(room) = self.rooms.get_mut(entry.room) {
+            room.roster.leave(key, &entry.session.member.user);
+        }
+    }
+
+    /// A session does not take part any more.
+    fn leave(&mut self, key: SessionKey, now: Instant) {
+        let Some(entry) = self.sessions.get(key) else { return };
         let Some(room) = self.rooms.get_mut(entry.room) else { return };
         let user = &entry.session.member.user;
         let gone = room.roster.leave(key, user);
         room.nicknames.leave(key, user, gone, now, room.policy.nickname_quarantine);
-        entry.nickname = None;
-        if let Some(at) = room.nicknames.next_expiry() {
-            self.timers.set(at, Alarm::Room(entry.room));
-        }
     }
 
     /// A connection carries a session no more. Without any session left it is closed once its outbox is empty
     /// (RFC 4975 §5.4).
-    fn unbind(&mut self, id: ConnectionId, key: SessionKey) {
+    fn unbind(&mut self, id: ConnectionId, key: SessionKey, now: Instant) {
         let Some(connection) = self.outlets.connections.get_mut(id) else { return };
         connection.sessions.retain(|other| *other != key);
         if connection.sessions.is_empty() {
             self.outlets.forget_holds(id);
-            self.outlets.close_when_sent(id);
+            self.close_when_sent(id, now);
         }
     }
 
     /// The server ends. Connections without a session are closed now, the others when their last session has ended.
-    fn drain(&mut self) {
+    fn drain(&mut self, now: Instant) {
         self.draining = true;
         let unused: Vec<_> =
             self.outlets.connections.iter().filter(|(_, c)| c.sessions.is_empty()).map(|(id, _)| id).collect();
         for id in unused {
-            self.outlets.close_when_sent(id);
+            self.close_when_sent(id, now);
         }
     }
 }

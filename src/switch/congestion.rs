@@ -27,8 +27,8 @@ pub struct Congestion {
     /// What it has used up of its patience since `window`.
     spent: Duration,
     window: Option<Instant>,
-    /// How many hold it back.
-    held_by: u32,
+    /// Connections that hold it back.
+    held_by: SmallVec<[ConnectionId; 1]>,
 }
 
 /// A member's patience is for any span of this length.
@@ -38,7 +38,7 @@ impl Congestion {
     /// Whether its own sending is paused.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.held_by > 0
+        !self.held_by.is_empty()
     }
 
     fn left(&mut self, now: Instant, patience: Duration) -> Duration {
@@ -86,7 +86,7 @@ impl Outlets {
         congestion.holding.push(sender);
         let since = *congestion.since.get_or_insert(now);
         if let Some(sender) = self.connections.get_mut(sender) {
-            sender.congestion.held_by += 1;
+            sender.congestion.held_by.push(recipient);
         }
         Hold::Until(since + left)
     }
@@ -113,18 +113,18 @@ impl Outlets {
             self.resume(recipient);
             return Some(now + left);
         }
-        self.congest(recipient);
+        self.congest(recipient, now);
         None
     }
 
     /// `recipient` gets nothing new until it has drained, and holds nobody back any more.
-    pub(super) fn congest(&mut self, recipient: ConnectionId) {
+    pub(super) fn congest(&mut self, recipient: ConnectionId, now: Instant) {
         if let Some(connection) = self.connections.get_mut(recipient)
             && !connection.congestion.congested
         {
             connection.congestion.congested = true;
             self.counters.congested += 1;
-            self.release_all(recipient, None);
+            self.release_all(recipient, Some(now));
         }
     }
 
@@ -158,8 +158,8 @@ impl Outlets {
         }
         for held in std::mem::take(&mut congestion.holding) {
             if let Some(connection) = self.connections.get_mut(held) {
-                connection.congestion.held_by = connection.congestion.held_by.saturating_sub(1);
-                if connection.congestion.held_by == 0 {
+                connection.congestion.held_by.retain(|other| *other != holder);
+                if connection.congestion.held_by.is_empty() {
                     self.resumed.push(held);
                 }
             }
@@ -168,23 +168,21 @@ impl Outlets {
 
     /// Lets `paused` be read again, whoever holds it back.
     fn resume(&mut self, paused: ConnectionId) {
-        for connection in self.connections.values_mut() {
-            connection.congestion.holding.retain(|held| *held != paused);
-        }
-        if let Some(connection) = self.connections.get_mut(paused)
-            && std::mem::take(&mut connection.congestion.held_by) > 0
-        {
+        let Some(connection) = self.connections.get_mut(paused) else { return };
+        let holders = std::mem::take(&mut connection.congestion.held_by);
+        if !holders.is_empty() {
             self.resumed.push(paused);
+        }
+        for holder in holders {
+            if let Some(holder) = self.connections.get_mut(holder) {
+                holder.congestion.holding.retain(|held| *held != paused);
+            }
         }
     }
 
-    /// Nobody waits for a connection that is gone.
-    pub(super) fn forget_holds(&mut self, gone: ConnectionId) {
-        self.release_all(gone, None);
-        let was_paused = self.connections.get(gone).is_some_and(|c| c.congestion.is_paused());
-        if was_paused {
-            self.resume(gone);
-            self.resumed.retain(|id| *id != gone);
-        }
+    /// A connection neither holds anybody back nor is held back any more: it ends.
+    pub(super) fn forget_holds(&mut self, ending: ConnectionId) {
+        self.release_all(ending, None);
+        self.resume(ending);
     }
 }

@@ -26,8 +26,8 @@ pub struct Connection {
     pub(super) state: Sending,
     /// Nothing more is read; it goes once its outbox is empty.
     pub(super) closing: bool,
-    /// When it is closed unless a session is bound to it by then.
-    pub(super) bind_by: Option<Instant>,
+    /// When it is closed: unless a session is bound to it by then, or, while it is closing, whatever still waits on it.
+    pub(super) deadline: Option<Instant>,
     /// The last message that was put into its outbox, and how many copies of it: several sessions need an id each.
     pub(super) stamp: u64,
     pub(super) copies: u16,
@@ -65,6 +65,13 @@ pub struct Incoming {
 pub enum Task {
     /// Dropped.
     Drop,
+    /// Dropped, being a part of a message that was refused.
+    Refused {
+        /// Whose.
+        session: SessionKey,
+        /// Its Message-ID.
+        message_id: MessageId,
+    },
     /// A piece of a message.
     Message {
         /// Whose.
@@ -103,7 +110,7 @@ impl Tid {
 }
 
 impl Connection {
-    pub(super) fn new(peer: SocketAddr, secure: bool, bind_by: Option<Instant>) -> Self {
+    pub(super) fn new(peer: SocketAddr, secure: bool, deadline: Option<Instant>) -> Self {
         Self {
             peer,
             secure,
@@ -114,7 +121,7 @@ impl Connection {
             congestion: Congestion::default(),
             state: Sending::Idle,
             closing: false,
-            bind_by,
+            deadline,
             stamp: 0,
             copies: 0,
         }

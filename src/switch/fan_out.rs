@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use rand_core::Rng;
-
 use super::Switch;
 use super::congestion::Hold;
 use super::frame::{Body, Seed};
@@ -14,9 +12,9 @@ use crate::cpim::Wrapper;
 use crate::facts::FailureReport;
 use crate::ids::{ConnectionId, SessionKey};
 use crate::limits::UNINTERRUPTIBLE_CHUNK_BYTES_MAX;
-use crate::msrp::encode::{Report, drawn_id, report};
 use crate::msrp::{ByteRange, Continuation, Status};
 use crate::room::{Audience, MESSAGE_ID_LEN, wrapped_type};
+use crate::session::Session;
 
 impl Switch {
     /// Puts copies of a whole message on the outboxes of its audience.
@@ -32,17 +30,17 @@ impl Switch {
         body: Body<'_>,
         now: Instant,
     ) -> Result<(), Status> {
-        let recipients = match audience {
-            Audience::Private(_) => self.recipients(sender, audience, wrapper, body.len() as u64),
-            Audience::Room => {
-                self.deliver_to_room(sender, wrapper, out_id, body, now);
-                return Ok(());
+        self.outlets.counters.messages += 1;
+        match audience {
+            Audience::Room => self.deliver_to_room(sender, wrapper, out_id, body, now),
+            Audience::Private(_) => {
+                let recipients = self.recipients(sender, audience, wrapper, body.len() as u64);
+                if self.deliver_whole(sender, &recipients, out_id, body, now) == 0 {
+                    return Err(Status::STOP_SENDING);
+                }
             }
-        };
-        match self.deliver_whole(sender, &recipients, out_id, body, now) {
-            0 => Err(Status::STOP_SENDING),
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// The hot path: one walk over the seats of a room.
@@ -57,7 +55,7 @@ impl Switch {
         let Some(room) = self.sessions.get(sender).and_then(|entry| self.rooms.get(entry.room)) else { return };
         let verdicts = room.roster.verdicts(wrapped_type(wrapper));
         let len = body.len() as u64;
-        let mut frames = self.outlets.frames(whole(out_id, room.policy.failure_report, body));
+        let mut frames = self.outlets.frames(whole(out_id, room.policy.failure_report, body), now);
         for seat in room.roster.seats() {
             if seat.session != sender && seat.receives && seat.max_size >= len && verdicts.accepts(seat) {
                 self.outlets.deliver(seat.connection, &seat.paths, &mut frames);
@@ -76,11 +74,12 @@ impl Switch {
         body: Body<'_>,
         now: Instant,
     ) -> usize {
-        let failure_report = self.failure_report_of(sender);
-        let mut frames = self.outlets.frames(whole(out_id, failure_report, body));
+        let (failure_report, len) = (self.failure_report_of(sender), body.len() as u64);
+        let mut frames = self.outlets.frames(whole(out_id, failure_report, body), now);
         let mut delivered = 0;
         for session in recipients.iter().filter_map(|key| self.sessions.get(*key)).map(|entry| &entry.session) {
-            if let Some(connection) = session.connection() {
+            // How large it is was not known for sure when its recipients were.
+            if let Some(connection) = session.connection().filter(|_| takes(session, len)) {
                 let delivery = self.outlets.deliver(connection, session.paths(), &mut frames);
                 delivered += usize::from(delivery == Delivery::Queued);
             }
@@ -118,63 +117,45 @@ impl Switch {
         }
     }
 
-    /// Sends on what has come of a stream, to those who can still take it.
-    pub(super) fn emit(&mut self, sender: SessionKey, stream: &mut Stream, ends: bool, now: Instant) {
-        let Phase::Flowing(flow) = &mut stream.phase else { return };
-        let waiting = flow.waiting();
+    /// Sends on what has come of a stream, to those who can still take it. Answers how many those are.
+    pub(super) fn emit(&mut self, sender: SessionKey, stream: &mut Stream, ends: bool, now: Instant) -> usize {
+        let Phase::Flowing(flow) = &mut stream.phase else { return 0 };
+        let received = flow.sent + flow.waiting();
         let (first, slices) = flow.take(ends);
-        let len = waiting - flow.waiting();
+        let body = Body::Shared(&first, &slices);
+        let len = body.len() as u64;
         if len == 0 {
-            return;
+            return flow.recipients.len();
         }
-        let received = flow.sent + waiting;
-        let start = flow.sent + 1;
         let total = match ends {
             true => Some(received),
             // Some count characters where octets are meant: what has come decides.
             false => stream.declared.filter(|total| *total > received),
         };
-        let body = Body::Shared(&first, &slices);
+        let range = byte_range(flow.sent + 1, len, total);
         let continuation = if ends { Continuation::Complete } else { Continuation::More };
         let failure_report = self.failure_report_of(sender);
-        let range = byte_range(start, len, total);
-        let mut frames =
-            self.outlets.frames(Seed { message_id: &stream.out_id, range, failure_report, body, continuation });
-        let mut recipients = std::mem::take(&mut flow.recipients);
-        recipients.retain(|key| self.emit_to(*key, sender, &mut frames, start, stream.declared, ends, now));
-        flow.recipients = recipients;
+        let seed = Seed { message_id: &stream.out_id, range, failure_report, body, continuation };
+        let mut emission = Emission { sender, frames: self.outlets.frames(seed, now), end: flow.sent + len, ends, now };
+        flow.recipients.retain(|key| self.emit_to(*key, &mut emission));
         flow.sent += len;
-        self.forwarded(failure_report, &frames, Some((sender, stream.out_id)), now);
+        self.forwarded(failure_report, &emission.frames, Some((sender, stream.out_id)), now);
+        flow.recipients.len()
     }
 
     /// Gives one recipient its copy of a piece. `false`: it gets nothing more of the message.
-    #[allow(clippy::too_many_arguments, reason = "one recipient's share of `emit`, split off for its length")]
-    fn emit_to(
-        &mut self,
-        key: SessionKey,
-        sender: SessionKey,
-        frames: &mut Frames<'_>,
-        start: u64,
-        declared: Option<u64>,
-        ends: bool,
-        now: Instant,
-    ) -> bool {
-        let Some(entry) = self.sessions.get(key) else { return false };
-        let Some(connection) = entry.session.connection() else { return false };
-        let too_large = entry.session.terms.max_size.is_some_and(|max| start + frames.body_len() - 1 > max);
-        let paths = entry.session.paths().clone();
-        let delivered = !too_large && self.outlets.deliver(connection, &paths, frames) == Delivery::Queued;
-        if !delivered {
-            if start > 1 {
-                let seed = frames.abort(start, declared);
-                self.outlets.deliver_end(connection, &paths, &seed);
-            }
-            return false;
+    fn emit_to(&mut self, key: SessionKey, emission: &mut Emission<'_>) -> bool {
+        let Some(session) = self.sessions.get(key).map(|entry| &entry.session) else { return false };
+        let Some(connection) = session.connection() else { return false };
+        let delivered = takes(session, emission.end)
+            && self.outlets.deliver(connection, session.paths(), &mut emission.frames) == Delivery::Queued;
+        let seed = emission.frames.seed();
+        if !delivered && seed.range.start > 1 {
+            self.outlets.deliver_end(connection, session.paths(), &abort(seed.message_id, seed.failure_report));
+        } else if delivered && !emission.ends {
+            self.hold_back(connection, emission.sender, emission.now);
         }
-        if !ends {
-            self.hold_back(connection, sender, now);
-        }
-        true
+        delivered
     }
 
     /// A recipient of a stream that cannot keep up holds its sender back for a while.
@@ -184,7 +165,7 @@ impl Switch {
         match self.outlets.hold(recipient, from, now, patience) {
             Hold::NotNeeded => {}
             Hold::Until(at) => self.timers.set(at, Alarm::Patience(recipient)),
-            Hold::Congested => self.outlets.congest(recipient),
+            Hold::Congested => self.outlets.congest(recipient, now),
         }
     }
 
@@ -195,7 +176,7 @@ impl Switch {
         if flow.sent == 0 {
             return;
         }
-        let seed = abort(&stream.out_id, self.failure_report_of(sender), flow.sent + 1, stream.declared);
+        let seed = abort(&stream.out_id, self.failure_report_of(sender));
         for session in recipients.iter().filter_map(|key| self.sessions.get(*key)).map(|entry| &entry.session) {
             if let Some(connection) = session.connection() {
                 self.outlets.deliver_end(connection, session.paths(), &seed);
@@ -205,38 +186,20 @@ impl Switch {
     }
 
     /// A recipient wants nothing more of a message (413).
-    pub(super) fn stop_stream_for(
-        &mut self,
-        connection: ConnectionId,
-        sender: SessionKey,
-        out_id: &[u8; MESSAGE_ID_LEN],
-        _now: Instant,
-    ) {
+    pub(super) fn stop_stream_for(&mut self, recipient: SessionKey, sender: SessionKey, out_id: &[u8; MESSAGE_ID_LEN]) {
         let failure_report = self.failure_report_of(sender);
         let Some(entry) = self.sessions.get_mut(sender) else { return };
         let Some(stream) = entry.streams.iter_mut().find(|stream| stream.out_id == *out_id) else { return };
-        let (declared, out_id) = (stream.declared, stream.out_id);
         let Phase::Flowing(flow) = &mut stream.phase else { return };
-        let (sent, mut recipients) = (flow.sent, std::mem::take(&mut flow.recipients));
-        let is_its = |key: &SessionKey| {
-            self.sessions.get(*key).is_some_and(|entry| entry.session.connection() == Some(connection))
-        };
-        let stopped = recipients.iter().position(is_its).map(|at| recipients.swap_remove(at));
-        if let Some(session) = stopped.and_then(|key| self.sessions.get(key)).map(|entry| &entry.session) {
-            let seed = abort(&out_id, failure_report, sent + 1, declared);
-            self.outlets.deliver_end(connection, session.paths(), &seed);
-        }
-        if let Some(Phase::Flowing(flow)) = self
-            .sessions
-            .get_mut(sender)
-            .and_then(|entry| entry.streams.iter_mut().find(|stream| stream.out_id == out_id))
-            .map(|stream| &mut stream.phase)
-        {
-            flow.recipients = recipients;
+        let Some(at) = flow.recipients.iter().position(|key| *key == recipient) else { return };
+        flow.recipients.remove(at);
+        let Some(session) = self.sessions.get(recipient).map(|entry| &entry.session) else { return };
+        if let Some(connection) = session.connection() {
+            self.outlets.deliver_end(connection, session.paths(), &abort(out_id, failure_report));
         }
     }
 
-    /// Books a message or a piece of one that is on its way.
+    /// Sees to it that answers to a message, or to a piece of one, are waited for.
     fn forwarded(
         &mut self,
         failure_report: FailureReport,
@@ -244,7 +207,6 @@ impl Switch {
         stream: Option<(SessionKey, [u8; MESSAGE_ID_LEN])>,
         now: Instant,
     ) {
-        self.outlets.counters.messages += 1;
         self.set_load_alarm(now);
         if failure_report == FailureReport::No {
             return;
@@ -261,34 +223,22 @@ impl Switch {
         let room = self.sessions.get(sender).and_then(|entry| self.rooms.get(entry.room));
         room.map_or(FailureReport::No, |room| room.policy.failure_report)
     }
-
-    /// Tells the sender that its message has arrived whole (RFC 4975 §7.1.2).
-    pub(super) fn report_success(&mut self, key: SessionKey, message_id: &[u8], len: u64, cpim: Option<&[u8]>) {
-        let tid = drawn_id(self.rng.next_u64());
-        let Some(entry) = self.sessions.get(key) else { return };
-        let Some(connection) = entry.session.connection() else { return };
-        let terms = &entry.session.terms;
-        let success = Report {
-            tid: &tid,
-            to_path: terms.remote.as_str().as_bytes(),
-            from_path: terms.local.as_str().as_bytes(),
-            message_id,
-            byte_range: ByteRange { start: 1, end: Some(len), total: Some(len) },
-            status: Status::OK,
-            cpim,
-        };
-        self.outlets.control(connection, |out| report(out, &success));
-    }
 }
 
-impl Frames<'_> {
-    fn body_len(&self) -> u64 {
-        self.seed().body.len() as u64
-    }
+/// A piece of a stream on its way to the recipients.
+struct Emission<'a> {
+    sender: SessionKey,
+    frames: Frames<'a>,
+    /// The position of its last octet, counted from 1.
+    end: u64,
+    /// It is the last.
+    ends: bool,
+    now: Instant,
+}
 
-    fn abort(&self, start: u64, declared: Option<u64>) -> Seed<'_> {
-        abort(self.seed().message_id, self.seed().failure_report, start, declared)
-    }
+/// Whether a session can receive at the moment, and something that large.
+fn takes(session: &Session, len: u64) -> bool {
+    session.terms.direction.receives && session.terms.max_size.is_none_or(|max| len <= max)
 }
 
 fn whole<'a>(message_id: &'a [u8], failure_report: FailureReport, body: Body<'a>) -> Seed<'a> {
@@ -297,9 +247,9 @@ fn whole<'a>(message_id: &'a [u8], failure_report: FailureReport, body: Body<'a>
     Seed { message_id, range, failure_report, body, continuation: Continuation::Complete }
 }
 
-fn abort(message_id: &[u8], failure_report: FailureReport, start: u64, declared: Option<u64>) -> Seed<'_> {
-    let total = declared.filter(|total| *total >= start);
-    let range = ByteRange { start, end: None, total };
+/// What ends a message of which no more comes. It carries nothing, and then its range starts at 1 (RFC 4975 §7.1.1).
+fn abort(message_id: &[u8], failure_report: FailureReport) -> Seed<'_> {
+    let range = ByteRange { start: 1, end: Some(0), total: None };
     Seed { message_id, range, failure_report, body: Body::None, continuation: Continuation::Abort }
 }
 

@@ -21,9 +21,12 @@ mod frame;
 mod messages;
 mod outbox;
 mod outlets;
+mod reports;
 mod requests;
+mod responses;
 mod settings;
 mod stream;
+mod streams;
 mod timers;
 
 #[cfg(test)]
@@ -38,11 +41,13 @@ use rand_core::SeedableRng;
 use slotmap::SlotMap;
 
 use self::awaited::Awaited;
+use self::connection::MessageId;
 use self::outlets::Outlets;
 use self::stream::Stream;
 use self::timers::{Alarm, Timers};
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, RoomId, RoomKey, SessionId, SessionKey};
+use crate::msrp::Status;
 use crate::room::Room;
 use crate::session::Session;
 
@@ -62,6 +67,8 @@ pub struct Switch {
     timers: Timers,
     events: VecDeque<Pending>,
     held_bytes: usize,
+    /// Sessions with a message that goes out as it comes, of which something came in this turn. Empty between turns.
+    flowing: Vec<SessionKey>,
     told_load: Load,
     draining: bool,
     rng: ChaCha8Rng,
@@ -74,6 +81,8 @@ struct Entry {
     room: RoomKey,
     streams: Vec<Stream>,
     held_bytes: usize,
+    /// Messages of which more may come that is refused too, and with what; oldest first.
+    refused: Vec<(MessageId, Status)>,
     streams_alarm: bool,
     nickname: Option<std::sync::Arc<str>>,
     nickname_pending: bool,
@@ -113,6 +122,7 @@ impl Switch {
             timers: Timers::default(),
             events: VecDeque::new(),
             held_bytes: 0,
+            flowing: Vec::new(),
             told_load: Load::default(),
             draining: false,
             rng,
@@ -123,7 +133,11 @@ impl Switch {
     pub fn adopt(&mut self, peer: SocketAddr, secure: bool, now: Instant) -> ConnectionId {
         let bind_by = now + self.settings.bind_timeout;
         let id = self.outlets.adopt(peer, secure, Some(bind_by));
-        self.timers.set(bind_by, Alarm::Connection(id));
+        if self.draining {
+            self.close_when_sent(id, now);
+        } else {
+            self.timers.set(bind_by, Alarm::Connection(id));
+        }
         id
     }
 
@@ -131,6 +145,7 @@ impl Switch {
     pub fn closed(&mut self, id: ConnectionId, why: EndReason, now: Instant) {
         self.outlets.forget_holds(id);
         let Some(connection) = self.outlets.connections.remove(id) else { return };
+        self.outlets.resumed.retain(|other| *other != id);
         for key in connection.sessions {
             self.end_session(key, Some(why), now);
         }
@@ -217,11 +232,11 @@ impl Switch {
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(alarm) = self.timers.take_due(now) {
             match alarm {
-                Alarm::Connection(id) => self.check_unbound_connection(id, now),
+                Alarm::Connection(id) => self.check_connection(id, now),
                 Alarm::Session(key) => self.check_unbound_session(key, now),
                 Alarm::Streams(key) => self.check_streams(key, now),
                 Alarm::Patience(id) => self.check_patience(id, now),
-                Alarm::Room(key) => self.check_quarantine(key, now),
+                Alarm::Room(key) => self.ring_room(key, now),
                 Alarm::Responses => self.check_responses(now),
                 Alarm::Load => self.tell_load(now),
             }
@@ -256,12 +271,22 @@ impl Switch {
         self.events.push_back(Pending::Event(event));
     }
 
-    fn check_unbound_connection(&mut self, id: ConnectionId, now: Instant) {
+    fn check_connection(&mut self, id: ConnectionId, now: Instant) {
         let Some(connection) = self.outlets.connections.get(id) else { return };
-        match connection.bind_by {
+        match connection.deadline {
             Some(at) if at > now => self.timers.set(at, Alarm::Connection(id)),
-            Some(_) => self.outlets.close_when_sent(id),
+            Some(_) if connection.closing => self.outlets.closing.push(id),
+            Some(_) => self.close_when_sent(id, now),
             None => {}
+        }
+    }
+
+    /// Reads nothing more from a connection, and closes it once what waits on it has left. A peer that takes nothing may delay
+    /// that for as long as it might have delayed binding a session.
+    fn close_when_sent(&mut self, id: ConnectionId, now: Instant) {
+        let deadline = now + self.settings.bind_timeout;
+        if self.outlets.close_when_sent(id, deadline) {
+            self.timers.set(deadline, Alarm::Connection(id));
         }
     }
 

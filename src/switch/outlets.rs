@@ -37,12 +37,13 @@ pub struct Outlets {
 pub struct Frames<'a> {
     seed: Seed<'a>,
     stamp: u64,
+    now: Instant,
     made: SmallVec<[(u64, Rc<Frame>, u32); 1]>,
 }
 
 impl<'a> Frames<'a> {
-    pub(super) fn seed(&self) -> &Seed<'a> {
-        &self.seed
+    pub(super) fn seed(&self) -> Seed<'a> {
+        self.seed
     }
 
     /// The transaction ids that were used, each with how many copies have it.
@@ -75,13 +76,13 @@ impl Outlets {
         }
     }
 
-    pub(super) fn adopt(&mut self, peer: SocketAddr, secure: bool, bind_by: Option<Instant>) -> ConnectionId {
-        self.connections.insert(Connection::new(peer, secure, bind_by))
+    pub(super) fn adopt(&mut self, peer: SocketAddr, secure: bool, deadline: Option<Instant>) -> ConnectionId {
+        self.connections.insert(Connection::new(peer, secure, deadline))
     }
 
-    pub(super) fn frames<'a>(&mut self, seed: Seed<'a>) -> Frames<'a> {
+    pub(super) fn frames<'a>(&mut self, seed: Seed<'a>, now: Instant) -> Frames<'a> {
         self.stamp += 1;
-        Frames { seed, stamp: self.stamp, made: SmallVec::new() }
+        Frames { seed, stamp: self.stamp, now, made: SmallVec::new() }
     }
 
     /// Puts one copy of a message on a connection's outbox.
@@ -102,7 +103,7 @@ impl Outlets {
         if connection.congestion.congested || (waiting > 0 && after > self.outbox_max) {
             connection.congestion.missed += 1;
             self.counters.discarded += 1;
-            self.congest(id);
+            self.congest(id, frames.now);
             return Delivery::Discarded;
         }
         connection.stamp = frames.stamp;
@@ -110,15 +111,21 @@ impl Outlets {
         *copies += 1;
         connection.outbox.push(frame.clone(), paths.clone());
         self.counters.deliveries += 1;
-        if connection.state == Sending::Idle {
-            connection.state = Sending::Dirty;
-            self.dirty.push(id);
-        }
-        if after > self.outbox_max / 2 {
-            self.pressing = true;
-            // While the connection only waits for its turn to be sent to, the bound alone counts: it has had no chance yet.
-            if after > self.outbox_max / 5 * 4 && connection.state == Sending::Blocked {
-                self.congest(id);
+        match connection.state {
+            Sending::Blocked => {
+                // It will stay for a while, and must not pin what it was received in.
+                frame.detach();
+                if after > self.outbox_max / 5 * 4 {
+                    self.congest(id, frames.now);
+                }
+            }
+            // While the connection waits for its turn to be sent to, the bound alone counts: it has had no chance yet.
+            state => {
+                self.pressing |= after > self.outbox_max / 2;
+                if state == Sending::Idle {
+                    connection.state = Sending::Dirty;
+                    self.dirty.push(id);
+                }
             }
         }
         Delivery::Queued
@@ -143,6 +150,14 @@ impl Outlets {
         self.mark(id);
         if waiting > CONTROL_LANE_BYTES_MAX {
             // A peer that asks and never reads: nothing may be discarded here, so the connection goes.
+            self.overrun(id);
+        }
+    }
+
+    fn overrun(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id)
+            && !std::mem::replace(&mut connection.closing, true)
+        {
             self.counters.overrun += 1;
             self.closing.push(id);
         }
@@ -193,11 +208,18 @@ impl Outlets {
         }
     }
 
-    /// Reads nothing more from a connection, and closes it once its outbox is empty.
-    pub(super) fn close_when_sent(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        if !std::mem::replace(&mut connection.closing, true) && connection.outbox.is_empty() {
+    /// Reads nothing more from a connection, and closes it once its outbox is empty, at `deadline` at the latest. Answers whether
+    /// that is still to come.
+    pub(super) fn close_when_sent(&mut self, id: ConnectionId, deadline: Instant) -> bool {
+        let Some(connection) = self.connections.get_mut(id) else { return false };
+        if std::mem::replace(&mut connection.closing, true) {
+            return false;
+        }
+        let empty = connection.outbox.is_empty();
+        connection.deadline = Some(deadline);
+        if empty {
             self.closing.push(id);
         }
+        !empty
     }
 }

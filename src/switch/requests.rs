@@ -6,12 +6,13 @@ use bytes::Bytes;
 
 use super::connection::{Incoming, Task, Tid};
 use super::timers::Alarm;
-use super::{Pending, Switch, awaited};
+use super::{Pending, Switch};
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
-use crate::msrp::{ByteRange, Continuation, Event as Chunk, Head, Method, MsrpUri, ParseError, Status, encode, uris};
+use crate::limits::SESSIONS_PER_CONNECTION_MAX;
+use crate::msrp::{ByteRange, Continuation, Event as Chunk, Head, MsrpUri, ParseError, Status, uris};
 use crate::room::nickname::{Requested, parse_use_nickname};
-use crate::session::{Verdict, answered, judge};
+use crate::session::{Verdict, judge};
 
 impl Switch {
     /// Bytes have come on a connection. Body octets that have to be kept are kept as slices of `bytes`.
@@ -20,6 +21,9 @@ impl Switch {
     /// What cannot be framed. The connection is on the list of those to be closed, and its sessions have failed.
     pub fn handle_bytes(&mut self, id: ConnectionId, bytes: &Bytes, now: Instant) -> Result<(), ParseError> {
         let Some(connection) = self.outlets.connections.get_mut(id) else { return Ok(()) };
+        if connection.closing {
+            return Ok(());
+        }
         self.outlets.counters.received_bytes += bytes.len() as u64;
         let mut parser = std::mem::take(&mut connection.parser);
         let mut incoming = connection.incoming.take().map(|incoming| *incoming);
@@ -44,7 +48,7 @@ impl Switch {
                 Err(error) => break Err(error),
             }
         };
-        self.end_turn(id, now);
+        self.end_turn(now);
         if let Some(connection) = self.outlets.connections.get_mut(id) {
             connection.parser = parser;
             connection.incoming = incoming.map(Box::new);
@@ -61,7 +65,7 @@ impl Switch {
         for key in std::mem::take(&mut connection.sessions) {
             self.end_session(key, Some(EndReason::ProtocolError), now);
         }
-        self.outlets.close_when_sent(id);
+        self.close_when_sent(id, now);
     }
 
     fn handle_head(&mut self, id: ConnectionId, head: &Head<'_>, now: Instant) -> Incoming {
@@ -73,7 +77,7 @@ impl Switch {
             task: Task::Drop,
         };
         if let Verdict::Response(status) = judge(head) {
-            self.handle_response(id, head.tid, status, now);
+            self.handle_response(id, head, status);
             return incoming;
         }
         match self.admit(id, head, now) {
@@ -90,10 +94,11 @@ impl Switch {
     fn admit(&mut self, id: ConnectionId, head: &Head<'_>, now: Instant) -> Result<SessionKey, Status> {
         let key = self.find_session(id, head.to_path).ok_or(Status::NO_SESSION)?;
         let connection = self.outlets.connections.get(id).ok_or(Status::NO_SESSION)?;
-        if connection.closing {
+        let entry = self.sessions.get_mut(key).ok_or(Status::NO_SESSION)?;
+        let full = self.draining || connection.sessions.len() >= SESSIONS_PER_CONNECTION_MAX;
+        if connection.closing || (full && entry.session.connection().is_none()) {
             return Err(Status::NO_SESSION);
         }
-        let entry = self.sessions.get_mut(key).ok_or(Status::NO_SESSION)?;
         if entry.session.admit(id, connection.secure, head)? {
             self.bound(key, id, now);
         }
@@ -101,7 +106,7 @@ impl Switch {
     }
 
     /// The session-id of the To-Path decides; RFC 4975 §7.3 has exactly one URI there.
-    fn find_session(&self, id: ConnectionId, to_path: &[u8]) -> Option<SessionKey> {
+    pub(super) fn find_session(&self, id: ConnectionId, to_path: &[u8]) -> Option<SessionKey> {
         // Nearly always it is the connection's only session, written as we wrote it.
         let usual = self.outlets.connections.get(id).and_then(|connection| connection.sessions.first());
         if let Some(key) = usual
@@ -131,9 +136,7 @@ impl Switch {
                 None
             }
             Verdict::Report => {
-                if head.status.is_some_and(|status| !status.is_success()) {
-                    self.outlets.counters.recipient_errors += 1;
-                }
+                self.handle_report(key, head);
                 None
             }
             Verdict::Refuse(status) => {
@@ -170,77 +173,21 @@ impl Switch {
         Ok(())
     }
 
-    /// A SEND without a body binds the session and keeps the connection alive; it is answered and causes nothing else.
+    /// A SEND without a body binds the session and keeps the connection alive; it is answered and causes no REPORT. Where it
+    /// has the Message-ID of a message that is under way, it is the end of that one.
     fn handle_bodiless(&mut self, id: ConnectionId, incoming: &Incoming, continuation: Continuation, now: Instant) {
         let Task::Message { session, message_id, .. } = &incoming.task else { return };
-        if continuation == Continuation::Abort {
-            self.abort_stream(*session, message_id, now);
-        }
-        self.answer(id, incoming, *session, Status::OK);
-    }
-
-    fn handle_response(&mut self, id: ConnectionId, tid: &[u8], status: Status, now: Instant) {
-        let Some(wait) = awaited::drawn(tid).and_then(|tid| self.awaited.take(tid)) else {
-            self.outlets.counters.stray_responses += 1;
-            return;
+        let outcome = match continuation {
+            Continuation::More => Ok(None),
+            Continuation::Complete | Continuation::Abort => {
+                self.forget_refusal(*session, message_id);
+                self.end_chunk(*session, message_id, None, continuation, now)
+            }
         };
-        if status.is_success() {
-            return;
+        match outcome {
+            Ok(receipt) => self.acknowledge(id, incoming, *session, receipt.as_ref()),
+            Err(status) => self.answer(id, incoming, *session, status),
         }
-        self.outlets.counters.recipient_errors += 1;
-        if status == Status::STOP_SENDING
-            && let Some((sender, out_id)) = wait.stream
-        {
-            self.stop_stream_for(id, sender, &out_id, now);
-        }
-    }
-
-    /// Where the response to a SEND goes: to the first URI of its From-Path (RFC 4975 §7.2). Mostly that is the first URI of the
-    /// path from SDP, and nothing has to be kept.
-    fn unusual_reply_path(&self, task: &Task, head: &Head<'_>) -> Option<Box<[u8]>> {
-        let Task::Message { session, .. } = task else { return None };
-        let first = uris(head.from_path).next()?;
-        let usual = self.sessions.get(*session)?.session.terms.remote.first();
-        (first != usual.as_bytes()).then(|| first.into())
-    }
-
-    /// Answers a chunk of a message, if its Failure-Report wants it.
-    pub(super) fn answer(&mut self, id: ConnectionId, incoming: &Incoming, key: SessionKey, status: Status) {
-        if !status.is_success() {
-            self.outlets.counters.refused += 1;
-        }
-        if !answered(incoming.failure_report, status) {
-            return;
-        }
-        let Some(entry) = self.sessions.get(key) else { return };
-        let terms = &entry.session.terms;
-        let to = incoming.reply_to.as_deref().unwrap_or_else(|| terms.remote.first().as_bytes());
-        let from = terms.local.as_str().as_bytes();
-        self.outlets.control(id, |out| encode::response(out, incoming.tid.get(), status, to, from));
-    }
-
-    /// Refuses a request of which only the head is known, and perhaps no session.
-    fn refuse(&mut self, id: ConnectionId, head: &Head<'_>, status: Status) {
-        self.outlets.counters.refused += 1;
-        // A REPORT is never answered (RFC 4975 §7.1.2).
-        let is_report = head.method() == Some(Method::Report);
-        if !is_report && answered(head.failure_report, status) {
-            self.answer_head(id, head, status);
-        }
-    }
-
-    /// Answers a request out of its head: a SEND to the first URI of its From-Path, others to the whole of it.
-    fn answer_head(&mut self, id: ConnectionId, head: &Head<'_>, status: Status) {
-        let to = match head.method() {
-            Some(Method::Send) => uris(head.from_path).next().unwrap_or_default(),
-            _ => head.from_path,
-        };
-        let from = uris(head.to_path).next().unwrap_or_default();
-        if to.is_empty() || from.is_empty() {
-            // Without paths nobody can be answered.
-            return;
-        }
-        self.outlets.control(id, |out| encode::response(out, head.tid, status, to, from));
     }
 
     /// A connection carries a session now: its user takes part.
@@ -250,7 +197,7 @@ impl Switch {
         let session = entry.session.id;
         if let Some(connection) = self.outlets.connections.get_mut(id) {
             connection.sessions.push(key);
-            connection.bind_by = None;
+            connection.deadline = None;
         }
         self.sit(key);
         self.set_load_alarm(now);

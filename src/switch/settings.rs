@@ -32,7 +32,8 @@ pub struct Counters {
     pub congested: u64,
     /// Requests answered with an error.
     pub refused: u64,
-    /// Messages that their senders gave up, or whose rest did not come.
+    /// Messages that ended before they were complete: their senders gave them up or left, their rest did not come in time, or
+    /// they were refused on the way.
     pub aborted: u64,
     /// Octets handed to the kernel.
     pub sent_bytes: u64,

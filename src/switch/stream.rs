@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use super::connection::MessageId;
 use crate::cpim::Scanner;
 use crate::ids::SessionKey;
+use crate::limits::FORWARDED_CHUNK_BYTES_MIN;
 use crate::room::MESSAGE_ID_LEN;
 use crate::session::Assembly;
 
@@ -27,6 +28,8 @@ pub struct Stream {
     /// Octets of the whole message, as its sender has it.
     pub(super) declared: Option<u64>,
     pub(super) success_report: bool,
+    /// It is for one user, and of no use if nobody can take it.
+    pub(super) private: bool,
     /// What a REPORT about it carries, where it is private.
     pub(super) report_cpim: Option<Box<[u8]>>,
     /// The chunk reception timer: when we give it up unless more has come.
@@ -64,8 +67,9 @@ pub struct Flow {
     pub(super) sent: u64,
     /// Octets of this turn, where they were received.
     pub(super) pending: SmallVec<[Bytes; 4]>,
-    /// The last octet of the turns before: kept back, so that the message's last chunk is never empty.
-    pub(super) last: Option<u8>,
+    /// Octets of the turns before that are too few for a chunk of their own. Once something has gone out there is one at
+    /// least, so that the message's last chunk is never empty.
+    pub(super) tail: Vec<u8>,
 }
 
 impl Stream {
@@ -77,6 +81,7 @@ impl Stream {
             assembly: Assembly::default(),
             declared: None,
             success_report: false,
+            private: false,
             report_cpim: None,
             deadline,
             phase: Phase::Wrapper { scanner: Scanner::new(), octets: Vec::new() },
@@ -87,32 +92,42 @@ impl Stream {
     pub(super) fn held_bytes(&self) -> usize {
         let octets = match &self.phase {
             Phase::Wrapper { octets, .. } | Phase::Held { octets, .. } => octets.len(),
-            Phase::Flowing(_) => 0,
+            Phase::Flowing(flow) => flow.tail.len(),
         };
         octets + self.assembly.held_bytes()
     }
 }
 
 impl Flow {
-    /// Octets that could go out now.
-    pub(super) fn waiting(&self) -> u64 {
-        self.pending.iter().map(|slice| slice.len() as u64).sum::<u64>() + u64::from(self.last.is_some())
+    /// A message that was held until now.
+    pub(super) fn of(recipients: Vec<SessionKey>, octets: Vec<u8>) -> Self {
+        Self { recipients, sent: 0, pending: SmallVec::from_iter([Bytes::from(octets)]), tail: Vec::new() }
     }
 
-    /// Takes what goes out now: the octet kept back, the slices, and whether there is anything. Keeps the last octet back
-    /// unless the message ends here.
-    pub(super) fn take(&mut self, ends: bool) -> (SmallVec<[u8; 1]>, SmallVec<[Bytes; 4]>) {
-        let first: SmallVec<[u8; 1]> = self.last.take().into_iter().collect();
-        let mut slices = std::mem::take(&mut self.pending);
-        if ends {
-            return (first, slices);
+    /// Octets that have not gone out.
+    pub(super) fn waiting(&self) -> u64 {
+        self.pending.iter().map(|slice| slice.len() as u64).sum::<u64>() + self.tail.len() as u64
+    }
+
+    /// Takes what goes out now: first the octets kept back, then the slices. Nothing of either goes out if they are too few for
+    /// a chunk of their own (RFC 4975 §7.1.1) and the message does not end here. A sender that lets a message trickle
+    /// would otherwise cost every recipient a chunk for each octet.
+    pub(super) fn take(&mut self, ends: bool) -> (Vec<u8>, SmallVec<[Bytes; 4]>) {
+        if !ends && self.waiting() <= FORWARDED_CHUNK_BYTES_MIN as u64 {
+            for slice in self.pending.drain(..) {
+                self.tail.extend_from_slice(&slice);
+            }
+            return (Vec::new(), SmallVec::new());
         }
-        let Some(slice) = slices.last_mut().filter(|slice| !slice.is_empty()) else {
-            self.last = first.first().copied();
-            return (SmallVec::new(), slices);
-        };
-        self.last = slice.last().copied();
-        slice.truncate(slice.len() - 1);
+        let mut first = std::mem::take(&mut self.tail);
+        let mut slices = std::mem::take(&mut self.pending);
+        if !ends {
+            let kept = match slices.iter_mut().rfind(|slice| !slice.is_empty()) {
+                Some(slice) => slice.split_off(slice.len() - 1).to_vec(),
+                None => first.split_off(first.len() - 1),
+            };
+            self.tail = kept;
+        }
         slices.retain(|slice| !slice.is_empty());
         (first, slices)
     }
@@ -121,23 +136,52 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn taken(flow: &mut Flow, ends: bool) -> Vec<u8> {
         let (first, slices) = flow.take(ends);
-        [first.to_vec(), slices.concat()].concat()
+        [first, slices.concat()].concat()
     }
 
     #[test]
     fn the_last_octet_waits_for_the_next() {
-        let mut flow = Flow::default();
-        flow.pending.push(Bytes::from_static(b"abc"));
-        flow.pending.push(Bytes::from_static(b"d"));
-        assert_eq!(flow.waiting(), 4);
-        assert_eq!(taken(&mut flow, false), b"abc");
+        let mut flow = Flow::of(Vec::new(), vec![b'a'; 3000]);
+        assert_eq!(taken(&mut flow, false).len(), 2999);
         assert_eq!(taken(&mut flow, false), b"");
-        flow.pending.push(Bytes::from_static(b"e"));
-        assert_eq!(taken(&mut flow, false), b"d");
         assert_eq!(flow.waiting(), 1);
-        assert_eq!(taken(&mut flow, true), b"e", "the end is never empty");
+        assert_eq!(taken(&mut flow, true), b"a", "the end is never empty");
+    }
+
+    #[test]
+    fn what_is_too_little_for_a_chunk_waits() {
+        let mut flow = Flow::of(Vec::new(), vec![b'a'; FORWARDED_CHUNK_BYTES_MIN]);
+        assert_eq!(taken(&mut flow, false), b"");
+        assert!(flow.pending.is_empty(), "and does not pin what it was received in");
+        flow.pending.push(Bytes::from_static(b"b"));
+        assert_eq!(taken(&mut flow, false), vec![b'a'; FORWARDED_CHUNK_BYTES_MIN]);
+        assert_eq!(taken(&mut flow, true), b"b");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_turns_every_octet_comes_out_once(turns in prop::collection::vec(
+            prop::collection::vec(0usize..3000, 0..4), 1..12)) {
+            let mut flow = Flow::default();
+            let (mut put, mut got, mut n) = (Vec::new(), Vec::new(), 0u8);
+            for turn in turns {
+                for len in turn {
+                    n = n.wrapping_add(1);
+                    put.extend(vec![n; len]);
+                    flow.pending.push(Bytes::from(vec![n; len]));
+                }
+                let chunk = taken(&mut flow, false);
+                prop_assert!(chunk.is_empty() || chunk.len() >= FORWARDED_CHUNK_BYTES_MIN);
+                prop_assert!(flow.pending.is_empty());
+                got.extend(chunk);
+                prop_assert!(put.is_empty() || flow.waiting() > 0);
+            }
+            got.extend(taken(&mut flow, true));
+            prop_assert_eq!(got, put);
+        }
     }
 }

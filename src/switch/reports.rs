@@ -1,0 +1,82 @@
+//! REPORTs: those that senders get, and those that recipients send (RFC 4975 §7.1.2–7.1.4, RFC 7701 §6.2–6.3).
+
+use rand_core::Rng;
+
+use super::Switch;
+use super::connection::MessageId;
+use crate::cpim::{Header, Wrapper};
+use crate::ids::SessionKey;
+use crate::limits::REPORT_BODY_BYTES_MAX;
+use crate::msrp::encode::{Report, drawn_id, report};
+use crate::msrp::{ByteRange, Head, Status};
+use crate::room::{Audience, MESSAGE_ID_LEN};
+
+/// That a message has arrived whole, for a sender who wants to know.
+#[derive(Debug)]
+pub struct Receipt {
+    /// The sender's own Message-ID.
+    pub(super) message_id: MessageId,
+    /// Octets that have arrived.
+    pub(super) len: u64,
+    /// What the REPORT carries, where the message was private.
+    pub(super) cpim: Option<Box<[u8]>>,
+}
+
+impl Switch {
+    /// Tells the sender that its message has arrived whole (RFC 4975 §7.1.3).
+    pub(super) fn report_success(&mut self, key: SessionKey, receipt: &Receipt) {
+        let tid = drawn_id(self.rng.next_u64());
+        let Some(entry) = self.sessions.get(key) else { return };
+        let Some(connection) = entry.session.connection() else { return };
+        let terms = &entry.session.terms;
+        let success = Report {
+            tid: &tid,
+            to_path: terms.remote.as_str().as_bytes(),
+            from_path: terms.local.as_str().as_bytes(),
+            message_id: &receipt.message_id,
+            byte_range: ByteRange { start: 1, end: Some(receipt.len), total: Some(receipt.len) },
+            status: Status::OK,
+            cpim: receipt.cpim.as_deref(),
+        };
+        self.outlets.control(connection, |out| report(out, &success));
+    }
+
+    /// A recipient reports on what we sent. It is not passed on (RFC 7701 §6.3), and understood as a response would be (RFC 4975
+    /// §7.3.2).
+    pub(super) fn handle_report(&mut self, recipient: SessionKey, head: &Head<'_>) {
+        let Some(status) = head.status.filter(|status| !status.is_success()) else { return };
+        self.outlets.counters.recipient_errors += 1;
+        let out_id = head.message_id.and_then(|id| <[u8; MESSAGE_ID_LEN]>::try_from(id).ok());
+        if status == Status::STOP_SENDING
+            && let Some(out_id) = out_id
+            && let Some(sender) = self.sender_of(recipient, &out_id)
+        {
+            self.stop_stream_for(recipient, sender, &out_id);
+        }
+    }
+
+    /// Who in the recipient's room is sending a message that goes out under this Message-ID.
+    fn sender_of(&self, recipient: SessionKey, out_id: &[u8; MESSAGE_ID_LEN]) -> Option<SessionKey> {
+        let room = self.rooms.get(self.sessions.get(recipient)?.room)?;
+        let sends = |key: &SessionKey| {
+            self.sessions.get(*key).is_some_and(|entry| entry.streams.iter().any(|stream| stream.out_id == *out_id))
+        };
+        room.roster.seats().iter().map(|seat| seat.session).find(sends)
+    }
+}
+
+/// The From and To of a private message, for the REPORT about it (RFC 7701 §6.2).
+pub fn report_cpim(audience: &Audience, wrapper: &Wrapper<'_>) -> Option<Box<[u8]>> {
+    if *audience == Audience::Room {
+        return None;
+    }
+    let mut out = Vec::new();
+    for Header { name, value, .. } in wrapper.headers().filter(|header| matches!(header.name, "From" | "To")) {
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    // Only a sender with an address of kilobytes goes without.
+    (out.len() <= REPORT_BODY_BYTES_MAX).then(|| out.into())
+}

@@ -1,0 +1,99 @@
+//! Responses: those to requests, and those from recipients (RFC 4975 §7.2, §7.3).
+
+use super::connection::{Incoming, Task};
+use super::reports::Receipt;
+use super::{Switch, awaited};
+use crate::ids::{ConnectionId, SessionKey};
+use crate::msrp::{Head, Method, Status, encode, uris};
+use crate::session::answered;
+
+impl Switch {
+    /// Where the response to a SEND goes: to the first URI of its From-Path (RFC 4975 §7.2). Mostly that is the first URI of the
+    /// path from SDP, and nothing has to be kept.
+    pub(super) fn unusual_reply_path(&self, task: &Task, head: &Head<'_>) -> Option<Box<[u8]>> {
+        let Task::Message { session, .. } = task else { return None };
+        let first = uris(head.from_path).next()?;
+        let usual = self.sessions.get(*session)?.session.terms.remote.first();
+        (first != usual.as_bytes()).then(|| first.into())
+    }
+
+    /// A chunk was taken: the response, and behind it the success report.
+    pub(super) fn acknowledge(
+        &mut self,
+        id: ConnectionId,
+        incoming: &Incoming,
+        key: SessionKey,
+        receipt: Option<&Receipt>,
+    ) {
+        self.answer(id, incoming, key, Status::OK);
+        if let Some(receipt) = receipt {
+            self.report_success(key, receipt);
+        }
+    }
+
+    /// Answers a chunk of a message, if its Failure-Report wants it.
+    pub(super) fn answer(&mut self, id: ConnectionId, incoming: &Incoming, key: SessionKey, status: Status) {
+        if !status.is_success() {
+            self.outlets.counters.refused += 1;
+        }
+        if !answered(incoming.failure_report, status) {
+            return;
+        }
+        let Some(entry) = self.sessions.get(key) else { return };
+        let terms = &entry.session.terms;
+        let to = incoming.reply_to.as_deref().unwrap_or_else(|| terms.remote.first().as_bytes());
+        let from = terms.local.as_str().as_bytes();
+        self.outlets.control(id, |out| encode::response(out, incoming.tid.get(), status, to, from));
+    }
+
+    /// Refuses a request of which only the head is known, and perhaps no session.
+    pub(super) fn refuse(&mut self, id: ConnectionId, head: &Head<'_>, status: Status) {
+        self.outlets.counters.refused += 1;
+        // A REPORT is never answered (RFC 4975 §7.1.2).
+        let is_report = head.method() == Some(Method::Report);
+        if !is_report && answered(head.failure_report, status) {
+            self.answer_head(id, head, status);
+        }
+    }
+
+    /// Answers a request out of its head: a SEND to the first URI of its From-Path, others to the whole of it.
+    pub(super) fn answer_head(&mut self, id: ConnectionId, head: &Head<'_>, status: Status) {
+        let to = match head.method() {
+            Some(Method::Send) => uris(head.from_path).next().unwrap_or_default(),
+            _ => head.from_path,
+        };
+        let from = uris(head.to_path).next().unwrap_or_default();
+        if to.is_empty() || from.is_empty() {
+            // Without paths nobody can be answered.
+            return;
+        }
+        self.outlets.control(id, |out| encode::response(out, head.tid, status, to, from));
+    }
+
+    /// A recipient has answered a copy.
+    pub(super) fn handle_response(&mut self, id: ConnectionId, head: &Head<'_>, status: Status) {
+        let Some(wait) = awaited::drawn(head.tid).and_then(|tid| self.awaited.take(tid)) else {
+            self.outlets.counters.stray_responses += 1;
+            return;
+        };
+        if status.is_success() {
+            return;
+        }
+        self.outlets.counters.recipient_errors += 1;
+        if status == Status::STOP_SENDING
+            && let Some((sender, out_id)) = wait.stream
+            && let Some(recipient) = self.answering(id, head)
+        {
+            self.stop_stream_for(recipient, sender, &out_id);
+        }
+    }
+
+    /// The session that a response is from. Where the connection carries only one there is no doubt, whatever the paths say.
+    fn answering(&self, id: ConnectionId, head: &Head<'_>) -> Option<SessionKey> {
+        let sessions = &self.outlets.connections.get(id)?.sessions;
+        match sessions.as_slice() {
+            [only] => Some(*only),
+            _ => self.find_session(id, head.to_path).filter(|key| sessions.contains(key)),
+        }
+    }
+}

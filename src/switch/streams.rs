@@ -1,0 +1,143 @@
+//! The messages that a session is sending: kept between chunks, given up in time, flushed at the end of each turn.
+
+use std::time::Instant;
+
+use super::connection::MessageId;
+use super::stream::{Phase, Stream};
+use super::timers::Alarm;
+use super::{Entry, Switch};
+use crate::ids::SessionKey;
+use crate::limits::{REFUSED_MESSAGES_PER_SESSION_MAX, STREAMS_PER_SESSION_MAX};
+use crate::msrp::{Continuation, Status};
+
+impl Switch {
+    pub(super) fn new_stream(
+        &mut self,
+        key: SessionKey,
+        message_id: MessageId,
+        now: Instant,
+    ) -> Result<Stream, Status> {
+        let entry = self.sessions.get_mut(key).ok_or(Status::NO_SESSION)?;
+        let room = self.rooms.get(entry.room).ok_or(Status::NO_SESSION)?;
+        if entry.streams.len() >= STREAMS_PER_SESSION_MAX {
+            return Err(Status::STOP_SENDING);
+        }
+        let out_id = room.message_id(&entry.session.member.user, &message_id);
+        let deadline = now + room.policy.chunk_reception_timeout;
+        if !std::mem::replace(&mut entry.streams_alarm, true) {
+            self.timers.set(deadline, Alarm::Streams(key));
+        }
+        Ok(Stream::new(message_id, out_id, deadline))
+    }
+
+    /// Puts a stream back with its session, and books what it holds.
+    pub(super) fn store(&mut self, key: SessionKey, stream: Stream) {
+        if let Some(entry) = self.sessions.get_mut(key) {
+            entry.streams.push(stream);
+        }
+        self.book_held(key);
+    }
+
+    pub(super) fn book_held(&mut self, key: SessionKey) {
+        let Some(entry) = self.sessions.get_mut(key) else { return };
+        let held = entry.streams.iter().map(Stream::held_bytes).sum();
+        self.held_bytes = self.held_bytes - std::mem::replace(&mut entry.held_bytes, held) + held;
+    }
+
+    /// Takes a stream from its session, to be worked on. Who takes it stores it again, or ends it and books what is held.
+    pub(super) fn take_stream(&mut self, key: SessionKey, message_id: &[u8]) -> Option<Stream> {
+        let streams = &mut self.sessions.get_mut(key)?.streams;
+        let at = streams.iter().position(|stream| stream.message_id[..] == *message_id)?;
+        Some(streams.swap_remove(at))
+    }
+
+    /// A message is given up by its sender: who has a part of it is told.
+    pub(super) fn abort_stream(&mut self, key: SessionKey, message_id: &[u8], now: Instant) {
+        if let Some(mut stream) = self.take_stream(key, message_id) {
+            self.outlets.counters.aborted += 1;
+            self.end_for_everybody(key, &mut stream, now);
+            self.book_held(key);
+        }
+    }
+
+    /// A message is refused, in the middle of a chunk or, with `end`, behind it. Chunks of it that were sent before the refusal
+    /// was seen are refused too; without that each would begin a message of which the first part never comes.
+    pub(super) fn refuse_message(
+        &mut self,
+        key: SessionKey,
+        message_id: &MessageId,
+        status: Status,
+        end: Option<Continuation>,
+        now: Instant,
+    ) {
+        self.abort_stream(key, message_id, now);
+        self.forget_refusal(key, message_id);
+        let Some(entry) = self.sessions.get_mut(key) else { return };
+        if matches!(end, None | Some(Continuation::More)) {
+            if entry.refused.len() >= REFUSED_MESSAGES_PER_SESSION_MAX {
+                entry.refused.remove(0);
+            }
+            entry.refused.push((message_id.clone(), status));
+        }
+    }
+
+    /// With what a message was refused, of which more has come.
+    pub(super) fn refusal(&self, key: SessionKey, message_id: &[u8]) -> Option<Status> {
+        let mut refused = self.sessions.get(key)?.refused.iter();
+        refused.find(|(id, _)| id[..] == *message_id).map(|(_, status)| *status)
+    }
+
+    pub(super) fn forget_refusal(&mut self, key: SessionKey, message_id: &[u8]) {
+        if let Some(entry) = self.sessions.get_mut(key) {
+            entry.refused.retain(|(id, _)| id[..] != *message_id);
+        }
+    }
+
+    /// The sender is gone, and with it the rest of what it was sending.
+    pub(super) fn drop_streams(&mut self, key: SessionKey, now: Instant) {
+        while let Some(mut stream) = self.sessions.get_mut(key).and_then(|entry| entry.streams.pop()) {
+            self.outlets.counters.aborted += 1;
+            self.end_for_everybody(key, &mut stream, now);
+        }
+        if let Some(entry) = self.sessions.get_mut(key) {
+            entry.refused.clear();
+        }
+        self.book_held(key);
+    }
+
+    /// The chunk reception timer (RFC 7701 §6.1).
+    pub(super) fn check_streams(&mut self, key: SessionKey, now: Instant) {
+        let Some(entry) = self.sessions.get_mut(key) else { return };
+        let late: Vec<_> = entry.streams.iter().filter(|s| s.deadline <= now).map(|s| s.message_id.clone()).collect();
+        let next = entry.streams.iter().map(|stream| stream.deadline).filter(|at| *at > now).min();
+        entry.streams_alarm = next.is_some();
+        if let Some(at) = next {
+            self.timers.set(at, Alarm::Streams(key));
+        }
+        for message_id in late {
+            self.refuse_message(key, &message_id, Status::STOP_SENDING, None, now);
+        }
+    }
+
+    /// The turn is over: what came of streams goes out, and nothing refers to the receive slab any more.
+    pub(super) fn end_turn(&mut self, now: Instant) {
+        while let Some(key) = self.flowing.pop() {
+            while let Some(mut stream) = self.sessions.get_mut(key).and_then(Entry::take_flowing) {
+                self.emit(key, &mut stream, false, now);
+                if let Some(entry) = self.sessions.get_mut(key) {
+                    entry.streams.push(stream);
+                }
+            }
+            self.book_held(key);
+        }
+    }
+}
+
+impl Entry {
+    /// Takes a stream of which something came in this turn.
+    fn take_flowing(&mut self) -> Option<Stream> {
+        let came = |stream: &Stream| matches!(&stream.phase, Phase::Flowing(flow) if !flow.pending.is_empty());
+        let at = self.streams.iter().position(came)?;
+        Some(self.streams.swap_remove(at))
+    }
+}
