@@ -37,6 +37,8 @@ pub const FORWARDED_CHUNK_BYTES_MIN: usize = 2048;
 pub const STREAMS_PER_SESSION_MAX: usize = 16;
 /// Messages of one session that were refused before their last chunk, and whose other chunks are refused alike.
 pub const REFUSED_MESSAGES_PER_SESSION_MAX: usize = 16;
+/// Pieces of one message that wait behind a gap: each costs more than its octets.
+pub const HELD_PIECES_PER_MESSAGE_MAX: usize = 64;
 /// Octets of incomplete or out-of-order messages that one session may make us hold.
 pub const HELD_BYTES_PER_SESSION_MAX: usize = 1024 * 1024;
 /// Octets of incomplete or out-of-order messages that one shard holds.

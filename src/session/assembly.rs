@@ -4,6 +4,9 @@
 //! a gap count. Positions count from 0 here: Byte-Range's `start` less one.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use crate::limits::HELD_PIECES_PER_MESSAGE_MAX;
 
 /// Which octets of a message have come. `received <= end` once the end is known, and every held piece begins behind
 /// `received`.
@@ -104,13 +107,26 @@ impl Assembly {
         if piece.is_empty() {
             return Ok(());
         }
-        self.held_bytes += piece.len();
-        let slot = self.held.entry(position).or_default();
-        if slot.len() < piece.len() {
-            self.held_bytes -= slot.len();
-            *slot = piece.to_vec();
-        } else {
-            self.held_bytes -= piece.len();
+        // A chunk that trickles in is one piece, not one for each octet.
+        if let Some((start, before)) = self.held.range_mut(..position).next_back()
+            && start + before.len() as u64 == position
+        {
+            before.extend_from_slice(piece);
+            self.held_bytes += piece.len();
+            return Ok(());
+        }
+        let full = self.held.len() >= HELD_PIECES_PER_MESSAGE_MAX;
+        match self.held.entry(position) {
+            Entry::Occupied(slot) if slot.get().len() >= piece.len() => {}
+            Entry::Occupied(mut slot) => {
+                self.held_bytes += piece.len() - slot.get().len();
+                slot.insert(piece.to_vec());
+            }
+            Entry::Vacant(_) if full => return Err(TooScattered),
+            Entry::Vacant(slot) => {
+                self.held_bytes += piece.len();
+                slot.insert(piece.to_vec());
+            }
         }
         Ok(())
     }
@@ -159,6 +175,17 @@ mod tests {
         assert_eq!(feed(&mut assembly, 1, b"XX"), b"");
         assert_eq!(feed(&mut assembly, 8, b"ij"), b"");
         assert_eq!(feed(&mut assembly, 5, b"Xghi"), b"ghij");
+    }
+
+    #[test]
+    fn pieces_behind_a_gap_are_counted_too() {
+        let mut assembly = Assembly::default();
+        for n in 0..HELD_PIECES_PER_MESSAGE_MAX as u64 {
+            assert!(assembly.take(2 + 2 * n, b"x", usize::MAX / 2).is_ok());
+        }
+        assert_eq!(assembly.take(1_000_000, b"x", usize::MAX / 2), Err(TooScattered));
+        assert_eq!(assembly.take(3, b"y", usize::MAX / 2), Ok(&[][..]), "what goes on with one is no other");
+        assert_eq!(assembly.held_bytes(), HELD_PIECES_PER_MESSAGE_MAX + 1);
     }
 
     #[test]
