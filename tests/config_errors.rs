@@ -157,6 +157,7 @@ fn a_value_of_the_wrong_kind_says_what_would_be_right() {
         ("[rooms.defaults]\nforward_whole_up_to = \"2MiB\"", 2, 23, "\"2MiB\"", "to 1048576 octets"),
         ("[rooms.defaults]\nsubject = \"x\"", 2, 1, "subject", "known here"),
         ("[rooms.\"ä\"]\nsubject = 5", 2, 11, "5", "in quotes"),
+        ("[rooms.lobby]\ndisplay_text = \"a\\nb\"", 2, 16, "\"a\\nb\"", "on one line"),
         ("sip = 5", 1, 7, "5", "[sip]"),
     ];
     for (text, line, column, offending, help) in cases {

@@ -33,6 +33,7 @@ fn answer(offer: &Description) -> Option<String> {
         chatroom: ChatroomTokens { nickname: true, private_messages: true },
         max_size: 0,
         setup: Setup::Passive,
+        subject: None,
     };
     Some(ours.answer(Origin { id: 1, version: 1 }, offer, &taken))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::RoomsConfig;
 use super::section::{Read, Section};
-use super::values::{boolean, duration, media_range, number, one_of, size, text, uri_pattern};
+use super::values::{boolean, duration, line, media_range, number, one_of, size, uri_pattern};
 use crate::facts::{Delete, FailureReport, RoomPolicy};
 use crate::limits::HELD_BYTES_PER_SESSION_MAX;
 use crate::room::nickname::NicknameKey;
@@ -40,8 +40,8 @@ impl RoomsConfig {
         section.remaining_tables(|name, mut section| {
             let mut policy = self.defaults.clone();
             read_policy(&mut policy, &mut section);
-            section.value("subject", &mut policy.subject, |value| text(value).map(Some));
-            section.value("display_text", &mut policy.display_text, |value| text(value).map(Some));
+            section.value("subject", &mut policy.subject, line);
+            section.value("display_text", &mut policy.display_text, line);
             section.finish();
             self.named.insert(name.to_owned(), policy);
         });

@@ -21,6 +21,12 @@ pub(super) fn text(value: &DeValue<'_>) -> Read<String> {
     value.as_str().map(str::to_owned).ok_or_else(|| "a text in quotes".into())
 }
 
+/// A text for people, on one line.
+pub(super) fn line(value: &DeValue<'_>) -> Read<Option<String>> {
+    let found = value.as_str().filter(|text| !text.chars().any(char::is_control));
+    found.map(|text| Some(text.to_owned())).ok_or_else(|| "a text in quotes, on one line".into())
+}
+
 /// A whole number within bounds.
 pub(super) fn number<T>(bounds: RangeInclusive<T>) -> impl Fn(&DeValue<'_>) -> Read<T>
 where

@@ -190,6 +190,7 @@ impl Focus {
             chatroom: tokens(&policy),
             max_size: policy.max_message_size,
             setup,
+            subject: policy.subject.as_deref(),
         };
         Some(call.described.next(|origin| write(&ours, origin)))
     }

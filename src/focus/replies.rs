@@ -3,7 +3,7 @@
 use super::Focus;
 use super::calls::Tag;
 use super::refusal::Refusal;
-use crate::sip::{HeaderName, Hop, Reply, Request, Response, TransactionId, Transport, escape_user};
+use crate::sip::{HeaderName, Hop, Reply, Request, Response, TransactionId, Transport, escape_user, quoted};
 
 /// The methods we take.
 pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS";
@@ -52,7 +52,7 @@ impl Focus {
         if ip.is_unspecified() { format!("{}:{port}", self.settings.contact_host) } else { hop.local.to_string() }
     }
 
-    /// The Contact of a room, or of the server where there is no room.
+    /// The Contact of a room, by its display text if it has one, or of the server where there is no room.
     pub(super) fn contact(&self, room: Option<&str>, hop: Hop) -> String {
         let user = room.map(|name| format!("{}@", escape_user(name))).unwrap_or_default();
         let transport = match hop.transport {
@@ -60,6 +60,8 @@ impl Focus {
             Transport::Tcp => ";transport=tcp",
         };
         let features = if room.is_some() { FEATURES } else { "" };
-        format!("<sip:{user}{}{transport}>{features}", self.sent_by(hop))
+        let policy = room.and_then(|name| self.settings.rooms.policy(name));
+        let name = policy.and_then(|policy| policy.display_text.as_deref()).map(|name| format!("{} ", quoted(name)));
+        format!("{}<sip:{user}{}{transport}>{features}", name.unwrap_or_default(), self.sent_by(hop))
     }
 }

@@ -101,6 +101,12 @@ impl Description {
         Ok(Self { session })
     }
 
+    /// What the session is about, for people: the i= line (RFC 8866 §5.4).
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.session.session_description.as_deref()
+    }
+
     /// The first message media of an offer that we can take. Without `a=setup` whoever offers connects (RFC 4975 §5.4).
     ///
     /// # Errors

@@ -34,6 +34,8 @@ pub struct OurMedia<'a> {
     pub max_size: u64,
     /// `a=setup`.
     pub setup: Setup,
+    /// What the session is about, for people: the i= line (RFC 8866 §5.4).
+    pub subject: Option<&'a str>,
 }
 
 impl OurMedia<'_> {
@@ -64,6 +66,7 @@ impl OurMedia<'_> {
         let address = address_type(host);
         let mut session = Session::new(sdp_types::Origin::new(id, version, NetType::In, address.clone(), host), "-");
         session.connection = Some(Connection::new(NetType::In, address, host));
+        session.session_description = self.subject.map(str::to_owned);
         session.times.push(Time::new(0, 0));
         session
     }
@@ -140,7 +143,8 @@ mod tests {
 
     fn ours<'a>(path: &'a Path, wrapped: &'a [String], setup: Setup) -> OurMedia<'a> {
         let chatroom = ChatroomTokens { nickname: true, private_messages: true };
-        OurMedia { host: "192.0.2.1", port: 2855, path, accept_wrapped_types: wrapped, chatroom, max_size: 0, setup }
+        let (host, port) = ("192.0.2.1", 2855);
+        OurMedia { host, port, path, accept_wrapped_types: wrapped, chatroom, max_size: 0, setup, subject: None }
     }
 
     fn path() -> Path {

@@ -53,6 +53,19 @@ fn the_200_says_what_a_focus_must_say() {
 }
 
 #[test]
+fn a_rooms_texts_show_in_the_answer() {
+    let mut world = World::with_policy(|policy| {
+        policy.subject = Some("Welcome all".into());
+        policy.display_text = Some("The \"Lobby\"".into());
+    });
+    world.join("ann", "lobby");
+    let response = world.last_response();
+    let contact = header(response, HeaderName::Contact);
+    assert!(contact.starts_with(r#""The \"Lobby\"" <sip:lobby@192.0.2.1:5060>;"#), "{contact}");
+    assert!(body(response).contains("\r\ni=Welcome all\r\n"));
+}
+
+#[test]
 fn policy_shows_in_the_answer() {
     let mut world = World::with_policy(|policy| {
         policy.nicknames = false;

@@ -54,6 +54,7 @@ impl Caller {
             chatroom: ChatroomTokens { nickname: true, private_messages: true },
             max_size: 0,
             setup: Setup::Active,
+            subject: None,
         };
         let body = offer.offer(Origin { id: 1, version: 1 });
         let invite = self.request(Method::Invite, 1, number, &from, None)?.body("application/sdp", body);

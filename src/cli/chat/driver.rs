@@ -77,11 +77,11 @@ pub(super) async fn chat(plan: Plan) -> Result<bool, Trouble> {
     let local = our_path(&hop, &mut rng);
     call.invite(&plan.room, offer(&hop, &local, &mut rng), Instant::now());
     let answer = join(&plan, &mut socket, &mut call).await?;
-    let connected = match room_path(&answer) {
-        Ok(remote) => connect_msrp(&remote).await.map(|stream| (remote, stream)),
+    let connected = match read_answer(&answer) {
+        Ok((remote, subject)) => connect_msrp(&remote).await.map(|stream| (remote, subject, stream)),
         Err(trouble) => Err(trouble),
     };
-    let (remote, mut stream) = match connected {
+    let (remote, subject, mut stream) = match connected {
         Ok(connected) => connected,
         Err(trouble) => {
             leave(&mut socket, &mut call).await;
@@ -105,7 +105,7 @@ pub(super) async fn chat(plan: Plan) -> Result<bool, Trouble> {
         lost: None,
         gone: false,
     };
-    chat.begin(plan.nick.as_deref());
+    chat.begin(plan.nick.as_deref(), subject.as_deref());
     chat.run(&mut socket, &mut stream, &mut lines).await;
     leave(&mut socket, &mut chat.call).await;
     Ok(!chat.screen.trouble)
@@ -151,17 +151,18 @@ fn offer(hop: &Hop, path: &Path, rng: &mut ChaCha12Rng) -> String {
         chatroom: ChatroomTokens { nickname: true, private_messages: true },
         max_size: 0,
         setup: Setup::Active,
+        subject: None,
     };
     ours.offer(Origin { id: rng.next_u64() >> 2, version: 1 })
 }
 
-/// The room's path from its answer.
-fn room_path(answer: &[u8]) -> Result<Path, Trouble> {
+/// The room's path and its subject from its answer.
+fn read_answer(answer: &[u8]) -> Result<(Path, Option<String>), Trouble> {
     let can = Capabilities { tls: false, listen: false, connect: true };
     let description =
         Description::parse(answer).map_err(|error| format!("the room's answer cannot be read: {error}"))?;
     let media = description.answered(can).map_err(|error| format!("the room's answer is of no use: {error}"))?;
-    Ok(media.path)
+    Ok((media.path, description.subject().map(str::to_owned)))
 }
 
 /// Waits until the call is answered.
@@ -239,13 +240,16 @@ async fn leave(socket: &mut SipSocket, call: &mut Call) {
 }
 
 impl Chat {
-    fn begin(&mut self, nick: Option<&str>) {
+    fn begin(&mut self, nick: Option<&str>, subject: Option<&str>) {
         let now = Instant::now();
         self.session.bind(now);
         if let Some(nick) = nick {
             self.session.nickname(nick, now);
         }
         self.screen.note(&format!("you are in {} as {}; /help tells what can be typed", self.room, self.me));
+        if let Some(subject) = subject {
+            self.screen.note(subject);
+        }
     }
 
     async fn run(&mut self, socket: &mut SipSocket, stream: &mut TcpStream, lines: &mut mpsc::Receiver<String>) {
