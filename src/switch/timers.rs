@@ -42,6 +42,12 @@ impl Timers {
         self.0.peek().map(|Reverse((at, _))| *at)
     }
 
+    /// How many are set.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Takes one that rings at `now` or earlier.
     pub fn take_due(&mut self, now: Instant) -> Option<Alarm> {
         if self.next()? > now {

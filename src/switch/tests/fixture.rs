@@ -122,6 +122,12 @@ impl Fixture {
         at
     }
 
+    /// What was negotiated for a member.
+    pub fn terms(&self, at: usize) -> Terms {
+        let key = self.switch.by_id[&self.members[at].session];
+        self.switch.sessions[key].session.terms.clone()
+    }
+
     pub fn connect(&mut self) -> ConnectionId {
         let peer: SocketAddr = "192.0.2.1:7654".parse().unwrap();
         self.switch.adopt(peer, false, self.now)

@@ -4,8 +4,10 @@ mod fixture;
 
 mod binding;
 mod congestion;
+mod endings;
 mod nicknames;
 mod private;
+mod refused;
 mod regular;
 mod reports;
 mod streams;
