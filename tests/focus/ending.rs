@@ -177,3 +177,21 @@ fn a_peer_that_does_not_answer_our_bye_does_not_hold_the_drain_up_for_ever() {
     world.advance(Duration::from_secs(33));
     assert!(world.focus.is_drained());
 }
+
+#[test]
+fn a_bye_that_cannot_be_sent_or_whose_connection_closes_is_not_waited_for() {
+    let mut world = World::new();
+    let mut peers: Vec<Peer> = ["ann", "bob"].iter().map(|name| Peer::new(name, "lobby").over_tcp()).collect();
+    peers.iter_mut().for_each(|peer| peer.join(&mut world));
+    world.focus.drain(world.now);
+    world.settle();
+    let (of_ann, of_bob): (Vec<_>, Vec<_>) = world.sent.iter().partition(|(hop, _)| hop.remote == peers[0].at);
+    let unsent = of_ann.last().unwrap().1.to_bytes();
+    let closed = of_bob.last().unwrap().0.connection.unwrap();
+    world.focus.handle_unsent(&unsent, world.now);
+    assert!(!world.focus.is_drained());
+    world.focus.handle_closed(closed, world.now);
+    assert!(world.focus.is_drained());
+    assert_eq!(world.focus.poll_timeout(), None, "no timer is left behind");
+    world.focus.handle_unsent(b"nonsense", world.now);
+}
