@@ -95,6 +95,9 @@ fn whispers_reach_one_and_names_are_found() {
     assert_eq!(carol.line(), "alice@localhost (private): two");
     alice.say("/who");
     assert_eq!([alice.line(), alice.line()], ["sip:alice@localhost (you)", "Bobby <sip:bob@localhost>"]);
+    let (code, rest, said) = alice.end();
+    assert_eq!((code, rest.as_str()), (FINE, ""));
+    assert!(said.contains("others may be there as well"), "carol, who said nothing, is not listed: {said}");
 }
 
 #[test]
@@ -144,6 +147,16 @@ fn the_end_of_the_input_waits_for_every_answer() {
     for i in 0..500 {
         assert_eq!(bob.line(), format!("alice@localhost: line {i}"));
     }
+}
+
+#[test]
+fn a_host_may_be_a_name() {
+    let server = Server::start();
+    let (_, port) = server.sip.rsplit_once(':').unwrap();
+    let by_name = format!("sip:lobby@localhost:{port};transport=tcp");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_parlor")).args(["chat", &by_name]).stdin(Stdio::null()).output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (FINE, Vec::new()));
 }
 
 #[test]

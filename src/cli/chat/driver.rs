@@ -438,7 +438,8 @@ impl Chat {
         for (name, uri) in self.book.people() {
             println!("{}", name.map_or_else(|| uri.to_owned(), |name| format!("{name} <{uri}>")));
         }
-        self.screen.note("these have said something since you came; others may be there as well");
+        // A script is to know it as well: the room gives no roster.
+        eprintln!("* these have said something since you came; others may be there as well");
     }
 
     fn send_file(&mut self, path: &FilePath) {

@@ -84,10 +84,11 @@ pub(super) async fn connect_msrp(path: &Path) -> Result<TcpStream, Trouble> {
     Ok(stream)
 }
 
+/// An address of a host: an IPv4 one where it has both, as `localhost` does, which is what servers listen on first.
 async fn resolve(host: &str, port: u16) -> Result<SocketAddr, Trouble> {
     let found = lookup_host((host, port)).await;
-    let mut found = found.map_err(|error| format!("{host} has no address: {error}; give one with --via"))?;
-    found.next().ok_or_else(|| format!("{host} has no address; give one with --via"))
+    let found = found.map_err(|error| format!("{host} has no address: {error}; give one with --via"))?;
+    found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| format!("{host} has no address; give one with --via"))
 }
 
 /// Why the first hop cannot be reached.
