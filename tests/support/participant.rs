@@ -287,7 +287,9 @@ impl Participant {
             let id = chunk.header("Message-ID").unwrap().to_owned();
             let sofar = self.partial.entry(id.clone()).or_default();
             let start: usize = chunk.header("Byte-Range").unwrap().split('-').next().unwrap().parse().unwrap();
-            assert_eq!(start, sofar.len() + 1, "chunks come in order and without gaps");
+            // What carries nothing begins at 1, wherever it comes (RFC 4975 §7.1.1).
+            let expected = if chunk.body.is_empty() { 1 } else { sofar.len() + 1 };
+            assert_eq!(start, expected, "chunks come in order and without gaps");
             sofar.extend_from_slice(&chunk.body);
             match chunk.flag {
                 '$' => return self.partial.remove(&id),
