@@ -278,16 +278,17 @@ impl Session {
             let (to, from) = (&chunk.reply_to, self.local.as_bytes());
             encode::response(&mut self.outgoing, &chunk.tid, chunk.status, to, from);
         }
+        // What ends a message that was given up has no body of its own.
+        if end == Continuation::Abort {
+            self.inbox.forget(&chunk.message_id);
+            return None;
+        }
         if chunk.status != Status::OK || !chunk.has_body {
             self.inbox.forget_empty(&chunk.message_id);
             return None;
         }
         match end {
-            Continuation::More => None,
-            Continuation::Abort => {
-                self.inbox.forget(&chunk.message_id);
-                None
-            }
+            Continuation::More | Continuation::Abort => None,
             Continuation::Complete => {
                 if chunk.success_report {
                     self.report(&chunk);
@@ -354,6 +355,25 @@ mod tests {
             [News::Answered(Sent::Binding, Ok(())), News::Answered(Sent::Message, Ok(()))]
         );
         assert_eq!(a.unanswered(), 0);
+    }
+
+    #[test]
+    fn a_message_that_was_given_up_leaves_nothing_behind() {
+        let (_, mut b) = pair();
+        let chunk = |range: &str, body: Option<&str>, flag: char| {
+            let content = body.map(|body| format!("Content-Type: message/cpim\r\n\r\n{body}\r\n")).unwrap_or_default();
+            let head = format!("MSRP abcd SEND\r\nTo-Path: {THEIRS}\r\nFrom-Path: {OURS}\r\nMessage-ID: m\r\n");
+            format!("{head}Byte-Range: {range}\r\n{content}-------abcd{flag}\r\n")
+        };
+        let whole = "From: <sip:a@h>\r\nTo: <sip:r@h>\r\n\r\nContent-Type: text/plain\r\n\r\nagain";
+        let wire = [
+            chunk("1-*/*", Some("From: <sip:a@h>\r\n"), '+'),
+            chunk("1-0/*", None, '#'),
+            chunk(&format!("1-{0}/{0}", whole.len()), Some(whole), '$'),
+        ];
+        let news = b.handle_bytes(wire.concat().as_bytes()).unwrap();
+        let [News::Received(received)] = &news[..] else { panic!("{news:?}") };
+        assert_eq!(received.content, Content::Text("again".into()));
     }
 
     #[test]
