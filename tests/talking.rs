@@ -2,7 +2,8 @@
 
 mod support;
 
-use support::Server;
+use support::participant::offer;
+use support::{Participant, Server};
 
 #[test]
 fn what_one_says_the_others_get_unchanged() {
@@ -97,4 +98,55 @@ fn who_leaves_is_gone() {
     let body = alice.wrap("sip:bob@127.0.0.1", "still there?");
     let tid = alice.send("p1", "", body.as_bytes());
     assert_eq!(alice.response(&tid), "404");
+}
+
+#[test]
+fn all_sessions_of_a_user_hear_and_the_sending_one_hears_nothing() {
+    let server = Server::start();
+    let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
+    let mut tablet = Participant::call_as(&server, "alice", "tablet", "lobby", &offer("tablet"));
+    tablet.bind();
+    bob.say("to all");
+    assert_eq!((alice.text(), tablet.text()), ("to all".into(), "to all".into()));
+    let body = bob.wrap("sip:alice@127.0.0.1", "to alice");
+    let tid = bob.send("p1", "", body.as_bytes());
+    assert_eq!(bob.response(&tid), "200");
+    assert_eq!((alice.text(), tablet.text()), ("to alice".into(), "to alice".into()));
+    alice.say("from the phone");
+    bob.say("after it");
+    assert_eq!(alice.text(), "after it", "the first thing the phone hears");
+}
+
+#[test]
+fn what_may_not_be_sent_is_refused_by_its_status() {
+    let server = Server::with("[rooms.defaults]\nmax_message_size = 1000\nwrapped_types = [\"text/plain\"]\n");
+    let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
+    let plain = offer("carol").replace("a=chatroom:nickname private-messages\r\n", "");
+    Participant::call_as(&server, "carol", "carol", "lobby", &plain).bind();
+    let fine = alice.wrap("sip:lobby@127.0.0.1", "fine");
+    let cases = [
+        ("403", fine.replace("sip:alice@", "sip:bob@")),
+        ("404", alice.wrap("sip:nobody@127.0.0.1", "who")),
+        ("415", fine.replace("text/plain", "text/html")),
+        ("413", alice.wrap("sip:lobby@127.0.0.1", &"x".repeat(2000))),
+    ];
+    for (round, (status, body)) in cases.into_iter().enumerate() {
+        let tid = alice.send(&format!("r{round}"), "", body.as_bytes());
+        assert_eq!(alice.response(&tid), status, "{body}");
+    }
+    alice.say("fine");
+    assert_eq!(bob.text(), "fine", "the first thing bob hears");
+}
+
+#[test]
+fn who_takes_no_private_messages_gets_none() {
+    let server = Server::start();
+    let (mut alice, plain) = (server.join("alice", "lobby"), offer("carol").replace(" private-messages", ""));
+    let mut carol = Participant::call_as(&server, "carol", "carol", "lobby", &plain);
+    carol.bind();
+    let body = alice.wrap("sip:carol@127.0.0.1", "psst");
+    let tid = alice.send("p1", "", body.as_bytes());
+    assert_eq!(alice.response(&tid), "428");
+    alice.say("aloud");
+    assert_eq!(carol.text(), "aloud", "the first thing carol hears");
 }

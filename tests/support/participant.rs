@@ -12,7 +12,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Somebody in a room.
 pub struct Participant {
+    /// What tells it from the others, even from those of the same user.
     pub name: String,
+    pub user: String,
     pub room: String,
     pub to_path: String,
     pub from_path: String,
@@ -145,12 +147,16 @@ impl Participant {
 
     /// Joins without binding the session.
     pub fn call(server: &Server, name: &str, room: &str) -> Self {
+        Self::call_as(server, name, name, room, &offer(name))
+    }
+
+    /// Joins with an offer as a user who may be there by another name already, without binding the session.
+    pub fn call_as(server: &Server, user: &str, name: &str, room: &str, offer: &str) -> Self {
         let mut sip = Sip::connect(&server.sip);
         let room = format!("sip:{room}@127.0.0.1");
-        let (from, to) = (format!("<sip:{name}@127.0.0.1>;tag={name}"), format!("<{room}>"));
+        let (from, to) = (format!("<sip:{user}@127.0.0.1>;tag={name}"), format!("<{room}>"));
         let call = format!("call-{name}");
-        let offer = offer(name);
-        sip.request("INVITE", &room, &from, &to, &call, 1, "Content-Type: application/sdp\r\n", &offer);
+        sip.request("INVITE", &room, &from, &to, &call, 1, "Content-Type: application/sdp\r\n", offer);
         let answer = sip.answer();
         assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
         let contact = header(&answer, "Contact").unwrap().split(['<', '>']).nth(1).unwrap().to_owned();
@@ -164,6 +170,7 @@ impl Participant {
         msrp.set_read_timeout(Some(PATIENCE)).unwrap();
         Self {
             name: name.into(),
+            user: user.into(),
             room,
             from_path: format!("msrp://127.0.0.1:9/{name}path;tcp"),
             to_path,
@@ -202,7 +209,7 @@ impl Participant {
 
     /// The body of a text from here to somebody.
     pub fn wrap(&self, to: &str, text: &str) -> String {
-        format!("From: <sip:{}@127.0.0.1>\r\nTo: <{to}>\r\n\r\nContent-Type: text/plain\r\n\r\n{text}", self.name)
+        format!("From: <sip:{}@127.0.0.1>\r\nTo: <{to}>\r\n\r\nContent-Type: text/plain\r\n\r\n{text}", self.user)
     }
 
     /// Sends a whole message; answers its transaction id.
@@ -323,7 +330,7 @@ impl Participant {
 
     /// A request within the call.
     pub fn in_call(&mut self, method: &str, cseq: u32, extra: &str, body: &str) -> String {
-        let from = format!("<sip:{0}@127.0.0.1>;tag={0}", self.name);
+        let from = format!("<sip:{}@127.0.0.1>;tag={}", self.user, self.name);
         let to = format!("<{}>;tag={}", self.room, self.call.remote_tag);
         let (contact, call) = (self.call.contact.clone(), format!("call-{}", self.name));
         self.sip.request(method, &contact, &from, &to, &call, cseq, extra, body);
