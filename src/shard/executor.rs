@@ -27,8 +27,8 @@ use crate::switch::{Settings, Switch};
 const PREEMPT_TIMER: Duration = Duration::from_secs(3600);
 /// How long a shard sleeps at the most. Once in many thousand starts under heavy contention a wake from another thread was
 /// seen to be lost in the executor, which then slept on beside a command; what wakes it for certain is a timer. So a lost wake
-/// costs this much and no more. An idle shard pays for it with ten wakes a second.
-const SLEEP_MAX: Duration = Duration::from_millis(100);
+/// costs this much and no more. An idle shard pays for it with four wakes a second.
+const SLEEP_MAX: Duration = Duration::from_millis(250);
 /// Commands that one turn carries out.
 const COMMANDS_PER_TURN_MAX: usize = 64;
 
