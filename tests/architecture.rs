@@ -1,5 +1,5 @@
 //! The rules of `src/lib.rs`, checked: imports point down, the lower floors have neither clock nor socket, `unsafe` stands in
-//! one file, and no file is longer than 600 lines. The last tests show that each rule is noticed when it is broken.
+//! one folder, and no file is longer than 600 lines. The last tests show that each rule is noticed when it is broken.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ mod source;
 use source::Source;
 
 const FILE_LINES_MAX: usize = 600;
-const UNSAFE_FILE: &str = "src/shard/socket.rs";
+const UNSAFE_FOLDER: &str = "src/shard/socket/";
 
 /// Every module at the top of the crate and its floor. One that is missing here breaks the test until it has a floor.
 const FLOORS: [(&str, u8); 19] = [
@@ -93,7 +93,7 @@ fn the_source_keeps_to_its_floors() {
 }
 
 #[test]
-fn unsafe_stands_in_one_file() {
+fn unsafe_stands_in_one_folder() {
     let wrong: Vec<String> = rust_files("src").iter().filter_map(|(path, text)| misplaced_unsafe(path, text)).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
@@ -182,7 +182,7 @@ fn reaches_out(named: &[String]) -> bool {
 }
 
 fn misplaced_unsafe(path: &str, text: &str) -> Option<String> {
-    (path != UNSAFE_FILE && source::has_word(text, "unsafe")).then(|| format!("{path}: unsafe"))
+    (!path.starts_with(UNSAFE_FOLDER) && source::has_word(text, "unsafe")).then(|| format!("{path}: unsafe"))
 }
 
 fn too_long(path: &str, text: &str) -> Option<String> {
@@ -272,7 +272,8 @@ fn test_files_are_known() {
 fn misplaced_unsafe_and_long_files_are_noticed() {
     assert!(misplaced_unsafe("src/room/mod.rs", "fn f() { unsafe { g() } }").is_some());
     assert!(misplaced_unsafe("src/room/mod.rs", "// unsafe\nconst A: &str = \"unsafe\";").is_none());
-    assert!(misplaced_unsafe(UNSAFE_FILE, "fn f() { unsafe { g() } }").is_none());
+    assert!(misplaced_unsafe("src/shard/socket.rs", "fn f() { unsafe { g() } }").is_some());
+    assert!(misplaced_unsafe("src/shard/socket/mod.rs", "fn f() { unsafe { g() } }").is_none());
     assert!(too_long("a.rs", &"x\n".repeat(FILE_LINES_MAX + 1)).is_some());
     assert!(too_long("a.rs", &"x\n".repeat(FILE_LINES_MAX)).is_none());
 }

@@ -1,7 +1,7 @@
 //! No wake from another thread is lost, whatever else runs on the shard's core.
 //!
 //! The executor that a shard runs on can park with runnable tasks for good when its preempt timer fires at the wrong moment;
-//! the shard's settings rule that out (see `src/shard/executor.rs`). A lost wake shows as an answer that never comes.
+//! the shard's settings rule that out (see `src/shard/glommio/mod.rs`). A lost wake shows as an answer that never comes.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,18 +1,15 @@
 //! The shell around a switch: one pinned core with its sockets.
 
-mod connection;
-mod executor;
-mod flush;
+mod glommio;
 pub mod mesh;
-mod notify;
 mod settings;
-mod shell;
 mod slab;
 mod socket;
+mod start;
 
 #[cfg(test)]
 mod tests;
 
-pub use executor::{BoundShard, ShardThread, StartError, bind, start};
 pub use settings::ShardSettings;
 pub use socket::probe_ring;
+pub use start::{BoundShard, ShardThread, StartError, bind, start};

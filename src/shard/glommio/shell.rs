@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::notify::Notify;
-use super::slab::Slab;
-use super::socket::{self, Batch};
+use crate::shard::slab::Slab;
+use crate::shard::socket::{self, Batch};
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, ShardId};
 use crate::switch::Switch;

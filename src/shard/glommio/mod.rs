@@ -1,8 +1,13 @@
-//! A shard's thread: pinned to its core, with an executor of its own.
+//! A shard on glommio: an executor of its own on a pinned thread, and a task for each connection.
 //!
 //! glommio is used as an event loop. With its preempt timer set to an hour one state cannot arise in which its executor parks
 //! with runnable tasks for good. The price is a rule that every task here keeps: **no task stays runnable**. Each turn is poll,
 //! run what is ready, flush, poll again. Nobody loops on a yield; who has more to do awaits a timer of no length.
+
+mod connection;
+mod flush;
+mod notify;
+mod shell;
 
 use std::rc::Rc;
 use std::sync::mpsc as std_mpsc;
@@ -12,15 +17,13 @@ use futures_lite::future::or;
 use glommio::timer::Timer;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use socket2::Socket;
-use tokio::sync::mpsc;
 use tracing::debug;
 
-use super::mesh::{self, ShardHandle, ShardPort};
+use self::shell::Shell;
+use super::mesh::ShardPort;
 use super::settings::ShardSettings;
-use super::shell::Shell;
 use super::socket::{self, Batch};
-use crate::facts::Event;
-use crate::ids::ShardId;
+use super::start::BoundShard;
 use crate::switch::{Settings, Switch};
 
 /// See above.
@@ -32,95 +35,18 @@ const SLEEP_MAX: Duration = Duration::from_millis(250);
 /// Commands that one turn carries out.
 const COMMANDS_PER_TURN_MAX: usize = 64;
 
-/// A shard that has its port and no thread yet.
-#[derive(Debug)]
-pub struct BoundShard {
-    /// Which one.
-    pub id: ShardId,
-    /// The core that it will be pinned to.
-    pub core: usize,
-    /// Its port.
-    pub port: u16,
-    listener: Socket,
-}
-
-/// A shard's thread.
-#[derive(Debug)]
-pub struct ShardThread {
-    /// Which shard.
-    pub id: ShardId,
-    handle: ExecutorJoinHandle<()>,
-}
-
-/// Why the shards cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The kernel has no io_uring, or refuses it.
-    #[error("io_uring is not available ({0}): it needs a kernel from 5.8 on, and kernel.io_uring_disabled = 0")]
-    NoRing(std::io::Error),
-    /// A port cannot be bound.
-    #[error("cannot listen for MSRP on {0}: {1}; choose another [msrp] port or listen address, or end what has it")]
-    Listen(std::net::SocketAddr, std::io::Error),
-    /// There are not enough ports above the first.
-    #[error("[msrp] port {0} leaves no room for {1} shards, each of which takes one port")]
-    Ports(u16, usize),
-    /// An executor cannot be made.
-    #[error("shard {0} cannot start on core {1}: {2}; `parlor check` looks for the reason")]
-    Executor(ShardId, usize, String),
-}
-
-/// Binds a port for each shard, so that one that is taken is found before anything runs.
+/// Starts a shard's thread. Answers when its executor runs.
 ///
 /// # Errors
-/// See [`StartError`].
-pub fn bind(settings: &ShardSettings) -> Result<Vec<BoundShard>, StartError> {
-    socket::probe_ring().map_err(StartError::NoRing)?;
-    let mut bound = Vec::with_capacity(settings.cores.len());
-    for (index, core) in settings.cores.iter().enumerate() {
-        let too_many = StartError::Ports(settings.port, settings.cores.len());
-        let Ok(offset) = u16::try_from(index) else { return Err(too_many) };
-        let port = match settings.port {
-            0 => 0,
-            first => first.checked_add(offset).ok_or(too_many)?,
-        };
-        let address = (settings.listen, port).into();
-        let failed = |error| StartError::Listen(address, error);
-        let listener = socket::listen(address).map_err(failed)?;
-        let local = listener.local_addr().map_err(failed)?;
-        let port = local.as_socket().map_or(port, |local| local.port());
-        bound.push(BoundShard { id: ShardId(offset), core: *core, port, listener });
-    }
-    Ok(bound)
-}
-
-/// Starts a thread for each shard. `seed` gives 256 random bits at each call.
-///
-/// # Errors
-/// [`StartError::Executor`]
-pub fn start(
-    settings: &ShardSettings,
-    bound: Vec<BoundShard>,
-    events: &mpsc::Sender<(ShardId, Event)>,
-    mut seed: impl FnMut() -> [u8; 32],
-) -> Result<Vec<(ShardHandle, ShardThread)>, StartError> {
-    let start = |shard: BoundShard| {
-        let (handle, port) = mesh::link(shard.id, shard.port, events.clone());
-        let thread = start_one(settings, shard, port, seed())?;
-        Ok((handle, thread))
-    };
-    bound.into_iter().map(start).collect()
-}
-
-fn start_one(
+/// Why it does not.
+pub(super) fn start(
     settings: &ShardSettings,
     shard: BoundShard,
     port: ShardPort,
     seed: [u8; 32],
-) -> Result<ShardThread, StartError> {
-    let (id, core) = (shard.id, shard.core);
-    let failed = |error: String| StartError::Executor(id, core, error);
+) -> Result<ExecutorJoinHandle<()>, String> {
     let (ready, is_ready) = std_mpsc::channel();
-    let listener = shard.listener;
+    let (core, listener) = (shard.core, shard.listener);
     let settings = settings.clone();
     let handle = LocalExecutorBuilder::new(Placement::Fixed(core))
         .name("parlor-shard")
@@ -132,22 +58,11 @@ fn start_one(
             let _ = ready.send(());
             run(&settings, listener, port, seed).await;
         })
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| error.to_string())?;
     if is_ready.recv().is_err() {
-        let why = handle.join().err().map_or_else(|| "it ended at once".into(), |error| error.to_string());
-        return Err(failed(why));
+        return Err(handle.join().err().map_or_else(|| "it ended at once".into(), |error| error.to_string()));
     }
-    Ok(ShardThread { id, handle })
-}
-
-impl ShardThread {
-    /// Waits until the shard has ended.
-    ///
-    /// # Errors
-    /// What it ended with, if that was a failure.
-    pub fn join(self) -> Result<(), String> {
-        self.handle.join().map_err(|error| error.to_string())
-    }
+    Ok(handle)
 }
 
 async fn run(settings: &ShardSettings, listener: Socket, port: ShardPort, seed: [u8; 32]) {

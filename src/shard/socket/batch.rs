@@ -1,109 +1,11 @@
-//! Sockets and rings: the one file of Parlor with unsafe code. Each site says what it relies on.
-#![allow(unsafe_code, reason = "system calls take raw pointers and descriptors")]
+//! Sends for several connections in one system call.
 
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
-use std::time::Duration;
+use std::os::fd::RawFd;
 
-use bytes::{Bytes, BytesMut};
-use glommio::net::TcpListener;
 use io_uring::{IoUring, opcode, types};
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::switch::PieceSink;
-
-/// Connections that may wait to be accepted.
-const BACKLOG: i32 = 4096;
-/// A peer that says nothing for so long is asked whether it is still there.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// What was sent and is not acknowledged for so long: the peer is gone.
-const USER_TIMEOUT: Duration = Duration::from_secs(60);
-/// Octets that may wait in the kernel unsent. What the kernel takes no outbox can see, so it must not be much.
-const KERNEL_QUEUE_MAX: u32 = 128 * 1024;
-
-/// A bound listener. Accepted connections inherit its options.
-///
-/// # Errors
-/// As the system calls, a port that is taken above all.
-pub fn listen(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_tcp_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL);
-    socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-    socket.set_tcp_notsent_lowat(KERNEL_QUEUE_MAX)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket)
-}
-
-/// Hands a listener to the executor of this thread.
-#[must_use]
-pub fn into_executor(listener: Socket) -> TcpListener {
-    // SAFETY: the descriptor is a listening TCP socket that nobody else owns any more.
-    unsafe { TcpListener::from_raw_fd(listener.into_raw_fd()) }
-}
-
-/// Ends both directions of a connection: whoever waits for it learns that it is over, and the peer too. A pending poll of the
-/// executor's ring holds the file open, so closing the descriptor alone would not do.
-pub fn shutdown(fd: RawFd) {
-    // SAFETY: the call takes a number; on one that is no socket any more it fails, which is as good.
-    unsafe { libc::shutdown(fd, libc::SHUT_RDWR) };
-}
-
-/// Whether this machine lets us have a ring at all.
-///
-/// # Errors
-/// Why not: the kernel has none, or it is switched off.
-pub fn probe_ring() -> io::Result<()> {
-    IoUring::new(2).map(drop)
-}
-
-/// A block of memory that is read into. All of it is initialised, always.
-#[derive(Debug)]
-pub struct Block {
-    buffer: BytesMut,
-    len: usize,
-}
-
-impl Block {
-    /// A block of `len` octets.
-    #[must_use]
-    pub fn new(len: usize) -> Self {
-        Self { buffer: BytesMut::zeroed(len), len }
-    }
-
-    /// Takes back what [`Block::take`] gave out. `false`: somebody still refers to it.
-    pub fn reclaim(&mut self) -> bool {
-        if self.buffer.len() == self.len {
-            return true;
-        }
-        self.buffer.clear();
-        if !self.buffer.try_reclaim(self.len) {
-            return false;
-        }
-        // SAFETY: the allocation was zeroed when it was made, `try_reclaim` has just said that `len` octets of it are ours
-        // alone, and octets that were once initialised stay so.
-        unsafe { self.buffer.set_len(self.len) };
-        true
-    }
-
-    /// Where to write.
-    pub fn writable(&mut self) -> &mut [u8] {
-        &mut self.buffer
-    }
-
-    /// The first `n` octets, to be referred to for as long as anybody likes.
-    pub fn take(&mut self, n: usize) -> Bytes {
-        self.buffer.split_to(n).freeze()
-    }
-}
 
 /// Sends for several connections, gathered and then submitted at once.
 ///

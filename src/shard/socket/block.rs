@@ -1,0 +1,43 @@
+//! Memory that is read into.
+
+use bytes::{Bytes, BytesMut};
+
+/// A block of memory that is read into. All of it is initialised, always.
+#[derive(Debug)]
+pub struct Block {
+    buffer: BytesMut,
+    len: usize,
+}
+
+impl Block {
+    /// A block of `len` octets.
+    #[must_use]
+    pub fn new(len: usize) -> Self {
+        Self { buffer: BytesMut::zeroed(len), len }
+    }
+
+    /// Takes back what [`Block::take`] gave out. `false`: somebody still refers to it.
+    pub fn reclaim(&mut self) -> bool {
+        if self.buffer.len() == self.len {
+            return true;
+        }
+        self.buffer.clear();
+        if !self.buffer.try_reclaim(self.len) {
+            return false;
+        }
+        // SAFETY: the allocation was zeroed when it was made, `try_reclaim` has just said that `len` octets of it are ours
+        // alone, and octets that were once initialised stay so.
+        unsafe { self.buffer.set_len(self.len) };
+        true
+    }
+
+    /// Where to write.
+    pub fn writable(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+
+    /// The first `n` octets, to be referred to for as long as anybody likes.
+    pub fn take(&mut self, n: usize) -> Bytes {
+        self.buffer.split_to(n).freeze()
+    }
+}
