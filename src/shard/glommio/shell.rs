@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::notify::Notify;
-use crate::shard::slab::Slab;
-use crate::shard::socket::{self, Batch};
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, ShardId};
+use crate::shard::slab::Slab;
+use crate::shard::socket::{self, Batch};
 use crate::switch::Switch;
 
 /// One shard's state.
