@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | 0 words | [`ids`], [`limits`] | identifiers and every named maximum |
 //! | 1 grammar | [`uri`], [`msrp`], [`cpim`], [`sdp`], [`sip`] | bytes to values and back; no time, no policy, no I/O |
-//! | 2 machines | [`facts`], [`session`], [`room`], [`switch`], [`call`], [`focus`] | sans-IO state machines; `now` and randomness are arguments |
+//! | 2 machines | [`facts`], [`nickname`], [`session`], [`room`], [`switch`], [`call`], [`focus`] | sans-IO state machines; `now` and randomness are arguments |
 //! | 3 shell | [`shard`], [`control`] | sockets, clocks, executors |
 //! | 4 assembly | [`cli`], [`config`], `main.rs` | what the operator touches |
 //!
@@ -26,6 +26,7 @@ pub mod uri;
 pub mod call;
 pub mod facts;
 pub mod focus;
+pub mod nickname;
 pub mod room;
 pub mod session;
 pub mod switch;

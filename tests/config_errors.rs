@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use parlor::config::{Config, ConfigErrors, Cores, LogFormat, LogLevel, SipTransport};
-use parlor::facts::{Delete, FailureReport, RoomPolicy};
+use parlor::facts::{Confusable, Delete, FailureReport, RoomPolicy};
 
 fn errors(text: &str) -> ConfigErrors {
     Config::parse("parlor.toml", text).expect_err(text)
@@ -65,6 +65,7 @@ fn every_supported_key_is_read() {
         nickname_quarantine = "1m"
         reserved_nicknames = ["admin"]
         unquoted_nicknames = false
+        confusable_nicknames = "refuse"
         private_messages = false
         private_messages_to_unaware = true
         delete = "never"
@@ -93,6 +94,7 @@ fn every_supported_key_is_read() {
         nickname_quarantine: Duration::from_secs(60),
         reserved_nicknames: vec!["admin".into()],
         unquoted_nicknames: false,
+        confusable_nicknames: Confusable::Refuse,
         private_messages: false,
         private_messages_to_unaware: true,
         delete: Delete::Never,

@@ -5,20 +5,20 @@ use std::time::Duration;
 use super::RoomsConfig;
 use super::section::{Read, Section};
 use super::values::{boolean, duration, line, media_range, number, one_of, size, uri_pattern};
-use crate::facts::{Delete, FailureReport, RoomPolicy};
+use crate::facts::{Confusable, Delete, FailureReport, RoomPolicy};
 use crate::limits::HELD_BYTES_PER_SESSION_MAX;
-use crate::room::nickname::NicknameKey;
+use crate::nickname::NicknameKey;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const DELETE: &[(&str, Delete)] =
     &[("when-empty", Delete::WhenEmpty), ("when-creator-leaves", Delete::WhenCreatorLeaves), ("never", Delete::Never)];
+const CONFUSABLE: &[(&str, Confusable)] = &[("allow", Confusable::Allow), ("refuse", Confusable::Refuse)];
 const FAILURE_REPORT: &[(&str, FailureReport)] =
     &[("no", FailureReport::No), ("partial", FailureReport::Partial), ("yes", FailureReport::Yes)];
 
 /// Keys of a policy that this version does nothing with.
-const LATER: [&str; 10] = [
+const LATER: [&str; 9] = [
     "nickname_scope",
-    "confusable_nicknames",
     "force_tls",
     "congested",
     "congested_max_message_size",
@@ -60,6 +60,7 @@ fn read_members(policy: &mut RoomPolicy, section: &mut Section<'_, '_>) {
     section.value("nickname_quarantine", &mut policy.nickname_quarantine, duration(Duration::ZERO..=DAY));
     section.list("reserved_nicknames", &mut policy.reserved_nicknames, nickname);
     section.value("unquoted_nicknames", &mut policy.unquoted_nicknames, boolean);
+    section.value("confusable_nicknames", &mut policy.confusable_nicknames, one_of(CONFUSABLE));
     section.value("delete", &mut policy.delete, one_of(DELETE));
     section.value("simultaneous_access", &mut policy.simultaneous_access, boolean);
     section.value("max_participants", &mut policy.max_participants, number(0..=usize::MAX));

@@ -11,6 +11,8 @@ pub struct RoomPolicy {
     pub nickname_quarantine: Duration,
     /// Nicknames nobody may have.
     pub reserved_nicknames: Vec<String>,
+    /// Whether nicknames that look alike are refused (RFC 7701 §7.1).
+    pub confusable_nicknames: Confusable,
     /// Whether an unquoted Use-Nickname is taken as well; else it is 424.
     pub unquoted_nicknames: bool,
     /// Whether members may send private messages.
@@ -51,6 +53,7 @@ impl Default for RoomPolicy {
             nicknames: true,
             nickname_quarantine: Duration::from_secs(60),
             reserved_nicknames: Vec::new(),
+            confusable_nicknames: Confusable::Allow,
             unquoted_nicknames: true,
             private_messages: true,
             private_messages_to_unaware: false,
@@ -69,6 +72,23 @@ impl Default for RoomPolicy {
             display_text: None,
         }
     }
+}
+
+impl RoomPolicy {
+    /// Whether a nickname that looks like another's is refused.
+    #[must_use]
+    pub fn strict_nicknames(&self) -> bool {
+        self.confusable_nicknames == Confusable::Refuse
+    }
+}
+
+/// What becomes of a nickname that looks like another's (RFC 7701 §7.1, UTS 39).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confusable {
+    /// It is taken.
+    Allow,
+    /// It is answered 425.
+    Refuse,
 }
 
 /// When a room is deleted (RFC 7701 §5.3).

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::{Nicknames, Roster};
+use super::Roster;
 use crate::facts::{OpenRoom, RoomPolicy};
-use crate::ids::RoomId;
+use crate::ids::{RoomId, SessionKey};
+use crate::nickname::Registry;
 use crate::sdp::AcceptTypes;
 use crate::uri::Aor;
 
@@ -29,7 +30,7 @@ pub struct Room {
     /// Who is in it.
     pub roster: Roster,
     /// Who is known by which nickname.
-    pub nicknames: Nicknames,
+    pub nicknames: Registry<SessionKey>,
     /// Sessions that were opened in it and have not ended, bound or not.
     pub sessions: usize,
     /// The focus has no calls in it any more; it goes once the last quarantine has ended.
@@ -51,7 +52,7 @@ impl Room {
             uri: open.uri.clone(),
             policy: open.policy.clone(),
             roster: Roster::default(),
-            nicknames: Nicknames::new(&open.policy.reserved_nicknames),
+            nicknames: Registry::new(&open.policy.reserved_nicknames),
             sessions: 0,
             closing: false,
             alarm: None,

@@ -11,7 +11,7 @@ use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
 use crate::limits::SESSIONS_PER_CONNECTION_MAX;
 use crate::msrp::{ByteRange, Continuation, Event as Chunk, Head, MsrpUri, ParseError, Status, uris};
-use crate::room::nickname::{Requested, parse_use_nickname};
+use crate::nickname::{Requested, parse_use_nickname};
 use crate::session::{Verdict, judge};
 
 impl Switch {
@@ -160,7 +160,7 @@ impl Switch {
                 None
             }
             Requested::Take(nickname) => {
-                room.nicknames.take(key, &entry.session.member.user, &nickname, now)?;
+                room.nicknames.take(key, &entry.session.member.user, &nickname, room.policy.strict_nicknames(), now)?;
                 Some(nickname.into())
             }
         };

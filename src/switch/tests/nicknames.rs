@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fixture::Fixture;
-use crate::facts::{Command, Event, RoomPolicy};
+use crate::facts::{Command, Confusable, Event, RoomPolicy};
 use crate::ids::RoomId;
 
 fn ask(room: &mut Fixture, at: usize, value: &str) -> Option<u16> {
@@ -79,4 +79,16 @@ fn a_closing_room_goes_when_the_last_quarantine_has_ended() {
     room.pass(Duration::from_secs(61));
     assert!(room.events.contains(&Event::RoomClosed { room: RoomId(1) }));
     assert_eq!(room.switch.sizes(), (0, 0, 0));
+}
+
+#[test]
+fn look_alikes_are_425_where_policy_refuses_them() {
+    let mut lenient = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    assert_eq!(ask(&mut lenient, 0, "\"Alice\""), Some(200));
+    assert_eq!(ask(&mut lenient, 1, "\"\u{0410}lice\""), Some(200));
+    let policy = RoomPolicy { confusable_nicknames: Confusable::Refuse, ..RoomPolicy::default() };
+    let mut strict = Fixture::new(policy, &["alice", "bob", "alice"]);
+    assert_eq!(ask(&mut strict, 0, "\"Alice\""), Some(200));
+    assert_eq!(ask(&mut strict, 1, "\"\u{0410}lice\""), Some(425));
+    assert_eq!(ask(&mut strict, 2, "\"\u{0410}lice\""), Some(200), "her own");
 }
