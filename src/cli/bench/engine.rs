@@ -5,43 +5,13 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream as StdStream;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::cpu;
 use super::layout::{Copy, Layout, chunk_len};
+use super::outcome::{CpuTime, Measured, Pace, Watch};
 use super::wire::Script;
-
-/// How the sender decides when to send.
-#[derive(Debug, Clone, Copy)]
-pub enum Pace {
-    /// So many messages in flight: the next goes when all have the one that many before it.
-    Window(usize),
-    /// So many messages a second, whatever becomes of them.
-    Rate(f64),
-}
-
-/// What was measured.
-#[derive(Debug, Clone)]
-pub struct Measured {
-    /// Copies that arrived.
-    pub deliveries: u64,
-    /// How long it took.
-    pub elapsed: Duration,
-    /// Processor time of the server, its core's softirq thread included.
-    pub server: Duration,
-    /// Processor time of this thread.
-    pub client: Duration,
-    /// Nanoseconds from the intended send time to the arrival, of every copy.
-    pub latency: Histogram<u64>,
-    /// Copies that never came.
-    pub lost: u64,
-    /// Copies that came again.
-    pub repeated: u64,
-    /// Copies that came before an earlier one.
-    pub reordered: u64,
-}
 
 /// Connections of one subject, and what is known of them; used for several rounds.
 pub struct Engine {
@@ -52,6 +22,16 @@ pub struct Engine {
     pid: u32,
     core: usize,
     buffer: Vec<u8>,
+    sample: Vec<u8>,
+}
+
+/// Reads clocks and books from a moment on.
+struct Meter {
+    pid: u32,
+    core: usize,
+    start: Instant,
+    server: CpuTime,
+    client: Duration,
 }
 
 struct Lane {
@@ -87,9 +67,6 @@ struct Waiting {
 const READ_BYTES_MAX: usize = 256 * 1024;
 /// How long to wait for what is still on its way when the load has ended.
 const GRACE: Duration = Duration::from_secs(10);
-/// Nanoseconds of the longest latency that is told apart.
-const LATENCY_NS_MAX: u64 = 60_000_000_000;
-
 impl Engine {
     /// Takes connections over: the receivers', and each sender's with what it sends. `pid` and `core` are those of the server
     /// that is measured.
@@ -115,40 +92,31 @@ impl Engine {
         let lanes = receivers.into_iter().chain(sending).enumerate().map(lane).collect::<io::Result<Vec<_>>>()?;
         let senders =
             scripts.into_iter().map(|script| Sender { script, number: 0, out: Vec::new(), sent: 0 }).collect();
-        Ok(Self { poll, lanes, senders, pid, core, buffer: vec![0; READ_BYTES_MAX] })
+        Ok(Self { poll, lanes, senders, pid, core, buffer: vec![0; READ_BYTES_MAX], sample: Vec::new() })
     }
 
     fn first_sender(&self) -> usize {
         self.lanes.len() - self.senders.len()
     }
 
-    /// A copy as the first receiver got it, with its layout, once one has arrived.
+    /// The first copy that arrived.
     #[must_use]
-    pub fn copy_len(&self) -> Option<usize> {
-        self.lanes.first()?.layout.map(|layout| layout.len)
+    pub fn sample(&self) -> &[u8] {
+        &self.sample
     }
 
-    /// Puts load on for a while, waits for what is on its way, and tells what came of it. `sample` gets the first copy.
+    /// Puts load on for a while, waits for what is on its way, and tells what came of it. `watch` is told in between, of
+    /// `subject`.
     ///
     /// # Errors
     /// As the sockets, and where something else than MSRP comes.
-    pub fn run(&mut self, pace: Pace, time: Duration, sample: &mut Vec<u8>) -> io::Result<Measured> {
-        let latency = Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).map_err(io::Error::other)?;
-        let measured = Measured {
-            deliveries: 0,
-            elapsed: Duration::ZERO,
-            server: Duration::ZERO,
-            client: Duration::ZERO,
-            latency,
-            lost: 0,
-            repeated: 0,
-            reordered: 0,
-        };
+    pub fn run(&mut self, pace: Pace, time: Duration, subject: &str, watch: &mut dyn Watch) -> io::Result<Measured> {
         let waiting = |sender: &Sender| Waiting { first: sender.number, messages: VecDeque::new() };
-        let mut flight = Flight { senders: self.senders.iter().map(waiting).collect(), measured };
-        let before = (cpu::of_process(self.pid, Some(self.core)), cpu::of_this_thread());
-        let start = Instant::now();
-        let (end, mut due) = (start + time, start);
+        let mut flight =
+            Flight { senders: self.senders.iter().map(waiting).collect(), measured: Measured::nothing() };
+        let meter = Meter::start(self.pid, self.core);
+        let (start, interval) = (meter.start, watch.interval());
+        let (end, mut due, mut told) = (start + time, start, start);
         let mut events = Events::with_capacity(1024);
         loop {
             let now = Instant::now();
@@ -159,21 +127,21 @@ impl Engine {
             if ended && (flight.missing() == 0 || now >= end + GRACE) {
                 break;
             }
-            let wake = if ended { end + GRACE } else { self.next_wake(pace, due, end) };
+            if interval.is_some_and(|interval| now >= told + interval) {
+                told = now;
+                meter.read(&mut flight.measured);
+                watch.tick(subject, &flight.measured);
+            }
+            let mut wake = if ended { end + GRACE } else { self.next_wake(pace, due, end) };
+            wake = interval.map_or(wake, |interval| wake.min(told + interval));
             self.poll.poll(&mut events, Some(wake.saturating_duration_since(now))).or_else(interrupted)?;
             for event in &events {
-                self.handle(event.token(), &mut flight, sample)?;
+                self.handle(event.token(), &mut flight)?;
             }
         }
-        let elapsed = start.elapsed();
-        let after = (cpu::of_process(self.pid, Some(self.core)), cpu::of_this_thread());
-        let lost = flight.missing();
-        let mut measured = flight.measured;
-        measured.lost = lost;
-        measured.elapsed = elapsed;
-        measured.server = after.0.saturating_sub(before.0);
-        measured.client = after.1.saturating_sub(before.1);
-        Ok(measured)
+        flight.measured.lost = flight.missing();
+        meter.read(&mut flight.measured);
+        Ok(flight.measured)
     }
 
     fn next_wake(&self, pace: Pace, due: Instant, end: Instant) -> Instant {
@@ -227,7 +195,7 @@ impl Engine {
         Ok(())
     }
 
-    fn handle(&mut self, token: Token, flight: &mut Flight, sample: &mut Vec<u8>) -> io::Result<()> {
+    fn handle(&mut self, token: Token, flight: &mut Flight) -> io::Result<()> {
         let lane = &mut self.lanes[token.0];
         loop {
             let kept = lane.rest.len();
@@ -239,7 +207,7 @@ impl Engine {
                 Err(error) => return Err(error),
             };
             let now = Instant::now();
-            let used = lane.take(&self.buffer[..kept + n], now, flight, sample)?;
+            let used = lane.take(&self.buffer[..kept + n], now, flight, &mut self.sample)?;
             lane.rest.clear();
             lane.rest.extend_from_slice(&self.buffer[used..kept + n]);
             if kept + n < self.buffer.len() {
@@ -251,6 +219,19 @@ impl Engine {
             Some(sender) => self.write(sender),
             None => Ok(()),
         }
+    }
+}
+
+impl Meter {
+    fn start(pid: u32, core: usize) -> Self {
+        let (server, client) = (cpu::of_process(pid, Some(core)), cpu::of_this_thread());
+        Self { pid, core, start: Instant::now(), server, client }
+    }
+
+    fn read(&self, measured: &mut Measured) {
+        measured.elapsed = self.start.elapsed();
+        measured.server = cpu::of_process(self.pid, Some(self.core)).since(&self.server);
+        measured.client = cpu::of_this_thread().saturating_sub(self.client);
     }
 }
 
@@ -298,8 +279,7 @@ impl Flight {
         *next = (*next).max(number + 1);
         let Some(at) = number.checked_sub(waiting.first).and_then(|at| usize::try_from(at).ok()) else { return };
         let Some((intended, missing)) = waiting.messages.get_mut(at) else { return };
-        let latency = now.saturating_duration_since(*intended).as_nanos();
-        measured.latency.saturating_record(u64::try_from(latency).unwrap_or(LATENCY_NS_MAX).max(1));
+        measured.record(now.saturating_duration_since(*intended));
         measured.deliveries += 1;
         *missing = missing.saturating_sub(1);
         while waiting.messages.front().is_some_and(|(_, missing)| *missing == 0) {

@@ -4,10 +4,18 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use clap::Args;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+
+use super::engine::Engine;
+use super::layout::Layout;
+use super::outcome::{FLOOR_COPIED, FLOOR_GATHERED, Measured, Pace, Subject, Unwatched, Watch};
+use super::server::Server;
+use super::wire::{self, Script};
+use super::Cores;
 
 /// Arguments of the floor's process, which the bench starts itself.
 #[derive(Debug, Args)]
@@ -24,6 +32,47 @@ pub struct FloorArguments {
     /// Gather each message from where it is instead of copying all of them out of one buffer
     #[arg(long)]
     gathered: bool,
+}
+
+/// The bare loop as a subject.
+pub struct Floor {
+    name: &'static str,
+    engine: Engine,
+    _server: Server,
+}
+
+impl Floor {
+    /// Starts one that moves copies like `sample`. `None`: that is no copy.
+    ///
+    /// # Errors
+    /// As the sockets.
+    pub fn start(
+        receivers: usize,
+        senders: usize,
+        sample: &[u8],
+        cores: Cores,
+        gathered: bool,
+    ) -> io::Result<Option<Self>> {
+        let Some(layout) = Layout::learn(sample) else { return Ok(None) };
+        let (server, address) = Server::floor(cores, receivers, senders, layout.len, gathered)?;
+        let (receivers, senders) = wire::connect_to_floor(address, receivers, senders)?;
+        let script = || Script::Raw { template: sample.to_vec(), layout };
+        let senders = senders.into_iter().map(|stream| (stream, script())).collect();
+        let mut engine = Engine::new(receivers, senders, server.pid(), cores.server)?;
+        engine.run(Pace::Window(1), Duration::from_millis(100), "", &mut Unwatched)?;
+        let name = if gathered { FLOOR_GATHERED } else { FLOOR_COPIED };
+        Ok(Some(Self { name, engine, _server: server }))
+    }
+}
+
+impl Subject for Floor {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn run(&mut self, pace: Pace, time: Duration, watch: &mut dyn Watch) -> io::Result<Measured> {
+        self.engine.run(pace, time, self.name, watch)
+    }
 }
 
 /// Octets that one read takes.

@@ -1,0 +1,236 @@
+//! What a scenario hands over: plain values, a measurement per subject and round. How they are weighed and shown is the
+//! report's business.
+
+use std::io;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde_json::Value;
+
+use super::Cores;
+
+/// How a sender decides when to send.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pace {
+    /// So many messages in flight: the next goes when all have the one that many before it.
+    Window(usize),
+    /// So many messages a second of each sender, whatever becomes of them.
+    Rate(f64),
+}
+
+/// Processor time of a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// Its threads, in its own code.
+    pub user: Duration,
+    /// Its threads, in the kernel.
+    pub system: Duration,
+    /// The softirq threads of its cores beside them.
+    pub softirq: Duration,
+}
+
+impl CpuTime {
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.user + self.system + self.softirq
+    }
+
+    /// What has been used since `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            user: self.user.saturating_sub(before.user),
+            system: self.system.saturating_sub(before.system),
+            softirq: self.softirq.saturating_sub(before.softirq),
+        }
+    }
+}
+
+/// A figure that only one scenario has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figure {
+    /// Its name in JSON, such as `user_bytes_per_session`.
+    pub name: &'static str,
+    /// What it is.
+    pub value: f64,
+    /// What it is in: `B`, `ns`, `/s`, `%`, `×`, or nothing for a count.
+    pub unit: &'static str,
+}
+
+/// What came of one subject in one round.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// Operations that were done: copies that arrived, joins, calls.
+    pub deliveries: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Processor time of the server; nothing where it is not the bench's own.
+    pub server: CpuTime,
+    /// Processor time of the load's threads.
+    pub client: Duration,
+    /// Nanoseconds from the intended start to the end of every operation.
+    pub latency: Histogram<u64>,
+    /// Operations that were never done.
+    pub lost: u64,
+    /// Copies that came again.
+    pub repeated: u64,
+    /// Copies that came before an earlier one.
+    pub reordered: u64,
+    /// Copies that came to somebody whom they were not for.
+    pub strayed: u64,
+    /// What else was found.
+    pub figures: Vec<Figure>,
+}
+
+/// Nanoseconds of the longest latency that is told apart.
+pub const LATENCY_NS_MAX: u64 = 60_000_000_000;
+
+impl Measured {
+    /// Nothing yet.
+    ///
+    /// # Panics
+    /// Never: the bounds are good ones.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            deliveries: 0,
+            elapsed: Duration::ZERO,
+            server: CpuTime::default(),
+            client: Duration::ZERO,
+            latency: Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("good bounds"),
+            lost: 0,
+            repeated: 0,
+            reordered: 0,
+            strayed: 0,
+            figures: Vec::new(),
+        }
+    }
+
+    /// Notes how long an operation took.
+    pub fn record(&mut self, latency: Duration) {
+        let ns = u64::try_from(latency.as_nanos()).unwrap_or(LATENCY_NS_MAX);
+        self.latency.saturating_record(ns.max(1));
+    }
+
+    /// Whether nothing was lost, repeated, out of order or led astray.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        (self.lost, self.repeated, self.reordered, self.strayed) == (0, 0, 0, 0)
+    }
+}
+
+/// A measurement and whose it is.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    /// `parlor`, `floor copied`, `floor gathered`, a peer, or another state of the same server such as `without churn`.
+    pub subject: String,
+    /// What came of it.
+    pub measured: Measured,
+}
+
+/// One turn of every subject, Parlor's first.
+#[derive(Debug, Clone, Default)]
+pub struct Round {
+    /// In the order in which they ran.
+    pub turns: Vec<Turn>,
+}
+
+impl Round {
+    /// What came of a subject.
+    #[must_use]
+    pub fn of(&self, subject: &str) -> Option<&Measured> {
+        self.turns.iter().find(|turn| turn.subject == subject).map(|turn| &turn.measured)
+    }
+}
+
+/// All of a bench.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The scenario's name, as typed.
+    pub scenario: &'static str,
+    /// The load in words, for a heading.
+    pub title: String,
+    /// The load for machines: names and values.
+    pub parameters: Vec<(&'static str, Value)>,
+    /// What one of `deliveries` is: `delivery`, `join`, `call`.
+    pub operation: &'static str,
+    /// How it was sent, where anything was.
+    pub pace: Option<Pace>,
+    /// Where it ran.
+    pub cores: Cores,
+    /// Whether the server was the bench's own, and its processor time is therefore known.
+    pub own_server: bool,
+    /// What was measured.
+    pub rounds: Vec<Round>,
+}
+
+/// The subject of every scenario.
+pub const PARLOR: &str = "parlor";
+/// The floor that copies.
+pub const FLOOR_COPIED: &str = "floor copied";
+/// The floor that gathers.
+pub const FLOOR_GATHERED: &str = "floor gathered";
+
+/// Something that load is put on, in turns with the others.
+pub trait Subject {
+    /// Its name in a [`Turn`].
+    fn name(&self) -> &str;
+
+    /// Puts load on for a while.
+    ///
+    /// # Errors
+    /// As the sockets.
+    fn run(&mut self, pace: Pace, time: Duration, watch: &mut dyn Watch) -> io::Result<Measured>;
+}
+
+/// Where a bench is, for whoever watches.
+pub trait Watch {
+    /// What goes on now, such as `joining, 50 of 100`.
+    fn stage(&mut self, what: &str);
+
+    /// How often [`tick`](Self::tick) is wanted while load is on; `None`: never.
+    fn interval(&self) -> Option<Duration>;
+
+    /// What has been measured so far, its processor times included.
+    fn tick(&mut self, subject: &str, so_far: &Measured);
+}
+
+/// Nobody watches.
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn stage(&mut self, _what: &str) {}
+
+    fn interval(&self) -> Option<Duration> {
+        None
+    }
+
+    fn tick(&mut self, _subject: &str, _so_far: &Measured) {}
+}
+
+/// Gives every subject its turn, `rounds` times, and shares the time out among the rounds.
+///
+/// # Errors
+/// As the subjects.
+pub fn in_turns(
+    subjects: &mut [Box<dyn Subject>],
+    pace: Pace,
+    time: Duration,
+    rounds: u32,
+    watch: &mut dyn Watch,
+) -> io::Result<Vec<Round>> {
+    let rounds = rounds.max(1);
+    let share = time / rounds;
+    let mut done = Vec::new();
+    for number in 1..=rounds {
+        let mut round = Round::default();
+        for subject in &mut *subjects {
+            watch.stage(&format!("round {number} of {rounds}: {}", subject.name()));
+            let measured = subject.run(pace, share, watch)?;
+            round.turns.push(Turn { subject: subject.name().to_owned(), measured });
+        }
+        done.push(round);
+    }
+    Ok(done)
+}
