@@ -112,8 +112,7 @@ impl Engine {
     /// As the sockets, and where something else than MSRP comes.
     pub fn run(&mut self, pace: Pace, time: Duration, subject: &str, watch: &mut dyn Watch) -> io::Result<Measured> {
         let waiting = |sender: &Sender| Waiting { first: sender.number, messages: VecDeque::new() };
-        let mut flight =
-            Flight { senders: self.senders.iter().map(waiting).collect(), measured: Measured::nothing() };
+        let mut flight = Flight { senders: self.senders.iter().map(waiting).collect(), measured: Measured::nothing() };
         let meter = Meter::start(self.pid, self.core);
         let (start, interval) = (meter.start, watch.interval());
         let (end, mut due, mut told) = (start + time, start, start);

@@ -10,12 +10,12 @@ use clap::Args;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
+use super::Cores;
 use super::engine::Engine;
 use super::layout::Layout;
 use super::outcome::{FLOOR_COPIED, FLOOR_GATHERED, Measured, Pace, Subject, Unwatched, Watch};
 use super::server::Server;
 use super::wire::{self, Script};
-use super::Cores;
 
 /// Arguments of the floor's process, which the bench starts itself.
 #[derive(Debug, Args)]

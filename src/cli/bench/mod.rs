@@ -55,9 +55,7 @@ pub(super) struct Cores {
 /// Runs a scenario.
 pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
     let outcome = match &arguments.scenario {
-        Scenario::Fanout(arguments) => {
-            measure(&arguments.output, |cores, watch| fanout::run(arguments, cores, watch))
-        }
+        Scenario::Fanout(arguments) => measure(&arguments.output, |cores, watch| fanout::run(arguments, cores, watch)),
         Scenario::Floor(arguments) => floor::run(arguments).map(|()| true),
     };
     match outcome {

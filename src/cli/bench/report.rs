@@ -269,9 +269,8 @@ mod tests {
 
     #[test]
     fn the_ratio_is_to_the_cheaper_floor_of_the_same_round() {
-        let round = |parlor, copied, gathered| {
-            round(measured(parlor, 100), measured(copied, 100), measured(gathered, 100))
-        };
+        let round =
+            |parlor, copied, gathered| round(measured(parlor, 100), measured(copied, 100), measured(gathered, 100));
         let outcome = outcome(vec![round(1200, 1000, 2000), round(2600, 3000, 2000), round(1500, 1000, 1000)]);
         let report = Report::new(&outcome);
         assert_eq!(report.ratios(), [1.2, 1.3, 1.5]);
