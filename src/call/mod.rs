@@ -6,8 +6,10 @@ mod alarms;
 mod dialog;
 mod identity;
 mod pattern;
+mod subscription;
 
 pub use alarms::Alarms;
 pub use dialog::{Dialog, DialogError};
 pub use identity::{IdentityError, identify};
 pub use pattern::matches_any;
+pub use subscription::{Due, EndOfSubscription, EventName, Standing, Subscription};
