@@ -264,7 +264,6 @@ impl Subscription {
             (None, told) => told,
         });
     }
-
 }
 
 /// Answers to a NOTIFY that end the subscription (RFC 6665 §4.2.2), and 408, which ends the dialog (RFC 3261 §12.2.1.2).
