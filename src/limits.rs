@@ -45,6 +45,10 @@ pub const HELD_BYTES_PER_SESSION_MAX: usize = 1024 * 1024;
 pub const HELD_BYTES_PER_SHARD_MAX: usize = 256 * 1024 * 1024;
 /// Octets that an operator must at least let wait for one connection.
 pub const OUTBOX_BYTES_MIN: usize = 64 * 1024;
+/// Octets after which the roster that a client without chat rooms is sent as text names nobody more.
+pub const ROSTER_NOTICE_BYTES_MAX: usize = 4 * 1024;
+/// Users of clients without chat rooms that a room remembers having told where they are.
+pub const UNAWARE_USERS_PER_ROOM_MAX: usize = 16 * 1024;
 /// Octets of responses and REPORTs that may wait on one connection; a peer that lets more pile up loses it.
 pub const CONTROL_LANE_BYTES_MAX: usize = 256 * 1024;
 /// Transactions on copies whose responses a shard waits for, where a room's `failure_report` is not "no".

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use parlor::config::{Config, ConfigErrors, Cores, LogFormat, LogLevel, SipTransport};
-use parlor::facts::{Confusable, Delete, FailureReport, RoomPolicy};
+use parlor::facts::{Confusable, Congested, Delete, FailureReport, RoomPolicy};
 
 fn errors(text: &str) -> ConfigErrors {
     Config::parse("parlor.toml", text).expect_err(text)
@@ -76,6 +76,10 @@ fn every_supported_key_is_read() {
         max_message_size = "10MiB"
         max_participants = 20
         congestion_patience = "100ms"
+        congested = "limit"
+        congested_max_message_size = "1KiB"
+        congestion_timeout = "30s"
+        notice_to_unaware = false
         failure_report = "partial"
         allow = ["sip:*@example.com"]
         deny = ["sip:mallory@example.com"]
@@ -105,6 +109,10 @@ fn every_supported_key_is_read() {
         max_message_size: 10 << 20,
         max_participants: 20,
         congestion_patience: Duration::from_millis(100),
+        congested: Congested::Limit,
+        congested_max_message_size: 1024,
+        congestion_timeout: Duration::from_secs(30),
+        notice_to_unaware: false,
         failure_report: FailureReport::Partial,
         allow: vec!["sip:*@example.com".into()],
         deny: vec!["sip:mallory@example.com".into()],

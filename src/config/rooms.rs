@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::RoomsConfig;
 use super::section::{Read, Section};
 use super::values::{boolean, duration, line, media_range, number, one_of, size, uri_pattern};
-use crate::facts::{Confusable, Delete, FailureReport, RoomPolicy};
+use crate::facts::{Confusable, Congested, Delete, FailureReport, RoomPolicy};
 use crate::limits::HELD_BYTES_PER_SESSION_MAX;
 use crate::nickname::NicknameKey;
 
@@ -13,20 +13,17 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const DELETE: &[(&str, Delete)] =
     &[("when-empty", Delete::WhenEmpty), ("when-creator-leaves", Delete::WhenCreatorLeaves), ("never", Delete::Never)];
 const CONFUSABLE: &[(&str, Confusable)] = &[("allow", Confusable::Allow), ("refuse", Confusable::Refuse)];
+const CONGESTED: &[(&str, Congested)] = &[("discard", Congested::Discard), ("limit", Congested::Limit)];
 const FAILURE_REPORT: &[(&str, FailureReport)] =
     &[("no", FailureReport::No), ("partial", FailureReport::Partial), ("yes", FailureReport::Yes)];
 
 /// Keys of a policy that this version does nothing with.
-const LATER: [&str; 9] = [
+const LATER: [&str; 5] = [
     "nickname_scope",
     "force_tls",
-    "congested",
-    "congested_max_message_size",
-    "congestion_timeout",
     "notify_interval",
     "subscribers",
     "moderators",
-    "notice_to_unaware",
 ];
 
 impl RoomsConfig {
@@ -79,6 +76,10 @@ fn read_messages(policy: &mut RoomPolicy, section: &mut Section<'_, '_>) {
     section.value("max_message_size", &mut policy.max_message_size, size(0..=u64::MAX));
     let patience = duration(Duration::ZERO..=Duration::from_secs(10));
     section.value("congestion_patience", &mut policy.congestion_patience, patience);
+    section.value("congested", &mut policy.congested, one_of(CONGESTED));
+    section.value("congested_max_message_size", &mut policy.congested_max_message_size, size(0..=u64::MAX));
+    section.value("congestion_timeout", &mut policy.congestion_timeout, duration(Duration::ZERO..=DAY));
+    section.value("notice_to_unaware", &mut policy.notice_to_unaware, boolean);
     section.value("failure_report", &mut policy.failure_report, one_of(FAILURE_REPORT));
 }
 

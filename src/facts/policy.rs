@@ -35,6 +35,14 @@ pub struct RoomPolicy {
     pub max_participants: usize,
     /// How long, in any 10 s, a slow member may hold streams to it back.
     pub congestion_patience: Duration,
+    /// What a congested member still gets (RFC 7701 §6.4).
+    pub congested: Congested,
+    /// Octets of the largest message that a congested member still gets, with [`Congested::Limit`].
+    pub congested_max_message_size: u64,
+    /// How long a member may be congested before its session and call are ended; zero is for ever.
+    pub congestion_timeout: Duration,
+    /// Whether a member whose client knows nothing of chat rooms is told where it is (RFC 7701 §11).
+    pub notice_to_unaware: bool,
     /// What the copies ask of their recipients.
     pub failure_report: FailureReport,
     /// URI patterns of who may join; empty is everyone.
@@ -65,6 +73,10 @@ impl Default for RoomPolicy {
             max_message_size: 0,
             max_participants: 0,
             congestion_patience: Duration::from_millis(200),
+            congested: Congested::Discard,
+            congested_max_message_size: 4 * 1024,
+            congestion_timeout: Duration::from_secs(120),
+            notice_to_unaware: true,
             failure_report: FailureReport::No,
             allow: Vec::new(),
             deny: Vec::new(),
@@ -80,6 +92,21 @@ impl RoomPolicy {
     pub fn strict_nicknames(&self) -> bool {
         self.confusable_nicknames == Confusable::Refuse
     }
+
+    /// Whether a message of `len` octets goes to congested members too.
+    #[must_use]
+    pub fn passes_congestion(&self, len: u64) -> bool {
+        self.congested == Congested::Limit && len <= self.congested_max_message_size
+    }
+}
+
+/// What a member that cannot keep up still gets of regular messages (RFC 7701 §6.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Congested {
+    /// Nothing.
+    Discard,
+    /// Small ones.
+    Limit,
 }
 
 /// What becomes of a nickname that looks like another's (RFC 7701 §7.1, UTS 39).

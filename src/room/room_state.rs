@@ -1,5 +1,6 @@
 //! One room: its names, its policy, who is in it.
 
+use std::collections::HashSet;
 use std::hash::Hasher;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,6 +10,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use super::Roster;
 use crate::facts::{OpenRoom, RoomPolicy};
 use crate::ids::{RoomId, SessionKey};
+use crate::limits::UNAWARE_USERS_PER_ROOM_MAX;
 use crate::nickname::Registry;
 use crate::sdp::AcceptTypes;
 use crate::uri::Aor;
@@ -38,6 +40,8 @@ pub struct Room {
     /// When the next quarantine is looked at, if a time is set.
     pub alarm: Option<Instant>,
     names: Vec<Aor>,
+    /// Users of clients that know nothing of chat rooms who were told that they are in one.
+    unaware: HashSet<Aor>,
     wrapped_types: AcceptTypes,
     secret: [u8; 16],
 }
@@ -57,6 +61,7 @@ impl Room {
             closing: false,
             alarm: None,
             names: open.names.clone(),
+            unaware: HashSet::new(),
             wrapped_types: AcceptTypes::from_ranges(open.policy.wrapped_types.iter().map(String::as_str)),
             secret,
         }
@@ -77,6 +82,15 @@ impl Room {
     #[must_use]
     pub fn is_named(&self, aor: &Aor) -> bool {
         self.names.contains(aor)
+    }
+
+    /// Whether a user of a client that knows nothing of chat rooms is met for the first time. Of very many, some are met
+    /// anew.
+    pub fn meet_unaware(&mut self, user: &Aor) -> bool {
+        if self.unaware.len() >= UNAWARE_USERS_PER_ROOM_MAX {
+            self.unaware.clear();
+        }
+        self.unaware.insert(user.clone())
     }
 
     /// Whether the room's policy lets messages of a type pass.

@@ -105,6 +105,7 @@ impl Switch {
             streams_alarm: false,
             nickname: None,
             nickname_pending: false,
+            missed: 0,
             bind_by: None,
         });
         self.by_id.insert(open.session, key);

@@ -2,8 +2,8 @@
 //!
 //! Every outbox is bounded. Only streams (messages that are forwarded as they arrive) hold their sender back: a recipient whose
 //! outbox is above half pauses the connections that fill it, out of a budget of its own. The budget spent, or four fifths of
-//! the bound reached, it is congested: it gets nothing but the end of what it has begun, until it is below a quarter. So a
-//! file goes through whole to everyone who can take it, and a stalled member slows nobody for longer than its budget.
+//! the bound reached, it is congested: it gets nothing but the end of what it has begun (or, by policy, small messages), until
+//! it is below a quarter; then it is told how much it has missed. Congested for too long, it is given up. So a file goes through whole to everyone who can take it, and a stalled member slows nobody for longer than its budget.
 
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,8 @@ use crate::ids::ConnectionId;
 /// What one connection's congestion state is.
 #[derive(Debug, Default)]
 pub struct Congestion {
-    /// It gets nothing new.
-    pub(super) congested: bool,
-    /// Messages that it did not get since it became congested.
-    pub(super) missed: u64,
+    /// Since when it gets nothing new, if it is congested.
+    congested: Option<Instant>,
     /// Connections that it holds back.
     holding: SmallVec<[ConnectionId; 1]>,
     /// Since when it holds somebody back.
@@ -35,6 +33,18 @@ pub struct Congestion {
 pub const PATIENCE_WINDOW: Duration = Duration::from_secs(10);
 
 impl Congestion {
+    /// Whether it gets nothing new at the moment.
+    #[must_use]
+    pub fn is_congested(&self) -> bool {
+        self.congested.is_some()
+    }
+
+    /// Since when it is congested.
+    #[must_use]
+    pub fn since_congested(&self) -> Option<Instant> {
+        self.congested
+    }
+
     /// Whether its own sending is paused.
     #[must_use]
     pub fn is_paused(&self) -> bool {
@@ -76,7 +86,7 @@ impl Outlets {
         let congestion = &mut connection.congestion;
         // Before the kernel has refused anything the next flush may empty the outbox.
         let pressed = connection.state == Sending::Blocked && connection.outbox.message_bytes() > half;
-        if !pressed || congestion.congested || congestion.holding.contains(&sender) {
+        if !pressed || congestion.is_congested() || congestion.holding.contains(&sender) {
             return Hold::NotNeeded;
         }
         let left = congestion.left(now, patience);
@@ -120,10 +130,11 @@ impl Outlets {
     /// `recipient` gets nothing new until it has drained, and holds nobody back any more.
     pub(super) fn congest(&mut self, recipient: ConnectionId, now: Instant) {
         if let Some(connection) = self.connections.get_mut(recipient)
-            && !connection.congestion.congested
+            && !connection.congestion.is_congested()
         {
-            connection.congestion.congested = true;
+            connection.congestion.congested = Some(now);
             self.counters.congested += 1;
+            self.fallen_behind.push(recipient);
             self.release_all(recipient, Some(now));
         }
     }
@@ -136,9 +147,8 @@ impl Outlets {
         if waiting > quarter {
             return;
         }
-        if connection.congestion.congested {
-            connection.congestion.congested = false;
-            self.counters.missed += std::mem::take(&mut connection.congestion.missed);
+        if connection.congestion.congested.take().is_some() {
+            self.recovered.push(id);
         }
         if waiting == 0 {
             connection.congestion.spent = Duration::ZERO;

@@ -13,7 +13,7 @@ use crate::facts::FailureReport;
 use crate::ids::{ConnectionId, SessionKey};
 use crate::limits::UNINTERRUPTIBLE_CHUNK_BYTES_MAX;
 use crate::msrp::{ByteRange, Continuation, Status};
-use crate::room::{Audience, MESSAGE_ID_LEN, wrapped_type};
+use crate::room::{Audience, MESSAGE_ID_LEN, Room, wrapped_type};
 use crate::session::Session;
 
 impl Switch {
@@ -55,10 +55,17 @@ impl Switch {
         let Some(room) = self.sessions.get(sender).and_then(|entry| self.rooms.get(entry.room)) else { return };
         let verdicts = room.roster.verdicts(wrapped_type(wrapper));
         let len = body.len() as u64;
-        let mut frames = self.outlets.frames(whole(out_id, room.policy.failure_report, body), now);
+        let passes = room.policy.passes_congestion(len);
+        let mut frames = self.outlets.frames(whole(out_id, room.policy.failure_report, body), passes, now);
         for seat in room.roster.seats() {
-            if seat.session != sender && seat.receives && seat.max_size >= len && verdicts.accepts(seat) {
-                self.outlets.deliver(seat.connection, &seat.paths, &mut frames);
+            if seat.session != sender
+                && seat.receives
+                && seat.max_size >= len
+                && verdicts.accepts(seat)
+                && self.outlets.deliver(seat.connection, &seat.paths, &mut frames) == Delivery::Discarded
+                && let Some(entry) = self.sessions.get_mut(seat.session)
+            {
+                entry.missed += 1;
             }
         }
         let failure_report = room.policy.failure_report;
@@ -75,13 +82,16 @@ impl Switch {
         now: Instant,
     ) -> usize {
         let (failure_report, len) = (self.failure_report_of(sender), body.len() as u64);
-        let mut frames = self.outlets.frames(whole(out_id, failure_report, body), now);
+        let passes = self.room_of(sender).is_some_and(|room| room.policy.passes_congestion(len));
+        let mut frames = self.outlets.frames(whole(out_id, failure_report, body), passes, now);
         let mut delivered = 0;
-        for session in recipients.iter().filter_map(|key| self.sessions.get(*key)).map(|entry| &entry.session) {
+        for key in recipients {
+            let Some(session) = self.sessions.get(*key).map(|entry| &entry.session) else { continue };
             // How large it is was not known for sure when its recipients were.
-            if let Some(connection) = session.connection().filter(|_| takes(session, len)) {
-                let delivery = self.outlets.deliver(connection, session.paths(), &mut frames);
-                delivered += usize::from(delivery == Delivery::Queued);
+            let Some(connection) = session.connection().filter(|_| takes(session, len)) else { continue };
+            match self.outlets.deliver(connection, session.paths(), &mut frames) {
+                Delivery::Queued => delivered += 1,
+                Delivery::Discarded => self.missed(*key),
             }
         }
         self.forwarded(failure_report, &frames, None, now);
@@ -136,7 +146,7 @@ impl Switch {
         let continuation = if ends { Continuation::Complete } else { Continuation::More };
         let failure_report = self.failure_report_of(sender);
         let seed = Seed { message_id: &stream.out_id, range, failure_report, body, continuation };
-        let mut emission = Emission { sender, frames: self.outlets.frames(seed, now), end: flow.sent + len, ends, now };
+        let mut emission = Emission { sender, frames: self.outlets.frames(seed, false, now), end: flow.sent + len, ends, now };
         flow.recipients.retain(|key| self.emit_to(*key, &mut emission));
         flow.sent += len;
         self.forwarded(failure_report, &emission.frames, Some((sender, stream.out_id)), now);
@@ -147,13 +157,17 @@ impl Switch {
     fn emit_to(&mut self, key: SessionKey, emission: &mut Emission<'_>) -> bool {
         let Some(session) = self.sessions.get(key).map(|entry| &entry.session) else { return false };
         let Some(connection) = session.connection() else { return false };
-        let delivered = takes(session, emission.end)
-            && self.outlets.deliver(connection, session.paths(), &mut emission.frames) == Delivery::Queued;
+        let takes = takes(session, emission.end);
+        let delivered =
+            takes && self.outlets.deliver(connection, session.paths(), &mut emission.frames) == Delivery::Queued;
         let seed = emission.frames.seed();
         if !delivered && seed.range.start > 1 {
             self.outlets.deliver_end(connection, session.paths(), &abort(seed.message_id, seed.failure_report));
         } else if delivered && !emission.ends {
             self.hold_back(connection, emission.sender, emission.now);
+        }
+        if takes && !delivered {
+            self.missed(key);
         }
         delivered
     }
@@ -208,6 +222,7 @@ impl Switch {
         now: Instant,
     ) {
         self.set_load_alarm(now);
+        self.watch_congested(now);
         if failure_report == FailureReport::No {
             return;
         }
@@ -220,8 +235,11 @@ impl Switch {
     }
 
     fn failure_report_of(&self, sender: SessionKey) -> FailureReport {
-        let room = self.sessions.get(sender).and_then(|entry| self.rooms.get(entry.room));
-        room.map_or(FailureReport::No, |room| room.policy.failure_report)
+        self.room_of(sender).map_or(FailureReport::No, |room| room.policy.failure_report)
+    }
+
+    fn room_of(&self, session: SessionKey) -> Option<&Room> {
+        self.rooms.get(self.sessions.get(session)?.room)
     }
 }
 

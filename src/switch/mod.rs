@@ -19,6 +19,7 @@ mod connection;
 mod fan_out;
 mod frame;
 mod messages;
+mod notices;
 mod outbox;
 mod outlets;
 mod reports;
@@ -45,7 +46,7 @@ use self::connection::MessageId;
 use self::outlets::Outlets;
 use self::stream::Stream;
 use self::timers::{Alarm, Timers};
-use crate::facts::{EndReason, Event};
+use crate::facts::{EndReason, Event, RoomPolicy};
 use crate::ids::{ConnectionId, RoomId, RoomKey, SessionId, SessionKey};
 use crate::msrp::Status;
 use crate::room::Room;
@@ -86,6 +87,8 @@ struct Entry {
     streams_alarm: bool,
     nickname: Option<std::sync::Arc<str>>,
     nickname_pending: bool,
+    /// Messages that it did not get since its connection became congested.
+    missed: u64,
     bind_by: Option<Instant>,
 }
 
@@ -184,6 +187,7 @@ impl Switch {
     /// The kernel took `n` octets of what was gathered for a connection, which can be sent to again.
     pub fn sent(&mut self, id: ConnectionId, n: usize, now: Instant) {
         self.outlets.sent(id, n, now);
+        self.tell_recovered(now);
     }
 
     /// The kernel takes nothing for a connection at the moment. It is not on the dirty list until [`Switch::sent`] says that
@@ -236,6 +240,7 @@ impl Switch {
                 Alarm::Session(key) => self.check_unbound_session(key, now),
                 Alarm::Streams(key) => self.check_streams(key, now),
                 Alarm::Patience(id) => self.check_patience(id, now),
+                Alarm::Congestion(id) => self.check_congestion(id, now),
                 Alarm::Room(key) => self.ring_room(key, now),
                 Alarm::Responses => self.check_responses(now),
                 Alarm::Load => self.tell_load(now),
@@ -295,13 +300,42 @@ impl Switch {
         if let Some(at) = self.outlets.check_patience(id, now, patience) {
             self.timers.set(at, Alarm::Patience(id));
         }
+        self.watch_congested(now);
     }
 
-    /// The patience that the room of a connection's first session grants it.
+    /// Sees to it that a connection that does not recover is given up (RFC 7701 §6.4).
+    fn watch_congested(&mut self, now: Instant) {
+        while let Some(id) = self.outlets.fallen_behind.pop() {
+            let timeout = self.policy_of(id).map_or(Duration::ZERO, |policy| policy.congestion_timeout);
+            if !timeout.is_zero() {
+                self.timers.set(now + timeout, Alarm::Congestion(id));
+            }
+        }
+    }
+
+    /// A connection that has been congested for all of `congestion_timeout` goes, and with it its sessions and calls.
+    fn check_congestion(&mut self, id: ConnectionId, now: Instant) {
+        let Some(timeout) = self.policy_of(id).map(|policy| policy.congestion_timeout) else { return };
+        let Some(connection) = self.outlets.connections.get_mut(id) else { return };
+        if connection.congestion.since_congested().is_none_or(|since| now < since + timeout) {
+            return;
+        }
+        for key in std::mem::take(&mut connection.sessions) {
+            self.end_session(key, Some(EndReason::Congested), now);
+        }
+        self.outlets.close_now(id);
+    }
+
+    /// The patience that a connection is granted.
     fn patience_of(&self, id: ConnectionId) -> Option<Duration> {
+        self.policy_of(id).map(|policy| policy.congestion_patience)
+    }
+
+    /// The policy that holds for a connection as a whole: that of its first session's room.
+    fn policy_of(&self, id: ConnectionId) -> Option<&RoomPolicy> {
         let key = self.outlets.connections.get(id)?.sessions.first()?;
         let room = self.rooms.get(self.sessions.get(*key)?.room)?;
-        Some(room.policy.congestion_patience)
+        Some(&room.policy)
     }
 
     fn check_responses(&mut self, now: Instant) {

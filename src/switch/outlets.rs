@@ -26,6 +26,9 @@ pub struct Outlets {
     pub(super) resumed: Vec<ConnectionId>,
     /// Connections to be closed.
     pub(super) closing: Vec<ConnectionId>,
+    /// Connections that have become congested, and those that are not any more.
+    pub(super) fallen_behind: Vec<ConnectionId>,
+    pub(super) recovered: Vec<ConnectionId>,
     /// An outbox is so full that sending should not wait for the end of the turn.
     pub(super) pressing: bool,
     rng: ChaCha8Rng,
@@ -36,6 +39,8 @@ pub struct Outlets {
 #[derive(Debug)]
 pub struct Frames<'a> {
     seed: Seed<'a>,
+    /// Whether it is small enough for a congested recipient.
+    passes: bool,
     stamp: u64,
     now: Instant,
     made: SmallVec<[(u64, Rc<Frame>, u32); 1]>,
@@ -70,6 +75,8 @@ impl Outlets {
             dirty: Vec::new(),
             resumed: Vec::new(),
             closing: Vec::new(),
+            fallen_behind: Vec::new(),
+            recovered: Vec::new(),
             pressing: false,
             rng,
             stamp: 0,
@@ -80,9 +87,10 @@ impl Outlets {
         self.connections.insert(Connection::new(peer, secure, deadline))
     }
 
-    pub(super) fn frames<'a>(&mut self, seed: Seed<'a>, now: Instant) -> Frames<'a> {
+    /// The frames of a message; with `passes` it goes to congested recipients too, as far as there is room.
+    pub(super) fn frames<'a>(&mut self, seed: Seed<'a>, passes: bool, now: Instant) -> Frames<'a> {
         self.stamp += 1;
-        Frames { seed, stamp: self.stamp, now, made: SmallVec::new() }
+        Frames { seed, passes, stamp: self.stamp, now, made: SmallVec::new() }
     }
 
     /// Puts one copy of a message on a connection's outbox.
@@ -100,8 +108,8 @@ impl Outlets {
         let (_, frame, copies) = &mut frames.made[index];
         let waiting = connection.outbox.message_bytes();
         let after = waiting + frame.len() + paths.len();
-        if connection.congestion.congested || (waiting > 0 && after > self.outbox_max) {
-            connection.congestion.missed += 1;
+        let shut = connection.congestion.is_congested() && !frames.passes;
+        if shut || (waiting > 0 && after > self.outbox_max) {
             self.counters.discarded += 1;
             self.congest(id, frames.now);
             return Delivery::Discarded;
@@ -155,10 +163,16 @@ impl Outlets {
     }
 
     fn overrun(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(id)
-            && !std::mem::replace(&mut connection.closing, true)
-        {
+        if self.connections.get(id).is_some_and(|connection| !connection.closing) {
             self.counters.overrun += 1;
+            self.close_now(id);
+        }
+    }
+
+    /// Closes a connection, whatever waits on it.
+    pub(super) fn close_now(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.closing = true;
             self.closing.push(id);
         }
     }

@@ -202,6 +202,7 @@ impl Switch {
         self.sit(key);
         self.set_load_alarm(now);
         self.tell(Event::SessionBound { session });
+        self.tell_unaware(key, now);
     }
 
     pub(super) fn check_unbound_session(&mut self, key: SessionKey, now: Instant) {

@@ -18,6 +18,8 @@ pub enum Alarm {
     Streams(SessionKey),
     /// A recipient whose patience may be used up.
     Patience(ConnectionId),
+    /// A connection that may have been congested for too long.
+    Congestion(ConnectionId),
     /// Nicknames of a room whose quarantine may have ended.
     Room(RoomKey),
     /// Responses that may be missing.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::fixture::{Fixture, bodies};
-use crate::facts::RoomPolicy;
+use super::fixture::{Fixture, ROOM_URI, bodies};
+use crate::facts::{Congested, EndReason, Event, RoomPolicy};
 
 /// A piece of a stream of alice's that is never finished.
 fn flood(room: &mut Fixture, start: usize, len: usize) {
@@ -40,7 +40,76 @@ fn a_full_outbox_drops_messages_until_it_has_drained() {
     let body = room.to_room(0, "recovered");
     let message = room.message(0, "after", &body);
     room.send(0, &message);
-    assert_eq!(bodies(&room.received_bytes(1)), [body]);
+    let after = bodies(&room.received_bytes(1));
+    assert_eq!(after.len(), 2, "one notice, and then messages again");
+    assert!(after[0].starts_with(&format!("From: <{ROOM_URI}>\r\nTo: <{ROOM_URI}>\r\n")), "{}", after[0]);
+    assert!(after[0].contains(&format!("\r\n\r\n{} messages were not sent to you", sent - kept.len())), "{}", after[0]);
+    assert_eq!(after[1], body);
+    assert_eq!(room.switch.counters().missed, (sent - kept.len()) as u64);
+}
+
+/// Fills bob's outbox until he is congested; what was put into it is at its bound's four fifths.
+fn congest_bob(room: &mut Fixture) {
+    room.block(1);
+    for n in 0.. {
+        let body = room.to_room(0, &"x".repeat(8000));
+        let message = room.message(0, &format!("fill{n}"), &body);
+        room.send(0, &message);
+        if room.switch.counters().congested > 0 {
+            return;
+        }
+    }
+}
+
+#[test]
+fn small_messages_pass_where_policy_limits_instead_of_discarding() {
+    let policy = RoomPolicy { congested: Congested::Limit, congested_max_message_size: 500, ..RoomPolicy::default() };
+    let mut room = Fixture::new(policy, &["alice", "bob"]);
+    congest_bob(&mut room);
+    for (id, len) in [("small", 100), ("large", 1000), ("last", 200)] {
+        let body = room.to_room(0, &"z".repeat(len));
+        let message = room.message(0, id, &body);
+        room.send(0, &message);
+    }
+    let lengths: Vec<_> = bodies(&room.received_bytes(1)).iter().map(|body| body.matches('z').count()).collect();
+    assert_eq!(lengths.iter().filter(|len| **len == 100 || **len == 200).count(), 2);
+    assert!(!lengths.contains(&1000));
+    assert!(bodies(&room.received_bytes(1))[0].contains("1 message was not sent to you"));
+}
+
+#[test]
+fn who_stays_congested_is_given_up_with_session_and_call() {
+    let policy = RoomPolicy { congestion_timeout: Duration::from_secs(60), ..RoomPolicy::default() };
+    let mut room = Fixture::new(policy, &["alice", "bob", "carol"]);
+    congest_bob(&mut room);
+    room.pass(Duration::from_secs(59));
+    assert!(room.switch.poll_closing().is_none());
+    room.pass(Duration::from_secs(1));
+    let (session, connection) = (room.members[1].session, room.members[1].connection);
+    assert!(room.events.contains(&Event::SessionEnded { session, why: EndReason::Congested }));
+    assert_eq!(room.switch.poll_closing(), Some(connection), "whatever waits on it");
+    assert_eq!(room.switch.sizes().1, 2);
+}
+
+#[test]
+fn who_has_recovered_is_not_given_up_by_an_old_alarm() {
+    let policy = RoomPolicy { congestion_timeout: Duration::from_secs(60), ..RoomPolicy::default() };
+    let mut room = Fixture::new(policy, &["alice", "bob"]);
+    congest_bob(&mut room);
+    room.pass(Duration::from_secs(30));
+    room.received(1);
+    room.pass(Duration::from_secs(40));
+    assert_eq!(room.switch.sizes().1, 2);
+    while room.switch.counters().congested < 2 {
+        let body = room.to_room(0, &"x".repeat(8000));
+        let message = room.message(0, "again", &body);
+        room.block(1);
+        room.send(0, &message);
+    }
+    room.pass(Duration::from_secs(50));
+    assert_eq!(room.switch.sizes().1, 2, "congested anew for less than a minute");
+    room.pass(Duration::from_secs(10));
+    assert_eq!(room.switch.sizes().1, 1);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod binding;
 mod congestion;
 mod endings;
 mod nicknames;
+mod notices;
 mod order;
 mod private;
 mod refused;

@@ -1,0 +1,99 @@
+//! What the room itself says to a member: text from the room's URI to the room's URI (RFC 7701 §6.4, §11).
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::time::Instant;
+
+use rand_core::Rng;
+
+use super::Switch;
+use super::frame::Body;
+use crate::cpim;
+use crate::ids::SessionKey;
+use crate::limits::ROSTER_NOTICE_BYTES_MAX;
+use crate::room::MESSAGE_ID_LEN;
+
+const TYPE: &str = "text/plain;charset=utf-8";
+
+impl Switch {
+    /// Sends a text from the room to one session, if it is bound and takes such text.
+    pub(super) fn notify(&mut self, key: SessionKey, text: &str, now: Instant) {
+        let Some(room) = self.sessions.get(key).and_then(|entry| self.rooms.get(entry.room)) else { return };
+        let verdicts = room.roster.verdicts(Some("text/plain"));
+        if !room.roster.seat(key).is_some_and(|seat| verdicts.accepts(seat)) {
+            return;
+        }
+        let mut body = cpim::encode(&room.uri, &room.uri, None, TYPE);
+        body.extend_from_slice(text.as_bytes());
+        let bits = u128::from(self.rng.next_u64()) << 64 | u128::from(self.rng.next_u64());
+        let id: [u8; MESSAGE_ID_LEN] = std::array::from_fn(|i| b"0123456789abcdef"[(bits >> (4 * i)) as usize & 0xf]);
+        self.deliver_whole(key, &[key], &id, Body::Copied(&body), now);
+    }
+
+    /// Tells a user whose client knows nothing of chat rooms where it is, and who is there (RFC 7701 §11): once for each
+    /// user and room, however often it comes and on however many devices.
+    pub(super) fn tell_unaware(&mut self, key: SessionKey, now: Instant) {
+        let Some(entry) = self.sessions.get(key).filter(|entry| entry.session.terms.chatroom.is_none()) else { return };
+        let Some(room) = self.rooms.get_mut(entry.room) else { return };
+        if !room.policy.notice_to_unaware || !room.meet_unaware(&entry.session.member.user) {
+            return;
+        }
+        let place = format!(
+            "You are in the chat room {}. What you send to it goes to everybody in it; what you send to the address of a \
+             member goes to that member alone.",
+            room.uri
+        );
+        let roster = self.roster_text(key);
+        self.notify(key, &place, now);
+        self.notify(key, &roster, now);
+    }
+
+    /// The users in a session's room, one on a line.
+    fn roster_text(&self, key: SessionKey) -> String {
+        let mut text = String::from("In the room:");
+        let Some(room) = self.sessions.get(key).and_then(|entry| self.rooms.get(entry.room)) else { return text };
+        let (mut told, mut left) = (HashSet::new(), 0usize);
+        for entry in room.roster.seats().iter().filter_map(|seat| self.sessions.get(seat.session)) {
+            let member = &entry.session.member;
+            if !told.insert(&member.user) {
+                continue;
+            }
+            if text.len() >= ROSTER_NOTICE_BYTES_MAX {
+                left += 1;
+                continue;
+            }
+            let _ = match entry.nickname.as_ref().or(member.display_name.as_ref()) {
+                Some(name) => write!(text, "\n{name} <{}>", member.uri),
+                None => write!(text, "\n<{}>", member.uri),
+            };
+        }
+        if left > 0 {
+            let _ = write!(text, "\nand {left} more");
+        }
+        text
+    }
+
+    /// A copy for this session was not made because its connection is congested.
+    pub(super) fn missed(&mut self, key: SessionKey) {
+        if let Some(entry) = self.sessions.get_mut(key) {
+            entry.missed += 1;
+        }
+    }
+
+    /// Tells members whose connections have recovered how much they have missed (RFC 7701 §6.4), in one message each.
+    pub(super) fn tell_recovered(&mut self, now: Instant) {
+        while let Some(connection) = self.outlets.recovered.pop() {
+            let Some(connection) = self.outlets.connections.get(connection) else { continue };
+            for key in connection.sessions.clone() {
+                let Some(entry) = self.sessions.get_mut(key) else { continue };
+                let missed = std::mem::take(&mut entry.missed);
+                if missed > 0 {
+                    self.outlets.counters.missed += missed;
+                    let messages = if missed == 1 { "1 message was" } else { &format!("{missed} messages were") };
+                    let text = format!("{messages} not sent to you, because your connection could not keep up.");
+                    self.notify(key, &text, now);
+                }
+            }
+        }
+    }
+}
