@@ -18,13 +18,7 @@ const FAILURE_REPORT: &[(&str, FailureReport)] =
     &[("no", FailureReport::No), ("partial", FailureReport::Partial), ("yes", FailureReport::Yes)];
 
 /// Keys of a policy that this version does nothing with.
-const LATER: [&str; 5] = [
-    "nickname_scope",
-    "force_tls",
-    "notify_interval",
-    "subscribers",
-    "moderators",
-];
+const LATER: [&str; 5] = ["nickname_scope", "force_tls", "notify_interval", "subscribers", "moderators"];
 
 impl RoomsConfig {
     pub(super) fn read(&mut self, mut section: Section<'_, '_>) {

@@ -146,7 +146,8 @@ impl Switch {
         let continuation = if ends { Continuation::Complete } else { Continuation::More };
         let failure_report = self.failure_report_of(sender);
         let seed = Seed { message_id: &stream.out_id, range, failure_report, body, continuation };
-        let mut emission = Emission { sender, frames: self.outlets.frames(seed, false, now), end: flow.sent + len, ends, now };
+        let mut emission =
+            Emission { sender, frames: self.outlets.frames(seed, false, now), end: flow.sent + len, ends, now };
         flow.recipients.retain(|key| self.emit_to(*key, &mut emission));
         flow.sent += len;
         self.forwarded(failure_report, &emission.frames, Some((sender, stream.out_id)), now);
