@@ -1,5 +1,6 @@
 //! `parlor serve`: the server.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -8,7 +9,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Parser};
 use rand_core::Rng;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -70,6 +71,28 @@ impl ServeArguments {
         shards.copy_below = copy_below.unwrap_or(shards.copy_below);
         Ok(config)
     }
+}
+
+/// What `[shards]` has in force for a server that is started with these flags, by key; the cores aside. Nothing, where the
+/// flags are none of `serve`.
+pub(super) fn shards_in_force(flags: &[String]) -> BTreeMap<String, String> {
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        serve: ServeArguments,
+    }
+    let flags = std::iter::once("serve").chain(flags.iter().map(String::as_str));
+    let Some(config) = Flags::try_parse_from(flags).ok().and_then(|flags| flags.serve.config().ok()) else {
+        return BTreeMap::new();
+    };
+    let shards = config.shards;
+    let settings = [
+        ("spin_before_park", format!("{:?}", shards.spin_before_park)),
+        ("ring_depth", shards.ring_depth.to_string()),
+        ("send_batch", shards.send_batch.to_string()),
+        ("copy_below", shards.copy_below.to_string()),
+    ];
+    settings.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 /// Runs until a signal ends it.

@@ -14,7 +14,7 @@ pub struct RunArguments {
     #[arg(long, default_value_t = 5.0)]
     pub seconds: f64,
     /// Rounds; in each every subject has its turn
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=50))]
     pub rounds: u32,
     /// A running server's SIP over TCP, instead of one on another core; its processor time is then not known
     #[arg(long, value_name = "HOST:PORT")]

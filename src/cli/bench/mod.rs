@@ -1,16 +1,24 @@
 //! `parlor bench`: what a delivery costs, beside the floor, in one run.
 
 mod arguments;
+mod compare;
 mod cpu;
 mod engine;
 mod fanout;
+mod findings;
 mod floor;
 mod join;
 mod layout;
 mod outcome;
+mod plot;
 mod progress;
+mod record;
 mod report;
 mod server;
+mod stamp;
+mod stats;
+mod summary;
+mod tables;
 mod wire;
 
 use std::io;
@@ -18,6 +26,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use self::arguments::RunArguments;
 use self::outcome::{Outcome, Watch};
 use self::progress::Progress;
 use self::report::OutputArguments;
@@ -38,6 +47,10 @@ pub(super) struct BenchArguments {
 enum Scenario {
     /// Few senders, many receivers
     Fanout(fanout::FanoutArguments),
+    /// Say whether two results differ by more than noise
+    Compare(compare::CompareArguments),
+    /// Show a result again, or draw it
+    Report(report::ReportArguments),
     /// The bare loop that a server is compared with; the bench starts it itself
     #[command(hide = true)]
     Floor(floor::FloorArguments),
@@ -55,7 +68,11 @@ pub(super) struct Cores {
 /// Runs a scenario.
 pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
     let outcome = match &arguments.scenario {
-        Scenario::Fanout(arguments) => measure(&arguments.output, |cores, watch| fanout::run(arguments, cores, watch)),
+        Scenario::Compare(arguments) => return ExitCode::from(compare::run(arguments)),
+        Scenario::Report(arguments) => report::again(arguments).map(|()| true),
+        Scenario::Fanout(arguments) => {
+            measure(&arguments.output, &arguments.run, |cores, watch| fanout::run(arguments, cores, watch))
+        }
         Scenario::Floor(arguments) => floor::run(arguments).map(|()| true),
     };
     match outcome {
@@ -71,12 +88,13 @@ pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
 /// Runs a scenario and reports on it. Answers whether nothing went wrong.
 fn measure(
     output: &OutputArguments,
+    run: &RunArguments,
     scenario: impl FnOnce(Cores, &mut dyn Watch) -> io::Result<Outcome>,
 ) -> io::Result<bool> {
     let mut progress = Progress::new();
     let outcome = scenario(cores()?, &mut progress)?;
     drop(progress);
-    report::finish(&outcome, output)
+    report::finish(&outcome, super::serve::shards_in_force(&run.serve), output)
 }
 
 /// The server gets the first core that this process may use, the load the last one.

@@ -129,7 +129,7 @@ pub struct Turn {
     pub measured: Measured,
 }
 
-/// One turn of every subject, Parlor's first.
+/// One turn of every subject.
 #[derive(Debug, Clone, Default)]
 pub struct Round {
     /// In the order in which they ran.
@@ -189,6 +189,9 @@ pub trait Watch {
     /// What goes on now, such as `joining, 50 of 100`.
     fn stage(&mut self, what: &str);
 
+    /// How long all turns together are going to take, from now on.
+    fn total(&mut self, _time: Duration) {}
+
     /// How often [`tick`](Self::tick) is wanted while load is on; `None`: never.
     fn interval(&self) -> Option<Duration>;
 
@@ -223,9 +226,13 @@ pub fn in_turns(
     let rounds = rounds.max(1);
     let share = time / rounds;
     let mut done = Vec::new();
+    watch.total(share * rounds * subjects.len() as u32);
     for number in 1..=rounds {
         let mut round = Round::default();
-        for subject in &mut *subjects {
+        // Whoever goes first finds the caches as the round before left them, so everybody does so in turn.
+        let first = (number - 1) as usize % subjects.len().max(1);
+        let (late, early) = subjects.split_at_mut(first);
+        for subject in early.iter_mut().chain(late) {
             watch.stage(&format!("round {number} of {rounds}: {}", subject.name()));
             let measured = subject.run(pace, share, watch)?;
             round.turns.push(Turn { subject: subject.name().to_owned(), measured });

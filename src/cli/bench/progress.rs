@@ -1,42 +1,131 @@
-//! What a bench shows on a terminal while it runs.
+//! What a bench shows on a terminal while it runs: a bar with the time that is left, and under it what is measured right now.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use super::outcome::{Measured, Watch};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A line on a terminal that says what goes on.
+use super::findings::Limit;
+use super::outcome::{Measured, Watch};
+use super::plot::count;
+use super::summary::time;
+
+/// Two lines on a terminal; nothing where standard error is none.
 pub struct Progress {
-    shown: bool,
+    lines: Option<Lines>,
 }
+
+struct Lines {
+    _both: MultiProgress,
+    stage: ProgressBar,
+    figures: ProgressBar,
+}
+
+const INTERVAL: Duration = Duration::from_millis(250);
 
 impl Progress {
     /// Shown where standard error is a terminal.
     #[must_use]
     pub fn new() -> Self {
-        Self { shown: io::stderr().is_terminal() }
+        Self { lines: io::stderr().is_terminal().then(Lines::new) }
     }
+}
+
+impl Lines {
+    fn new() -> Self {
+        let both = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let stage = both.add(ProgressBar::new_spinner());
+        stage.set_style(style("{spinner} {msg}"));
+        stage.enable_steady_tick(INTERVAL);
+        let figures = both.add(ProgressBar::new_spinner());
+        figures.set_style(style("  {msg:.dim}"));
+        Self { _both: both, stage, figures }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 impl Watch for Progress {
     fn stage(&mut self, what: &str) {
-        if self.shown {
-            eprint!("\r\x1b[K{what} …");
-            let _ = io::stderr().flush();
+        let Some(lines) = &self.lines else { return };
+        lines.stage.set_message(what.to_owned());
+        if lines.stage.length().is_some() {
+            lines.stage.set_position(u64::try_from(lines.stage.elapsed().as_millis()).unwrap_or(0));
         }
     }
 
-    fn interval(&self) -> Option<Duration> {
-        None
+    fn total(&mut self, time: Duration) {
+        let Some(lines) = &self.lines else { return };
+        lines.stage.reset();
+        lines.stage.set_style(style("{spinner} [{bar:30}] {elapsed} of about {prefix}  {msg}"));
+        lines.stage.set_length(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        lines.stage.set_prefix(format!("{}s", time.as_secs()));
     }
 
-    fn tick(&mut self, _subject: &str, _so_far: &Measured) {}
+    fn interval(&self) -> Option<Duration> {
+        self.lines.as_ref().map(|_| INTERVAL)
+    }
+
+    fn tick(&mut self, _subject: &str, so_far: &Measured) {
+        let Some(lines) = &self.lines else { return };
+        lines.stage.set_position(u64::try_from(lines.stage.elapsed().as_millis()).unwrap_or(0));
+        lines.figures.set_message(figures(so_far));
+    }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.shown {
-            eprint!("\r\x1b[K");
+        if let Some(lines) = &self.lines {
+            lines.figures.finish_and_clear();
+            lines.stage.finish_and_clear();
         }
+    }
+}
+
+/// What has been measured so far, in a line.
+fn figures(so_far: &Measured) -> String {
+    let seconds = so_far.elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
+    let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|quantile| time(so_far.latency.value_at_quantile(quantile)));
+    let (server, client) = (so_far.server.total().as_secs_f64() / seconds, so_far.client.as_secs_f64() / seconds);
+    let kernel =
+        (so_far.server.system + so_far.server.softirq).as_secs_f64() / so_far.server.total().as_secs_f64().max(1e-9);
+    let faults = if so_far.is_clean() { "" } else { "  NOT CLEAN" };
+    format!(
+        "{}/s  p50 {p50}  p99 {p99}  p99.9 {p999}  server {:.0} %  load {:.0} %  {}{faults}",
+        count(so_far.deliveries as f64 / seconds),
+        server * 100.0,
+        client * 100.0,
+        Limit::from_shares(client, server, kernel),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::outcome::CpuTime;
+    use super::*;
+
+    #[test]
+    fn a_line_says_how_fast_and_who_limits() {
+        let second = Duration::from_secs(1);
+        let server = CpuTime { user: second / 10, system: second * 9 / 10, softirq: Duration::ZERO };
+        let mut so_far =
+            Measured { deliveries: 123_456, elapsed: second, server, client: second / 2, ..Measured::nothing() };
+        so_far.record(Duration::from_micros(150));
+        let line = figures(&so_far);
+        assert!(line.starts_with("123 k/s  p50 150 µs"), "{line}");
+        assert!(line.ends_with("server 100 %  load 50 %  the kernel was the limit, on the server's core"), "{line}");
+        so_far.lost = 1;
+        so_far.server.system = Duration::ZERO;
+        assert!(figures(&so_far).ends_with("nobody was the limit  NOT CLEAN"));
+    }
+
+    #[test]
+    fn nothing_is_shown_where_there_is_no_terminal() {
+        let mut progress = Progress { lines: None };
+        progress.stage("joining");
+        progress.tick("parlor", &Measured::nothing());
+        assert_eq!(progress.interval(), None);
     }
 }
