@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 
 use super::record::{Latency, Record, Turn};
 
+/// A column: its name, and its value of a turn.
+type Column = (&'static str, fn(&Turn) -> u64);
+
 /// Columns of a turn, in their order.
-const COLUMNS: [(&str, fn(&Turn) -> u64); 15] = [
+const COLUMNS: [Column; 15] = [
     ("deliveries", |turn| turn.deliveries),
     ("elapsed_ns", |turn| turn.elapsed_ns),
     ("server_user_ns", |turn| turn.user_ns),
