@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser};
+use clap::{Args, Parser, ValueEnum};
 use rand_core::Rng;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -21,7 +21,7 @@ use super::{check, random};
 use crate::config::{Config, ConfigErrors, Cores, LogConfig, LogFormat, parse_cores, parse_duration, parse_size};
 use crate::control::{self, ControlSettings, Order, SipSockets};
 use crate::focus::{Focus, ShardAddress};
-use crate::shard::{self, BoundShard, ShardThread, mesh};
+use crate::shard::{self, BoundShard, Io, ShardThread, mesh};
 use crate::sip::Transport;
 
 /// Orders that may wait for the control thread.
@@ -43,10 +43,13 @@ pub(super) struct ServeArguments {
     /// Cores that carry rooms: all, 0, 0-3,8
     #[arg(long, value_name = "CORES", value_parser = parse_cores)]
     cores: Option<Cores>,
+    /// What carries the shards: a loop on a ring of its own, or glommio's executor
+    #[arg(long, value_enum, value_name = "SHELL")]
+    io: Option<IoArgument>,
     /// How long a shard without work polls before it sleeps: 0us, 20us
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     spin_before_park: Option<Duration>,
-    /// Entries in each of the executor's rings
+    /// Entries that a shard's rings take at once
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(16..=4096))]
     ring_depth: Option<u16>,
     /// Connections in one submission of the send ring
@@ -57,6 +60,22 @@ pub(super) struct ServeArguments {
     copy_below: Option<u64>,
 }
 
+/// Values of `--io`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum IoArgument {
+    Ring,
+    Glommio,
+}
+
+impl From<IoArgument> for Io {
+    fn from(argument: IoArgument) -> Self {
+        match argument {
+            IoArgument::Ring => Self::Ring,
+            IoArgument::Glommio => Self::Glommio,
+        }
+    }
+}
+
 impl ServeArguments {
     fn config(&self) -> Result<Config, ConfigErrors> {
         let mut config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
@@ -64,6 +83,7 @@ impl ServeArguments {
         if let Some(cores) = &self.cores {
             shards.cores = cores.clone();
         }
+        shards.io = self.io.map_or(shards.io, Io::from);
         shards.spin_before_park = self.spin_before_park.unwrap_or(shards.spin_before_park);
         shards.ring_depth = self.ring_depth.map_or(shards.ring_depth, usize::from);
         shards.send_batch = self.send_batch.map_or(shards.send_batch, usize::from);

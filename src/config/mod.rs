@@ -16,6 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::facts::RoomPolicy;
+use crate::shard::Io;
 use section::Section;
 
 pub use error::{ConfigError, ConfigErrors};
@@ -87,9 +88,11 @@ pub struct MsrpConfig {
 pub struct ShardsConfig {
     /// Which cores.
     pub cores: Cores,
+    /// What carries the shards.
+    pub io: Io,
     /// How long a shard without work polls before it sleeps.
     pub spin_before_park: Duration,
-    /// Entries in each of the executor's own rings.
+    /// Entries that a shard's rings take at once.
     pub ring_depth: usize,
     /// Connections in one submission of the send ring.
     pub send_batch: usize,
@@ -191,7 +194,14 @@ impl MsrpConfig {
 
 impl Default for ShardsConfig {
     fn default() -> Self {
-        Self { cores: Cores::All, spin_before_park: Duration::ZERO, ring_depth: 128, send_batch: 64, copy_below: 1024 }
+        Self {
+            cores: Cores::All,
+            io: Io::default(),
+            spin_before_park: Duration::ZERO,
+            ring_depth: 128,
+            send_batch: 64,
+            copy_below: 1024,
+        }
     }
 }
 

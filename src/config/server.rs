@@ -6,6 +6,7 @@ use super::section::Section;
 use super::values::{address, cores, duration, host, number, one_of, optional_host, parse_sip_listen, size};
 use super::{LogConfig, LogFormat, LogLevel, MsrpConfig, ShardsConfig, SipConfig};
 use crate::limits::OUTBOX_BYTES_MIN;
+use crate::shard::Io;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
@@ -48,6 +49,7 @@ impl MsrpConfig {
 impl ShardsConfig {
     pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
         section.value("cores", &mut self.cores, cores);
+        section.value("io", &mut self.io, one_of(&[("ring", Io::Ring), ("glommio", Io::Glommio)]));
         section.value("spin_before_park", &mut self.spin_before_park, duration(Duration::ZERO..=SECOND));
         section.value("ring_depth", &mut self.ring_depth, number(16..=4096));
         section.value("send_batch", &mut self.send_batch, number(1..=4096));

@@ -19,6 +19,7 @@ impl Config {
         };
         ShardSettings {
             cores,
+            io: self.shards.io,
             listen: self.msrp.listen,
             port: self.msrp.port,
             bind_timeout: self.msrp.bind_timeout,

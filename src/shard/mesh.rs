@@ -3,11 +3,21 @@
 //! Both directions are bounded, and nobody waits for room: a full queue downwards is a 503 to the caller, and what does not
 //! fit upwards stays in the switch, which keeps at most one event of a kind for each session and room.
 
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_channel::{SendError, TrySendError};
 use tokio::sync::mpsc;
 
+use super::socket::EventFd;
 use crate::facts::{Command, Event};
 use crate::ids::ShardId;
 use crate::limits::{COMMAND_QUEUE_MAX, EVENT_QUEUE_MAX};
+
+/// How long to wait before the control thread is told again what its channel had no room for.
+pub const TELL_AGAIN_AFTER: Duration = Duration::from_millis(5);
 
 /// The control thread's end of one shard.
 #[derive(Debug, Clone)]
@@ -17,7 +27,7 @@ pub struct ShardHandle {
     /// The port that its listener has, which stands in the paths of its sessions.
     pub port: u16,
     /// Commands to it.
-    pub commands: async_channel::Sender<Command>,
+    pub commands: CommandSender,
 }
 
 /// A shard's end.
@@ -34,15 +44,145 @@ pub struct ShardPort {
 /// An event with the shard it comes from.
 pub type ShardEvent = (ShardId, Event);
 
+/// Where commands for a shard are put in. Its drop is heard too: a shard ends when nobody can command it any more.
+#[derive(Debug, Clone)]
+pub struct CommandSender {
+    // The order counts: the channel must be closed before the shard is woken to see it.
+    queue: async_channel::Sender<Command>,
+    bell: Bell,
+}
+
+impl CommandSender {
+    /// Gives the shard a command, if there is room.
+    ///
+    /// # Errors
+    /// The command back: there is no room, or no shard any more.
+    pub fn try_send(&self, command: Command) -> Result<(), TrySendError<Command>> {
+        self.queue.try_send(command)?;
+        self.bell.ring();
+        Ok(())
+    }
+
+    /// Gives the shard a command, and waits until there is room for it.
+    ///
+    /// # Errors
+    /// The command back: there is no shard any more.
+    pub fn send_blocking(&self, command: Command) -> Result<(), SendError<Command>> {
+        self.queue.send_blocking(command)?;
+        self.bell.ring();
+        Ok(())
+    }
+}
+
+/// One end of a bell, without a sound where the channel wakes the shard by itself.
+#[derive(Debug, Clone)]
+struct Bell(Option<Arc<Wake>>);
+
+impl Bell {
+    fn ring(&self) {
+        if let Some(wake) = &self.0 {
+            wake.ring();
+        }
+    }
+}
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        self.ring();
+    }
+}
+
+/// Wakes a shard that waits in a ring.
+///
+/// The flag saves writes: one is on its way, or the shard has not looked at the queue since. It is taken down *before* the shard
+/// looks, and put up *after* something was put in. Whoever finds it up put something in before it was taken down, so the shard
+/// will see that; whoever finds it down writes. Read-modify-writes on both sides give the order, so neither needs a barrier.
+#[derive(Debug)]
+pub struct Wake {
+    event: EventFd,
+    rung: AtomicBool,
+}
+
+impl Wake {
+    /// A silent one.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub fn new() -> std::io::Result<Arc<Self>> {
+        Ok(Arc::new(Self { event: EventFd::new()?, rung: AtomicBool::new(false) }))
+    }
+
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            self.event.signal();
+        }
+    }
+
+    /// To be called by the shard before it looks at what it was woken for.
+    pub fn hear(&self) {
+        self.rung.swap(false, Ordering::AcqRel);
+    }
+
+    /// What the shard polls.
+    #[must_use]
+    pub fn fd(&self) -> RawFd {
+        self.event.as_raw_fd()
+    }
+}
+
+/// The way up, with the one event that the channel had no room for.
+#[derive(Debug)]
+pub struct Upward {
+    id: ShardId,
+    events: mpsc::Sender<ShardEvent>,
+    unsent: Option<Event>,
+}
+
+impl Upward {
+    /// Nothing waits.
+    #[must_use]
+    pub fn new(id: ShardId, events: mpsc::Sender<ShardEvent>) -> Self {
+        Self { id, events, unsent: None }
+    }
+
+    /// Sends up what `next` has to tell, as far as there is room. `false`: something did not fit, and it is to be tried again
+    /// soon.
+    pub fn tell(&mut self, mut next: impl FnMut() -> Option<Event>) -> bool {
+        while let Some(event) = self.unsent.take().or_else(&mut next) {
+            match self.events.try_send((self.id, event)) {
+                Ok(()) => {}
+                // Nobody listens any more: the process is ending.
+                Err(mpsc::error::TrySendError::Closed(_)) => return true,
+                Err(mpsc::error::TrySendError::Full((_, event))) => {
+                    self.unsent = Some(event);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
 /// The queue that all shards' events come to, with the end that is cloned for each shard.
 #[must_use]
 pub fn events() -> (mpsc::Sender<ShardEvent>, mpsc::Receiver<ShardEvent>) {
     mpsc::channel(EVENT_QUEUE_MAX)
 }
 
-/// A shard's two ends.
+/// A shard's two ends, where the channel itself wakes the shard.
 #[must_use]
 pub fn link(id: ShardId, port: u16, events: mpsc::Sender<ShardEvent>) -> (ShardHandle, ShardPort) {
-    let (sender, receiver) = async_channel::bounded(COMMAND_QUEUE_MAX);
-    (ShardHandle { id, port, commands: sender }, ShardPort { id, commands: receiver, events })
+    link_with_bell(id, port, events, None)
+}
+
+/// A shard's two ends; `wake` is rung for each command.
+pub(super) fn link_with_bell(
+    id: ShardId,
+    port: u16,
+    events: mpsc::Sender<ShardEvent>,
+    wake: Option<Arc<Wake>>,
+) -> (ShardHandle, ShardPort) {
+    let (queue, commands) = async_channel::bounded(COMMAND_QUEUE_MAX);
+    let sender = CommandSender { queue, bell: Bell(wake) };
+    (ShardHandle { id, port, commands: sender }, ShardPort { id, commands, events })
 }

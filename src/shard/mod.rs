@@ -1,7 +1,9 @@
 //! The shell around a switch: one pinned core with its sockets.
 
+mod flush;
 mod glommio;
 pub mod mesh;
+mod ring;
 mod settings;
 mod slab;
 mod socket;
@@ -10,6 +12,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 
-pub use settings::ShardSettings;
+pub use ring::probe as probe_loop;
+pub use settings::{Io, ShardSettings};
 pub use socket::probe_ring;
 pub use start::{BoundShard, ShardThread, StartError, bind, start};

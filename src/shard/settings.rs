@@ -3,11 +3,28 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// Commands that one turn carries out.
+pub const COMMANDS_PER_TURN_MAX: usize = 64;
+/// How long to wait after a connection could not be accepted, for want of descriptors mostly.
+pub const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// Which shell carries a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Io {
+    /// A loop that waits in a ring of its own.
+    #[default]
+    Ring,
+    /// glommio's executor.
+    Glommio,
+}
+
 /// The settings of `[msrp]` and `[shards]` that a shard's shell follows.
 #[derive(Debug, Clone)]
 pub struct ShardSettings {
     /// The cores that get a shard each, by number.
     pub cores: Vec<usize>,
+    /// What carries the shards.
+    pub io: Io,
     /// The address that every shard listens on.
     pub listen: IpAddr,
     /// The first shard's port; shard i has this one + i. 0 is any free one for each.
@@ -30,6 +47,7 @@ impl Default for ShardSettings {
     fn default() -> Self {
         Self {
             cores: vec![0],
+            io: Io::default(),
             listen: IpAddr::from([127, 0, 0, 1]),
             port: 2855,
             bind_timeout: Duration::from_secs(30),

@@ -1,12 +1,16 @@
 //! From settings to running shards: a port for each, then a thread for each.
 
+use std::any::Any;
+use std::thread::JoinHandle;
+
 use ::glommio::ExecutorJoinHandle;
 use socket2::Socket;
 use tokio::sync::mpsc;
+use tracing::warn;
 
-use super::mesh::{self, ShardHandle};
-use super::settings::ShardSettings;
-use super::{glommio, socket};
+use super::mesh::{self, ShardHandle, Wake};
+use super::settings::{Io, ShardSettings};
+use super::{glommio, ring, socket};
 use crate::facts::Event;
 use crate::ids::ShardId;
 
@@ -19,6 +23,8 @@ pub struct BoundShard {
     pub core: usize,
     /// Its port.
     pub port: u16,
+    /// What will carry it.
+    pub io: Io,
     pub(super) listener: Socket,
 }
 
@@ -27,7 +33,13 @@ pub struct BoundShard {
 pub struct ShardThread {
     /// Which shard.
     pub id: ShardId,
-    handle: ExecutorJoinHandle<()>,
+    handle: Handle,
+}
+
+#[derive(Debug)]
+enum Handle {
+    Ring(JoinHandle<()>),
+    Glommio(ExecutorJoinHandle<()>),
 }
 
 /// Why the shards cannot start.
@@ -52,7 +64,7 @@ pub enum StartError {
 /// # Errors
 /// See [`StartError`].
 pub fn bind(settings: &ShardSettings) -> Result<Vec<BoundShard>, StartError> {
-    socket::probe_ring().map_err(StartError::NoRing)?;
+    let io = choose(settings.io)?;
     let mut bound = Vec::with_capacity(settings.cores.len());
     for (index, core) in settings.cores.iter().enumerate() {
         let too_many = StartError::Ports(settings.port, settings.cores.len());
@@ -66,9 +78,19 @@ pub fn bind(settings: &ShardSettings) -> Result<Vec<BoundShard>, StartError> {
         let listener = socket::listen(address).map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
         let port = local.as_socket().map_or(port, |local| local.port());
-        bound.push(BoundShard { id: ShardId(offset), core: *core, port, listener });
+        bound.push(BoundShard { id: ShardId(offset), core: *core, port, io, listener });
     }
     Ok(bound)
+}
+
+/// What is asked for, if this machine has what it needs; glommio needs less.
+fn choose(io: Io) -> Result<Io, StartError> {
+    if io == Io::Ring {
+        let Err(error) = ring::probe() else { return Ok(io) };
+        warn!(%error, "no loop on a ring here, which takes Linux 5.19 or newer; glommio carries the shards");
+    }
+    socket::probe_ring().map_err(StartError::NoRing)?;
+    Ok(Io::Glommio)
 }
 
 /// Starts a thread for each shard. `seed` gives 256 random bits at each call.
@@ -82,10 +104,18 @@ pub fn start(
     mut seed: impl FnMut() -> [u8; 32],
 ) -> Result<Vec<(ShardHandle, ShardThread)>, StartError> {
     let start = |shard: BoundShard| {
-        let (handle, port) = mesh::link(shard.id, shard.port, events.clone());
         let (id, core) = (shard.id, shard.core);
-        let joined = glommio::start(settings, shard, port, seed()).map_err(|why| StartError::Shell(id, core, why))?;
-        Ok((handle, ShardThread { id, handle: joined }))
+        let failed = |why| StartError::Shell(id, core, why);
+        let wake = match shard.io {
+            Io::Ring => Some(Wake::new().map_err(|error| failed(error.to_string()))?),
+            Io::Glommio => None,
+        };
+        let (handle, port) = mesh::link_with_bell(id, shard.port, events.clone(), wake.clone());
+        let joined = match wake {
+            Some(wake) => ring::start(settings, shard, port, wake, seed()).map(Handle::Ring),
+            None => glommio::start(settings, shard, port, seed()).map(Handle::Glommio),
+        };
+        Ok((handle, ShardThread { id, handle: joined.map_err(failed)? }))
     };
     bound.into_iter().map(start).collect()
 }
@@ -96,6 +126,15 @@ impl ShardThread {
     /// # Errors
     /// What it ended with, if that was a failure.
     pub fn join(self) -> Result<(), String> {
-        self.handle.join().map_err(|error| error.to_string())
+        match self.handle {
+            Handle::Glommio(executor) => executor.join().map_err(|error| error.to_string()),
+            Handle::Ring(thread) => thread.join().map_err(|panic| reason(&*panic)),
+        }
     }
+}
+
+/// What a thread has panicked with.
+fn reason(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("it panicked").to_owned()
 }

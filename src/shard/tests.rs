@@ -18,8 +18,8 @@ struct Running {
     events: tokio::sync::mpsc::Receiver<(ShardId, Event)>,
 }
 
-fn run() -> Running {
-    let settings = ShardSettings { port: 0, ..ShardSettings::default() };
+fn run(io: Io) -> Running {
+    let settings = ShardSettings { port: 0, io, ..ShardSettings::default() };
     let bound = bind(&settings).unwrap();
     let (sender, events) = mesh::events();
     let (handle, thread) = start(&settings, bound, &sender, || [3; 32]).unwrap().remove(0);
@@ -114,9 +114,24 @@ impl Client {
     }
 }
 
-#[test]
-fn members_talk_and_a_drained_shard_ends() {
-    let mut running = run();
+/// What is expected of a shard, whatever carries it.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod on_ring {
+            use super::Io;
+            $(#[test] fn $name() { super::$name(Io::Ring); })*
+        }
+        mod on_glommio {
+            use super::Io;
+            $(#[test] fn $name() { super::$name(Io::Glommio); })*
+        }
+    };
+}
+
+on_both!(members_talk_and_a_drained_shard_ends, a_lost_connection_ends_its_session, what_is_not_msrp_is_hung_up_on);
+
+fn members_talk_and_a_drained_shard_ends(io: Io) {
+    let mut running = run(io);
     let mut alice = running.join("alice", 1);
     let mut bob = running.join("bob", 2);
     alice.say("alice", "t0000001", "hello");
@@ -133,17 +148,15 @@ fn members_talk_and_a_drained_shard_ends() {
     running.thread.join().unwrap();
 }
 
-#[test]
-fn a_lost_connection_ends_its_session() {
-    let mut running = run();
+fn a_lost_connection_ends_its_session(io: Io) {
+    let mut running = run(io);
     let alice = running.join("alice", 1);
     drop(alice);
     assert!(matches!(running.next_event(), Event::SessionEnded { .. }));
 }
 
-#[test]
-fn what_is_not_msrp_is_hung_up_on() {
-    let running = run();
+fn what_is_not_msrp_is_hung_up_on(io: Io) {
+    let running = run(io);
     let mut stream = TcpStream::connect(("127.0.0.1", running.handle.port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();

@@ -16,9 +16,7 @@ use super::shell::{Peer, Shell};
 use crate::facts::EndReason;
 use crate::ids::ConnectionId;
 use crate::limits::{CONNECTIONS_PER_SHARD_MAX, RECEIVE_BYTES_MAX};
-
-/// How long to wait after a connection could not be accepted, for want of descriptors mostly.
-const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+use crate::shard::settings::ACCEPT_AGAIN_AFTER;
 
 impl Shell {
     /// Accepts connections for as long as the shard lives.

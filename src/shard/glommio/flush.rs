@@ -3,7 +3,6 @@
 //! It is woken by the first connection that has something to send, and therefore runs after every reader of that turn. The
 //! deeper the load, the larger the batches; idle, nothing waits for a timer.
 
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -16,9 +15,9 @@ use glommio::timer::Timer;
 use super::shell::{Peer, Shell};
 use crate::facts::EndReason;
 use crate::ids::ConnectionId;
+use crate::shard::flush::{Stuck, flush_some};
+use crate::shard::socket::Batch;
 
-/// Octets that one connection may send in one turn.
-const GATHER_BYTES_MAX: usize = 256 * 1024;
 /// Octets that are tried at once on a connection that was full.
 const SPILL_BYTES_MAX: usize = 64 * 1024;
 
@@ -51,44 +50,17 @@ impl Shell {
 
     /// Makes one submission for as many of the connections as fit. Answers how many.
     fn flush_some(self: &Rc<Self>, ids: &[ConnectionId]) -> usize {
-        let mut switch = self.switch.borrow_mut();
-        let mut batch = self.batch.borrow_mut();
-        let peers = self.peers.borrow();
-        let mut wanted: smallvec::SmallVec<[(ConnectionId, usize); 64]> = smallvec::SmallVec::new();
-        let mut taken = 0;
-        for id in ids {
-            taken += 1;
-            let Some(peer) = peers.get(*id) else { continue };
-            batch.begin(peer.fd);
-            let len = switch.gather(*id, &mut *batch, GATHER_BYTES_MAX);
-            wanted.push((*id, len));
-            if batch.is_full() {
-                break;
-            }
-        }
-        let now = Instant::now();
-        let mut full: smallvec::SmallVec<[ConnectionId; 4]> = smallvec::SmallVec::new();
-        let mut lost: smallvec::SmallVec<[ConnectionId; 4]> = smallvec::SmallVec::new();
-        for ((id, len), result) in wanted.iter().zip(batch.submit()) {
-            match result {
-                Ok(n) if n == len => switch.sent(*id, *n, now),
-                Ok(n) => {
-                    switch.sent(*id, *n, now);
-                    switch.blocked(*id);
-                    full.push(*id);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    switch.blocked(*id);
-                    full.push(*id);
-                }
-                Err(_) => lost.push(*id),
-            }
-        }
-        drop((switch, batch, peers));
-        for id in full {
+        let mut stuck = Stuck::default();
+        let taken = {
+            let (switch, batch) = (&mut *self.switch.borrow_mut(), &mut *self.batch.borrow_mut());
+            let peers = self.peers.borrow();
+            let fd = |id| peers.get(id).map(|peer| peer.fd);
+            flush_some(switch, batch, ids, fd, Batch::submit, &mut stuck)
+        };
+        for id in stuck.full {
             self.wait_for_room(id);
         }
-        for id in lost {
+        for id in stuck.lost {
             self.close(id, EndReason::ConnectionLost);
         }
         taken

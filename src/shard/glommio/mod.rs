@@ -20,8 +20,8 @@ use socket2::Socket;
 use tracing::debug;
 
 use self::shell::Shell;
-use super::mesh::ShardPort;
-use super::settings::ShardSettings;
+use super::mesh::{ShardPort, Upward};
+use super::settings::{COMMANDS_PER_TURN_MAX, ShardSettings};
 use super::socket::{self, Batch};
 use super::start::BoundShard;
 use crate::switch::{Settings, Switch};
@@ -32,8 +32,6 @@ const PREEMPT_TIMER: Duration = Duration::from_secs(3600);
 /// seen to be lost in the executor, which then slept on beside a command; what wakes it for certain is a timer. So a lost wake
 /// costs this much and no more. An idle shard pays for it with four wakes a second.
 const SLEEP_MAX: Duration = Duration::from_millis(250);
-/// Commands that one turn carries out.
-const COMMANDS_PER_TURN_MAX: usize = 64;
 
 /// Starts a shard's thread. Answers when its executor runs.
 ///
@@ -69,7 +67,7 @@ async fn run(settings: &ShardSettings, listener: Socket, port: ShardPort, seed: 
     let switch = Switch::new(Settings { bind_timeout: settings.bind_timeout, outbox_max: settings.outbox_max }, seed);
     let batch = Batch::new(settings.send_batch, settings.copy_below, true);
     debug!(shard = %port.id, ring = batch.has_ring(), "shard is up");
-    let shell = Rc::new(Shell::new(port.id, switch, batch, port.events));
+    let shell = Rc::new(Shell::new(port.id, switch, batch, Upward::new(port.id, port.events)));
     let listener = socket::into_executor(listener);
     glommio::spawn_local(shell.clone().run_listener(listener)).detach();
     glommio::spawn_local(shell.clone().run_flusher()).detach();

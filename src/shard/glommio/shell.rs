@@ -3,17 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use glommio::net::TcpStream;
 use glommio::timer::Timer;
 use slotmap::SecondaryMap;
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 
 use super::notify::Notify;
-use crate::facts::{EndReason, Event};
+use crate::facts::EndReason;
 use crate::ids::{ConnectionId, ShardId};
+use crate::shard::mesh::{TELL_AGAIN_AFTER, Upward};
 use crate::shard::slab::Slab;
 use crate::shard::socket::{self, Batch};
 use crate::switch::Switch;
@@ -32,9 +31,8 @@ pub struct Shell {
     pub(super) armed: Cell<Option<Instant>>,
     /// Nobody is left, and nobody comes any more.
     pub(super) drained: Notify,
-    events: mpsc::Sender<(ShardId, Event)>,
-    /// An event for which the channel had no room, and whether somebody is to try again.
-    unsent: RefCell<Option<Event>>,
+    upward: RefCell<Upward>,
+    /// Whether somebody is to try again to tell what there was no room for.
     retrying: Cell<bool>,
     /// For what waits behind a full socket.
     pub(super) spill: RefCell<Vec<u8>>,
@@ -50,11 +48,8 @@ pub struct Peer {
     pub(super) closed: Cell<bool>,
 }
 
-/// How long to wait before the focus is told again what its channel had no room for.
-const RETRY_AFTER: Duration = Duration::from_millis(5);
-
 impl Shell {
-    pub(super) fn new(id: ShardId, switch: Switch, batch: Batch, events: mpsc::Sender<(ShardId, Event)>) -> Self {
+    pub(super) fn new(id: ShardId, switch: Switch, batch: Batch, upward: Upward) -> Self {
         Self {
             id,
             switch: RefCell::new(switch),
@@ -65,8 +60,7 @@ impl Shell {
             alarm: Notify::default(),
             armed: Cell::new(None),
             drained: Notify::default(),
-            events,
-            unsent: RefCell::default(),
+            upward: RefCell::new(upward),
             retrying: Cell::new(false),
             spill: RefCell::default(),
             dirty: RefCell::default(),
@@ -101,7 +95,9 @@ impl Shell {
                 peer.resume.notify();
             }
         }
-        self.tell(&mut switch);
+        if !self.upward.borrow_mut().tell(|| switch.poll_event()) {
+            self.tell_later();
+        }
         if switch.is_dirty() {
             self.flush.notify();
         }
@@ -124,30 +120,13 @@ impl Shell {
         self.switch.borrow_mut().closed(id, why, Instant::now());
     }
 
-    /// Sends events up as far as there is room. What does not fit stays where it is, and is tried again.
-    fn tell(self: &Rc<Self>, switch: &mut Switch) {
-        let mut unsent = self.unsent.borrow_mut();
-        while let Some(event) = unsent.take().or_else(|| switch.poll_event()) {
-            match self.events.try_send((self.id, event)) {
-                Ok(()) => {}
-                // Nobody listens any more: the process is ending.
-                Err(TrySendError::Closed(_)) => return,
-                Err(TrySendError::Full((_, event))) => {
-                    *unsent = Some(event);
-                    self.tell_later();
-                    return;
-                }
-            }
-        }
-    }
-
     fn tell_later(self: &Rc<Self>) {
         if self.retrying.replace(true) {
             return;
         }
         let shell = self.clone();
         glommio::spawn_local(async move {
-            Timer::new(RETRY_AFTER).await;
+            Timer::new(TELL_AGAIN_AFTER).await;
             shell.retrying.set(false);
             shell.settle();
         })

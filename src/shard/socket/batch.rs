@@ -3,8 +3,9 @@
 use std::io;
 use std::os::fd::RawFd;
 
-use io_uring::{IoUring, opcode, types};
+use io_uring::{IoUring, opcode, squeue, types};
 
+use super::Ring;
 use crate::switch::PieceSink;
 
 /// Sends for several connections, gathered and then submitted at once.
@@ -68,8 +69,29 @@ impl Batch {
         self.sends.len() >= self.sends_max || self.scratch.len() >= SCRATCH_BYTES_MAX / 2
     }
 
-    /// Sends what was gathered. Answers, for each connection in the order they were begun, how many octets the kernel took.
+    /// Sends what was gathered, through the batch's own ring if it has one. Answers, for each connection in the order they were
+    /// begun, how many octets the kernel took.
     pub fn submit(&mut self) -> &[io::Result<usize>] {
+        self.prepare();
+        match &mut self.ring {
+            Some(ring) if self.sends.len() > 1 => submit_to_ring(ring, &self.sends, &self.messages, &mut self.results),
+            _ => self
+                .results
+                .extend(self.sends.iter().zip(&self.messages).map(|(send, message)| send_now(send.fd, message))),
+        }
+        self.clear();
+        &self.results
+    }
+
+    /// Sends what was gathered through the ring of a shell.
+    pub fn submit_to<'a>(&'a mut self, ring: &mut Ring) -> &'a [io::Result<usize>] {
+        self.prepare();
+        ring.send(self.sends.iter().zip(&self.messages).map(|(send, message)| entry(send, message)), &mut self.results);
+        self.clear();
+        &self.results
+    }
+
+    fn prepare(&mut self) {
         self.results.clear();
         self.messages.clear();
         for at in 0..self.sends.len() {
@@ -83,17 +105,18 @@ impl Batch {
             message.msg_iovlen = send.count;
             self.messages.push(message);
         }
-        match &mut self.ring {
-            Some(ring) if self.sends.len() > 1 => submit_to_ring(ring, &self.sends, &self.messages, &mut self.results),
-            _ => self
-                .results
-                .extend(self.sends.iter().zip(&self.messages).map(|(send, message)| send_now(send.fd, message))),
-        }
+    }
+
+    fn clear(&mut self) {
         self.sends.clear();
         self.iovecs.clear();
         self.scratch.clear();
-        &self.results
     }
+}
+
+/// The send that a message's pieces make. What it points to belongs to the batch and to the outboxes.
+fn entry(send: &Send, message: &libc::msghdr) -> squeue::Entry {
+    opcode::SendMsg::new(types::Fd(send.fd), message).flags(FLAGS as u32).build()
 }
 
 impl PieceSink for Batch {
@@ -129,7 +152,7 @@ fn send_ring(sends_max: usize) -> Option<IoUring> {
 /// Sends that do not wait are complete when the submission returns, so nothing outlives this call.
 fn submit_to_ring(ring: &mut IoUring, sends: &[Send], messages: &[libc::msghdr], results: &mut Vec<io::Result<usize>>) {
     for (at, (send, message)) in sends.iter().zip(messages).enumerate() {
-        let entry = opcode::SendMsg::new(types::Fd(send.fd), message).flags(FLAGS as u32).build().user_data(at as u64);
+        let entry = entry(send, message).user_data(at as u64);
         // SAFETY: the message, its pieces and the descriptor live until the completions below are in.
         let pushed = unsafe { ring.submission().push(&entry) };
         if pushed.is_err() {

@@ -3,6 +3,9 @@
 
 mod batch;
 mod block;
+mod buffers;
+mod event_fd;
+mod ring;
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +18,8 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 pub use batch::Batch;
 pub use block::Block;
+pub use event_fd::EventFd;
+pub use ring::{Arrival, Received, Ring};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;

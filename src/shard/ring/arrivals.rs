@@ -1,0 +1,117 @@
+//! What arrives in a turn: connections, octets, room in sockets, the control thread's bell.
+
+use std::io;
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tracing::{debug, warn};
+
+use super::shell::{Peer, Shell};
+use crate::facts::EndReason;
+use crate::ids::ConnectionId;
+use crate::limits::CONNECTIONS_PER_SHARD_MAX;
+use crate::shard::settings::ACCEPT_AGAIN_AFTER;
+use crate::shard::socket::{Arrival, Received};
+
+impl Shell {
+    /// Handles what is there now. What arrives meanwhile has its turn later.
+    pub(super) fn handle_arrivals(&mut self, now: Instant) {
+        for _ in 0..self.ring.arrived() {
+            match self.ring.poll() {
+                Some(Arrival::Received(id, received)) => self.handle_received(id, received, now),
+                Some(Arrival::Accepted(accepted)) => self.handle_accepted(accepted, now),
+                Some(Arrival::Writable(id)) => self.writable.push(id),
+                Some(Arrival::Woken) => self.hear(),
+                None => break,
+            }
+        }
+    }
+
+    fn handle_accepted(&mut self, accepted: io::Result<OwnedFd>, now: Instant) {
+        match accepted {
+            Ok(_) if self.peers.len() >= CONNECTIONS_PER_SHARD_MAX => {
+                warn!(shard = %self.id, "an MSRP connection too many was closed");
+            }
+            Ok(socket) => self.adopt(socket.into(), now),
+            Err(error) => {
+                warn!(shard = %self.id, %error, "cannot accept an MSRP connection");
+                self.accept_at = Some(now + ACCEPT_AGAIN_AFTER);
+            }
+        }
+    }
+
+    /// Takes a connection in, whoever opened it. It must not be a non-blocking one: the ring waits for it.
+    fn adopt(&mut self, stream: TcpStream, now: Instant) {
+        // Whoever has gone again has no address.
+        let Ok(address) = stream.peer_addr() else { return };
+        let id = self.switch.adopt(address, false, now);
+        self.peers.insert(id, Peer { stream, receiving: false });
+        self.receive(id, true);
+    }
+
+    fn handle_received(&mut self, id: ConnectionId, received: Received, now: Instant) {
+        let is_here = self.peers.get_mut(id).map(|peer| peer.receiving = false).is_some();
+        match received {
+            Received::Bytes { bytes, buffer, more } => {
+                if is_here {
+                    self.handle_bytes(id, &bytes, now);
+                }
+                drop(bytes);
+                self.ring.give_back(buffer);
+                self.receive(id, more);
+            }
+            Received::Over => {
+                self.close(id, EndReason::ConnectionLost, now);
+                self.settle(now);
+            }
+            Received::Again => self.starved.push(id),
+        }
+    }
+
+    fn handle_bytes(&mut self, id: ConnectionId, bytes: &Bytes, now: Instant) {
+        if self.switch.is_paused(id) {
+            // The receive was under way when that was said. A copy, or it would keep a whole buffer.
+            self.held.push((id, Bytes::copy_from_slice(bytes)));
+            return;
+        }
+        if let Err(error) = self.switch.handle_bytes(id, bytes, now) {
+            let peer = self.switch.peer(id);
+            debug!(shard = %self.id, connection = %id, ?peer, %error, "closing an MSRP connection");
+        }
+        self.settle(now);
+    }
+
+    /// A connection may be read again: first what was held, in the next turn, or else from its socket.
+    pub(super) fn resume(&mut self, id: ConnectionId) {
+        match self.held.iter().position(|(other, _)| *other == id) {
+            Some(at) => self.released.push(self.held.swap_remove(at)),
+            None => self.receive(id, true),
+        }
+    }
+
+    /// Handles what was held.
+    pub(super) fn handle_released(&mut self, now: Instant) {
+        for (id, bytes) in std::mem::take(&mut self.released) {
+            self.handle_bytes(id, &bytes, now);
+            self.receive(id, true);
+        }
+    }
+
+    /// Receives on a connection, unless it is paused or that is under way.
+    fn receive(&mut self, id: ConnectionId, more: bool) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        if !peer.receiving && !self.switch.is_paused(id) {
+            peer.receiving = true;
+            self.ring.receive(id, peer.fd(), more);
+        }
+    }
+
+    /// Receives on the connections that there was no buffer for: by now there are some.
+    pub(super) fn feed_starved(&mut self) {
+        while let Some(id) = self.starved.pop() {
+            self.receive(id, true);
+        }
+    }
+}

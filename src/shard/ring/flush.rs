@@ -1,0 +1,43 @@
+//! The flush of a turn: everything that waits, in as few submissions as possible.
+//!
+//! It comes after all receives of the turn. The deeper the load, the larger the batches; idle, nothing waits for a timer.
+
+use std::time::Instant;
+
+use super::shell::{Peer, Shell};
+use crate::facts::EndReason;
+use crate::shard::flush::{Stuck, flush_some};
+
+impl Shell {
+    /// Sends what waits on the connections that are on the list now, each once.
+    pub(super) fn flush(&mut self) {
+        let mut ids = std::mem::take(&mut self.flushing);
+        // Those that were blocked are on no list of the switch.
+        ids.append(&mut self.writable);
+        self.switch.take_dirty(&mut ids);
+        if ids.is_empty() {
+            self.flushing = ids;
+            return;
+        }
+        let mut stuck = Stuck::default();
+        let mut rest = &ids[..];
+        while !rest.is_empty() {
+            let fd = |id| self.peers.get(id).map(Peer::fd);
+            let ring = &mut self.ring;
+            let n = flush_some(&mut self.switch, &mut self.batch, rest, fd, |batch| batch.submit_to(ring), &mut stuck);
+            rest = &rest[n..];
+        }
+        ids.clear();
+        self.flushing = ids;
+        for id in stuck.full {
+            if let Some(peer) = self.peers.get(id) {
+                self.ring.writable(id, peer.fd());
+            }
+        }
+        let now = Instant::now();
+        for id in stuck.lost {
+            self.close(id, EndReason::ConnectionLost, now);
+        }
+        self.settle(now);
+    }
+}

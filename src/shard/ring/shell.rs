@@ -1,0 +1,186 @@
+//! One shard's state, and its turn.
+
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use slotmap::SecondaryMap;
+use socket2::Socket;
+use tracing::debug;
+
+use crate::facts::{Command, EndReason};
+use crate::ids::{ConnectionId, ShardId};
+use crate::shard::mesh::{ShardPort, TELL_AGAIN_AFTER, Upward, Wake};
+use crate::shard::settings::COMMANDS_PER_TURN_MAX;
+use crate::shard::socket::{Batch, Ring};
+use crate::switch::Switch;
+
+/// One shard.
+pub struct Shell {
+    pub(super) id: ShardId,
+    pub(super) switch: Switch,
+    pub(super) ring: Ring,
+    pub(super) batch: Batch,
+    pub(super) peers: SecondaryMap<ConnectionId, Peer>,
+    pub(super) listener: Socket,
+    /// When to listen again after a connection could not be accepted.
+    pub(super) accept_at: Option<Instant>,
+    /// Connections whose sockets were full and have room again.
+    pub(super) writable: Vec<ConnectionId>,
+    /// Connections that there was no buffer for.
+    pub(super) starved: Vec<ConnectionId>,
+    /// What had come on connections that were paused before it was handled.
+    pub(super) held: Vec<(ConnectionId, Bytes)>,
+    /// What was held and may be handled now.
+    pub(super) released: Vec<(ConnectionId, Bytes)>,
+    /// Kept for its memory.
+    pub(super) flushing: Vec<ConnectionId>,
+    commands: async_channel::Receiver<Command>,
+    wake: Arc<Wake>,
+    /// There may be commands that nobody was woken for.
+    woken: bool,
+    /// The control thread is gone, and with it every call.
+    orphaned: bool,
+    upward: Upward,
+    /// When to tell again what there was no room for.
+    tell_at: Option<Instant>,
+}
+
+/// One connection's socket.
+pub struct Peer {
+    pub(super) stream: TcpStream,
+    /// A receive is in the ring, or about to be.
+    pub(super) receiving: bool,
+}
+
+impl Peer {
+    pub(super) fn fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
+}
+
+impl Shell {
+    pub(super) fn new(
+        switch: Switch,
+        ring: Ring,
+        batch: Batch,
+        listener: Socket,
+        port: ShardPort,
+        wake: Arc<Wake>,
+    ) -> Self {
+        Self {
+            id: port.id,
+            switch,
+            ring,
+            batch,
+            peers: SecondaryMap::new(),
+            listener,
+            accept_at: None,
+            writable: Vec::new(),
+            starved: Vec::new(),
+            held: Vec::new(),
+            released: Vec::new(),
+            flushing: Vec::new(),
+            commands: port.commands,
+            wake,
+            woken: false,
+            orphaned: false,
+            upward: Upward::new(port.id, port.events),
+            tell_at: None,
+        }
+    }
+
+    /// Turns until nobody is left and nobody comes any more.
+    pub(super) fn run(mut self) {
+        debug!(shard = %self.id, "shard is up");
+        self.ring.accept(self.listener.as_raw_fd());
+        self.ring.hear(self.wake.fd());
+        while !self.switch.is_drained() && !self.orphaned {
+            self.wait();
+            self.turn();
+        }
+        // A receive in the ring holds its socket: closing the descriptor alone would not do.
+        self.peers.values().for_each(|peer| drop(peer.stream.shutdown(Shutdown::Both)));
+    }
+
+    fn wait(&mut self) {
+        if self.woken || self.switch.is_dirty() || !self.released.is_empty() {
+            self.ring.look();
+        } else {
+            let next = [self.switch.poll_timeout(), self.accept_at, self.tell_at].into_iter().flatten().min();
+            self.ring.wait(next.map(|at| at.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    fn turn(&mut self) {
+        let now = Instant::now();
+        self.handle_released(now);
+        self.handle_arrivals(now);
+        self.handle_commands(now);
+        self.handle_time(now);
+        self.settle(now);
+        self.flush();
+        self.ring.replace_lent();
+        self.feed_starved();
+    }
+
+    /// Does what the machine asks for after an input. Sending is left to the flush, so that it comes after every receive of this
+    /// turn; unless an outbox is so full that it cannot wait.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if self.switch.is_pressing() {
+            self.flush();
+        }
+        while let Some(id) = self.switch.poll_closing() {
+            self.close(id, EndReason::ConnectionLost, now);
+        }
+        while let Some(id) = self.switch.poll_resumed() {
+            self.resume(id);
+        }
+        let switch = &mut self.switch;
+        self.tell_at = if self.upward.tell(|| switch.poll_event()) { None } else { Some(now + TELL_AGAIN_AFTER) };
+    }
+
+    /// A connection is over, on whatever side.
+    pub(super) fn close(&mut self, id: ConnectionId, why: EndReason, now: Instant) {
+        let Some(peer) = self.peers.remove(id) else { return };
+        // What is in the ring for it holds the socket, and completes by this.
+        let _ = peer.stream.shutdown(Shutdown::Both);
+        self.held.retain(|(other, _)| *other != id);
+        self.switch.closed(id, why, now);
+    }
+
+    /// The control thread has rung.
+    pub(super) fn hear(&mut self) {
+        self.wake.hear();
+        self.woken = true;
+    }
+
+    fn handle_commands(&mut self, now: Instant) {
+        if !std::mem::take(&mut self.woken) {
+            return;
+        }
+        for _ in 0..COMMANDS_PER_TURN_MAX {
+            match self.commands.try_recv() {
+                Ok(command) => self.switch.handle_control(command, now),
+                Err(error) => {
+                    self.orphaned = error.is_closed();
+                    return;
+                }
+            }
+        }
+        self.woken = true;
+    }
+
+    /// Tells the machine when its time has come, and does again what had to be put off.
+    fn handle_time(&mut self, now: Instant) {
+        if self.switch.poll_timeout().is_some_and(|at| at <= now) {
+            self.switch.handle_timeout(now);
+        }
+        if self.accept_at.is_some_and(|at| at <= now) {
+            self.accept_at = None;
+            self.ring.accept(self.listener.as_raw_fd());
+        }
+    }
+}
