@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use parlor::config::{Config, ConfigErrors, Cores, LogFormat, LogLevel, SipTransport};
-use parlor::facts::{Confusable, Congested, Delete, FailureReport, RoomPolicy};
+use parlor::facts::{Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy};
 
 fn errors(text: &str) -> ConfigErrors {
     Config::parse("parlor.toml", text).expect_err(text)
@@ -62,6 +62,7 @@ fn every_supported_key_is_read() {
         max_participants = 3
         [rooms.defaults]
         nicknames = false
+        nickname_scope = "server"
         nickname_quarantine = "1m"
         reserved_nicknames = ["admin"]
         unquoted_nicknames = false
@@ -95,6 +96,7 @@ fn every_supported_key_is_read() {
     assert_eq!((config.rooms.on_demand, config.rooms.max_rooms), (false, 7));
     let expected = RoomPolicy {
         nicknames: false,
+        nickname_scope: NicknameScope::Server,
         nickname_quarantine: Duration::from_secs(60),
         reserved_nicknames: vec!["admin".into()],
         unquoted_nicknames: false,

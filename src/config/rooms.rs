@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::RoomsConfig;
 use super::section::{Read, Section};
 use super::values::{boolean, duration, line, media_range, number, one_of, size, uri_pattern};
-use crate::facts::{Confusable, Congested, Delete, FailureReport, RoomPolicy};
+use crate::facts::{Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy};
 use crate::limits::HELD_BYTES_PER_SESSION_MAX;
 use crate::nickname::NicknameKey;
 
@@ -13,12 +13,13 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const DELETE: &[(&str, Delete)] =
     &[("when-empty", Delete::WhenEmpty), ("when-creator-leaves", Delete::WhenCreatorLeaves), ("never", Delete::Never)];
 const CONFUSABLE: &[(&str, Confusable)] = &[("allow", Confusable::Allow), ("refuse", Confusable::Refuse)];
+const SCOPE: &[(&str, NicknameScope)] = &[("room", NicknameScope::Room), ("server", NicknameScope::Server)];
 const CONGESTED: &[(&str, Congested)] = &[("discard", Congested::Discard), ("limit", Congested::Limit)];
 const FAILURE_REPORT: &[(&str, FailureReport)] =
     &[("no", FailureReport::No), ("partial", FailureReport::Partial), ("yes", FailureReport::Yes)];
 
 /// Keys of a policy that this version does nothing with.
-const LATER: [&str; 5] = ["nickname_scope", "force_tls", "notify_interval", "subscribers", "moderators"];
+const LATER: [&str; 4] = ["force_tls", "notify_interval", "subscribers", "moderators"];
 
 impl RoomsConfig {
     pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
@@ -48,6 +49,7 @@ fn read_policy(policy: &mut RoomPolicy, section: &mut Section<'_, '_>) {
 
 fn read_members(policy: &mut RoomPolicy, section: &mut Section<'_, '_>) {
     section.value("nicknames", &mut policy.nicknames, boolean);
+    section.value("nickname_scope", &mut policy.nickname_scope, one_of(SCOPE));
     section.value("nickname_quarantine", &mut policy.nickname_quarantine, duration(Duration::ZERO..=DAY));
     section.list("reserved_nicknames", &mut policy.reserved_nicknames, nickname);
     section.value("unquoted_nicknames", &mut policy.unquoted_nicknames, boolean);

@@ -36,6 +36,13 @@ pub enum Command {
         /// Which.
         session: SessionId,
     },
+    /// What became of [`super::Event::NicknameAsked`].
+    DecideNickname {
+        /// Whose request.
+        session: SessionId,
+        /// It may have the nickname.
+        granted: bool,
+    },
     /// The server ends: bind nobody any more, and close each connection once its outbox is empty and its sessions ended.
     Drain,
 }

@@ -32,6 +32,14 @@ pub enum Event {
         /// Why.
         why: EndReason,
     },
+    /// A member asks for a nickname in a room whose nicknames are the server's. Answered by [`super::Command::DecideNickname`];
+    /// a session asks for one at a time.
+    NicknameAsked {
+        /// Which session.
+        session: SessionId,
+        /// For what.
+        nickname: Arc<str>,
+    },
     /// The session's nickname as it is now.
     Nickname {
         /// Which session.

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct RoomPolicy {
     /// Whether members may have nicknames.
     pub nicknames: bool,
+    /// Where a nickname must be one user's alone.
+    pub nickname_scope: NicknameScope,
     /// How long a nickname stays its last holder's.
     pub nickname_quarantine: Duration,
     /// Nicknames nobody may have.
@@ -59,6 +61,7 @@ impl Default for RoomPolicy {
     fn default() -> Self {
         Self {
             nicknames: true,
+            nickname_scope: NicknameScope::Room,
             nickname_quarantine: Duration::from_secs(60),
             reserved_nicknames: Vec::new(),
             confusable_nicknames: Confusable::Allow,
@@ -98,6 +101,15 @@ impl RoomPolicy {
     pub fn passes_congestion(&self, len: u64) -> bool {
         self.congested == Congested::Limit && len <= self.congested_max_message_size
     }
+}
+
+/// Where a nickname is one user's alone (RFC 7701 §7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NicknameScope {
+    /// In its room.
+    Room,
+    /// In all rooms of the server that say so.
+    Server,
 }
 
 /// What a member that cannot keep up still gets of regular messages (RFC 7701 §6.4).

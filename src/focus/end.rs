@@ -100,6 +100,9 @@ impl Focus {
         if call.terms.is_some() {
             self.command(shard, Command::CloseSession { session });
         }
+        if let Some(room) = self.rooms.get_mut(room) {
+            self.nicknames.leave(session, &user, room.policy.nickname_quarantine);
+        }
         self.shards.session_closed(shard);
         match self.rooms.get_mut(room).map(|room| room.leave(&user)) {
             Some(Left::Empty) => self.close_room(room),

@@ -11,6 +11,7 @@ use siphasher::sip::SipHasher13;
 
 use super::calls::{Calls, Tag};
 use super::hosts::Hosts;
+use super::nicknames::ServerNicknames;
 use super::refusal::Refusal;
 use super::rooms::Rooms;
 use super::shards::Shards;
@@ -63,6 +64,8 @@ pub(super) enum Alarm {
     Resend(Tag),
     /// Our 200 was not acknowledged.
     GiveUp(Tag),
+    /// A quarantine ends.
+    Nicknames,
     /// A shard has not said whether the session can be bound.
     Silence(Tag),
 }
@@ -78,6 +81,7 @@ pub struct Focus {
     pub(super) calls: Calls,
     pub(super) rooms: Rooms,
     pub(super) shards: Shards,
+    pub(super) nicknames: ServerNicknames,
     pub(super) throttle: Throttle,
     /// Our BYEs that nobody has answered yet.
     pub(super) byes: HashSet<TransactionId>,
@@ -100,6 +104,7 @@ impl Focus {
             calls: Calls::default(),
             rooms: Rooms::default(),
             shards: Shards::new(&settings.shards),
+            nicknames: ServerNicknames::default(),
             throttle: Throttle::new(settings.max_calls_per_second),
             byes: HashSet::new(),
             draining: false,
@@ -126,6 +131,8 @@ impl Focus {
             Event::SessionEnded { session, why } => self.session_ended(session, why),
             Event::RoomClosed { room } => self.room_closed(room),
             Event::Load { deliveries_per_second } => self.shards.set_load(shard, deliveries_per_second),
+            Event::NicknameAsked { session, nickname } => self.decide_nickname(session, &nickname, now),
+            Event::Nickname { session, nickname: None } => self.nicknames.release(session),
             // These change the roster, not the call.
             Event::SessionBound { .. } | Event::Nickname { .. } => {}
         }
@@ -172,6 +179,7 @@ impl Focus {
                 Alarm::Resend(tag) => self.resend(tag, now),
                 Alarm::GiveUp(tag) => self.give_up(tag),
                 Alarm::Silence(tag) => self.shard_is_silent(tag),
+                Alarm::Nicknames => self.settle_nicknames(now),
             }
             self.pump(now);
         }
@@ -267,6 +275,9 @@ impl Focus {
 
     /// Carries out what the transactions want.
     fn pump(&mut self, now: Instant) {
+        if self.nicknames_unsettled() {
+            self.settle_nicknames(now);
+        }
         while let Some(output) = self.transactions.poll_output() {
             match output {
                 TransactionOutput::Send { hop, message } => self.send(hop, message.to_bytes()),

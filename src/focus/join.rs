@@ -100,6 +100,7 @@ impl Focus {
         self.shards.session_opened(shard);
         if let Some(room) = self.rooms.get_mut(id) {
             room.enter(&admitted.member.user);
+            self.nicknames.enter(&admitted.member.user);
         }
         Ok((id, shard))
     }

@@ -28,6 +28,7 @@ mod end;
 mod face;
 mod hosts;
 mod join;
+mod nicknames;
 mod refusal;
 mod replies;
 mod requests;

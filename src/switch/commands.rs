@@ -25,6 +25,7 @@ impl Switch {
                     self.end_session(*key, None, now);
                 }
             }
+            Command::DecideNickname { session, granted } => self.nickname_decided(session, granted, now),
             Command::Drain => self.drain(now),
         }
     }
@@ -105,6 +106,7 @@ impl Switch {
             streams_alarm: false,
             nickname: None,
             nickname_pending: false,
+            asked: None,
             missed: 0,
             bind_by: None,
         });

@@ -19,6 +19,7 @@ mod connection;
 mod fan_out;
 mod frame;
 mod messages;
+mod nicknames;
 mod notices;
 mod outbox;
 mod outlets;
@@ -87,6 +88,8 @@ struct Entry {
     streams_alarm: bool,
     nickname: Option<std::sync::Arc<str>>,
     nickname_pending: bool,
+    /// A nickname that the focus decides about.
+    asked: Option<Box<nicknames::Asked>>,
     /// Messages that it did not get since its connection became congested.
     missed: u64,
     bind_by: Option<Instant>,

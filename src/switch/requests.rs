@@ -6,12 +6,11 @@ use bytes::Bytes;
 
 use super::connection::{Incoming, Task, Tid};
 use super::timers::Alarm;
-use super::{Pending, Switch};
+use super::Switch;
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
 use crate::limits::SESSIONS_PER_CONNECTION_MAX;
 use crate::msrp::{ByteRange, Continuation, Event as Chunk, Head, MsrpUri, ParseError, Status, uris};
-use crate::nickname::{Requested, parse_use_nickname};
 use crate::session::{Verdict, judge};
 
 impl Switch {
@@ -131,8 +130,7 @@ impl Switch {
                 cpim: head.content_type.is_some_and(is_cpim),
             }),
             Verdict::Nickname(value) => {
-                let status = self.use_nickname(key, value, now).err().unwrap_or(Status::OK);
-                self.answer_head(id, head, status);
+                self.handle_nickname(id, key, value, head, now);
                 None
             }
             Verdict::Report => {
@@ -145,32 +143,6 @@ impl Switch {
             }
             Verdict::Response(_) => None,
         }
-    }
-
-    fn use_nickname(&mut self, key: SessionKey, value: &[u8], now: Instant) -> Result<(), Status> {
-        let entry = self.sessions.get_mut(key).ok_or(Status::NO_SESSION)?;
-        let room = self.rooms.get_mut(entry.room).ok_or(Status::NO_SESSION)?;
-        if !room.policy.nicknames {
-            return Err(Status::FORBIDDEN);
-        }
-        let requested = parse_use_nickname(value, room.policy.unquoted_nicknames);
-        let nickname = match requested.map_err(|_| Status::MALFORMED_NICKNAME)? {
-            Requested::Remove => {
-                room.nicknames.release(key);
-                None
-            }
-            Requested::Take(nickname) => {
-                room.nicknames.take(key, &entry.session.member.user, &nickname, room.policy.strict_nicknames(), now)?;
-                Some(nickname.into())
-            }
-        };
-        if entry.nickname != nickname {
-            entry.nickname = nickname;
-            if !std::mem::replace(&mut entry.nickname_pending, true) {
-                self.events.push_back(Pending::Nickname(key));
-            }
-        }
-        Ok(())
     }
 
     /// A SEND without a body binds the session and keeps the connection alive; it is answered and causes no REPORT. Where it

@@ -3,6 +3,7 @@
 mod changing;
 mod ending;
 mod joining;
+mod nicknames;
 mod overload;
 mod refusals;
 mod rooms;

@@ -143,6 +143,7 @@ impl World {
             Command::ExpectBinding { .. } => "expect",
             Command::ChangeSession { .. } => "change",
             Command::CloseSession { .. } => "close session",
+            Command::DecideNickname { .. } => "decide nickname",
             Command::Drain => "drain",
         };
         self.commands.iter().map(name).collect()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fixture::Fixture;
-use crate::facts::{Command, Confusable, Event, RoomPolicy};
+use crate::facts::{Command, Confusable, Event, NicknameScope, RoomPolicy};
 use crate::ids::RoomId;
 
 fn ask(room: &mut Fixture, at: usize, value: &str) -> Option<u16> {
@@ -91,4 +91,42 @@ fn look_alikes_are_425_where_policy_refuses_them() {
     assert_eq!(ask(&mut strict, 0, "\"Alice\""), Some(200));
     assert_eq!(ask(&mut strict, 1, "\"\u{0410}lice\""), Some(425));
     assert_eq!(ask(&mut strict, 2, "\"\u{0410}lice\""), Some(200), "her own");
+}
+
+fn server_wide() -> Fixture {
+    let policy = RoomPolicy { nickname_scope: NicknameScope::Server, ..RoomPolicy::default() };
+    Fixture::new(policy, &["alice", "bob"])
+}
+
+#[test]
+fn a_server_wide_nickname_is_answered_when_the_focus_has_decided() {
+    let mut room = server_wide();
+    let session = room.members[0].session;
+    for (granted, status) in [(false, 425), (true, 200)] {
+        room.events.clear();
+        assert_eq!(ask(&mut room, 0, "\"Ally\""), None, "not yet");
+        let asked = Event::NicknameAsked { session, nickname: "Ally".into() };
+        assert_eq!(room.events, [asked]);
+        assert_eq!(ask(&mut room, 0, "\"Other\""), Some(425), "one at a time");
+        room.control(Command::DecideNickname { session, granted });
+        assert_eq!(room.answer(0, "nick0001"), Some(status));
+        let shown = room.events.contains(&Event::Nickname { session, nickname: Some("Ally".into()) });
+        assert_eq!(shown, granted);
+    }
+    room.events.clear();
+    assert_eq!(ask(&mut room, 1, "\"ally\""), Some(425), "the room knows that itself");
+    assert!(room.events.is_empty());
+    assert_eq!(ask(&mut room, 0, "\"\""), Some(200), "giving it up needs nobody");
+    assert_eq!(room.events, [Event::Nickname { session, nickname: None }]);
+}
+
+#[test]
+fn a_decision_that_comes_too_late_hurts_nobody() {
+    let mut room = server_wide();
+    let session = room.members[0].session;
+    ask(&mut room, 0, "\"Ally\"");
+    room.close(0);
+    room.control(Command::DecideNickname { session, granted: true });
+    room.control(Command::DecideNickname { session: room.members[1].session, granted: true });
+    assert!(room.received(1).is_empty());
 }
