@@ -90,8 +90,7 @@ impl Switch {
     pub(super) fn nickname_decided(&mut self, session: SessionId, granted: bool, now: Instant) {
         let Some(key) = self.by_id.get(&session).copied() else { return };
         let Some(asked) = self.sessions.get_mut(key).and_then(|entry| entry.asked.take()) else { return };
-        let outcome =
-            if granted { self.take_nickname(key, &asked.nickname, now) } else { Err(Status::NICKNAME_TAKEN) };
+        let outcome = if granted { self.take_nickname(key, &asked.nickname, now) } else { Err(Status::NICKNAME_TAKEN) };
         let status = outcome.err().unwrap_or(Status::OK);
         self.outlets.control(asked.connection, |out| {
             encode::response(out, asked.tid.get(), status, &asked.to_path, &asked.from_path);
