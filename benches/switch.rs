@@ -57,6 +57,7 @@ fn join(switch: &mut Switch, member: usize, now: Instant) -> ConnectionId {
             uri: format!("sip:m{member}@x").into(),
             display_name: None,
             identities: vec![user],
+            anonymous: false,
         },
         terms: Terms {
             local: path(&local),

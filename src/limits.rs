@@ -83,6 +83,14 @@ pub const SIP_WAITING_MESSAGES_MAX: usize = 256;
 pub const CALLS_MAX: usize = 1 << 20;
 /// Server transactions at a time; above it new requests are answered 503 without state.
 pub const SIP_TRANSACTIONS_MAX: usize = 64 * 1024;
+/// Nonces whose counts are remembered. When there are more, the oldest ones are answered with a fresh challenge.
+pub const NONCES_MAX: usize = 64 * 1024;
+/// Sources whose wrong passwords are counted.
+pub const FAILING_SOURCES_MAX: usize = 16 * 1024;
+/// Wrong passwords that a source may send before it is refused unheard.
+pub const FAILURES_PER_SOURCE_MAX: u32 = 10;
+/// Identities that a trusted peer may assert of one user (RFC 3325 §9.1 has two).
+pub const ASSERTED_IDENTITIES_MAX: usize = 8;
 
 const _: () = assert!(MSRP_START_LINE_BYTES_MAX < MSRP_HEAD_BYTES_MAX);
 const _: () = assert!(TRANSACTION_ID_BYTES_MIN <= TRANSACTION_ID_BYTES_MAX);

@@ -90,6 +90,7 @@ impl Room {
                 uri: format!("sip:m{member}@x").into(),
                 display_name: None,
                 identities: vec![user],
+                anonymous: false,
             },
             terms: Terms {
                 local: Path::parse(local.as_bytes()).unwrap(),

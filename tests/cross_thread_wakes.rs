@@ -160,6 +160,7 @@ fn open(session: SessionId, room: RoomId, name: &str, port: u16) -> OpenSession 
             uri: format!("sip:{name}@localhost").into(),
             display_name: None,
             identities: vec![user],
+            anonymous: false,
         },
         terms: Terms {
             local: path(format!("msrp://127.0.0.1:{port}/{session};tcp")),

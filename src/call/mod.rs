@@ -4,12 +4,20 @@
 
 mod alarms;
 mod dialog;
+mod digest;
+mod failures;
 mod identity;
+mod nonces;
 mod pattern;
+mod privacy;
 mod subscription;
+mod users;
 
 pub use alarms::Alarms;
 pub use dialog::{Dialog, DialogError};
-pub use identity::{IdentityError, identify};
+pub use digest::{Authenticator, Unbelieved};
+pub use identity::{Caller, Identity, IdentityError, asserted, identify};
 pub use pattern::matches_any;
+pub use privacy::Privacy;
 pub use subscription::{Due, EndOfSubscription, EventName, Standing, Subscription};
+pub use users::{Secret, Users};

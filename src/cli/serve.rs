@@ -223,16 +223,15 @@ impl Signals {
     async fn run(mut self, orders: mpsc::Sender<Order>, config: Option<PathBuf>) {
         let mut draining = false;
         loop {
-            let order = tokio::select! {
-                _ = self.terminate.recv() => end_or_drain(&mut draining),
-                _ = self.interrupt.recv() => end_or_drain(&mut draining),
-                _ = self.hang_up.recv() => match reload(config.as_deref()) {
-                    Some(order) => order,
-                    None => continue,
-                },
+            let wanted = tokio::select! {
+                _ = self.terminate.recv() => vec![end_or_drain(&mut draining)],
+                _ = self.interrupt.recv() => vec![end_or_drain(&mut draining)],
+                _ = self.hang_up.recv() => reload(config.as_deref()),
             };
-            if orders.send(order).await.is_err() {
-                return;
+            for order in wanted {
+                if orders.send(order).await.is_err() {
+                    return;
+                }
             }
         }
     }
@@ -246,17 +245,17 @@ fn end_or_drain(draining: &mut bool) -> Order {
     Order::Drain
 }
 
-/// Rooms and their policies can change while the server runs. A config that is wrong leaves the old one in force.
-fn reload(config: Option<&Path>) -> Option<Order> {
-    let path = config?;
+/// Rooms, their policies and the users can change while the server runs. A config that is wrong leaves the old one in force.
+fn reload(config: Option<&Path>) -> Vec<Order> {
+    let Some(path) = config else { return Vec::new() };
     match Config::load(path) {
         Ok(config) => {
-            info!(config = %path.display(), "rooms and policies read again; other settings need a restart");
-            Some(Order::ReplaceRooms(Box::new(config.room_settings())))
+            info!(config = %path.display(), "rooms, policies and users read again; other settings need a restart");
+            vec![Order::ReplaceRooms(Box::new(config.room_settings())), Order::ReplaceUsers(config.users())]
         }
         Err(errors) => {
             error!(config = %path.display(), "the config is wrong, the old one stays in force\n{}", errors.render());
-            None
+            Vec::new()
         }
     }
 }

@@ -28,8 +28,20 @@ pub struct ConfigErrors {
 
 impl ConfigErrors {
     pub(super) fn new(name: &str, text: &str, mut errors: Vec<ConfigError>) -> Self {
+        let text = masked(text);
         errors.sort_by_key(|error| error.span.as_ref().map(|span| span.start));
-        Self { name: name.into(), text: text.into(), errors }
+        Self { name: name.into(), text, errors }
+    }
+
+    /// Errors of a file that has nothing but secrets in it.
+    pub(super) fn of_users(name: &str, text: &str, errors: Vec<ConfigError>) -> Self {
+        Self { text: text.lines().map(masked_line).collect::<Vec<_>>().join("\n"), ..Self::new(name, "", errors) }
+    }
+
+    pub(super) fn users_unreadable(name: &str, error: &std::io::Error) -> Self {
+        let message = format!("the users file {name} cannot be read: {error}");
+        let help = "give its path in sip.auth.users_file, from the folder of the config".into();
+        Self::new(name, "", vec![ConfigError { message, help, span: None }])
     }
 
     pub(super) fn unreadable(name: &str, error: &std::io::Error) -> Self {
@@ -92,6 +104,39 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
+/// The text of a config without the passwords in it, each octet where it was: what is shown of it may get into a log.
+fn masked(text: &str) -> String {
+    let mut in_auth = false;
+    let mut masked = Vec::new();
+    for line in text.split('\n') {
+        let bare: String = line.chars().filter(|c| !c.is_whitespace() && !matches!(c, '"' | '\'')).collect();
+        if line.trim_start().starts_with('[') {
+            in_auth = bare.starts_with("[sip.auth");
+        }
+        let open = ["realm=", "users_file="].iter().any(|key| bare.starts_with(key));
+        let elsewhere = bare.contains("auth") && bare.contains("users");
+        masked.push(if (in_auth && !open) || (elsewhere && !in_auth) { masked_line(line) } else { line.to_owned() });
+    }
+    masked.join("\n")
+}
+
+/// A line without what stands behind its first equals sign; without one it may be all password.
+fn masked_line(line: &str) -> String {
+    let trimmed = line.trim_start();
+    if trimmed.starts_with(['[', '#']) {
+        return line.to_owned();
+    }
+    let shown = line.find('=').map_or(0, |at| at + 1);
+    let hidden = line[shown..].chars().map(|c| match c.len_utf8() {
+        _ if c.is_whitespace() => c,
+        1 => '*',
+        2 => '\u{b7}',
+        3 => '\u{2022}',
+        _ => '\u{1f784}',
+    });
+    line[..shown].chars().chain(hidden).collect()
+}
+
 /// One error together with the file, as miette draws it.
 #[derive(Debug)]
 struct Shown<'a> {
@@ -119,5 +164,24 @@ impl miette::Diagnostic for Shown<'_> {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let span = self.error.span.clone()?;
         Some(Box::new(std::iter::once(LabeledSpan::new_with_span(Some("here".into()), span))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown_and_nothing_moves() {
+        let text = "[sip]\nlisten = [\"x\"]\n[sip.auth]\nrealm = \"r\"\nusers.al = \"s3cret\"\n[ sip . auth . users ]\n\
+                    bob = \"s3cr\u{e9}t\u{1f600}\"\ncarol = { ha1_md5 = \"s3cret\" }\ns3cret\n[rooms]\non_demand = true\n\
+                    sip.auth.users.dan = \"s3cret\"\n";
+        let shown = masked(text);
+        assert!(!shown.contains("s3cr"), "{shown}");
+        assert_eq!(shown.len(), text.len());
+        for kept in ["listen = [\"x\"]", "realm = \"r\"", "\nbob = ", "on_demand = true"] {
+            assert_eq!(shown.find(kept), text.find(kept), "{kept}");
+        }
+        assert_eq!(masked_line("[users]"), "[users]");
     }
 }

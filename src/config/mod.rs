@@ -3,6 +3,7 @@
 //! Every key has a default, so an empty file is a config. Keys that nobody knows are errors, and so are keys of later versions:
 //! a setting that does nothing would be a lie.
 
+mod auth;
 mod error;
 mod rooms;
 mod section;
@@ -16,9 +17,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::facts::RoomPolicy;
+use crate::focus::Network;
 use crate::shard::Io;
 use section::Section;
 
+pub use auth::AuthConfig;
 pub use error::{ConfigError, ConfigErrors};
 pub use values::{parse_cores, parse_duration, parse_sip_listen, parse_size};
 
@@ -44,6 +47,10 @@ pub struct SipConfig {
     pub listen: Vec<SipListen>,
     /// Hosts whose users are rooms here, as they were written.
     pub domains: Vec<String>,
+    /// Peers whose P-Asserted-Identity is believed.
+    pub trusted_peers: Vec<Network>,
+    /// `[sip.auth]`; without it nobody is challenged.
+    pub auth: Option<AuthConfig>,
     /// New calls in a second; 0 is no limit.
     pub max_calls_per_second: u32,
     /// How long a drain may take.
@@ -162,6 +169,8 @@ impl Default for SipConfig {
         Self {
             listen: listen.into(),
             domains: vec!["localhost".into(), "127.0.0.1".into()],
+            trusted_peers: Vec::new(),
+            auth: None,
             max_calls_per_second: 0,
             drain_timeout: Duration::from_secs(10),
         }
@@ -240,17 +249,21 @@ impl RoomsConfig {
 }
 
 impl Config {
-    /// Reads a config file.
+    /// Reads a config file, and the users file that it names.
     ///
     /// # Errors
     /// Everything that is wrong with it, or that it cannot be read.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| ConfigErrors::unreadable(&name, &error))?;
-        Self::parse(&name, &text)
+        let mut config = Self::parse(&name, &text)?;
+        if let Some(auth) = &mut config.sip.auth {
+            auth.read_users_file(path)?;
+        }
+        Ok(config)
     }
 
-    /// Reads a config. `name` stands in the errors.
+    /// Reads a config, but no file that it names. `name` stands in the errors.
     ///
     /// # Errors
     /// Everything that is wrong with it.

@@ -92,6 +92,12 @@ impl<'e, 'i> Section<'e, 'i> {
         read(Section { name, table, known: Vec::new(), errors: self.errors });
     }
 
+    /// Takes out every key that is left, with its value and where the key stands.
+    pub fn remaining(&mut self) -> Vec<(String, DeValue<'i>, Range<usize>)> {
+        let all = std::mem::take(&mut self.table);
+        all.into_iter().map(|(key, value)| (key.get_ref().to_string(), value.into_inner(), key.span())).collect()
+    }
+
     /// Reads every table that is left, by name.
     pub fn remaining_tables(&mut self, mut read: impl FnMut(&str, Section<'_, 'i>)) {
         let tables = self.table.iter().filter(|(_, value)| value.get_ref().is_table());

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::section::Section;
-use super::values::{address, cores, duration, host, number, one_of, optional_host, parse_sip_listen, size};
-use super::{LogConfig, LogFormat, LogLevel, MsrpConfig, ShardsConfig, SipConfig};
+use super::values::{address, cores, duration, host, network, number, one_of, optional_host, parse_sip_listen, size};
+use super::{AuthConfig, LogConfig, LogFormat, LogLevel, MsrpConfig, ShardsConfig, SipConfig};
 use crate::limits::OUTBOX_BYTES_MIN;
 use crate::shard::Io;
 
@@ -24,7 +24,10 @@ impl SipConfig {
         if self.domains.is_empty() {
             section.refuse("sip.domains is empty", "at least one host whose users are rooms", domains_at);
         }
-        section.later_version(&["trusted_peers", "session_expires", "auth"]);
+        section.list("trusted_peers", &mut self.trusted_peers, network);
+        let realm = self.domains.first().cloned().unwrap_or_default();
+        section.table("auth", |section| self.auth = Some(AuthConfig::read(&realm, section)));
+        section.later_version(&["session_expires"]);
         section.finish();
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Config, Cores, SipTransport};
+use crate::call::Users;
 use crate::focus::{RoomSettings, Settings, ShardAddress};
 use crate::limits::SIP_TRANSACTIONS_MAX;
 use crate::shard::ShardSettings;
@@ -41,11 +42,19 @@ impl Config {
             contact_host: host.clone(),
             msrp_host: host,
             shards,
+            users: self.users(),
+            trusted_peers: self.sip.trusted_peers.clone(),
             max_calls_per_second: self.sip.max_calls_per_second,
             transactions_max: SIP_TRANSACTIONS_MAX,
             software: concat!("Parlor/", env!("CARGO_PKG_VERSION")).into(),
             rooms: self.room_settings(),
         }
+    }
+
+    /// Who is asked for a password.
+    #[must_use]
+    pub fn users(&self) -> Option<Arc<Users>> {
+        self.sip.auth.as_ref().map(|auth| Arc::new(auth.users()))
     }
 
     /// Which rooms there are.

@@ -9,6 +9,7 @@ use toml::de::DeValue;
 
 use super::section::Read;
 use super::{Cores, SipListen, SipTransport};
+use crate::focus::Network;
 
 /// The highest core number that is believed.
 const CORE_NUMBER_MAX: usize = 4095;
@@ -91,6 +92,16 @@ pub(super) fn host(text: &str) -> Read<String> {
         None if legal(text) => Ok(text.into()),
         _ => Err("a host without scheme and port: \"chat.example.com\", \"192.0.2.1\", \"[2001:db8::1]\"".into()),
     }
+}
+
+/// A network in CIDR notation, or one address.
+pub(super) fn network(text: &str) -> Read<Network> {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let network = address.parse::<IpAddr>().ok().and_then(|address| {
+        let all = if address.is_ipv4() { 32 } else { 128 };
+        Network::new(address, bits.map_or(Some(all), |bits| bits.parse().ok())?)
+    });
+    network.ok_or_else(|| "an address or a network: \"192.0.2.1\", \"10.0.0.0/8\", \"2001:db8::/32\"".into())
 }
 
 /// A host, or nothing.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_channel::TrySendError;
@@ -11,6 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::SipSockets;
 use super::flows::{Arrived, Flows, Inbound};
+use crate::call::Users;
 use crate::facts::{Command, EndReason, Event};
 use crate::focus::{Focus, Output, RoomSettings};
 use crate::ids::ShardId;
@@ -32,6 +34,8 @@ pub enum Order {
     End,
     /// Put these rooms and policies in force.
     ReplaceRooms(Box<RoomSettings>),
+    /// Put these users in force; `None` asks nobody for a password.
+    ReplaceUsers(Option<Arc<Users>>),
     /// A shard's thread has ended, with this error or as it should.
     ShardEnded(ShardId, Result<(), String>),
 }
@@ -145,6 +149,7 @@ impl Driver {
         match order {
             Order::End => self.ended = true,
             Order::ReplaceRooms(rooms) => self.focus.replace_rooms(*rooms),
+            Order::ReplaceUsers(users) => self.focus.replace_users(users),
             // A server that has lost a shard is half a server: better none, and at once.
             Order::ShardEnded(shard, outcome) if self.ends_by.is_none() => {
                 let why = outcome.err().unwrap_or_else(|| "it stopped".into());

@@ -18,6 +18,17 @@ pub struct Member {
     pub display_name: Option<Arc<str>>,
     /// Every address that may stand in CPIM From, `user` among them (RFC 7701 §6.1).
     pub identities: Vec<Aor>,
+    /// The member does not want to be known: `user` and `uri` are anonymous, the member is to be told `uri`, and messages reach
+    /// it by that alone. Else they reach it by each of its identities.
+    pub anonymous: bool,
+}
+
+impl Member {
+    /// The addresses that messages reach the member by. An anonymous member shares the others of its identities with everybody.
+    #[must_use]
+    pub fn aliases(&self) -> &[Aor] {
+        if self.anonymous { std::slice::from_ref(&self.user) } else { &self.identities }
+    }
 }
 
 /// What offer and answer settled for one session.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Focus;
 use super::calls::{InviteOrigin, Tag};
 use super::refusal::Refusal;
-use crate::call::{Dialog, identify, matches_any};
+use crate::call::{Caller, Dialog, Identity, matches_any};
 use crate::facts::{Member, RoomPolicy};
 use crate::limits::CALLS_MAX;
 use crate::sdp::{Capabilities, Description, MessageMedia};
@@ -25,13 +25,21 @@ pub(super) struct Admitted {
     pub(super) tag: Tag,
     pub(super) dialog: Dialog,
     pub(super) member: Member,
+    pub(super) account: Option<Aor>,
+    pub(super) vouched: bool,
     pub(super) aware: bool,
     pub(super) origin: InviteOrigin,
     pub(super) offer: Option<(Description, MessageMedia)>,
 }
 
 impl Focus {
-    pub(super) fn admit(&mut self, request: &Request, hop: Hop, now: Instant) -> Result<Admitted, Refusal> {
+    pub(super) fn admit(
+        &mut self,
+        request: &Request,
+        caller: &Caller,
+        hop: Hop,
+        now: Instant,
+    ) -> Result<Admitted, Refusal> {
         self.check_load(now)?;
         let room = self.locate(request)?.ok_or(Refusal::new(404))?;
         let origin = InviteOrigin::of(request).ok_or(Refusal::new(400))?;
@@ -42,10 +50,10 @@ impl Focus {
         let dialog =
             Dialog::called(request, &tag.to_string(), hop).map_err(|_| Refusal::new(400).because("Bad Contact"))?;
         let offer = offer_of(request)?;
-        let unique = self.random();
-        let member = identify(request, unique).map_err(|_| Refusal::new(403).because("Unknown Caller"))?;
-        self.check_room(&room, &member.user)?;
-        Ok(Admitted { room, tag, dialog, member, aware: is_aware(request), origin, offer })
+        let Identity { account, member } = self.identity(request, caller, &room)?;
+        self.check_room(&room, &member, account.as_ref())?;
+        let vouched = matches!(caller, Caller::Asserted(_));
+        Ok(Admitted { room, tag, dialog, member, account, vouched, aware: is_aware(request), origin, offer })
     }
 
     fn new_tag(&mut self) -> Tag {
@@ -81,32 +89,38 @@ impl Focus {
         if known { Ok(Some(name.to_owned())) } else { Err(Refusal::new(404)) }
     }
 
-    fn check_room(&self, name: &str, user: &Aor) -> Result<(), Refusal> {
+    fn check_room(&self, name: &str, member: &Member, account: Option<&Aor>) -> Result<(), Refusal> {
         let room = self.rooms.find(name);
         let Some(policy) = self.settings.rooms.policy(name).or(room.map(|room| &room.policy)) else {
             return Err(Refusal::new(404));
         };
-        check_patterns(policy, user)?;
+        check_patterns(policy, member, account)?;
         let Some(room) = room else {
             let most = self.settings.rooms.max_rooms;
             return if most > 0 && self.rooms.len() >= most { Err(Refusal::later(60)) } else { Ok(()) };
         };
-        if room.has(user) {
-            return if policy.simultaneous_access {
-                Ok(())
-            } else {
-                Err(Refusal::new(403).because("Already In The Room"))
-            };
+        let here = room.has(&member.user) || account.is_some_and(|account| room.has_account(account));
+        if here && !policy.simultaneous_access {
+            return Err(Refusal::new(403).because("Already In The Room"));
+        }
+        if room.has(&member.user) {
+            return Ok(());
         }
         let full = policy.max_participants > 0 && room.users() >= policy.max_participants;
         if full { Err(Refusal::new(486).because("Room Is Full")) } else { Ok(()) }
     }
 }
 
-fn check_patterns(policy: &RoomPolicy, user: &Aor) -> Result<(), Refusal> {
-    let covers = |patterns: &[String]| matches_any(patterns.iter().map(String::as_str), user);
+/// Patterns are about who it is, not about what the others see; who is nobody is refused for that (RFC 5079).
+fn check_patterns(policy: &RoomPolicy, member: &Member, account: Option<&Aor>) -> Result<(), Refusal> {
+    let covers =
+        |patterns: &[String]| matches_any(patterns.iter().map(String::as_str), account.unwrap_or(&member.user));
     let allowed = policy.allow.is_empty() || covers(&policy.allow);
-    if allowed && !covers(&policy.deny) { Ok(()) } else { Err(Refusal::new(403)) }
+    match allowed && !covers(&policy.deny) {
+        true => Ok(()),
+        false if account.is_none() => Err(Refusal::new(433)),
+        false => Err(Refusal::new(403)),
+    }
 }
 
 /// The offer of an INVITE, with the media that we take; `None` where we are to make it (RFC 3261 §13.2.1).

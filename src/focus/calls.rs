@@ -11,6 +11,7 @@ use crate::ids::{RoomId, SessionId, ShardId};
 use crate::msrp::Path;
 use crate::sdp::{Description, MessageMedia, Origin};
 use crate::sip::{HeaderName, Hop, Request, TransactionId, sequence, tag, text};
+use crate::uri::Aor;
 
 /// A call, by our tag of its dialog: 64 random bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +38,10 @@ pub(super) struct Call {
     pub(super) shard: ShardId,
     pub(super) session: SessionId,
     pub(super) member: Member,
+    /// Who it is, as far as anybody knows; its other requests have to be of the same. The others must not see it.
+    pub(super) account: Option<Aor>,
+    /// It was a trusted peer that vouched.
+    pub(super) vouched: bool,
     /// The client knows chat rooms though its SDP does not say so.
     pub(super) aware: bool,
     /// Our path.
@@ -193,6 +198,16 @@ impl Calls {
     pub(super) fn owner(&self, request: &Request) -> Option<Tag> {
         let tag = Tag::parse(&tag(&request.headers, &HeaderName::To)?)?;
         self.by_tag.get(&tag)?.dialog.owns(request).then_some(tag)
+    }
+
+    /// Who a call is of, as far as anybody knows.
+    pub(super) fn account(&self, tag: Tag) -> Option<&Aor> {
+        self.by_tag.get(&tag)?.account.as_ref()
+    }
+
+    /// Whether a trusted peer vouched for a call.
+    pub(super) fn is_vouched(&self, tag: Tag) -> bool {
+        self.by_tag.get(&tag).is_some_and(|call| call.vouched)
     }
 
     pub(super) fn of_session(&self, session: SessionId) -> Option<Tag> {

@@ -97,6 +97,7 @@ impl Focus {
             return;
         }
         let (session, shard, room, user) = (call.session, call.shard, call.room, call.member.user.clone());
+        let account = call.account.clone();
         if call.terms.is_some() {
             self.command(shard, Command::CloseSession { session });
         }
@@ -104,6 +105,9 @@ impl Focus {
             self.nicknames.leave(session, &user, room.policy.nickname_quarantine);
         }
         self.shards.session_closed(shard);
+        if let (Some(account), Some(room)) = (account, self.rooms.get_mut(room)) {
+            room.leave_account(&account);
+        }
         match self.rooms.get_mut(room).map(|room| room.leave(&user)) {
             Some(Left::Empty) => self.close_room(room),
             Some(Left::Dissolved) => {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::Hasher;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use super::rooms::Rooms;
 use super::shards::Shards;
 use super::throttle::Throttle;
 use super::{RoomSettings, Settings};
-use crate::call::Alarms;
+use crate::call::{Alarms, Authenticator, Users};
 use crate::facts::{Command, Event, Refusal as ShardRefusal};
 use crate::ids::{SessionId, ShardId};
 use crate::sip::{Arrival, Fault, HeaderName, Hop, Message, Method, Request, TransactionId, TransactionOutput};
@@ -83,6 +84,9 @@ pub struct Focus {
     pub(super) shards: Shards,
     pub(super) nicknames: ServerNicknames,
     pub(super) throttle: Throttle,
+    /// `None`: nobody is asked for a password.
+    pub(super) authenticator: Option<Authenticator>,
+    nonce_key: [u8; 32],
     /// Our BYEs that nobody has answered yet.
     pub(super) byes: HashSet<TransactionId>,
     pub(super) draining: bool,
@@ -95,7 +99,12 @@ impl Focus {
     #[must_use]
     pub fn new(settings: Settings, seed: [u8; 32]) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed);
+        let mut nonce_key = [0; 32];
+        rng.fill_bytes(&mut nonce_key);
+        let authenticator = settings.users.clone().map(|users| Authenticator::new(users, nonce_key));
         Self {
+            authenticator,
+            nonce_key,
             hosts: Hosts::new(&settings),
             tag_keys: (rng.next_u64(), rng.next_u64()),
             rng,
@@ -116,7 +125,7 @@ impl Focus {
     /// A SIP message has come; `hop` says how, its remote end being the source.
     pub fn handle_message(&mut self, message: Message, hop: Hop, now: Instant) {
         let arrival = match message {
-            Message::Request(request) => self.receive_request(request, hop),
+            Message::Request(request) => self.receive_request(request, hop, now),
             Message::Response(response) => self.transactions.receive(Message::Response(response), hop),
         };
         self.handle_arrival(arrival, hop, now);
@@ -215,6 +224,14 @@ impl Focus {
         self.reopen_changed_rooms();
     }
 
+    /// Puts other users in force, for everything that comes from now on; `None` asks nobody for a password any more.
+    pub fn replace_users(&mut self, users: Option<Arc<Users>>) {
+        match (users, &mut self.authenticator) {
+            (Some(users), Some(authenticator)) => authenticator.replace_users(users),
+            (users, authenticator) => *authenticator = users.map(|users| Authenticator::new(users, self.nonce_key)),
+        }
+    }
+
     /// How much there is of everything.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -222,17 +239,15 @@ impl Focus {
     }
 
     /// Looks at what every request must have, and passes it to its transaction. What is wrong is answered without one.
-    fn receive_request(&mut self, mut request: Request, hop: Hop) -> Option<Arrival> {
+    fn receive_request(&mut self, mut request: Request, hop: Hop, now: Instant) -> Option<Arrival> {
         stamp_source(&mut request, hop.remote);
         let back = reply_hop(&request, hop);
         let refusal = match fault(&request) {
             Some(Fault::Unanswerable) => return None,
             Some(Fault::Status(status)) => Some(Refusal::new(status)),
-            None => {
-                let full =
-                    self.transactions.servers() >= self.settings.transactions_max && !self.transactions.knows(&request);
-                full.then(|| Refusal::later(5))
-            }
+            None if self.transactions.knows(&request) => None,
+            None if self.transactions.servers() >= self.settings.transactions_max => Some(Refusal::later(5)),
+            None => self.is_unasked(&request, hop).then(|| self.challenge(false, now)),
         };
         match refusal {
             None => self.transactions.receive(Message::Request(request), back),

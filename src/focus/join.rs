@@ -7,6 +7,7 @@ use super::admit::Admitted;
 use super::calls::{Call, Described, Opening, Phase, Tag, Unacknowledged};
 use super::face::Alarm;
 use super::refusal::Refusal;
+use crate::call::Caller;
 use crate::facts::{ChatroomTokens, Command, OpenRoom, OpenSession, Refusal as ShardRefusal, RoomPolicy, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::msrp::Path;
@@ -17,8 +18,9 @@ use crate::sip::{HeaderName, Hop, Message, Request, TransactionId, Transactions,
 const SHARD_ANSWER_MAX: Duration = Duration::from_secs(5);
 
 impl Focus {
-    pub(super) fn handle_join(&mut self, id: TransactionId, request: Request, hop: Hop, now: Instant) {
-        let opened = self.admit(&request, hop, now).and_then(|admitted| self.make_call(admitted, &request, hop));
+    pub(super) fn handle_join(&mut self, id: TransactionId, request: Request, caller: &Caller, hop: Hop, now: Instant) {
+        let opened =
+            self.admit(&request, caller, hop, now).and_then(|admitted| self.make_call(admitted, &request, hop));
         let (tag, mut call, offer) = match opened {
             Ok(opened) => opened,
             Err(refusal) => return self.refuse(&id, &request, &refusal),
@@ -61,6 +63,8 @@ impl Focus {
             shard,
             session,
             member: admitted.member,
+            account: admitted.account,
+            vouched: admitted.vouched,
             aware: admitted.aware,
             path,
             phase: Phase::Confirmed,
@@ -71,8 +75,10 @@ impl Focus {
             goodbye: None,
             origin: admitted.origin,
         };
-        tracing::info!(call = %admitted.tag, room = %admitted.room, user = %call.member.user, session = ?session,
-            call_id = call.dialog.call_id(), method = %request.method, "a call for a room");
+        // A Call-ID may have the name of the caller's machine in it.
+        let call_id = Some(call.dialog.call_id()).filter(|_| !call.member.anonymous);
+        tracing::info!(call = %admitted.tag, room = %admitted.room, user = %call.member.user, session = ?session, call_id,
+            method = %request.method, "a call for a room");
         Ok((admitted.tag, call, admitted.offer))
     }
 
@@ -100,6 +106,7 @@ impl Focus {
         self.shards.session_opened(shard);
         if let Some(room) = self.rooms.get_mut(id) {
             room.enter(&admitted.member.user);
+            admitted.account.iter().for_each(|account| room.enter_account(account));
             self.nicknames.enter(&admitted.member.user);
         }
         Ok((id, shard))

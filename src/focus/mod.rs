@@ -22,6 +22,7 @@
 //! A BYE of ours waits for the ACK of our 200 or for its time to run out (RFC 3261 §15).
 
 mod admit;
+mod authenticate;
 mod calls;
 mod change;
 mod end;
@@ -38,4 +39,4 @@ mod shards;
 mod throttle;
 
 pub use face::{Counts, Focus, Output};
-pub use settings::{RoomSettings, Settings, ShardAddress};
+pub use settings::{Network, RoomSettings, Settings, ShardAddress};

@@ -1,28 +1,30 @@
 //! Why a request is refused.
 
+use std::borrow::Cow;
+
 use crate::sdp::Unusable;
 use crate::sip::{BodyError, HeaderName, quoted};
 
-/// A status, a phrase that says more than the usual one, and a header that says what would be right.
+/// A status, a phrase that says more than the usual one, and headers that say what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: u16,
-    pub(super) phrase: Option<&'static str>,
-    pub(super) header: Option<(HeaderName, String)>,
+    pub(super) phrase: Option<Cow<'static, str>>,
+    pub(super) headers: Vec<(HeaderName, String)>,
 }
 
 impl Refusal {
     pub(super) fn new(status: u16) -> Self {
-        Self { status, phrase: None, header: None }
+        Self { status, phrase: None, headers: Vec::new() }
     }
 
-    pub(super) fn because(mut self, phrase: &'static str) -> Self {
-        self.phrase = Some(phrase);
+    pub(super) fn because(mut self, phrase: impl Into<Cow<'static, str>>) -> Self {
+        self.phrase = Some(phrase.into());
         self
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
-        self.header = Some((name, value.into()));
+        self.headers.push((name, value.into()));
         self
     }
 

@@ -24,10 +24,10 @@ impl Focus {
 
     pub(super) fn refusal(&self, request: &Request, refusal: &Refusal, tag: &str) -> Response {
         let mut reply = self.reply(request, refusal.status, tag);
-        if let Some(phrase) = refusal.phrase {
+        if let Some(phrase) = &refusal.phrase {
             reply = reply.because(phrase);
         }
-        if let Some((name, value)) = refusal.header.clone() {
+        for (name, value) in refusal.headers.iter().cloned() {
             reply = reply.header(name, value);
         }
         reply.empty()

@@ -6,6 +6,7 @@ use super::Focus;
 use super::calls::{Phase, Tag};
 use super::refusal::Refusal;
 use super::replies::ALLOW;
+use crate::call::Caller;
 use crate::sip::{HeaderName, Hop, Method, Request, TransactionId, option_tags, sequence, tag};
 
 impl Focus {
@@ -16,18 +17,25 @@ impl Focus {
         if let Err(refusal) = check_method(&request).and_then(|()| check_extensions(&request)) {
             return self.refuse(&id, &request, &refusal);
         }
+        let caller = match self.authenticate(&request, hop, now) {
+            Ok(caller) => caller,
+            Err(refusal) => return self.refuse(&id, &request, &refusal),
+        };
         if tag(&request.headers, &HeaderName::To).is_some() {
-            return self.handle_in_dialog(&id, &request, hop, now);
+            return self.handle_in_dialog(&id, &request, &caller, hop, now);
         }
         match request.method {
-            Method::Invite => self.handle_join(id, request, hop, now),
+            Method::Invite => self.handle_join(id, request, &caller, hop, now),
             Method::Options => self.handle_options(&id, &request, hop),
             _ => self.refuse(&id, &request, &Refusal::new(481)),
         }
     }
 
-    fn handle_in_dialog(&mut self, id: &TransactionId, request: &Request, hop: Hop, now: Instant) {
+    fn handle_in_dialog(&mut self, id: &TransactionId, request: &Request, caller: &Caller, hop: Hop, now: Instant) {
         let Some(tag) = self.calls.owner(request) else { return self.refuse(id, request, &Refusal::new(481)) };
+        if let Err(refusal) = self.check_owner(tag, caller) {
+            return self.refuse(id, request, &refusal);
+        }
         let number = sequence(&request.headers).unwrap_or_default();
         let in_order = self.calls.get_mut(tag).is_some_and(|call| call.dialog.advance(number));
         if !in_order {

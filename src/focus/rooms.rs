@@ -18,6 +18,8 @@ pub(super) struct Room {
     pub(super) open: bool,
     /// Sessions of each user.
     users: HashMap<Aor, usize>,
+    /// Sessions of those who are known to us, by who they are: an anonymous one is the same here.
+    accounts: HashMap<Aor, usize>,
     creator: Option<Aor>,
 }
 
@@ -40,6 +42,26 @@ impl Room {
 
     pub(super) fn has(&self, user: &Aor) -> bool {
         self.users.contains_key(user)
+    }
+
+    /// Whether somebody is here, seen or unseen.
+    pub(super) fn has_account(&self, account: &Aor) -> bool {
+        self.accounts.contains_key(account)
+    }
+
+    /// Notes who is behind a session that enters.
+    pub(super) fn enter_account(&mut self, account: &Aor) {
+        *self.accounts.entry(account.clone()).or_default() += 1;
+    }
+
+    /// Forgets it again.
+    pub(super) fn leave_account(&mut self, account: &Aor) {
+        if let Some(sessions) = self.accounts.get_mut(account) {
+            *sessions -= 1;
+            if *sessions == 0 {
+                self.accounts.remove(account);
+            }
+        }
     }
 
     pub(super) fn enter(&mut self, user: &Aor) {
@@ -100,7 +122,16 @@ impl Rooms {
         self.last += 1;
         let (id, name): (_, Arc<str>) = (RoomId(self.last), name.into());
         self.by_name.insert(name.clone(), id);
-        let room = Room { id, name, shard, policy, open: false, users: HashMap::new(), creator: None };
+        let room = Room {
+            id,
+            name,
+            shard,
+            policy,
+            open: false,
+            users: HashMap::new(),
+            accounts: HashMap::new(),
+            creator: None,
+        };
         self.by_id.entry(id).or_insert(room)
     }
 

@@ -1,9 +1,10 @@
 //! What an operator decides about the focus.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::call::Users;
 use crate::facts::RoomPolicy;
 use crate::ids::ShardId;
 
@@ -20,6 +21,10 @@ pub struct Settings {
     pub msrp_host: String,
     /// The shards, at least one.
     pub shards: Vec<ShardAddress>,
+    /// Who is asked for a password; `None`: nobody.
+    pub users: Option<Arc<Users>>,
+    /// The peers whose P-Asserted-Identity is believed (RFC 3325).
+    pub trusted_peers: Vec<Network>,
     /// INVITEs a second above which they are refused; 0 is no limit.
     pub max_calls_per_second: u32,
     /// SIP server transactions above which requests are refused without keeping anything of them.
@@ -51,6 +56,36 @@ impl RoomSettings {
     }
 }
 
+/// A network in CIDR notation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// The network of an address of which only the first `bits` count; `None` where it has no so many.
+    #[must_use]
+    pub fn new(address: IpAddr, bits: u8) -> Option<Self> {
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        (bits <= most).then_some(Self { address, bits })
+    }
+
+    /// Whether an address is in it. An IPv4 address that is written as IPv6 is the same.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(ours), IpAddr::V4(other)) => {
+                (ours.to_bits() ^ other.to_bits()).checked_shr(32 - u32::from(self.bits)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(ours), IpAddr::V6(other)) => {
+                (ours.to_bits() ^ other.to_bits()).checked_shr(128 - u32::from(self.bits)).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Where a shard is to be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardAddress {
@@ -58,4 +93,25 @@ pub struct ShardAddress {
     pub id: ShardId,
     /// The port of its MSRP listener.
     pub port: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_has_the_addresses_that_begin_like_it() {
+        let has = |network: &str, bits: u8, address: &str| {
+            Network::new(network.parse().unwrap(), bits).unwrap().contains(address.parse().unwrap())
+        };
+        assert!(has("10.0.0.0", 8, "10.255.0.1") && !has("10.0.0.0", 8, "11.0.0.1"));
+        assert!(has("192.0.2.7", 32, "192.0.2.7") && !has("192.0.2.7", 32, "192.0.2.6"));
+        assert!(has("0.0.0.0", 0, "203.0.113.1") && !has("0.0.0.0", 0, "::1"));
+        assert!(has("2001:db8::", 32, "2001:db8:1::1") && !has("2001:db8::", 32, "2001:db9::1") && has("::", 0, "::1"));
+        assert!(has("192.0.2.0", 24, "::ffff:192.0.2.9"));
+        assert!(
+            Network::new("::1".parse().unwrap(), 129).is_none()
+                && Network::new("10.0.0.0".parse().unwrap(), 33).is_none()
+        );
+    }
 }

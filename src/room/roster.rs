@@ -34,6 +34,8 @@ pub struct Seat {
 pub struct Seating<'a> {
     /// The user.
     pub user: &'a Aor,
+    /// Other addresses that messages reach the user by.
+    pub aliases: &'a [Aor],
     /// As [`Seat::max_size`]; `None` is no limit.
     pub max_size: Option<u64>,
     /// `accept-wrapped-types`; `None` takes everything.
@@ -50,6 +52,9 @@ pub struct Roster {
     seats: Vec<Seat>,
     places: HashMap<SessionKey, usize>,
     users: HashMap<Aor, SmallVec<[SessionKey; 1]>>,
+    /// Users by their other addresses, and these by their users.
+    aliases: HashMap<Aor, Aor>,
+    aliases_of: HashMap<Aor, Box<[Aor]>>,
     /// Every list of accepted types that a seat has or had, each once. The first takes everything. Lists that no seat has
     /// any more stay until the roster is empty or has as many as it may.
     classes: Vec<Option<AcceptTypes>>,
@@ -83,10 +88,11 @@ impl Roster {
         self.places.get(&session).map(|place| &self.seats[*place])
     }
 
-    /// The sessions of a user; none where nobody of that address is here.
+    /// The sessions of a user, by any of its addresses; none where nobody of that address is here.
     #[must_use]
     pub fn sessions_of(&self, user: &Aor) -> &[SessionKey] {
-        self.users.get(user).map_or(&[], |sessions| sessions.as_slice())
+        let found = self.users.get(user).or_else(|| self.users.get(self.aliases.get(user)?));
+        found.map_or(&[], |sessions| sessions.as_slice())
     }
 
     /// Users at the moment.
@@ -110,6 +116,7 @@ impl Roster {
         self.places.insert(session, self.seats.len());
         self.seats.push(seat);
         self.users.entry(seating.user.clone()).or_default().push(session);
+        self.know_as(seating.user, seating.aliases);
     }
 
     /// Takes a session's seat away. Answers whether its user has no other.
@@ -125,6 +132,7 @@ impl Roster {
         let gone = sessions.is_empty();
         if gone {
             self.users.remove(user);
+            self.know_as(user, &[]);
         }
         if self.seats.is_empty() {
             self.classes.clear();
@@ -137,6 +145,20 @@ impl Roster {
     pub fn verdicts(&self, content_type: Option<&str>) -> Verdicts {
         let Some(content_type) = content_type else { return Verdicts::default() };
         Verdicts(self.classes.iter().map(|list| list.as_ref().is_none_or(|list| list.accepts(content_type))).collect())
+    }
+
+    /// Puts these other addresses of a user in place of those it had.
+    fn know_as(&mut self, user: &Aor, aliases: &[Aor]) {
+        for old in self.aliases_of.remove(user).into_iter().flatten() {
+            if self.aliases.get(&old) == Some(user) {
+                self.aliases.remove(&old);
+            }
+        }
+        let others: Box<[Aor]> = aliases.iter().filter(|alias| *alias != user).cloned().collect();
+        if !others.is_empty() {
+            self.aliases.extend(others.iter().map(|alias| (alias.clone(), user.clone())));
+            self.aliases_of.insert(user.clone(), others);
+        }
     }
 
     fn class_of(&mut self, accepts: Option<&AcceptTypes>) -> u16 {
@@ -170,7 +192,14 @@ mod tests {
 
     fn sit(roster: &mut Roster, n: u64, user: &Aor, accepts: Option<&str>) {
         let accepts = accepts.map(AcceptTypes::parse);
-        let seating = Seating { user, max_size: None, accepts: accepts.as_ref(), receives: true, takes_private: true };
+        let seating = Seating {
+            user,
+            aliases: &[],
+            max_size: None,
+            accepts: accepts.as_ref(),
+            receives: true,
+            takes_private: true,
+        };
         roster.sit(key(n), KeyData::from_ffi(1 << 32 | n).into(), Rc::from(&b""[..]), &seating);
     }
 
@@ -188,6 +217,30 @@ mod tests {
         assert!(roster.sessions_of(&alice).is_empty());
         sit(&mut roster, 3, &bob, None);
         assert_eq!(roster.seats().len(), 1, "sitting down again is no second seat");
+    }
+
+    #[test]
+    fn a_user_is_reached_by_each_of_its_addresses_while_it_is_here() {
+        let mut roster = Roster::default();
+        let (alice, phone) = (Aor::parse(b"sip:alice@x").unwrap(), Aor::parse(b"tel:+1").unwrap());
+        let aliases = [phone.clone(), alice.clone()];
+        let seating = Seating {
+            user: &alice,
+            aliases: &aliases,
+            max_size: None,
+            accepts: None,
+            receives: true,
+            takes_private: true,
+        };
+        for n in [1, 2] {
+            roster.sit(key(n), KeyData::from_ffi(1 << 32 | n).into(), Rc::from(&b""[..]), &seating);
+        }
+        assert_eq!(roster.sessions_of(&phone), [key(1), key(2)]);
+        assert_eq!(roster.user_count(), 1);
+        roster.leave(key(1), &alice);
+        assert_eq!(roster.sessions_of(&phone), [key(2)]);
+        roster.leave(key(2), &alice);
+        assert!(roster.sessions_of(&phone).is_empty() && roster.aliases.is_empty() && roster.aliases_of.is_empty());
     }
 
     #[test]

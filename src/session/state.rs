@@ -139,6 +139,7 @@ mod tests {
             uri: "sip:alice@example.com".into(),
             display_name: None,
             identities: vec![alice, Aor::parse(b"tel:+1234").unwrap()],
+            anonymous: false,
         };
         Session::new(SessionId { shard: ShardId(0), random: 1 }, member, terms(remote))
     }

@@ -54,6 +54,7 @@ impl Running {
                 uri: format!("sip:{name}@localhost").into(),
                 display_name: None,
                 identities: vec![user],
+                anonymous: false,
             },
             terms: Terms {
                 local: Path::parse(local.as_bytes()).unwrap(),

@@ -8,6 +8,12 @@ pub fn text(headers: &Headers, name: &HeaderName) -> Option<String> {
     String::from_utf8(headers.value(name)?.into_owned()).ok()
 }
 
+/// Each row of a header as text, unfolded. Rows that are not UTF-8 are passed over.
+#[must_use]
+pub fn text_rows(headers: &Headers, name: &HeaderName) -> Vec<String> {
+    headers.get_all(name).filter_map(|row| String::from_utf8(row.value().into_owned()).ok()).collect()
+}
+
 /// The tokens of a list header such as Require, from every row of it.
 #[must_use]
 pub fn option_tags(headers: &Headers, name: &HeaderName) -> Vec<String> {

@@ -5,6 +5,7 @@
 //! Where bytes come from and go to is a [`Hop`].
 
 mod body;
+mod digest;
 mod frame;
 mod header;
 mod hop;
@@ -13,8 +14,9 @@ mod transaction;
 mod uri;
 
 pub use body::{BodyError, session_description};
+pub use digest::{Algorithm, Challenge, Credentials, CredentialsError, Login, Qop, hex};
 pub use frame::{Framer, parse_datagram};
-pub use header::{accepts_media_type, addresses, display_name, option_tags, quoted, tag, text};
+pub use header::{accepts_media_type, addresses, display_name, option_tags, quoted, tag, text, text_rows};
 pub use hop::{Hop, SipConnection, Transport, reply_hop, stamp_source};
 pub use message::{Ask, Fault, Reply, fault, phrase, sequence};
 pub use sipx_sip::error::ParseError;

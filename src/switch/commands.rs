@@ -146,6 +146,7 @@ impl Switch {
         let terms = &entry.session.terms;
         let seating = Seating {
             user: &entry.session.member.user,
+            aliases: entry.session.member.aliases(),
             max_size: terms.max_size,
             accepts: terms.accept_wrapped_types.as_ref(),
             receives: terms.direction.receives,

@@ -2,6 +2,7 @@
 
 mod changing;
 mod ending;
+mod identity;
 mod joining;
 mod nicknames;
 mod overload;

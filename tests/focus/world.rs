@@ -28,6 +28,8 @@ pub fn settings() -> Settings {
         contact_host: "chat.example".into(),
         msrp_host: "192.0.2.1".into(),
         shards: vec![ShardAddress { id: ShardId(0), port: 2855 }, ShardAddress { id: ShardId(1), port: 2856 }],
+        users: None,
+        trusted_peers: vec![],
         max_calls_per_second: 0,
         transactions_max: 100,
         software: "Parlor".into(),

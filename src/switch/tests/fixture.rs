@@ -107,6 +107,7 @@ impl Fixture {
                 uri: format!("sip:{name}@example.com").into(),
                 display_name: None,
                 identities: vec![user],
+                anonymous: false,
             },
             terms: Terms {
                 local: Path::parse(local.as_bytes()).unwrap(),

@@ -1,0 +1,209 @@
+//! Nonces: stamped, so that they need no table to be known as ours, and counted, so that nothing is taken twice.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use crate::limits::NONCES_MAX;
+use crate::sip::hex;
+
+/// How long a nonce is good. A client whose nonce is older is challenged again, and told that its password was right.
+pub(super) const NONCE_LIFETIME: Duration = Duration::from_secs(300);
+/// Counts below the highest one that may still come, each once: requests overtake one another.
+const WINDOW: u32 = 64;
+/// Octets of the stamp that a nonce carries of its HMAC.
+const STAMP_BYTES: usize = 16;
+
+/// When a nonce was made, in milliseconds since the first one, and its number: no two are alike, and later ones are higher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Serial {
+    made: u64,
+    number: u64,
+}
+
+/// Which counts of a nonce were used: the highest, and those below it as bits.
+#[derive(Debug, Clone, Copy)]
+struct Used {
+    highest: u32,
+    window: u64,
+}
+
+/// All nonces of this process. Those that nobody used with a right password cost nothing.
+pub(super) struct Nonces {
+    key: [u8; 32],
+    /// When the first one was drawn: times are counted from there.
+    born: Option<Instant>,
+    drawn: u64,
+    used: BTreeMap<Serial, Used>,
+    /// Up to here the counts were forgotten to make room: none of these nonces is good any more.
+    forgotten: Option<Serial>,
+    max: usize,
+}
+
+impl Nonces {
+    pub(super) fn new(key: [u8; 32]) -> Self {
+        Self { key, born: None, drawn: 0, used: BTreeMap::new(), forgotten: None, max: NONCES_MAX }
+    }
+
+    /// A new one: time and number, and the stamp that only we can make.
+    pub(super) fn draw(&mut self, now: Instant) -> String {
+        self.drawn += 1;
+        self.born.get_or_insert(now);
+        let serial = Serial { made: self.millis(now), number: self.drawn };
+        let plain = format!("{:016x}{:016x}", serial.made, serial.number);
+        let stamp = self.stamp(&plain).finalize().into_bytes();
+        plain + &hex(&stamp[..STAMP_BYTES])
+    }
+
+    /// Takes a nonce under a count, or, for clients of RFC 2069 that do not count, once. `false`: it is not ours, too old, or
+    /// was used like this already. To be asked only about credentials that are right otherwise, or strangers fill the table.
+    pub(super) fn take(&mut self, nonce: &str, count: Option<u32>, now: Instant) -> bool {
+        self.forget_old(now);
+        let Some(serial) = self.own(nonce).filter(|serial| self.is_fresh(*serial, now)) else { return false };
+        let used = self.used.entry(serial).or_insert(Used { highest: 0, window: 0 });
+        let fresh = used.take(count);
+        self.make_room();
+        fresh
+    }
+
+    /// The serial of a nonce that bears our stamp, compared in constant time.
+    fn own(&self, nonce: &str) -> Option<Serial> {
+        if nonce.len() != 2 * (16 + STAMP_BYTES) || !nonce.is_ascii() {
+            return None;
+        }
+        let (plain, stamp) = nonce.split_at(32);
+        let octets: Option<Vec<u8>> =
+            (0..STAMP_BYTES).map(|i| u8::from_str_radix(&stamp[2 * i..2 * i + 2], 16).ok()).collect();
+        self.stamp(plain).verify_truncated_left(&octets?).ok()?;
+        let number = |digits: &str| u64::from_str_radix(digits, 16).ok();
+        Some(Serial { made: number(&plain[..16])?, number: number(&plain[16..])? })
+    }
+
+    fn stamp(&self, plain: &str) -> Hmac<Sha256> {
+        Hmac::<Sha256>::new_from_slice(&self.key).expect("an HMAC key may have any length").chain_update(plain)
+    }
+
+    fn is_fresh(&self, serial: Serial, now: Instant) -> bool {
+        let age = self.millis(now).saturating_sub(serial.made);
+        u128::from(age) < NONCE_LIFETIME.as_millis() && self.forgotten.is_none_or(|last| serial > last)
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        let age = now.saturating_duration_since(self.born.unwrap_or(now));
+        u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        let lifetime = u64::try_from(NONCE_LIFETIME.as_millis()).unwrap_or(u64::MAX);
+        let Some(oldest) = self.millis(now).checked_sub(lifetime) else { return };
+        while self.used.first_key_value().is_some_and(|(serial, _)| serial.made <= oldest) {
+            self.used.pop_first();
+        }
+    }
+
+    fn make_room(&mut self) {
+        while self.used.len() > self.max {
+            self.forgotten = self.used.pop_first().map(|(serial, _)| serial).max(self.forgotten);
+        }
+    }
+}
+
+impl Used {
+    fn take(&mut self, count: Option<u32>) -> bool {
+        let Some(count) = count else {
+            let fresh = self.highest == 0;
+            // Nothing may follow it: the nonce is used up.
+            *self = Self { highest: u32::MAX, window: u64::MAX };
+            return fresh;
+        };
+        if count == 0 {
+            return false;
+        }
+        if count > self.highest {
+            let by = count - self.highest;
+            self.window = if by < WINDOW { self.window << by | 1 } else { 1 };
+            self.highest = count;
+            return true;
+        }
+        let behind = self.highest - count;
+        let bit = 1u64.checked_shl(behind).unwrap_or(0);
+        let fresh = bit != 0 && self.window & bit == 0;
+        self.window |= bit;
+        fresh
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nonces() -> (Nonces, Instant) {
+        let now = Instant::now();
+        (Nonces::new([7; 32]), now)
+    }
+
+    #[test]
+    fn a_nonce_is_known_by_its_stamp_alone() {
+        let (mut nonces, now) = nonces();
+        let nonce = nonces.draw(now);
+        assert_ne!(nonce, nonces.draw(now));
+        assert!(nonces.used.is_empty());
+        assert!(nonces.take(&nonce, Some(1), now));
+        for at in 0..nonce.len() {
+            let other = if nonce.as_bytes()[at] == b'0' { "1" } else { "0" };
+            let forged = format!("{}{other}{}", &nonce[..at], &nonce[at + 1..]);
+            assert!(!nonces.take(&forged, Some(2), now), "{forged}");
+            assert!(!nonces.take(&nonce[..at], Some(2), now));
+        }
+        assert!(!nonces.take(&"\u{fc}".repeat(32), Some(2), now));
+        let mut others = Nonces::new([8; 32]);
+        assert!(!nonces.take(&others.draw(now), Some(1), now), "a nonce of another process");
+    }
+
+    #[test]
+    fn each_count_is_taken_once_in_any_order() {
+        let (mut nonces, now) = nonces();
+        let nonce = nonces.draw(now);
+        let mut take = |count| nonces.take(&nonce, Some(count), now);
+        assert!(take(1) && !take(1) && take(3) && take(2) && !take(2) && !take(3));
+        assert!(!take(0));
+        assert!(
+            take(100) && take(99) && !take(99) && take(37) && !take(36),
+            "what is too far behind is not told apart"
+        );
+        assert!(take(u32::MAX) && !take(u32::MAX) && !take(100));
+    }
+
+    #[test]
+    fn without_counts_a_nonce_is_good_once() {
+        let (mut nonces, now) = nonces();
+        let (one, other) = (nonces.draw(now), nonces.draw(now));
+        assert!(nonces.take(&one, None, now) && !nonces.take(&one, None, now) && !nonces.take(&one, Some(5), now));
+        assert!(nonces.take(&other, Some(1), now) && !nonces.take(&other, None, now));
+    }
+
+    #[test]
+    fn old_nonces_are_refused_and_forgotten() {
+        let (mut nonces, now) = nonces();
+        let nonce = nonces.draw(now);
+        assert!(nonces.take(&nonce, Some(1), now + NONCE_LIFETIME - Duration::from_millis(1)));
+        assert!(!nonces.take(&nonce, Some(2), now + NONCE_LIFETIME));
+        assert!(nonces.used.is_empty());
+    }
+
+    #[test]
+    fn what_was_forgotten_to_make_room_is_not_taken_again() {
+        let (mut nonces, now) = nonces();
+        nonces.max = 2;
+        let drawn: Vec<_> = (0..4).map(|_| nonces.draw(now)).collect();
+        for nonce in &drawn[1..] {
+            assert!(nonces.take(nonce, Some(1), now));
+        }
+        assert_eq!(nonces.used.len(), 2);
+        assert!(!nonces.take(&drawn[1], Some(1), now), "used, and forgotten since");
+        assert!(!nonces.take(&drawn[1], Some(2), now) && !nonces.take(&drawn[0], Some(1), now));
+        assert!(nonces.take(&drawn[2], Some(2), now) && !nonces.take(&drawn[2], Some(1), now));
+    }
+}

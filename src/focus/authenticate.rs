@@ -1,0 +1,134 @@
+//! Who is asked for a password, and who is believed without one (RFC 3261 §22.2, RFC 3325 §8).
+//!
+//! With `[sip.auth]`, everything is challenged but ACK and CANCEL, which must not be (RFC 3261 §22.1), and an OPTIONS to the server
+//! itself, by which proxies see that it is alive; one to a room is, since it is answered as an INVITE would be (§11.2). A request
+//! without credentials is answered without keeping anything of it (§26.3.2.4). What a trusted peer asserts stands in place of a
+//! password.
+
+use std::time::Instant;
+
+use super::Focus;
+use super::calls::{InviteOrigin, Tag};
+use super::refusal::Refusal;
+use crate::call::{Caller, Identity, IdentityError, Privacy, Unbelieved, asserted, identify};
+use crate::sip::{HeaderName, Hop, Method, Request, aor, tag, uri};
+use crate::uri::Aor;
+
+impl Focus {
+    /// Whether a request is to be challenged before anything is made of it.
+    pub(super) fn is_unasked(&self, request: &Request, hop: Hop) -> bool {
+        let Some(authenticator) = &self.authenticator else { return false };
+        self.needs_password(request, hop) && !authenticator.is_answered(request)
+    }
+
+    /// The refusal that asks for credentials.
+    pub(super) fn challenge(&mut self, stale: bool, now: Instant) -> Refusal {
+        let values = self.authenticator.as_mut().map(|all| all.challenge(stale, now)).unwrap_or_default();
+        values.into_iter().fold(Refusal::new(401), |refusal, value| refusal.with(HeaderName::WwwAuthenticate, value))
+    }
+
+    /// Finds out whom a request is from.
+    pub(super) fn authenticate(&mut self, request: &Request, hop: Hop, now: Instant) -> Result<Caller, Refusal> {
+        let is_trusted = self.is_trusted(hop);
+        let asserted = if is_trusted { asserted(request) } else { Vec::new() };
+        if !asserted.is_empty() {
+            return Ok(Caller::Asserted(asserted));
+        }
+        if !self.needs_password(request, hop) {
+            return Ok(if is_trusted { Caller::Vouched } else { Caller::Claimed });
+        }
+        // An INVITE that came by two ways has the same credentials twice: it is merged, not replayed (RFC 3261 §8.2.2.2).
+        let is_new = tag(&request.headers, &HeaderName::To).is_none();
+        if is_new && InviteOrigin::of(request).is_some_and(|origin| self.calls.merges(&origin)) {
+            return Err(Refusal::new(482).because("Merged Request"));
+        }
+        self.verify(request, hop, now)
+    }
+
+    fn verify(&mut self, request: &Request, hop: Hop, now: Instant) -> Result<Caller, Refusal> {
+        let Some(authenticator) = &mut self.authenticator else { return Ok(Caller::Claimed) };
+        let source = hop.remote.ip();
+        match authenticator.verify(request, source, now) {
+            Ok(name) => {
+                self.check_digest_uri(request)?;
+                Ok(Caller::Authenticated(name))
+            }
+            Err(Unbelieved::Unasked) => Err(self.challenge(false, now)),
+            Err(Unbelieved::Stale) => Err(self.challenge(true, now)),
+            Err(Unbelieved::Malformed) => Err(Refusal::new(400).because("Bad Authorization")),
+            Err(Unbelieved::Wrong) => {
+                tracing::info!(%source, "a wrong password");
+                Err(self.challenge(false, now))
+            }
+            Err(Unbelieved::Barred) => {
+                tracing::warn!(%source, "too many wrong passwords");
+                Err(Refusal::new(403).because("Too Many Wrong Passwords"))
+            }
+        }
+    }
+
+    fn needs_password(&self, request: &Request, hop: Hop) -> bool {
+        let asked = match request.method {
+            Method::Ack | Method::Cancel => false,
+            Method::Options => aor(&request.uri).is_ok_and(|target| target.user().is_some()),
+            _ => true,
+        };
+        asked && self.authenticator.is_some() && !self.has_word_for(request, hop)
+    }
+
+    /// Whether a trusted peer says whom a request is from, or passes it on in a dialog that began so.
+    fn has_word_for(&self, request: &Request, hop: Hop) -> bool {
+        self.is_trusted(hop)
+            && (!asserted(request).is_empty()
+                || self.calls.owner(request).is_some_and(|tag| self.calls.is_vouched(tag)))
+    }
+
+    fn is_trusted(&self, hop: Hop) -> bool {
+        let source = hop.remote.ip();
+        self.settings.trusted_peers.iter().any(|network| network.contains(source))
+    }
+
+    /// A digest that was made for somebody else's URI is not for us. It need not be the Request-URI, which proxies change, but
+    /// has to name the same user at a host of ours (RFC 8760 §2.6, point 6; RFC 7616 §3.4.6).
+    fn check_digest_uri(&self, request: &Request) -> Result<(), Refusal> {
+        let made_for = self.authenticator.as_ref().and_then(|all| all.digest_uri(request)).unwrap_or_default();
+        if made_for.as_bytes() == &request.uri.to_bytes()[..] {
+            return Ok(());
+        }
+        let named = uri(&made_for).and_then(|uri| aor(&uri).ok()).filter(|named| self.hosts.own(named));
+        let asked = aor(&request.uri).ok();
+        let same = |named: &Aor| asked.as_ref().is_some_and(|asked| asked.user() == named.user());
+        if named.as_ref().is_some_and(same) { Ok(()) } else { Err(Refusal::new(400).because("Digest For Another URI")) }
+    }
+
+    /// Whom a request to a room is from, and as whom it would join.
+    pub(super) fn identity(&mut self, request: &Request, caller: &Caller, room: &str) -> Result<Identity, Refusal> {
+        let unmet = Privacy::of(&request.headers).unmet;
+        if !unmet.is_empty() {
+            // RFC 3323 §5: the phrase names what is not there.
+            let named: String =
+                unmet.join(", ").chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(100).collect();
+            return Err(Refusal::new(500).because(format!("Privacy Failure: {named}")));
+        }
+        let unique = self.random();
+        let room = self.rooms.find(room);
+        let is_free = |address: &Aor| room.is_none_or(|room| !room.has(address));
+        identify(request, caller, &self.settings.domains, unique, is_free).map_err(|error| match error {
+            IdentityError::NotYours => Refusal::new(403).because("Not Your Address"),
+            IdentityError::Malformed | IdentityError::Scheme => Refusal::new(403).because("Unknown Caller"),
+        })
+    }
+
+    /// A request in a dialog has to be of the user whose dialog it is. Where nobody was asked there is no telling.
+    pub(super) fn check_owner(&self, tag: Tag, caller: &Caller) -> Result<(), Refusal> {
+        let Some(account) = self.calls.account(tag) else { return Ok(()) };
+        let own = match caller {
+            Caller::Claimed | Caller::Vouched => true,
+            Caller::Authenticated(name) => {
+                self.settings.domains.iter().any(|domain| Aor::new(name, domain).as_ref() == Ok(account))
+            }
+            Caller::Asserted(all) => all.iter().any(|address| aor(&address.uri).as_ref() == Ok(account)),
+        };
+        if own { Ok(()) } else { Err(Refusal::new(403).because("Not Your Call")) }
+    }
+}

@@ -1,0 +1,496 @@
+//! Digest authentication on the wire: challenges, credentials, and what is computed of them (RFC 7616, RFC 8760).
+//!
+//! Pure text and hashes. What is believed, and for how long, is decided by [`crate::call::Authenticator`].
+
+use md5::{Digest, Md5};
+use sha2::Sha256;
+
+use super::quoted;
+
+/// How digests are computed. The session variants and SHA-512-256 are neither offered nor taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// SHA-256, the one that everybody must have.
+    Sha256,
+    /// MD5, for clients of old.
+    Md5,
+}
+
+impl Algorithm {
+    /// Its name as it stands in headers.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "SHA-256",
+            Self::Md5 => "MD5",
+        }
+    }
+
+    /// Digits of its digests.
+    #[must_use]
+    pub fn digits(self) -> usize {
+        match self {
+            Self::Sha256 => 64,
+            Self::Md5 => 32,
+        }
+    }
+
+    /// The algorithm of a name; without one it is MD5 (RFC 7616 §3.3).
+    fn of(name: Option<&str>) -> Option<Self> {
+        let name = name.unwrap_or("MD5");
+        [Self::Sha256, Self::Md5].into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The digest of a text, in hexadecimal digits of lower case (RFC 8760 §2.2).
+    #[must_use]
+    pub fn hash(self, text: &str) -> String {
+        match self {
+            Self::Sha256 => hex(&Sha256::digest(text)),
+            Self::Md5 => hex(&Md5::digest(text)),
+        }
+    }
+
+    /// H(A1) (RFC 7616 §3.4.2): all that a server has to know of a password.
+    #[must_use]
+    pub fn ha1(self, username: &str, realm: &str, password: &str) -> String {
+        self.hash(&format!("{username}:{realm}:{password}"))
+    }
+
+    /// The username as clients send it where they are asked to hide it (RFC 7616 §3.4.4).
+    #[must_use]
+    pub fn userhash(self, username: &str, realm: &str) -> String {
+        self.hash(&format!("{username}:{realm}"))
+    }
+}
+
+/// Octets in hexadecimal digits of lower case.
+#[must_use]
+pub fn hex(octets: &[u8]) -> String {
+    octets
+        .iter()
+        .flat_map(|octet| [octet >> 4, octet & 0xf])
+        .map(|digit| b"0123456789abcdef"[usize::from(digit)] as char)
+        .collect()
+}
+
+/// A challenge: the value of a WWW-Authenticate or Proxy-Authenticate header (RFC 7616 §3.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Challenge {
+    /// Whose users are asked for.
+    pub realm: String,
+    /// What the answer is made of.
+    pub nonce: String,
+    /// How.
+    pub algorithm: Algorithm,
+    /// What the answer brings back.
+    pub opaque: Option<String>,
+    /// The nonce was too old, not the password wrong.
+    pub stale: bool,
+    /// `qop` has "auth"; else the answer is that of RFC 2069.
+    pub qop: bool,
+    /// The username can be hidden.
+    pub userhash: bool,
+}
+
+impl Challenge {
+    /// Reads one; `None` where it is of another scheme, of an algorithm that is not taken, or broken: it is to be ignored then
+    /// (RFC 8760 §2.4).
+    #[must_use]
+    pub fn parse(value: &str) -> Option<Self> {
+        let parameters = Parameters::of_digest(value)?;
+        let qop = parameters.get("qop");
+        let offers_auth = |list: &str| list.split(',').any(|token| token.trim().eq_ignore_ascii_case("auth"));
+        if qop.is_some_and(|list| !offers_auth(list)) {
+            return None;
+        }
+        let is_true = |name: &str| parameters.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        Some(Self {
+            realm: parameters.get("realm")?.to_owned(),
+            nonce: parameters.get("nonce")?.to_owned(),
+            algorithm: Algorithm::of(parameters.get("algorithm"))?,
+            opaque: parameters.get("opaque").map(str::to_owned),
+            stale: is_true("stale"),
+            qop: qop.is_some(),
+            userhash: is_true("userhash"),
+        })
+    }
+
+    /// The header's value. Which parameters are quoted is prescribed by RFC 7616 §3.3.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut out = format!("Digest realm={}, qop=\"auth\"", quoted(&self.realm));
+        out += &format!(", algorithm={}, nonce={}", self.algorithm.name(), quoted(&self.nonce));
+        if let Some(opaque) = &self.opaque {
+            out += &format!(", opaque={}", quoted(opaque));
+        }
+        if self.stale {
+            out += ", stale=true";
+        }
+        if self.userhash {
+            out += ", userhash=true";
+        }
+        out + ", charset=UTF-8"
+    }
+
+    /// The answer to it: the value of an Authorization header. `count` is how often the nonce was used, this time included;
+    /// `cnonce` is random.
+    #[must_use]
+    pub fn answer(&self, login: Login<'_>, method: &str, uri: &str, count: u32, cnonce: &str) -> String {
+        let qop = self.qop.then(|| Qop { count: format!("{count:08x}"), cnonce: cnonce.to_owned() });
+        let ha1 = self.algorithm.ha1(login.username, &self.realm, login.password);
+        let response = response(self.algorithm, &ha1, &self.nonce, qop.as_ref(), method, uri);
+        let hidden = self.userhash.then(|| self.algorithm.userhash(login.username, &self.realm));
+        let mut out = format!(
+            "Digest username={}, realm={}, nonce={}, uri={}, response=\"{response}\", algorithm={}",
+            quoted(hidden.as_deref().unwrap_or(login.username)),
+            quoted(&self.realm),
+            quoted(&self.nonce),
+            quoted(uri),
+            self.algorithm.name(),
+        );
+        if let Some(qop) = qop {
+            out += &format!(", qop=auth, nc={}, cnonce={}", qop.count, quoted(&qop.cnonce));
+        }
+        if let Some(opaque) = &self.opaque {
+            out += &format!(", opaque={}", quoted(opaque));
+        }
+        if hidden.is_some() {
+            out += ", userhash=true";
+        }
+        out
+    }
+}
+
+/// A user and the password, as the client has them.
+#[derive(Clone, Copy)]
+pub struct Login<'a> {
+    /// Who.
+    pub username: &'a str,
+    /// The password.
+    pub password: &'a str,
+}
+
+/// What a client with `qop=auth` adds to the digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Qop {
+    /// `nc` as it was written: eight hexadecimal digits.
+    pub count: String,
+    /// `cnonce`.
+    pub cnonce: String,
+}
+
+impl Qop {
+    /// The nonce count as a number; `None` where it is none.
+    #[must_use]
+    pub fn number(&self) -> Option<u32> {
+        let legal = self.count.len() == 8 && self.count.bytes().all(|b| b.is_ascii_hexdigit());
+        legal.then(|| u32::from_str_radix(&self.count, 16).ok()).flatten()
+    }
+}
+
+/// Credentials: the value of an Authorization header (RFC 7616 §3.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Who it is said to be: the name, or its hash where `userhash` says so.
+    pub username: String,
+    /// Whether it is the hash.
+    pub userhash: bool,
+    /// Whose user.
+    pub realm: String,
+    /// The nonce of a challenge.
+    pub nonce: String,
+    /// The URI that the digest was made for.
+    pub uri: String,
+    /// The digest.
+    pub response: String,
+    /// How it was made.
+    pub algorithm: Algorithm,
+    /// `None` is a client of RFC 2069.
+    pub qop: Option<Qop>,
+}
+
+/// Why credentials are none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialsError {
+    /// Another scheme, Basic for one. As good as none at all (RFC 8760 §2.6).
+    #[error("the scheme is not Digest")]
+    Scheme,
+    /// An algorithm that was not offered. As good as none at all.
+    #[error("the algorithm was not offered")]
+    Algorithm,
+    /// A parameter is missing, broken, or was not offered.
+    #[error("the credentials cannot be read")]
+    Malformed,
+}
+
+impl Credentials {
+    /// Reads the value of a header.
+    ///
+    /// # Errors
+    /// Why it has no credentials that could be looked at.
+    pub fn parse(value: &str) -> Result<Self, CredentialsError> {
+        let scheme = value.split_ascii_whitespace().next().unwrap_or_default();
+        if !scheme.eq_ignore_ascii_case("Digest") {
+            return Err(CredentialsError::Scheme);
+        }
+        let parameters = Parameters::of_digest(value).ok_or(CredentialsError::Malformed)?;
+        let algorithm = Algorithm::of(parameters.get("algorithm")).ok_or(CredentialsError::Algorithm)?;
+        let needed = |name: &str| parameters.get(name).map(str::to_owned).ok_or(CredentialsError::Malformed);
+        Ok(Self {
+            username: username(&parameters).ok_or(CredentialsError::Malformed)?,
+            userhash: parameters.get("userhash").is_some_and(|value| value.eq_ignore_ascii_case("true")),
+            realm: needed("realm")?,
+            nonce: needed("nonce")?,
+            uri: needed("uri")?,
+            response: needed("response")?,
+            algorithm,
+            qop: qop(&parameters)?,
+        })
+    }
+
+    /// What `response` has to be for H(A1).
+    #[must_use]
+    pub fn expected(&self, ha1: &str, method: &str) -> String {
+        response(self.algorithm, ha1, &self.nonce, self.qop.as_ref(), method, &self.uri)
+    }
+}
+
+/// RFC 7616 §3.4: both `username` and `username*` are an error.
+fn username(parameters: &Parameters) -> Option<String> {
+    match (parameters.get("username"), parameters.get("username*")) {
+        (Some(plain), None) => Some(plain.to_owned()),
+        (None, Some(extended)) => {
+            let (charset, rest) = extended.split_once('\'')?;
+            let (_, escaped) = rest.split_once('\'')?;
+            charset.eq_ignore_ascii_case("UTF-8").then(|| unescaped(escaped)).flatten()
+        }
+        _ => None,
+    }
+}
+
+/// RFC 5987 §3.2.
+fn unescaped(text: &str) -> Option<String> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(octet) = rest.next() {
+        if octet == b'%' {
+            let mut digit = || rest.next().and_then(|b| (b as char).to_digit(16));
+            octets.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
+        } else {
+            octets.push(octet);
+        }
+    }
+    String::from_utf8(octets).ok()
+}
+
+/// `qop` as the client used it. Only "auth" was offered.
+fn qop(parameters: &Parameters) -> Result<Option<Qop>, CredentialsError> {
+    let Some(qop) = parameters.get("qop") else { return Ok(None) };
+    let (count, cnonce) = (parameters.get("nc"), parameters.get("cnonce"));
+    let (true, Some(count), Some(cnonce)) = (qop.eq_ignore_ascii_case("auth"), count, cnonce) else {
+        return Err(CredentialsError::Malformed);
+    };
+    let qop = Qop { count: count.to_owned(), cnonce: cnonce.to_owned() };
+    if qop.number().is_some() { Ok(Some(qop)) } else { Err(CredentialsError::Malformed) }
+}
+
+/// RFC 7616 §3.4.1; without qop that of RFC 2069 §2.1.2.
+fn response(algorithm: Algorithm, ha1: &str, nonce: &str, qop: Option<&Qop>, method: &str, uri: &str) -> String {
+    let ha2 = algorithm.hash(&format!("{method}:{uri}"));
+    match qop {
+        Some(Qop { count, cnonce }) => algorithm.hash(&format!("{ha1}:{nonce}:{count}:{cnonce}:auth:{ha2}")),
+        None => algorithm.hash(&format!("{ha1}:{nonce}:{ha2}")),
+    }
+}
+
+/// The parameters of a challenge or of credentials, unquoted.
+struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// `None` where the scheme is another one, the syntax broken, or a parameter there twice.
+    fn of_digest(value: &str) -> Option<Self> {
+        let value = value.trim_start();
+        let (scheme, mut rest) = value.split_once(|c: char| c.is_ascii_whitespace())?;
+        if !scheme.eq_ignore_ascii_case("Digest") {
+            return None;
+        }
+        let mut all = Self(Vec::new());
+        loop {
+            rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == ',');
+            if rest.is_empty() {
+                return Some(all);
+            }
+            let (name, after) = rest.split_once('=')?;
+            let name = name.trim().to_ascii_lowercase();
+            let (text, after) = take_value(after.trim_start())?;
+            let legal =
+                !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-*_.!%+`'~".contains(&b));
+            if !legal || all.get(&name).is_some() {
+                return None;
+            }
+            all.0.push((name, text));
+            rest = after.trim_start();
+            if !(rest.is_empty() || rest.starts_with(',')) {
+                return None;
+            }
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A token or a quoted string, and what stands behind it.
+fn take_value(text: &str) -> Option<(String, &str)> {
+    let Some(inner) = text.strip_prefix('"') else {
+        let end = text.find(|c: char| c == ',' || c.is_ascii_whitespace()).unwrap_or(text.len());
+        let token = &text[..end];
+        return (end > 0 && !token.contains('"')).then(|| (token.to_owned(), &text[end..]));
+    };
+    let (mut out, mut escaped) = (String::new(), false);
+    for (at, c) in inner.char_indices() {
+        match c {
+            c if escaped => {
+                out.push(c);
+                escaped = false;
+            }
+            '\\' => escaped = true,
+            '"' => return Some((out, &inner[at + 1..])),
+            c => out.push(c),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONCE: &str = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v";
+    const CNONCE: &str = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
+    const LOGIN: Login<'_> = Login { username: "Mufasa", password: "Circle of Life" };
+
+    fn challenge(algorithm: Algorithm) -> Challenge {
+        let value = format!(
+            "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", algorithm={},\r\n nonce=\"{NONCE}\", \
+             opaque=\"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS\"",
+            algorithm.name()
+        );
+        Challenge::parse(&value).unwrap()
+    }
+
+    #[test]
+    fn the_examples_of_rfc_7616_come_out() {
+        for (algorithm, digest) in [
+            (Algorithm::Md5, "8ca523f5e9506fed4657c9700eebdbec"),
+            (Algorithm::Sha256, "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+        ] {
+            let answer = challenge(algorithm).answer(LOGIN, "GET", "/dir/index.html", 1, CNONCE);
+            let credentials = Credentials::parse(&answer).unwrap();
+            assert_eq!(credentials.response, digest);
+            let ha1 = algorithm.ha1(LOGIN.username, "http-auth@example.org", LOGIN.password);
+            assert_eq!(credentials.expected(&ha1, "GET"), digest);
+            assert_eq!(credentials.qop.unwrap().number(), Some(1));
+            assert!(answer.contains("qop=auth, nc=00000001, ") && answer.contains("opaque=\"FQhe/"), "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_client_of_rfc_2069_has_no_counts() {
+        let old = Challenge::parse("Digest realm=\"testrealm@host.com\", nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\"")
+            .unwrap();
+        let login = Login { username: "Mufasa", password: "CircleOfLife" };
+        let answer = old.answer(login, "GET", "/dir/index.html", 1, "unused");
+        // The digest of the example in RFC 2069 §2.4 as its erratum 749 corrects it.
+        assert!(answer.contains("response=\"1949323746fe6a43ef61f9606e7febea\""), "{answer}");
+        assert_eq!(Credentials::parse(&answer).unwrap().qop, None);
+    }
+
+    #[test]
+    fn a_challenge_reads_as_it_was_written() {
+        for algorithm in [Algorithm::Sha256, Algorithm::Md5] {
+            for stale in [false, true] {
+                let one = Challenge {
+                    realm: "a \"quoted\" realm".into(),
+                    nonce: "abc".into(),
+                    algorithm,
+                    opaque: Some("x\\y".into()),
+                    stale,
+                    qop: true,
+                    userhash: stale,
+                };
+                assert_eq!(Challenge::parse(&one.encode()), Some(one));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_challenge_for_us_is_passed_over() {
+        for bad in [
+            "Basic realm=\"x\"",
+            "Digest",
+            "Digest realm=\"x\"",
+            "Digest realm=\"x\", nonce=\"n\", algorithm=SHA-512-256",
+            "Digest realm=\"x\", nonce=\"n\", algorithm=MD5-sess",
+            "Digest realm=\"x\", nonce=\"n\", qop=\"auth-int\"",
+            "Digest realm=\"x\", realm=\"y\", nonce=\"n\"",
+            "Digest realm=\"x, nonce=n",
+        ] {
+            assert_eq!(Challenge::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn credentials_say_what_is_wrong_with_them() {
+        let good = challenge(Algorithm::Sha256).answer(LOGIN, "GET", "/", 0x1f, CNONCE);
+        assert!(Credentials::parse(&good).is_ok());
+        for (old, new, error) in [
+            ("Digest ", "Basic ", CredentialsError::Scheme),
+            ("algorithm=SHA-256", "algorithm=SHA-256-sess", CredentialsError::Algorithm),
+            ("qop=auth", "qop=auth-int", CredentialsError::Malformed),
+            ("nc=0000001f", "nc=1f", CredentialsError::Malformed),
+            ("nc=0000001f", "nc=0000001g", CredentialsError::Malformed),
+            ("nc=0000001f, ", "", CredentialsError::Malformed),
+            ("username=", "usernane=", CredentialsError::Malformed),
+            ("response=", "responze=", CredentialsError::Malformed),
+            ("username=", "username*=UTF-8''x, username=", CredentialsError::Malformed),
+            ("realm=\"", "realm=", CredentialsError::Malformed),
+        ] {
+            assert_eq!(Credentials::parse(&good.replace(old, new)), Err(error), "{new}");
+        }
+        assert_eq!(Credentials::parse(""), Err(CredentialsError::Scheme));
+    }
+
+    #[test]
+    fn a_name_may_be_hidden_or_written_out_of_ascii() {
+        let hidden = Challenge { userhash: true, ..challenge(Algorithm::Sha256) };
+        let credentials = Credentials::parse(&hidden.answer(LOGIN, "GET", "/", 1, CNONCE)).unwrap();
+        assert!(credentials.userhash);
+        assert_eq!(credentials.username, Algorithm::Sha256.userhash("Mufasa", "http-auth@example.org"));
+        let plain = challenge(Algorithm::Md5).answer(LOGIN, "GET", "/", 1, CNONCE);
+        let extended = plain.replace("username=\"Mufasa\"", "username*=UTF-8''J%C3%A4s%C3%B8n%20Doe");
+        assert_eq!(Credentials::parse(&extended).unwrap().username, "J\u{e4}s\u{f8}n Doe");
+        for bad in ["UTF-8''%", "UTF-8''%ff", "latin1''x", "x"] {
+            let broken = plain.replace("username=\"Mufasa\"", &format!("username*={bad}"));
+            assert_eq!(Credentials::parse(&broken), Err(CredentialsError::Malformed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_sent_panics() {
+        let good = challenge(Algorithm::Sha256).answer(LOGIN, "GET", "/", 1, CNONCE);
+        for end in 0..good.len() {
+            let _ = (Credentials::parse(&good[..end]), Challenge::parse(&good[..end]));
+        }
+        for at in 0..good.len() {
+            for new in ["\"", "\\", ",", "=", " ", "\u{fc}", "%", "*", ""] {
+                let mutated = format!("{}{new}{}", &good[..at], &good[at + 1..]);
+                if let Ok(credentials) = Credentials::parse(&mutated) {
+                    let _ = credentials.expected("x", "INVITE");
+                }
+                let _ = Challenge::parse(&mutated);
+            }
+        }
+    }
+}
