@@ -57,6 +57,8 @@ fn start() -> Server {
         contact_host: "127.0.0.1".into(),
         msrp_host: "127.0.0.1".into(),
         shards: vec![ShardAddress { id: ShardId(0), port: 2855 }],
+        users: None,
+        trusted_peers: vec![],
         max_calls_per_second: 0,
         transactions_max: 1000,
         software: "Parlor".into(),
