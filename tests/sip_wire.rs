@@ -29,6 +29,8 @@ fn focus(domains: &[&str]) -> Focus {
         contact_host: "192.0.2.1".into(),
         msrp_host: "192.0.2.1".into(),
         shards: vec![ShardAddress { id: ShardId(0), port: 2855 }],
+        users: None,
+        trusted_peers: vec![],
         max_calls_per_second: 0,
         transactions_max: 1000,
         software: "Parlor".into(),
