@@ -81,6 +81,26 @@ pub const SIP_CONNECTIONS_MAX: usize = 4096;
 pub const SIP_WAITING_MESSAGES_MAX: usize = 256;
 /// SIP calls at a time.
 pub const CALLS_MAX: usize = 1 << 20;
+/// Octets of a SIP request above which it goes over a stream where the peer takes one (RFC 3261 §18.1.1).
+pub const DATAGRAM_REQUEST_BYTES_MAX: usize = 1300;
+/// Subscriptions at a time.
+pub const SUBSCRIPTIONS_MAX: usize = 1 << 20;
+/// Subscriptions in one dialog.
+pub const SUBSCRIPTIONS_PER_DIALOG_MAX: usize = 16;
+/// Subscriptions of one user to one room.
+pub const SUBSCRIPTIONS_PER_USER_MAX: usize = 32;
+/// Seconds of the longest subscription, and of one that asks for no time (RFC 4575 §3.3).
+pub const SUBSCRIPTION_SECONDS_MAX: u64 = 3600;
+/// Seconds of the shortest subscription; 0, a fetch, aside (RFC 6665 §4.2.1.1).
+pub const SUBSCRIPTION_SECONDS_MIN: u64 = 60;
+/// NOTIFYs about changes that are sent at a time, every few milliseconds.
+pub const NOTIFIES_PER_BURST_MAX: usize = 64;
+/// Octets of the users in one conference document; what is more follows in others, so that each goes into a datagram.
+pub const CONFERENCE_DOCUMENT_BYTES_MAX: usize = 32 * 1024;
+/// Documents that a room keeps for subscribers who have seen the same.
+pub const CONFERENCE_DOCUMENTS_KEPT_MAX: usize = 16;
+/// Users who have left a room and whom subscribers may still be told of; who has missed more gets the whole roster.
+pub const DEPARTURES_PER_ROOM_MAX: usize = 4096;
 /// Server transactions at a time; above it new requests are answered 503 without state.
 pub const SIP_TRANSACTIONS_MAX: usize = 64 * 1024;
 /// Nonces whose counts are remembered. When there are more, the oldest ones are answered with a fresh challenge.
@@ -99,3 +119,5 @@ const _: () = assert!(COPIED_BODY_BYTES_MAX <= RECEIVE_BYTES_MAX);
 const _: () = assert!(CPIM_HEADERS_BYTES_MAX <= HELD_BYTES_PER_SESSION_MAX);
 const _: () = assert!(HELD_BYTES_PER_SESSION_MAX <= HELD_BYTES_PER_SHARD_MAX);
 const _: () = assert!(FRAME_SLICES_MAX >= 1 && FRAME_SLICES_MAX + 4 <= 1024, "a sendmsg takes at most 1024 pieces");
+const _: () = assert!(2 * CONFERENCE_DOCUMENT_BYTES_MAX <= SIP_MESSAGE_BYTES_MAX, "a NOTIFY has room for its headers");
+const _: () = assert!(SUBSCRIPTION_SECONDS_MIN < 3600, "RFC 6665 §4.2.1.1");

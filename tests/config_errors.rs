@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use parlor::config::{Config, ConfigErrors, Cores, LogFormat, LogLevel, SipTransport};
-use parlor::facts::{Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy};
+use parlor::facts::{Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy, Subscribers};
 
 fn errors(text: &str) -> ConfigErrors {
     Config::parse("parlor.toml", text).expect_err(text)
@@ -81,6 +81,8 @@ fn every_supported_key_is_read() {
         congested_max_message_size = "1KiB"
         congestion_timeout = "30s"
         notice_to_unaware = false
+        notify_interval = "5s"
+        subscribers = "everyone"
         failure_report = "partial"
         allow = ["sip:*@example.com"]
         deny = ["sip:mallory@example.com"]
@@ -115,6 +117,8 @@ fn every_supported_key_is_read() {
         congested_max_message_size: 1024,
         congestion_timeout: Duration::from_secs(30),
         notice_to_unaware: false,
+        notify_interval: Duration::from_secs(5),
+        subscribers: Subscribers::Everyone,
         failure_report: FailureReport::Partial,
         allow: vec!["sip:*@example.com".into()],
         deny: vec!["sip:mallory@example.com".into()],
@@ -167,6 +171,8 @@ fn a_value_of_the_wrong_kind_says_what_would_be_right() {
         ("[rooms.defaults]\nallow = [\"*@example.com\"]", 2, 10, "\"*@example.com\"", "sip:*@example.com"),
         ("[rooms.defaults]\nreserved_nicknames = [\" \"]", 2, 23, "\" \"", "nickname"),
         ("[rooms.defaults]\nforward_whole_up_to = \"2MiB\"", 2, 23, "\"2MiB\"", "to 1048576 octets"),
+        ("[rooms.defaults]\nsubscribers = \"all\"", 2, 15, "\"all\"", "\"everyone\""),
+        ("[rooms.defaults]\nnotify_interval = \"2h\"", 2, 19, "\"2h\"", "3600s"),
         ("[rooms.defaults]\nsubject = \"x\"", 2, 1, "subject", "known here"),
         ("[rooms.\"ä\"]\nsubject = 5", 2, 11, "5", "in quotes"),
         ("[rooms.lobby]\ndisplay_text = \"a\\nb\"", 2, 16, "\"a\\nb\"", "on one line"),

@@ -35,6 +35,12 @@ impl<K: Clone + Eq + Hash> Alarms<K> {
         }
     }
 
+    /// Whether a thing has a time.
+    #[must_use]
+    pub fn is_set(&self, key: &K) -> bool {
+        self.by_key.contains_key(key)
+    }
+
     /// When the next thing is due.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {

@@ -8,6 +8,8 @@ use crate::sip::{addresses, sequence, tag, text};
 
 /// The port of SIP where none is named.
 const DEFAULT_PORT: u16 = 5060;
+/// Octets of the names of a request's usual headers, with a Via and what a NOTIFY says of its subscription.
+const REQUEST_FRAME_BYTES: usize = 400;
 
 /// One side of a dialog.
 #[derive(Debug, Clone)]
@@ -137,6 +139,30 @@ impl Dialog {
         self.numbered(method, self.local_sequence, sent_by, branch)
     }
 
+    /// The same, for a request that is too large for a datagram (RFC 3261 §18.1.1): over a stream, even where the dialog takes
+    /// datagrams. Whoever stands behind a NAT is not reached by one, and gets it in a datagram all the same.
+    pub fn large_request(&mut self, method: Method, sent_by: &str, branch: &str) -> (Ask, Hop) {
+        self.local_sequence += 1;
+        let hop = self.next_hop();
+        let streams = hop.transport.is_reliable() || (self.translated && self.routes.is_empty());
+        let hop = if streams { hop } else { Hop { transport: Transport::Tcp, ..hop } };
+        (self.over(method, self.local_sequence, hop, sent_by, branch), hop)
+    }
+
+    /// Whether its requests take a stream anyway.
+    #[must_use]
+    pub fn is_reliable(&self) -> bool {
+        self.next_hop().transport.is_reliable()
+    }
+
+    /// About how many octets a request in it has, its own headers and body aside.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let routes: usize = self.routes.iter().map(|route| route.uri.to_bytes().len() + 12).sum();
+        let names = self.call_id.len() + self.local.len() + self.remote.len() + self.target.to_bytes().len();
+        names + routes + REQUEST_FRAME_BYTES
+    }
+
     /// The ACK of a 2xx to our INVITE (RFC 3261 §13.2.2.4), under the number of that.
     #[must_use]
     pub fn ack(&self, sent_by: &str, branch: &str) -> (Ask, Hop) {
@@ -145,6 +171,10 @@ impl Dialog {
 
     fn numbered(&self, method: Method, number: u32, sent_by: &str, branch: &str) -> (Ask, Hop) {
         let hop = self.next_hop();
+        (self.over(method, number, hop, sent_by, branch), hop)
+    }
+
+    fn over(&self, method: Method, number: u32, hop: Hop, sent_by: &str, branch: &str) -> Ask {
         let transport = hop.transport.name();
         let (target, routes) = self.way();
         let mut ask = Ask::new(method.clone(), target)
@@ -156,7 +186,7 @@ impl Dialog {
         for route in routes {
             ask = ask.header(HeaderName::Route, route);
         }
-        (ask, hop)
+        ask
     }
 
     /// Request-URI and Route. Where the nearest proxy is a strict router it takes the place of the target, which goes last.

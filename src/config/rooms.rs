@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::RoomsConfig;
 use super::section::{Read, Section};
 use super::values::{boolean, duration, line, media_range, number, one_of, size, uri_pattern};
-use crate::facts::{Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy};
+use crate::facts::{Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy, Subscribers};
 use crate::limits::HELD_BYTES_PER_SESSION_MAX;
 use crate::nickname::NicknameKey;
 
@@ -15,11 +15,13 @@ const DELETE: &[(&str, Delete)] =
 const CONFUSABLE: &[(&str, Confusable)] = &[("allow", Confusable::Allow), ("refuse", Confusable::Refuse)];
 const SCOPE: &[(&str, NicknameScope)] = &[("room", NicknameScope::Room), ("server", NicknameScope::Server)];
 const CONGESTED: &[(&str, Congested)] = &[("discard", Congested::Discard), ("limit", Congested::Limit)];
+const SUBSCRIBERS: &[(&str, Subscribers)] =
+    &[("participants", Subscribers::Participants), ("everyone", Subscribers::Everyone)];
 const FAILURE_REPORT: &[(&str, FailureReport)] =
     &[("no", FailureReport::No), ("partial", FailureReport::Partial), ("yes", FailureReport::Yes)];
 
 /// Keys of a policy that this version does nothing with.
-const LATER: [&str; 4] = ["force_tls", "notify_interval", "subscribers", "moderators"];
+const LATER: [&str; 2] = ["force_tls", "moderators"];
 
 impl RoomsConfig {
     pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
@@ -57,6 +59,9 @@ fn read_members(policy: &mut RoomPolicy, section: &mut Section<'_, '_>) {
     section.value("delete", &mut policy.delete, one_of(DELETE));
     section.value("simultaneous_access", &mut policy.simultaneous_access, boolean);
     section.value("max_participants", &mut policy.max_participants, number(0..=usize::MAX));
+    let interval = duration(Duration::ZERO..=Duration::from_secs(3600));
+    section.value("notify_interval", &mut policy.notify_interval, interval);
+    section.value("subscribers", &mut policy.subscribers, one_of(SUBSCRIBERS));
     section.list("allow", &mut policy.allow, uri_pattern);
     section.list("deny", &mut policy.deny, uri_pattern);
 }

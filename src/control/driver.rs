@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_channel::TrySendError;
 use tokio::sync::mpsc;
@@ -79,6 +79,7 @@ pub async fn run(
     let shards = shards.into_iter().map(|handle| (handle.id, Shard { handle, waiting: VecDeque::new() })).collect();
     let mut driver = Driver { focus, flows, shards, shards_ended: 0, ends_by: None, ended: false, failure: None };
     while !driver.ended {
+        driver.tell_time();
         driver.carry_out();
         if driver.is_drained() {
             break;
@@ -118,6 +119,12 @@ impl Driver {
         self.ends_by.is_some() && self.shards_ended == self.shards.len() && self.focus.is_drained()
     }
 
+    /// The roster tells when people came; clocks are set now and then.
+    fn tell_time(&mut self) {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.focus.tell_time(Instant::now(), since_1970);
+    }
+
     fn arrived(&mut self, arrived: Inbound) {
         let Inbound { hop, what } = arrived;
         match what {
@@ -148,7 +155,7 @@ impl Driver {
     fn order(&mut self, order: Order, drain_timeout: Duration) {
         match order {
             Order::End => self.ended = true,
-            Order::ReplaceRooms(rooms) => self.focus.replace_rooms(*rooms),
+            Order::ReplaceRooms(rooms) => self.focus.replace_rooms(*rooms, Instant::now()),
             Order::ReplaceUsers(users) => self.focus.replace_users(users),
             // A server that has lost a shard is half a server: better none, and at once.
             Order::ShardEnded(shard, outcome) if self.ends_by.is_none() => {

@@ -8,4 +8,4 @@ mod policy;
 pub use command::{Command, OpenRoom, OpenSession};
 pub use event::{EndReason, Event, Refusal};
 pub use member::{ChatroomTokens, Direction, Member, Terms};
-pub use policy::{Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy};
+pub use policy::{Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy, Subscribers};

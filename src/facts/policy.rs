@@ -47,6 +47,10 @@ pub struct RoomPolicy {
     pub notice_to_unaware: bool,
     /// What the copies ask of their recipients.
     pub failure_report: FailureReport,
+    /// Roster changes within it are told in one NOTIFY.
+    pub notify_interval: Duration,
+    /// Who may subscribe to the roster.
+    pub subscribers: Subscribers,
     /// URI patterns of who may join; empty is everyone.
     pub allow: Vec<String>,
     /// URI patterns of who may not.
@@ -81,6 +85,8 @@ impl Default for RoomPolicy {
             congestion_timeout: Duration::from_secs(120),
             notice_to_unaware: true,
             failure_report: FailureReport::No,
+            notify_interval: Duration::from_millis(250),
+            subscribers: Subscribers::Participants,
             allow: Vec::new(),
             deny: Vec::new(),
             subject: None,
@@ -150,4 +156,13 @@ pub enum FailureReport {
     Partial,
     /// Recipients answer every chunk.
     Yes,
+}
+
+/// Who may subscribe to a room's roster (RFC 4575 §3.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subscribers {
+    /// Those who are in the room, for as long as they are.
+    Participants,
+    /// Everyone who may join.
+    Everyone,
 }

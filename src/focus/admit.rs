@@ -56,16 +56,16 @@ impl Focus {
         Ok(Admitted { room, tag, dialog, member, account, vouched, aware: is_aware(request), origin, offer })
     }
 
-    fn new_tag(&mut self) -> Tag {
+    pub(super) fn new_tag(&mut self) -> Tag {
         loop {
             let tag = Tag(self.random());
-            if !self.calls.contains(tag) {
+            if !self.calls.contains(tag) && self.subscriptions.leg_mut(tag).is_none() {
                 return tag;
             }
         }
     }
 
-    fn check_load(&mut self, now: Instant) -> Result<(), Refusal> {
+    pub(super) fn check_load(&mut self, now: Instant) -> Result<(), Refusal> {
         if self.draining {
             return Err(Refusal::later(60).because("Server Is Ending"));
         }
@@ -87,6 +87,13 @@ impl Focus {
         let Some(name) = target.user() else { return Ok(None) };
         let known = self.rooms.find(name).is_some() || self.settings.rooms.policy(name).is_some();
         if known { Ok(Some(name.to_owned())) } else { Err(Refusal::new(404)) }
+    }
+
+    /// Whether the patterns of a room let somebody in.
+    pub(super) fn check_room_patterns(&self, name: &str, who: &Identity) -> Result<(), Refusal> {
+        let room = self.rooms.find(name);
+        let policy = self.settings.rooms.policy(name).or(room.map(|room| &room.policy));
+        check_patterns(policy.ok_or(Refusal::new(404))?, &who.member, who.account.as_ref())
     }
 
     fn check_room(&self, name: &str, member: &Member, account: Option<&Aor>) -> Result<(), Refusal> {

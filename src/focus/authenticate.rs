@@ -39,7 +39,7 @@ impl Focus {
         }
         // An INVITE that came by two ways has the same credentials twice: it is merged, not replayed (RFC 3261 §8.2.2.2).
         let is_new = tag(&request.headers, &HeaderName::To).is_none();
-        if is_new && InviteOrigin::of(request).is_some_and(|origin| self.calls.merges(&origin)) {
+        if is_new && InviteOrigin::of(request).is_some_and(|origin| self.calls.merges(&origin) || self.subscriptions.merges(&origin)) {
             return Err(Refusal::new(482).because("Merged Request"));
         }
         self.verify(request, hop, now)
@@ -80,7 +80,8 @@ impl Focus {
     fn has_word_for(&self, request: &Request, hop: Hop) -> bool {
         self.is_trusted(hop)
             && (!asserted(request).is_empty()
-                || self.calls.owner(request).is_some_and(|tag| self.calls.is_vouched(tag)))
+                || self.calls.owner(request).is_some_and(|tag| self.calls.is_vouched(tag))
+                || self.subscriptions.owner(request).is_some_and(|tag| self.subscriptions.is_vouched(tag)))
     }
 
     fn is_trusted(&self, hop: Hop) -> bool {
@@ -121,7 +122,8 @@ impl Focus {
 
     /// A request in a dialog has to be of the user whose dialog it is. Where nobody was asked there is no telling.
     pub(super) fn check_owner(&self, tag: Tag, caller: &Caller) -> Result<(), Refusal> {
-        let Some(account) = self.calls.account(tag) else { return Ok(()) };
+        let account = self.calls.account(tag).or_else(|| self.subscriptions.account(tag));
+        let Some(account) = account else { return Ok(()) };
         let own = match caller {
             Caller::Claimed | Caller::Vouched => true,
             Caller::Authenticated(name) => {

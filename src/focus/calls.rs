@@ -24,6 +24,11 @@ impl std::fmt::Display for Tag {
 }
 
 impl Tag {
+    /// Our tag in a request of the peer.
+    pub(super) fn of(request: &Request) -> Option<Self> {
+        Self::parse(&tag(&request.headers, &HeaderName::To)?)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let legal = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         legal.then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
@@ -190,13 +195,17 @@ impl Calls {
         self.by_tag.get_mut(&tag)
     }
 
+    pub(super) fn get(&self, tag: Tag) -> Option<&Call> {
+        self.by_tag.get(&tag)
+    }
+
     pub(super) fn contains(&self, tag: Tag) -> bool {
         self.by_tag.contains_key(&tag)
     }
 
     /// The call that a request of the peer belongs to (RFC 3261 §12.2.2).
     pub(super) fn owner(&self, request: &Request) -> Option<Tag> {
-        let tag = Tag::parse(&tag(&request.headers, &HeaderName::To)?)?;
+        let tag = Tag::of(request)?;
         self.by_tag.get(&tag)?.dialog.owns(request).then_some(tag)
     }
 

@@ -60,6 +60,7 @@ impl Focus {
                 let (session, shard) = (call.session, call.shard);
                 call.terms = Some(terms.clone());
                 self.command(shard, Command::ChangeSession { session, terms: Box::new(terms) });
+                self.roster_media(tag);
             }
         }
     }

@@ -79,8 +79,9 @@ impl Focus {
 
     pub(super) fn send_bye(&mut self, tag: Tag, goodbye: Goodbye) {
         let branch = self.branch();
-        let Some(mut call) = self.remove(tag) else { return };
+        let Some(call) = self.calls.get_mut(tag) else { return };
         let (ask, hop) = call.dialog.request(Method::Bye, &call.sent_by, &branch);
+        self.remove(tag);
         let reason = format!("SIP ;cause={} ;text={}", goodbye.cause, quoted(goodbye.text));
         let bye = ask
             .header(HeaderName::Reason, reason)
@@ -108,6 +109,7 @@ impl Focus {
         if let (Some(account), Some(room)) = (account, self.rooms.get_mut(room)) {
             room.leave_account(&account);
         }
+        self.roster_left(tag, room);
         match self.rooms.get_mut(room).map(|room| room.leave(&user)) {
             Some(Left::Empty) => self.close_room(room),
             Some(Left::Dissolved) => {
@@ -117,13 +119,16 @@ impl Focus {
             }
             Some(Left::Others) | None => {}
         }
+        self.end_subscriptions_of(room, &user);
     }
 
     pub(super) fn remove(&mut self, tag: Tag) -> Option<Call> {
         for alarm in [Alarm::Resend(tag), Alarm::GiveUp(tag), Alarm::Silence(tag)] {
             self.alarms.clear(&alarm);
         }
-        self.calls.remove(tag)
+        let call = self.calls.remove(tag)?;
+        self.leave_dialog_to_subscriptions(tag, &call);
+        Some(call)
     }
 
     fn close_room(&mut self, id: RoomId) {
@@ -132,6 +137,7 @@ impl Focus {
         let shard = room.shard;
         tracing::info!(room = %room.name, "a room is empty");
         self.command(shard, Command::CloseRoom { room: id });
+        self.end_subscriptions_to(id);
     }
 
     /// Nothing of a room is left on its shard. If it was opened again meanwhile, that was told later and stands.
@@ -151,6 +157,7 @@ impl Focus {
         let changed: Vec<RoomId> = changed.map(|room| room.id).collect();
         for id in changed {
             self.open_room(id);
+            self.roster_described(id);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::Hasher;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rand_chacha::ChaCha20Rng;
@@ -16,11 +16,12 @@ use super::nicknames::ServerNicknames;
 use super::refusal::Refusal;
 use super::rooms::Rooms;
 use super::shards::Shards;
+use super::subscriptions::{SubscriptionId, Subscriptions};
 use super::throttle::Throttle;
 use super::{RoomSettings, Settings};
-use crate::call::{Alarms, Authenticator, Users};
+use crate::call::{Alarms, Authenticator, EndOfSubscription, Users};
 use crate::facts::{Command, Event, Refusal as ShardRefusal};
-use crate::ids::{SessionId, ShardId};
+use crate::ids::{RoomId, SessionId, ShardId};
 use crate::sip::{Arrival, Fault, HeaderName, Hop, Message, Method, Request, TransactionId, TransactionOutput};
 use crate::sip::{
     SipConnection, TransactionTimer, Transactions, Via, fault, parse_datagram, reply_hop, stamp_source, text,
@@ -55,6 +56,8 @@ pub struct Counts {
     pub rooms: usize,
     /// SIP server transactions.
     pub transactions: usize,
+    /// Subscriptions.
+    pub subscriptions: usize,
 }
 
 /// What is due at some time.
@@ -69,6 +72,14 @@ pub(super) enum Alarm {
     Nicknames,
     /// A shard has not said whether the session can be bound.
     Silence(Tag),
+    /// A subscription's time runs out.
+    Expiry(SubscriptionId),
+    /// A subscriber that asked for patience takes NOTIFYs again.
+    Patience(SubscriptionId),
+    /// A room's changes are to be told.
+    Publish(RoomId),
+    /// The next NOTIFYs in the queue are to be sent.
+    Burst,
 }
 
 /// The focus. See the module for how it is driven.
@@ -90,6 +101,13 @@ pub struct Focus {
     /// Our BYEs that nobody has answered yet.
     pub(super) byes: HashSet<TransactionId>,
     pub(super) draining: bool,
+    pub(super) subscriptions: Subscriptions,
+    /// Rooms whose rosters may have changed with this input.
+    pub(super) changed_rooms: Vec<RoomId>,
+    /// Subscriptions that end with this input, in order.
+    pub(super) ending_subscriptions: Vec<(SubscriptionId, EndOfSubscription)>,
+    /// A moment, and what time it was in the world then.
+    pub(super) world_time: Option<(Instant, Duration)>,
     outputs: VecDeque<Output>,
     tag_keys: (u64, u64),
 }
@@ -117,6 +135,10 @@ impl Focus {
             throttle: Throttle::new(settings.max_calls_per_second),
             byes: HashSet::new(),
             draining: false,
+            subscriptions: Subscriptions::default(),
+            changed_rooms: Vec::new(),
+            ending_subscriptions: Vec::new(),
+            world_time: None,
             outputs: VecDeque::new(),
             settings,
         }
@@ -141,9 +163,14 @@ impl Focus {
             Event::RoomClosed { room } => self.room_closed(room),
             Event::Load { deliveries_per_second } => self.shards.set_load(shard, deliveries_per_second),
             Event::NicknameAsked { session, nickname } => self.decide_nickname(session, &nickname, now),
-            Event::Nickname { session, nickname: None } => self.nicknames.release(session),
-            // These change the roster, not the call.
-            Event::SessionBound { .. } | Event::Nickname { .. } => {}
+            Event::Nickname { session, nickname } => {
+                if nickname.is_none() {
+                    self.nicknames.release(session);
+                }
+                self.roster_nickname(session, nickname);
+            }
+            // A session is told of from its answer: whoever has not bound it in time leaves again.
+            Event::SessionBound { .. } => {}
         }
         self.pump(now);
     }
@@ -154,6 +181,7 @@ impl Focus {
             && let Some(Arrival::TimedOut(id)) = self.transactions.unsent(&request)
         {
             self.byes.remove(&id);
+            self.notify_unsent(&id, now);
         }
         self.pump(now);
     }
@@ -162,10 +190,11 @@ impl Focus {
     pub fn handle_closed(&mut self, connection: SipConnection, now: Instant) {
         let lost =
             |id: &&TransactionId| self.transactions.hop(id).is_some_and(|hop| hop.connection == Some(connection));
-        let lost: Vec<TransactionId> = self.byes.iter().filter(lost).cloned().collect();
+        let lost: Vec<TransactionId> = self.byes.iter().chain(self.subscriptions.under_way.keys()).filter(lost).cloned().collect();
         for id in lost {
             self.transactions.fail(&id);
             self.byes.remove(&id);
+            self.notify_lost(&id);
         }
         self.pump(now);
     }
@@ -183,12 +212,17 @@ impl Focus {
                 Alarm::Transaction(id, timer) => {
                     if let Some(Arrival::TimedOut(id)) = self.transactions.fire(&id, timer) {
                         self.byes.remove(&id);
+                        self.notify_lost(&id);
                     }
                 }
                 Alarm::Resend(tag) => self.resend(tag, now),
                 Alarm::GiveUp(tag) => self.give_up(tag),
                 Alarm::Silence(tag) => self.shard_is_silent(tag),
                 Alarm::Nicknames => self.settle_nicknames(now),
+                Alarm::Expiry(id) => self.end_subscription(id, EndOfSubscription::Timeout, now),
+                Alarm::Patience(id) => self.notify_due(id, now),
+                Alarm::Publish(id) => self.publish(id, now),
+                Alarm::Burst => self.notify_burst(now),
             }
             self.pump(now);
         }
@@ -208,20 +242,22 @@ impl Focus {
     /// Takes nobody in any more and sends everybody away. [`Self::is_drained`] says when all are gone.
     pub fn drain(&mut self, now: Instant) {
         self.draining = true;
+        self.end_all_subscriptions(now);
         self.end_everybody();
         self.pump(now);
     }
 
-    /// Whether no call is left and every BYE was answered.
+    /// Whether no call and no subscription is left and every BYE was answered.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.calls.len() == 0 && self.byes.is_empty()
+        self.calls.len() == 0 && self.byes.is_empty() && self.subscriptions.len() == 0
     }
 
     /// Puts other rooms and policies in force. Those who are in a room stay there, on what they have negotiated.
-    pub fn replace_rooms(&mut self, rooms: RoomSettings) {
+    pub fn replace_rooms(&mut self, rooms: RoomSettings, now: Instant) {
         self.settings.rooms = rooms;
         self.reopen_changed_rooms();
+        self.pump(now);
     }
 
     /// Puts other users in force, for everything that comes from now on; `None` asks nobody for a password any more.
@@ -235,7 +271,12 @@ impl Focus {
     /// How much there is of everything.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        Counts { calls: self.calls.len(), rooms: self.rooms.len(), transactions: self.transactions.servers() }
+        Counts {
+            calls: self.calls.len(),
+            rooms: self.rooms.len(),
+            transactions: self.transactions.servers(),
+            subscriptions: self.subscriptions.len(),
+        }
     }
 
     /// Looks at what every request must have, and passes it to its transaction. What is wrong is answered without one.
@@ -264,7 +305,8 @@ impl Focus {
             Some(Arrival::Request { id, request }) => self.handle_request(id, *request, hop, now),
             Some(Arrival::Ack(ack)) => self.handle_ack(&ack, now),
             Some(Arrival::Response { id, response }) => {
-                if response.status.is_final() {
+                let of_notify = self.notify_answered(&id, &response, now);
+                if !of_notify && response.status.is_final() {
                     self.byes.remove(&id);
                 }
             }
@@ -288,11 +330,12 @@ impl Focus {
         format!("{:016x}", hasher.finish())
     }
 
-    /// Carries out what the transactions want.
+    /// Sees to subscribers, and carries out what the transactions want.
     fn pump(&mut self, now: Instant) {
         if self.nicknames_unsettled() {
             self.settle_nicknames(now);
         }
+        self.schedule_notifies(now);
         while let Some(output) = self.transactions.poll_output() {
             match output {
                 TransactionOutput::Send { hop, message } => self.send(hop, message.to_bytes()),

@@ -12,7 +12,7 @@ use crate::facts::{ChatroomTokens, Command, OpenRoom, OpenSession, Refusal as Sh
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::msrp::Path;
 use crate::sdp::{Description, MessageMedia, Origin, OurMedia, Setup};
-use crate::sip::{HeaderName, Hop, Message, Request, TransactionId, Transactions, escape_user, reply_hop, sequence};
+use crate::sip::{HeaderName, Hop, Message, Request, TransactionId, Transactions, reply_hop, sequence};
 
 /// How long a shard may take to say whether a session can be bound.
 const SHARD_ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -120,8 +120,7 @@ impl Focus {
             room.policy = policy.clone();
         }
         let (name, shard, policy) = (room.name.clone(), room.shard, room.policy.clone());
-        let domain = self.settings.domains.first().map_or("localhost", String::as_str);
-        let uri = format!("sip:{}@{domain}", escape_user(&name)).into();
+        let uri = self.room_uri(&name).into();
         let names = self.hosts.names(&name);
         self.command(shard, Command::OpenRoom(Box::new(OpenRoom { room: id, name, uri, names, policy })));
     }
@@ -141,6 +140,8 @@ impl Focus {
         self.alarms.clear(&Alarm::Silence(tag));
         let Some(call) = self.calls.get_mut(tag) else { return };
         call.ready = true;
+        self.roster_joined(tag, now);
+        let Some(call) = self.calls.get_mut(tag) else { return };
         match call.phase {
             Phase::Opening(_) => self.answer_opening(tag, now),
             Phase::Confirmed => self.expect_binding(tag),

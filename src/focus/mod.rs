@@ -19,23 +19,38 @@
 //! | answered | the ACK, sending the 200 again meanwhile | confirmed; after 64*T1 BYE and gone |
 //! | confirmed | BYE, a re-INVITE (answered again), the end of its session | gone |
 //!
+//! The life of a subscription, in a dialog of its own or in a call's (RFC 6665 §4.2):
+//!
+//! | phase | it waits for | then |
+//! |---|---|---|
+//! | telling | the answer to its NOTIFY | idle, or telling what has changed meanwhile; gone without one |
+//! | idle | a change of its room, told once in `notify_interval`; a SUBSCRIBE | telling |
+//! | ending | the answer to its last NOTIFY | gone |
+//!
+//! It ends by its subscriber, by time, with its room, and, where only participants may watch, with its user's last session.
+//!
 //! A BYE of ours waits for the ACK of our 200 or for its time to run out (RFC 3261 §15).
 
 mod admit;
 mod authenticate;
 mod calls;
 mod change;
+mod conference_event;
 mod end;
 mod face;
 mod hosts;
 mod join;
 mod nicknames;
+mod notify;
 mod refusal;
 mod replies;
 mod requests;
 mod rooms;
+mod roster;
 mod settings;
 mod shards;
+mod subscribe;
+mod subscriptions;
 mod throttle;
 
 pub use face::{Counts, Focus, Output};

@@ -2,14 +2,18 @@
 
 use super::Focus;
 use super::calls::Tag;
+use super::conference_event::PACKAGE;
 use super::refusal::Refusal;
 use crate::sip::{HeaderName, Hop, Reply, Request, Response, TransactionId, Transport, escape_user, quoted};
 
 /// The methods we take.
-pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS";
+pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, SUBSCRIBE";
+
+/// The event packages that we notify of (RFC 6665 §4.4.4).
+pub(super) const EVENTS: &str = PACKAGE;
 
 /// The feature tags of a focus (RFC 7701 §9.1, RFC 3840, RFC 4579 §5.1).
-const FEATURES: &str = ";methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS\";automata;isfocus;message";
+const FEATURES: &str = ";methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS,SUBSCRIBE\";automata;isfocus;message";
 
 impl Focus {
     pub(super) fn refuse(&mut self, id: &TransactionId, request: &Request, refusal: &Refusal) {
@@ -37,13 +41,15 @@ impl Focus {
         Reply::new(request, status, tag).header(HeaderName::Server, self.settings.software.clone())
     }
 
-    /// A 200 that says what we can: Allow, Supported (no extension) and Accept (RFC 3261 §11.2, §13.3.1.4).
+    /// A 200 that says what we can: Allow, Supported (no extension), Accept (RFC 3261 §11.2, §13.3.1.4) and Allow-Events
+    /// (RFC 6665 §4.4.4).
     pub(super) fn welcome(&self, request: &Request, tag: &str, contact: String) -> Reply {
         self.reply(request, 200, tag)
             .header(HeaderName::Contact, contact)
             .header(HeaderName::Allow, ALLOW)
             .header(HeaderName::Supported, "")
             .header(HeaderName::Accept, "application/sdp")
+            .header(HeaderName::AllowEvents, EVENTS)
     }
 
     /// Our host and port as the other end of a hop can reach them.

@@ -27,24 +27,30 @@ impl Focus {
         match request.method {
             Method::Invite => self.handle_join(id, request, &caller, hop, now),
             Method::Options => self.handle_options(&id, &request, hop),
+            Method::Subscribe => self.handle_subscribe(&id, &request, &caller, hop, now),
             _ => self.refuse(&id, &request, &Refusal::new(481)),
         }
     }
 
     fn handle_in_dialog(&mut self, id: &TransactionId, request: &Request, caller: &Caller, hop: Hop, now: Instant) {
-        let Some(tag) = self.calls.owner(request) else { return self.refuse(id, request, &Refusal::new(481)) };
+        let owner = self.calls.owner(request).or_else(|| self.subscriptions.owner(request));
+        let Some(tag) = owner else { return self.refuse(id, request, &Refusal::new(481)) };
         if let Err(refusal) = self.check_owner(tag, caller) {
             return self.refuse(id, request, &refusal);
         }
         let number = sequence(&request.headers).unwrap_or_default();
-        let in_order = self.calls.get_mut(tag).is_some_and(|call| call.dialog.advance(number));
+        let in_order = self.dialog_mut(tag).is_some_and(|dialog| dialog.advance(number));
         if !in_order {
             return self.refuse(id, request, &Refusal::new(500).because("CSeq Out Of Order"));
         }
         match request.method {
+            Method::Subscribe => self.handle_subscribe_in_dialog(id, request, tag, hop, now),
+            Method::Options => self.handle_options_in_dialog(id, request, tag),
+            // A dialog of subscriptions only has no call to change or to end.
+            _ if !self.calls.contains(tag) => self.refuse(id, request, &Refusal::new(481)),
             Method::Invite => self.handle_change(id, request, tag, hop, now),
             Method::Bye => self.handle_bye(id, request, tag),
-            _ => self.handle_options_in_dialog(id, request, tag),
+            _ => self.refuse(id, request, &Refusal::new(481)),
         }
     }
 
@@ -63,8 +69,7 @@ impl Focus {
     }
 
     fn handle_options_in_dialog(&mut self, id: &TransactionId, request: &Request, tag: Tag) {
-        let Some(call) = self.calls.get_mut(tag) else { return };
-        let contact = call.contact.clone();
+        let Some(contact) = self.contact_in(tag) else { return };
         let response = self.welcome(request, &tag.to_string(), contact).empty();
         self.transactions.respond(id, response);
     }
@@ -90,7 +95,7 @@ impl Focus {
 /// 405 for a method that others take, 501 for one that nobody knows (RFC 3261 §8.2.1, §21.5.2).
 fn check_method(request: &Request) -> Result<(), Refusal> {
     match request.method {
-        Method::Invite | Method::Bye | Method::Options => Ok(()),
+        Method::Invite | Method::Bye | Method::Options | Method::Subscribe => Ok(()),
         Method::Other(_) => Err(Refusal::new(501).with(HeaderName::Allow, ALLOW)),
         _ => Err(Refusal::new(405).with(HeaderName::Allow, ALLOW)),
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::roster::Roster;
 use crate::facts::{Delete, RoomPolicy};
 use crate::ids::{RoomId, ShardId};
 use crate::uri::Aor;
@@ -21,6 +22,9 @@ pub(super) struct Room {
     /// Sessions of those who are known to us, by who they are: an anonymous one is the same here.
     accounts: HashMap<Aor, usize>,
     creator: Option<Aor>,
+    pub(super) roster: Roster,
+    /// Changes of the roster wait for the end of their interval.
+    pub(super) publishing: bool,
 }
 
 /// What follows from somebody's leaving.
@@ -42,6 +46,11 @@ impl Room {
 
     pub(super) fn has(&self, user: &Aor) -> bool {
         self.users.contains_key(user)
+    }
+
+    /// Whether it is there because of a user.
+    pub(super) fn is_creator(&self, user: &Aor) -> bool {
+        self.creator.as_ref() == Some(user)
     }
 
     /// Whether somebody is here, seen or unseen.
@@ -109,6 +118,10 @@ impl Rooms {
         self.by_id.get(self.by_name.get(name)?)
     }
 
+    pub(super) fn get(&self, id: RoomId) -> Option<&Room> {
+        self.by_id.get(&id)
+    }
+
     pub(super) fn get_mut(&mut self, id: RoomId) -> Option<&mut Room> {
         self.by_id.get_mut(&id)
     }
@@ -131,6 +144,8 @@ impl Rooms {
             users: HashMap::new(),
             accounts: HashMap::new(),
             creator: None,
+            roster: Roster::default(),
+            publishing: false,
         };
         self.by_id.entry(id).or_insert(room)
     }

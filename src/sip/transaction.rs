@@ -162,6 +162,12 @@ impl Transactions {
         self.apply(id, outputs)
     }
 
+    /// A request of ours was answered finally, and an answer that comes again may be dropped: nothing of it is kept.
+    pub fn forget(&mut self, id: &TransactionId) {
+        let outputs = self.layer.on_timer(&id.0, Timer::K);
+        self.apply(id, outputs);
+    }
+
     /// The hop of a transaction in flight.
     #[must_use]
     pub fn hop(&self, id: &TransactionId) -> Option<Hop> {
@@ -362,6 +368,8 @@ mod tests {
         let answer = Message::Response(Reply::new(&bye, 200, "t").empty());
         assert!(matches!(transactions.receive(answer, hop(Transport::Udp)), Some(Arrival::Response { .. })));
         assert!(transactions.fire(&id, Timer::F).is_none());
+        transactions.forget(&id);
+        assert!(transactions.entries.is_empty(), "an answered request need not be kept for answers that come again");
 
         let id = transactions.request(bye, hop(Transport::Udp)).unwrap();
         assert!(matches!(transactions.fire(&id, Timer::F), Some(Arrival::TimedOut(_))));

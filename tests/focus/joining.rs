@@ -31,10 +31,10 @@ fn the_200_says_what_a_focus_must_say() {
     let response = world.last_response();
     let contact = header(response, HeaderName::Contact);
     assert!(contact.starts_with("<sip:lobby@192.0.2.1:5060>;"), "{contact}");
-    for tag in ["isfocus", "automata", "message", "methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS\""] {
+    for tag in ["isfocus", "automata", "message", "methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS,SUBSCRIBE\""] {
         assert!(contact.split(';').any(|part| part == tag), "{tag} in {contact}");
     }
-    assert_eq!(header(response, HeaderName::Allow), "INVITE, ACK, BYE, CANCEL, OPTIONS");
+    assert_eq!(header(response, HeaderName::Allow), "INVITE, ACK, BYE, CANCEL, OPTIONS, SUBSCRIBE");
     assert_eq!(header(response, HeaderName::Accept), "application/sdp");
     assert!(response.headers.get(&HeaderName::Supported).is_some());
     let session = world.opened()[0].session;

@@ -8,4 +8,9 @@ mod nicknames;
 mod overload;
 mod refusals;
 mod rooms;
+#[path = "../support/schema.rs"]
+mod schema;
+mod storm;
+mod subscribing;
+mod watcher;
 mod world;

@@ -45,11 +45,11 @@ fn only_rooms_with_a_name_exist_where_none_is_made_on_demand() {
 
 #[test]
 fn a_method_that_is_not_taken_is_405_with_those_that_are() {
-    for method in ["MESSAGE", "SUBSCRIBE", "REGISTER", "UPDATE", "INFO", "PRACK", "REFER", "NOTIFY", "PUBLISH"] {
+    for method in ["MESSAGE", "REGISTER", "UPDATE", "INFO", "PRACK", "REFER", "NOTIFY", "PUBLISH"] {
         let mut world = World::new();
         Peer::new("ann", "lobby").send(&mut world, method, "");
         assert_eq!(world.last_status(), 405, "{method}");
-        assert_eq!(header(world.last_response(), HeaderName::Allow), "INVITE, ACK, BYE, CANCEL, OPTIONS");
+        assert_eq!(header(world.last_response(), HeaderName::Allow), "INVITE, ACK, BYE, CANCEL, OPTIONS, SUBSCRIBE");
     }
     let mut world = World::new();
     Peer::new("ann", "lobby").send(&mut world, "DANCE", "");
@@ -215,7 +215,7 @@ fn options_tell_what_there_is() {
     assert_eq!(response.status.code(), 200);
     assert!(header(response, HeaderName::Contact).contains(";isfocus"));
     assert_eq!(header(response, HeaderName::Accept), "application/sdp");
-    assert_eq!(world.focus.counts(), parlor::focus::Counts { calls: 0, rooms: 0, transactions: 1 });
+    assert_eq!(world.focus.counts(), parlor::focus::Counts { calls: 0, rooms: 0, transactions: 1, subscriptions: 0 });
     ann.target = "sip:chat.example".into();
     ann.send(&mut world, "OPTIONS", "");
     assert_eq!(header(world.last_response(), HeaderName::Contact), "<sip:192.0.2.1:5060>");

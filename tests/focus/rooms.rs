@@ -104,7 +104,7 @@ fn a_named_room_has_its_own_policy_and_new_ones_are_put_in_force() {
     world.forget();
     let mut rooms = policy(|policy| policy.subject = Some("new".into()));
     rooms.named.insert("lobby".into(), policy(|policy| policy.subject = Some("lobby".into())).defaults);
-    world.focus.replace_rooms(rooms);
+    world.focus.replace_rooms(rooms, world.now);
     world.settle();
     assert_eq!(subjects(&world), ["new"], "what has not changed is not told again");
 }

@@ -337,6 +337,15 @@ impl Participant {
         if method == "ACK" { String::new() } else { self.sip.answer() }
     }
 
+    /// The next SIP message, whatever it is.
+    pub fn next_sip(&mut self) -> String {
+        self.sip.next()
+    }
+
+    pub fn write_sip(&mut self, text: &str) {
+        self.sip.write(text);
+    }
+
     /// Hangs up, and waits until that is confirmed.
     pub fn leave(mut self) {
         let answer = self.in_call("BYE", 9, "", "");

@@ -22,13 +22,14 @@ impl Book {
         Self { own: own.to_owned(), people: BTreeMap::new() }
     }
 
-    /// Somebody was heard of. It is not noted where it is ourselves.
+    /// Somebody was heard of. It is not noted where it is ourselves, and keeps its name where it is heard of without one.
     pub(super) fn enter(&mut self, uri: &str, name: Option<&str>) {
         let Ok(aor) = Aor::parse(uri.as_bytes()) else { return };
         if Aor::parse(self.own.as_bytes()).as_ref() == Ok(&aor) {
             return;
         }
-        self.people.insert(aor, Person { uri: uri.to_owned(), name: name.map(str::to_owned) });
+        let known = self.people.remove(&aor).and_then(|person| person.name);
+        self.people.insert(aor, Person { uri: uri.to_owned(), name: name.map(str::to_owned).or(known) });
     }
 
     /// Name and URI of everybody, in a fixed order.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use rand_core::Rng;
 
+use super::watch::Watch;
 use crate::sip::{
     Address, Arrival, Ask, HeaderName, Headers, Hop, Message, Method, Reply, Request, Response, TransactionId,
     TransactionOutput, TransactionTimer, Transactions, Uri, addresses, phrase, text, uri,
@@ -52,6 +53,8 @@ pub(super) struct Call {
     bye: Option<TransactionId>,
     /// Where requests within the call go, and through whom; there once it was answered.
     target: Option<Target>,
+    /// The subscription to the roster, once it was asked for.
+    watch: Option<Watch>,
 }
 
 struct Target {
@@ -66,7 +69,7 @@ struct Branches {
     drawn: u32,
 }
 
-const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS";
+const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, NOTIFY";
 
 impl Call {
     /// A call over `hop`, not made yet.
@@ -90,7 +93,38 @@ impl Call {
             invite: None,
             bye: None,
             target: None,
+            watch: None,
         }
+    }
+
+    /// Subscribes to the roster of the room.
+    pub(super) fn watch(&mut self, parties: &Parties, rng: &mut impl Rng, now: Instant) {
+        self.watch = Some(Watch::new(parties, self.contact.clone(), rng, now));
+        self.subscribe();
+        self.settle(now);
+    }
+
+    /// Whether it is not worth waiting any longer to hear who is there.
+    pub(super) fn is_told_who_is_there(&self, now: Instant) -> bool {
+        self.watch.as_ref().is_none_or(|watch| !watch.is_awaited(now))
+    }
+
+    /// Whether nothing of the call is left.
+    pub(super) fn has_ended(&self) -> bool {
+        self.target.is_none() && self.bye.is_none()
+    }
+
+    /// What is known of the roster.
+    pub(super) fn roster(&mut self) -> Option<&mut Watch> {
+        self.watch.as_mut()
+    }
+
+    fn subscribe(&mut self) {
+        let Some(watch) = &mut self.watch else { return };
+        self.branches.drawn += 1;
+        let branch = format!("{}{}", self.branches.prefix, self.branches.drawn);
+        let request = watch.subscribe(self.hop, &branch);
+        watch.sent(self.transactions.request(request.clone(), self.hop), request);
     }
 
     /// Makes the call with an offer.
@@ -114,24 +148,29 @@ impl Call {
     /// Takes a message from the network.
     pub(super) fn handle(&mut self, message: Message, now: Instant) -> Option<CallNews> {
         let arrival = self.transactions.receive(message, self.hop);
-        let news = arrival.and_then(|arrival| self.arrived(arrival));
+        let news = arrival.and_then(|arrival| self.arrived(arrival, now));
         self.settle(now);
         news
     }
 
     /// Lets time pass.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<CallNews> {
+        if self.watch.as_ref().is_some_and(|watch| watch.is_due(now)) {
+            self.subscribe();
+            self.settle(now);
+        }
         let due = self.timers.iter().position(|(at, ..)| *at <= now)?;
         let (_, id, timer) = self.timers.swap_remove(due);
         let arrival = self.transactions.fire(&id, timer);
-        let news = arrival.and_then(|arrival| self.arrived(arrival));
+        let news = arrival.and_then(|arrival| self.arrived(arrival, now));
         self.settle(now);
         news
     }
 
     /// When to call [`Self::handle_timeout`].
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.iter().map(|(at, ..)| *at).min()
+    pub(super) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let watch = self.watch.as_ref().and_then(|watch| watch.poll_timeout(now));
+        self.timers.iter().map(|(at, ..)| *at).chain(watch).min()
     }
 
     /// The next message to send.
@@ -157,15 +196,24 @@ impl Call {
         ask
     }
 
-    fn arrived(&mut self, arrival: Arrival) -> Option<CallNews> {
+    fn arrived(&mut self, arrival: Arrival, now: Instant) -> Option<CallNews> {
         match arrival {
+            Arrival::Response { id, response } if self.watch.as_ref().is_some_and(|watch| watch.has_asked(&id)) => {
+                let hop = self.hop;
+                self.watch.iter_mut().for_each(|watch| watch.answered(&response, hop, now));
+                None
+            }
+            Arrival::TimedOut(id) if self.watch.as_ref().is_some_and(|watch| watch.has_asked(&id)) => {
+                self.watch.iter_mut().for_each(Watch::unanswered);
+                None
+            }
             Arrival::Response { id, response } if Some(&id) == self.invite.as_ref() => self.invite_answered(&response),
             Arrival::Response { id, response } if Some(&id) == self.bye.as_ref() => {
                 response.status.is_final().then_some(CallNews::Over)
             }
             Arrival::TimedOut(id) if Some(&id) == self.invite.as_ref() => Some(CallNews::Unanswered),
             Arrival::TimedOut(id) if Some(&id) == self.bye.as_ref() => Some(CallNews::Over),
-            Arrival::Request { id, request } => self.asked(&id, &request),
+            Arrival::Request { id, request } => self.asked(&id, &request, now),
             _ => None,
         }
     }
@@ -195,10 +243,14 @@ impl Call {
         self.target = Some(target);
     }
 
-    fn asked(&mut self, id: &TransactionId, request: &Request) -> Option<CallNews> {
+    fn asked(&mut self, id: &TransactionId, request: &Request, now: Instant) -> Option<CallNews> {
         let ours = text(&request.headers, &HeaderName::CallId).as_deref() == Some(&self.call_id);
         let status = match request.method {
             Method::Options => 200,
+            Method::Notify => match &mut self.watch {
+                Some(watch) if watch.owns(request) => watch.notified(request, now),
+                _ => 481,
+            },
             _ if !ours => 481,
             Method::Bye => 200,
             Method::Cancel => 481,
@@ -339,7 +391,7 @@ mod tests {
             while call.poll_outgoing().is_some() {
                 copies += 1;
             }
-            let next = call.poll_timeout().expect("a timer is set while nobody has answered");
+            let next = call.poll_timeout(Instant::now()).expect("a timer is set while nobody has answered");
             if let Some(news) = call.handle_timeout(next) {
                 break news;
             }

@@ -19,8 +19,9 @@ use super::file::{Outgoing, Stage, media_type};
 use super::inbox::Received;
 use super::line::{HELP, Line};
 use super::network::{SipSocket, Trouble, connect_msrp, unreachable};
-use super::screen::{Screen, reason};
+use super::screen::{Screen, printable, reason};
 use super::session::{News, Refusal, Sent, Session};
+use super::watch::RosterNews;
 use crate::cli::random;
 use crate::cpim::Envelope;
 use crate::msrp::Path;
@@ -73,7 +74,8 @@ pub(super) async fn chat(plan: Plan) -> Result<bool, Trouble> {
     let mut lines = read_lines();
     let (mut socket, hop) = SipSocket::open(&plan.via).await?;
     let me = plan.identity.clone().unwrap_or_else(|| guest(&hop, &mut rng));
-    let mut call = Call::new(&Parties { caller: me.clone(), room: plan.room.clone() }, hop, &mut rng);
+    let parties = Parties { caller: me.clone(), room: plan.room.clone() };
+    let mut call = Call::new(&parties, hop, &mut rng);
     let local = our_path(&hop, &mut rng);
     call.invite(&plan.room, offer(&hop, &local, &mut rng), Instant::now());
     let answer = join(&plan, &mut socket, &mut call).await?;
@@ -89,6 +91,7 @@ pub(super) async fn chat(plan: Plan) -> Result<bool, Trouble> {
         }
     };
     let room = address_text(&plan.room);
+    call.watch(&parties, &mut rng, Instant::now());
     let mut chat = Chat {
         book: Book::new(&me),
         room_aor: Aor::parse(room.as_bytes()).ok(),
@@ -198,7 +201,7 @@ fn refused(status: u16, reason: &str) -> Trouble {
 /// Sends what the call wants sent, then waits for a message, a timer or `until`.
 async fn turn(socket: &mut SipSocket, call: &mut Call, until: Option<Instant>) -> io::Result<Option<CallNews>> {
     send_waiting(socket, call).await?;
-    let wake = call.poll_timeout().into_iter().chain(until).min();
+    let wake = call.poll_timeout(Instant::now()).into_iter().chain(until).min();
     tokio::select! {
         messages = socket.receive() => {
             let now = Instant::now();
@@ -232,11 +235,18 @@ async fn sleep_until(wake: Option<Instant>) {
 async fn leave(socket: &mut SipSocket, call: &mut Call) {
     call.hang_up(Instant::now());
     let end = Instant::now() + BYE_WAIT;
-    while Instant::now() < end && call.poll_timeout().is_some() {
-        if !matches!(turn(socket, call, Some(end)).await, Ok(None)) {
-            return;
+    let mut hung_up = call.has_ended();
+    while Instant::now() < end && !(hung_up && is_unwatched(call)) {
+        match turn(socket, call, Some(end)).await {
+            Ok(news) => hung_up |= matches!(news, Some(CallNews::Over)) || call.has_ended(),
+            Err(_) => return,
         }
     }
+}
+
+/// Whether the room will not tell us of its roster any more: whoever has left is told so, and answers.
+fn is_unwatched(call: &mut Call) -> bool {
+    call.roster().is_none_or(|watch| watch.is_over())
 }
 
 impl Chat {
@@ -286,8 +296,9 @@ impl Chat {
 
     fn takes_lines(&self) -> bool {
         let idle = self.session.unanswered() < UNANSWERED_MAX && self.session.outgoing.len() < OUTGOING_BYTES_MAX;
-        // A piped script goes on behind its file.
-        self.ending.is_none() && self.settled_in && idle && (self.screen.interactive || self.file.is_none())
+        // A piped script goes on behind its file, and one that asks who is there gets to know it.
+        let awaits_roster = self.call.is_told_who_is_there(Instant::now());
+        self.ending.is_none() && self.settled_in && awaits_roster && idle && (self.screen.interactive || self.file.is_none())
     }
 
     /// Whether the end was asked for and everything has found its own.
@@ -303,7 +314,7 @@ impl Chat {
     fn poll_timeout(&self) -> Option<Instant> {
         let quiet = self.ending.map(|since| (self.last_arrival + QUIET).max(since).max(Instant::now() + QUIET / 8));
         let lost = self.lost.as_ref().map(|(until, _)| *until);
-        self.call.poll_timeout().into_iter().chain(self.session.poll_timeout()).chain(quiet).chain(lost).min()
+        self.call.poll_timeout(Instant::now()).into_iter().chain(self.session.poll_timeout()).chain(quiet).chain(lost).min()
     }
 
     fn handle_timeout(&mut self) {
@@ -339,10 +350,24 @@ impl Chat {
     }
 
     fn call_news(&mut self, news: Option<CallNews>) {
+        self.roster_news();
         if let Some(CallNews::Ended(why)) = news {
             self.gone = true;
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             self.screen.complain(&format!("the room has ended the call{why}"));
+        }
+    }
+
+    /// Tells who has come, left or changed its name, and remembers it.
+    fn roster_news(&mut self) {
+        let Some(watch) = self.call.roster() else { return };
+        for news in watch.take_news() {
+            let (who, what) = match news {
+                RosterNews::Joined(who) => (who.mention(), "has joined".to_owned()),
+                RosterNews::Left(who) => (who.mention(), "has left".to_owned()),
+                RosterNews::Renamed(before, who) => (before, format!("is {} now", who.mention())),
+            };
+            self.screen.note(&format!("{who} {what}"));
         }
     }
 
@@ -411,13 +436,25 @@ impl Chat {
         match Line::parse(&line) {
             Line::Empty => {}
             Line::Say(text) => self.say(&self.room.clone(), &text),
-            Line::Whisper { who, text } => self.say(&self.book.find(&who), &text),
+            Line::Whisper { who, text } => {
+                self.note_people();
+                self.say(&self.book.find(&who), &text);
+            }
             Line::Nick(nick) => self.session.nickname(&nick, now),
             Line::Who => self.who(),
             Line::SendFile(path) => self.send_file(&path),
             Line::Quit => self.ending = Some(now),
             Line::Help => eprintln!("{HELP}"),
             Line::Wrong(help) => self.screen.advise(&help),
+        }
+    }
+
+    /// Whoever is in the roster can be found by name.
+    fn note_people(&mut self) {
+        if let Some(people) = self.call.roster().and_then(|watch| watch.people()) {
+            for who in people {
+                self.book.enter(&who.uri, who.nickname.as_deref().or(who.display_name.as_deref()));
+            }
         }
     }
 
@@ -434,11 +471,17 @@ impl Chat {
     }
 
     fn who(&mut self) {
+        if let Some(watch) = self.call.roster()
+            && let Some(people) = watch.people()
+        {
+            let lines: Vec<String> = people.map(|who| who.line(watch.is_own(who))).collect();
+            return lines.iter().for_each(|line| println!("{}", printable(line)));
+        }
         println!("{} (you)", self.nick.as_deref().unwrap_or(&self.me));
         for (name, uri) in self.book.people() {
             println!("{}", name.map_or_else(|| uri.to_owned(), |name| format!("{name} <{uri}>")));
         }
-        // A script is to know it as well: the room gives no roster.
+        // A script is to know it as well: this room gives no roster.
         eprintln!("* these have said something since you came; others may be there as well");
     }
 

@@ -33,7 +33,7 @@ pub(super) enum Line {
 pub(super) const HELP: &str = "\
 /msg WHO TEXT   a message to one member: a name that was seen, \"a name\", or a URI
 /nick NAME      another nickname; without NAME none
-/who            who has been heard of in the room
+/who            who is in the room
 /send FILE      a file to everybody
 /quit           leave
 //TEXT          a message that begins with a slash";

@@ -13,6 +13,7 @@ mod line;
 mod network;
 mod screen;
 mod session;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -64,7 +64,7 @@ fn line_of(received: &Received, private: bool) -> Option<String> {
 }
 
 /// A text on one line that cannot steer the terminal: control characters become spaces.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.replace("\r\n", " ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

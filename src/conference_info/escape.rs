@@ -1,0 +1,42 @@
+//! Texts of others within XML.
+
+use std::borrow::Cow;
+
+/// A text as it stands between tags or in an attribute in double quotes: markup escaped, and every character that XML 1.0 has
+/// none for (§2.2) replaced. Line ends and tabs are written as references, since a reader would turn them into spaces (§3.3.3).
+pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+    if text.chars().all(|c| !needs_care(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\t' => out.push_str("&#9;"),
+            '\n' => out.push_str("&#10;"),
+            '\r' => out.push_str("&#13;"),
+            c if needs_care(c) => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn needs_care(c: char) -> bool {
+    matches!(c, '&' | '<' | '>' | '"' | '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leaves_its_place() {
+        assert!(matches!(escaped("Dopey Donkey \u{1f600} 'x'"), Cow::Borrowed(_)));
+        assert_eq!(escaped("</user> & \"<\""), "&lt;/user&gt; &amp; &quot;&lt;&quot;");
+        assert_eq!(escaped("a\tb\r\nc\u{0}\u{1b}\u{ffff}"), "a&#9;b&#13;&#10;c\u{fffd}\u{fffd}\u{fffd}");
+    }
+}

@@ -1,0 +1,256 @@
+//! The subscriptions there are, whatever they are to, and by what they are found.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+
+use smallvec::SmallVec;
+
+use super::calls::{InviteOrigin, Tag};
+use super::roster::Change;
+use crate::call::{Dialog, EventName, Subscription};
+use crate::ids::RoomId;
+use crate::sip::{Request, TransactionId};
+use crate::uri::Aor;
+
+/// One subscription, never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct SubscriptionId(u64);
+
+/// A subscription with what its package needs.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Its dialog: a call's, or one of [`Subscriptions::leg_mut`].
+    pub(super) tag: Tag,
+    pub(super) subscription: Subscription,
+    pub(super) package: Package,
+    /// The subscriber has no stream for what is large.
+    pub(super) datagrams_only: bool,
+    queued: bool,
+}
+
+impl Held {
+    /// How far it follows a roster, if it is to one.
+    pub(super) fn watch(&self) -> Option<&Watch> {
+        self.package.watch()
+    }
+
+    pub(super) fn watch_mut(&mut self) -> Option<&mut Watch> {
+        match &mut self.package {
+            Package::Conference(watch) => Some(watch),
+        }
+    }
+}
+
+/// What a subscription is to.
+#[derive(Debug)]
+pub(super) enum Package {
+    /// A room's roster (RFC 4575).
+    Conference(Watch),
+}
+
+impl Package {
+    fn watch(&self) -> Option<&Watch> {
+        match self {
+            Self::Conference(watch) => Some(watch),
+        }
+    }
+}
+
+/// How far a subscriber follows a roster.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) room: RoomId,
+    /// The room's URI, the key of its documents.
+    pub(super) entity: std::sync::Arc<str>,
+    /// Who watches.
+    pub(super) user: Aor,
+    pub(super) place: Place,
+    /// The place before the NOTIFY that is under way.
+    pub(super) before: Place,
+}
+
+/// A place in a roster's changes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place {
+    /// Up to which change everything was told.
+    pub(super) seen: Change,
+    /// The version of the last document; 0 before the first.
+    pub(super) version: u32,
+}
+
+/// A dialog that no call has: a SUBSCRIBE made it, or the call has ended and left it (RFC 6665 §4.5.2).
+#[derive(Debug)]
+pub(super) struct Leg {
+    pub(super) dialog: Dialog,
+    pub(super) contact: String,
+    pub(super) sent_by: String,
+    /// Whose it is, where that is known, and whether a trusted peer has said so.
+    pub(super) account: Option<Aor>,
+    pub(super) vouched: bool,
+    /// What its first request is told from merged ones by.
+    pub(super) origin: Option<InviteOrigin>,
+}
+
+/// Who watches a room.
+#[derive(Debug, Default)]
+struct Watchers {
+    ids: BTreeSet<SubscriptionId>,
+    of_user: HashMap<Aor, SmallVec<[SubscriptionId; 1]>>,
+}
+
+/// All subscriptions.
+#[derive(Debug, Default)]
+pub(super) struct Subscriptions {
+    by_id: HashMap<SubscriptionId, Held>,
+    by_tag: HashMap<Tag, SmallVec<[SubscriptionId; 1]>>,
+    by_room: HashMap<RoomId, Watchers>,
+    legs: HashMap<Tag, Leg>,
+    origins: HashSet<InviteOrigin>,
+    /// NOTIFYs that nobody has answered yet.
+    pub(super) under_way: HashMap<TransactionId, SubscriptionId>,
+    /// Those that have something to tell and wait for their turn.
+    queue: VecDeque<SubscriptionId>,
+    last: u64,
+}
+
+impl Subscriptions {
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn insert(&mut self, tag: Tag, subscription: Subscription, package: Package) -> SubscriptionId {
+        self.last += 1;
+        let id = SubscriptionId(self.last);
+        self.by_tag.entry(tag).or_default().push(id);
+        if let Some(watch) = package.watch() {
+            let watchers = self.by_room.entry(watch.room).or_default();
+            watchers.ids.insert(id);
+            watchers.of_user.entry(watch.user.clone()).or_default().push(id);
+        }
+        self.by_id.insert(id, Held { tag, subscription, package, datagrams_only: false, queued: false });
+        id
+    }
+
+    /// Forgets a subscription, and its dialog where nothing else is in it (RFC 6665 §4.5.2).
+    pub(super) fn remove(&mut self, id: SubscriptionId) -> Option<Held> {
+        let held = self.by_id.remove(&id)?;
+        if let Some(watch) = held.watch()
+            && let Some(watchers) = self.by_room.get_mut(&watch.room)
+        {
+            watchers.ids.remove(&id);
+            forget(&mut watchers.of_user, &watch.user, id);
+            if watchers.ids.is_empty() {
+                self.by_room.remove(&watch.room);
+            }
+        }
+        forget(&mut self.by_tag, &held.tag, id);
+        if !self.by_tag.contains_key(&held.tag)
+            && let Some(origin) = self.legs.remove(&held.tag).and_then(|leg| leg.origin)
+        {
+            self.origins.remove(&origin);
+        }
+        Some(held)
+    }
+
+    pub(super) fn get_mut(&mut self, id: SubscriptionId) -> Option<&mut Held> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(super) fn all(&self) -> Vec<SubscriptionId> {
+        let mut ids: Vec<SubscriptionId> = self.by_id.keys().copied().collect();
+        ids.sort();
+        ids
+    }
+
+    /// The subscriptions within a dialog.
+    pub(super) fn of_dialog(&self, tag: Tag) -> &[SubscriptionId] {
+        self.by_tag.get(&tag).map_or(&[], SmallVec::as_slice)
+    }
+
+    /// The one that a request within a dialog is about (RFC 6665 §8.2.1).
+    pub(super) fn find(&self, tag: Tag, event: &EventName) -> Option<SubscriptionId> {
+        let is = |id: &&SubscriptionId| self.by_id.get(id).is_some_and(|held| held.subscription.event() == event);
+        self.of_dialog(tag).iter().find(is).copied()
+    }
+
+    /// Those who watch a room, longest first.
+    pub(super) fn of_room(&self, room: RoomId) -> Vec<SubscriptionId> {
+        self.by_room.get(&room).map(|watchers| watchers.ids.iter().copied().collect()).unwrap_or_default()
+    }
+
+    pub(super) fn is_watched(&self, room: RoomId) -> bool {
+        self.by_room.contains_key(&room)
+    }
+
+    /// The subscriptions of one user to a room.
+    pub(super) fn of_user(&self, room: RoomId, user: &Aor) -> &[SubscriptionId] {
+        let watchers = self.by_room.get(&room);
+        watchers.and_then(|watchers| watchers.of_user.get(user)).map_or(&[], SmallVec::as_slice)
+    }
+
+    /// Keeps a dialog for the subscriptions in it.
+    pub(super) fn keep(&mut self, tag: Tag, leg: Leg) {
+        self.origins.extend(leg.origin.clone());
+        self.legs.insert(tag, leg);
+    }
+
+    pub(super) fn leg_mut(&mut self, tag: Tag) -> Option<&mut Leg> {
+        self.legs.get_mut(&tag)
+    }
+
+    /// The kept dialog that a request belongs to.
+    pub(super) fn owner(&self, request: &Request) -> Option<Tag> {
+        let tag = Tag::of(request)?;
+        self.legs.get(&tag)?.dialog.owns(request).then_some(tag)
+    }
+
+    /// Whose a kept dialog is, where that is known.
+    pub(super) fn account(&self, tag: Tag) -> Option<&Aor> {
+        self.legs.get(&tag)?.account.as_ref()
+    }
+
+    /// Whether a kept dialog began with the word of a trusted peer.
+    pub(super) fn is_vouched(&self, tag: Tag) -> bool {
+        self.legs.get(&tag).is_some_and(|leg| leg.vouched)
+    }
+
+    pub(super) fn merges(&self, origin: &InviteOrigin) -> bool {
+        self.origins.contains(origin)
+    }
+
+    /// Puts a subscription into the queue, where it is not there yet.
+    pub(super) fn enqueue(&mut self, id: SubscriptionId) {
+        if let Some(held) = self.by_id.get_mut(&id)
+            && !std::mem::replace(&mut held.queued, true)
+        {
+            self.queue.push_back(id);
+        }
+    }
+
+    /// The next one in the queue.
+    pub(super) fn dequeue(&mut self) -> Option<SubscriptionId> {
+        while let Some(id) = self.queue.pop_front() {
+            if let Some(held) = self.by_id.get_mut(&id) {
+                held.queued = false;
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    pub(super) fn has_queue(&self) -> bool {
+        !self.queue.is_empty()
+    }
+}
+
+fn forget<K: Eq + std::hash::Hash>(
+    map: &mut HashMap<K, SmallVec<[SubscriptionId; 1]>>,
+    key: &K,
+    id: SubscriptionId,
+) {
+    if let Some(ids) = map.get_mut(key) {
+        ids.retain(|other| *other != id);
+        if ids.is_empty() {
+            map.remove(key);
+        }
+    }
+}
