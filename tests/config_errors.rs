@@ -189,7 +189,6 @@ fn a_value_of_the_wrong_kind_says_what_would_be_right() {
 fn keys_of_later_versions_are_refused_as_such() {
     for (text, key) in [
         ("[sip]\nsession_expires = \"30m\"", "sip.session_expires"),
-        ("[sip.auth]\nrealm = \"localhost\"", "sip.auth"),
         ("[tls]\ncertificate = \"cert.pem\"", "tls"),
         ("[http]\nlisten = \"\"", "http"),
         ("[msrp]\ntls_port = 0", "msrp.tls_port"),
