@@ -1,8 +1,8 @@
 //! The roster of a room as subscribers of the real binary see it.
 
-mod support;
 #[path = "support/schema.rs"]
 mod schema;
+mod support;
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -53,7 +53,8 @@ impl Subscriber {
     fn ask(&mut self, extra: &str) -> String {
         self.count += 1;
         let from = format!("<sip:{}@127.0.0.1>;tag=watch", self.user);
-        let (target, to, call) = (self.target.clone(), self.to.clone(), format!("watch-{}-{}", self.user, self.room.len()));
+        let (target, to, call) =
+            (self.target.clone(), self.to.clone(), format!("watch-{}-{}", self.user, self.room.len()));
         self.sip.request("SUBSCRIBE", &target, &from, &to, &call, self.count, extra, "");
         let answer = self.sip.answer();
         if answer.starts_with("SIP/2.0 200") {

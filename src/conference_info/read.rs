@@ -67,7 +67,8 @@ impl ConferenceInfo {
         let mut reader = NsReader::from_str(text);
         let mut gathering = Gathering::default();
         loop {
-            let (namespace, event) = reader.read_resolved_event().map_err(|error| ReadError::Syntax(error.to_string()))?;
+            let (namespace, event) =
+                reader.read_resolved_event().map_err(|error| ReadError::Syntax(error.to_string()))?;
             let ours = matches!(namespace, ResolveResult::Bound(Namespace(name)) if name == NAMESPACE.as_bytes());
             match event {
                 Event::Start(start) => {
@@ -233,7 +234,10 @@ mod tests {
         for other in ["", "<conference-info/>", "<a xmlns='urn:ietf:params:xml:ns:conference-info'/>", "text"] {
             assert_eq!(ConferenceInfo::parse(other.as_bytes()), Err(ReadError::Other), "{other}");
         }
-        assert!(matches!(ConferenceInfo::parse(DOCUMENT.replace("</c:user>", "").as_bytes()), Err(ReadError::Syntax(_))));
+        assert!(matches!(
+            ConferenceInfo::parse(DOCUMENT.replace("</c:user>", "").as_bytes()),
+            Err(ReadError::Syntax(_))
+        ));
         let deep = format!("{}{}", &DOCUMENT[..DOCUMENT.find("<c:conference-d").unwrap()], "<c:a>".repeat(100));
         assert!(ConferenceInfo::parse(deep.as_bytes()).is_err());
         for end in 0..DOCUMENT.len() {

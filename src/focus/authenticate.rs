@@ -39,7 +39,10 @@ impl Focus {
         }
         // An INVITE that came by two ways has the same credentials twice: it is merged, not replayed (RFC 3261 §8.2.2.2).
         let is_new = tag(&request.headers, &HeaderName::To).is_none();
-        if is_new && InviteOrigin::of(request).is_some_and(|origin| self.calls.merges(&origin) || self.subscriptions.merges(&origin)) {
+        if is_new
+            && InviteOrigin::of(request)
+                .is_some_and(|origin| self.calls.merges(&origin) || self.subscriptions.merges(&origin))
+        {
             return Err(Refusal::new(482).because("Merged Request"));
         }
         self.verify(request, hop, now)

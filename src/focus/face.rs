@@ -190,7 +190,8 @@ impl Focus {
     pub fn handle_closed(&mut self, connection: SipConnection, now: Instant) {
         let lost =
             |id: &&TransactionId| self.transactions.hop(id).is_some_and(|hop| hop.connection == Some(connection));
-        let lost: Vec<TransactionId> = self.byes.iter().chain(self.subscriptions.under_way.keys()).filter(lost).cloned().collect();
+        let lost: Vec<TransactionId> =
+            self.byes.iter().chain(self.subscriptions.under_way.keys()).filter(lost).cloned().collect();
         for id in lost {
             self.transactions.fail(&id);
             self.byes.remove(&id);

@@ -232,7 +232,13 @@ impl Roster {
     }
 
     /// What has changed after `seen` and is published, or the next part of it. Subscribers who have seen the same share it.
-    pub(super) fn changes_since(&mut self, seen: Change, entity: &str, description: &Description, version: u32) -> Document {
+    pub(super) fn changes_since(
+        &mut self,
+        seen: Change,
+        entity: &str,
+        description: &Description,
+        version: u32,
+    ) -> Document {
         let same = |kept: &&Kept| (kept.from, kept.to, kept.version) == (seen, self.published, version);
         if let Some(kept) = self.kept.iter().find(same) {
             return kept.document.clone();
@@ -388,7 +394,8 @@ mod tests {
         join(&mut roster, "ann", 2);
         roster.set_nickname(Tag(1), Some("One".into()));
         roster.set_nickname(Tag(2), Some("Two".into()));
-        let nickname = |roster: &Roster| read(&roster.everything(ROOM, &Description::default(), 1)).users[0].nickname.clone();
+        let nickname =
+            |roster: &Roster| read(&roster.everything(ROOM, &Description::default(), 1)).users[0].nickname.clone();
         assert_eq!((roster.people.len(), nickname(&roster).as_deref()), (1, Some("Two")));
         roster.set_nickname(Tag(2), None);
         assert_eq!(nickname(&roster).as_deref(), Some("One"));

@@ -242,11 +242,7 @@ impl Subscriptions {
     }
 }
 
-fn forget<K: Eq + std::hash::Hash>(
-    map: &mut HashMap<K, SmallVec<[SubscriptionId; 1]>>,
-    key: &K,
-    id: SubscriptionId,
-) {
+fn forget<K: Eq + std::hash::Hash>(map: &mut HashMap<K, SmallVec<[SubscriptionId; 1]>>, key: &K, id: SubscriptionId) {
     if let Some(ids) = map.get_mut(key) {
         ids.retain(|other| *other != id);
         if ids.is_empty() {

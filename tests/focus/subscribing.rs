@@ -113,7 +113,10 @@ fn one_notify_is_under_way_at_a_time_and_the_next_tells_the_rest() {
         watcher.waiting(&world).iter().map(|(_, notify)| text(&notify.headers, &HeaderName::CSeq)).collect();
     assert_eq!(numbers.len(), 1, "the first one is sent again, nothing else");
     assert_eq!(watcher.take(&mut world), 2);
-    assert_eq!((watcher.documents.as_slice(), watcher.names()), (&[State::Full, State::Partial][..], vec!["ann", "bob", "cyn", "dan"]));
+    assert_eq!(
+        (watcher.documents.as_slice(), watcher.names()),
+        (&[State::Full, State::Partial][..], vec!["ann", "bob", "cyn", "dan"])
+    );
 }
 
 #[test]
@@ -123,7 +126,10 @@ fn a_refresh_gets_everything_again_and_a_longer_life() {
     let mut watcher = Watcher::watching("ann", "lobby", &mut world);
     world.advance(Duration::from_secs(500));
     watcher.watch(&mut world);
-    assert_eq!((watcher.documents.as_slice(), watcher.state.as_str()), (&[State::Full, State::Full][..], "active;expires=600"));
+    assert_eq!(
+        (watcher.documents.as_slice(), watcher.state.as_str()),
+        (&[State::Full, State::Full][..], "active;expires=600")
+    );
     world.join("bob", "lobby");
     world.advance(Duration::from_secs(1));
     watcher.take(&mut world);
@@ -258,7 +264,10 @@ fn who_leaves_may_not_watch_any_more_and_the_end_of_the_room_is_the_end_of_all()
     assert_eq!(of_ann.names(), ["ann"]);
     ann.send(&mut world, "BYE", "");
     of_ann.take(&mut world);
-    assert_eq!((of_ann.state.as_str(), of_ann.documents.last()), ("terminated;reason=noresource", Some(&State::Deleted)));
+    assert_eq!(
+        (of_ann.state.as_str(), of_ann.documents.last()),
+        ("terminated;reason=noresource", Some(&State::Deleted))
+    );
     assert_eq!(world.focus.counts().subscriptions, 0);
     world.advance(Duration::from_secs(40));
     assert_eq!(world.focus.poll_timeout(), None, "nothing is left to wait for");
@@ -272,7 +281,10 @@ fn a_room_that_goes_with_its_creator_says_so_to_all_who_watch() {
     let mut of_bob = Watcher::watching("bob", "lobby", &mut world);
     ann.send(&mut world, "BYE", "");
     of_bob.take(&mut world);
-    assert_eq!((of_bob.state.as_str(), of_bob.documents.last()), ("terminated;reason=noresource", Some(&State::Deleted)));
+    assert_eq!(
+        (of_bob.state.as_str(), of_bob.documents.last()),
+        ("terminated;reason=noresource", Some(&State::Deleted))
+    );
 }
 
 #[test]
@@ -326,7 +338,10 @@ fn who_missed_a_notify_gets_everything_next() {
     world.join("cyn", "lobby");
     world.advance(Duration::from_millis(250));
     watcher.take(&mut world);
-    assert_eq!((watcher.documents.as_slice(), watcher.names()), (&[State::Full, State::Full][..], vec!["ann", "bob", "cyn"]));
+    assert_eq!(
+        (watcher.documents.as_slice(), watcher.names()),
+        (&[State::Full, State::Full][..], vec!["ann", "bob", "cyn"])
+    );
 }
 
 #[test]
@@ -403,7 +418,10 @@ fn a_cancel_leaves_a_subscribe_alone() {
     let mut watcher = Watcher::new("ann", "lobby");
     watcher.subscribe(&mut world);
     watcher.peer.send(&mut world, "CANCEL", "");
-    assert_eq!((world.last_status() / 100 == 2 || world.last_status() == 481, world.focus.counts().subscriptions), (true, 1));
+    assert_eq!(
+        (world.last_status() / 100 == 2 || world.last_status() == 481, world.focus.counts().subscriptions),
+        (true, 1)
+    );
 }
 
 #[test]

@@ -123,14 +123,19 @@ fn begin(open: &mut Vec<Open>, start: &BytesStart<'_>, reader: &NsReader<&[u8]>)
         let (namespace, key) = reader.resolve_attribute(attribute.key);
         let key = String::from_utf8(key.as_ref().to_vec()).unwrap();
         match namespace {
-            ResolveResult::Bound(Namespace(uri)) => assert_eq!((uri, key.as_str(), name.as_str()), (XCON, "nickname", "user")),
+            ResolveResult::Bound(Namespace(uri)) => {
+                assert_eq!((uri, key.as_str(), name.as_str()), (XCON, "nickname", "user"))
+            }
             _ if key == "state" => state = attribute.unescape_value().unwrap().into_owned(),
             _ => attributes.push(key),
         }
     }
     if ["conference-info", "users", "user", "endpoint"].contains(&name.as_str()) {
         assert!(["full", "partial", "deleted"].contains(&state.as_str()), "{state}");
-        assert!(parent.state != "full" || parent.name.is_empty() || state == "full", "{name} is {state} in what is full");
+        assert!(
+            parent.state != "full" || parent.name.is_empty() || state == "full",
+            "{name} is {state} in what is full"
+        );
     }
     assert_ne!(parent.state, "deleted", "{name} in what is deleted");
     let required = REQUIRED.iter().find(|(of, _)| *of == name).map_or(&[][..], |(_, required)| required);

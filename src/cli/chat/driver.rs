@@ -298,7 +298,11 @@ impl Chat {
         let idle = self.session.unanswered() < UNANSWERED_MAX && self.session.outgoing.len() < OUTGOING_BYTES_MAX;
         // A piped script goes on behind its file, and one that asks who is there gets to know it.
         let awaits_roster = self.call.is_told_who_is_there(Instant::now());
-        self.ending.is_none() && self.settled_in && awaits_roster && idle && (self.screen.interactive || self.file.is_none())
+        self.ending.is_none()
+            && self.settled_in
+            && awaits_roster
+            && idle
+            && (self.screen.interactive || self.file.is_none())
     }
 
     /// Whether the end was asked for and everything has found its own.
@@ -314,7 +318,13 @@ impl Chat {
     fn poll_timeout(&self) -> Option<Instant> {
         let quiet = self.ending.map(|since| (self.last_arrival + QUIET).max(since).max(Instant::now() + QUIET / 8));
         let lost = self.lost.as_ref().map(|(until, _)| *until);
-        self.call.poll_timeout(Instant::now()).into_iter().chain(self.session.poll_timeout()).chain(quiet).chain(lost).min()
+        self.call
+            .poll_timeout(Instant::now())
+            .into_iter()
+            .chain(self.session.poll_timeout())
+            .chain(quiet)
+            .chain(lost)
+            .min()
     }
 
     fn handle_timeout(&mut self) {

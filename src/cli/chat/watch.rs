@@ -307,7 +307,7 @@ mod tests {
 
     use super::*;
     use crate::cli::chat::call::participant;
-    use crate::sip::{Message, Reply, Transport, Transactions, parse_datagram};
+    use crate::sip::{Message, Reply, Transactions, Transport, parse_datagram};
 
     fn hop() -> Hop {
         let (local, remote) = ("192.0.2.7:40000".parse().unwrap(), "192.0.2.1:5060".parse().unwrap());
@@ -318,7 +318,8 @@ mod tests {
         let parties =
             Parties { caller: "sip:me@example.com".into(), room: participant("sip:room@example.com").unwrap() };
         let now = Instant::now();
-        let mut watch = Watch::new(&parties, "<sip:me@192.0.2.7:40000>".into(), &mut ChaCha12Rng::from_seed([7; 32]), now);
+        let mut watch =
+            Watch::new(&parties, "<sip:me@192.0.2.7:40000>".into(), &mut ChaCha12Rng::from_seed([7; 32]), now);
         let subscribe = watch.subscribe(hop(), "z9hG4bK1");
         let transaction = Transactions::default().request(subscribe.clone(), hop());
         watch.sent(transaction, subscribe.clone());
@@ -332,13 +333,18 @@ mod tests {
 
     fn notify(subscribe: &Request, number: u32, state: &str, body: &str) -> Request {
         let of = |name| text(&subscribe.headers, &name).unwrap();
-        let body = format!("<conference-info xmlns=\"urn:ietf:params:xml:ns:conference-info\" \
-            xmlns:x=\"urn:ietf:params:xml:ns:xcon-conference-info\" entity=\"sip:room@example.com\" {body}</conference-info>");
+        let body = format!(
+            "<conference-info xmlns=\"urn:ietf:params:xml:ns:conference-info\" \
+            xmlns:x=\"urn:ietf:params:xml:ns:xcon-conference-info\" entity=\"sip:room@example.com\" {body}</conference-info>"
+        );
         let text = format!(
             "NOTIFY sip:me@192.0.2.7 SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK{number}\r\nFrom: {};tag=them\r\nTo: {}\r\n\
              Call-ID: {}\r\nCSeq: {number} NOTIFY\r\nMax-Forwards: 70\r\nEvent: conference\r\nSubscription-State: {state}\r\n\
              Content-Type: application/conference-info+xml\r\nContent-Length: {}\r\n\r\n{body}",
-            of(HeaderName::To), of(HeaderName::From), of(HeaderName::CallId), body.len()
+            of(HeaderName::To),
+            of(HeaderName::From),
+            of(HeaderName::CallId),
+            body.len()
         );
         match parse_datagram(text.as_bytes()) {
             Ok(Some(Message::Request(request))) => request,
