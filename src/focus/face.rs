@@ -24,7 +24,7 @@ use crate::facts::{Command, Event, Refusal as ShardRefusal};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::sip::{Arrival, Fault, HeaderName, Hop, Message, Method, Request, TransactionId, TransactionOutput};
 use crate::sip::{
-    SipConnection, TransactionTimer, Transactions, Via, fault, parse_datagram, reply_hop, stamp_source, text,
+    SipConnection, TransactionTimer, Transactions, Via, fault, parse_datagram, reply_hop, stamp_source, text, wire,
 };
 
 /// What the focus wants done.
@@ -339,7 +339,7 @@ impl Focus {
         self.schedule_notifies(now);
         while let Some(output) = self.transactions.poll_output() {
             match output {
-                TransactionOutput::Send { hop, message } => self.send(hop, message.to_bytes()),
+                TransactionOutput::Send { hop, message } => self.send(hop, wire(&message)),
                 TransactionOutput::SetTimer { id, timer, after } => {
                     self.alarms.set(Alarm::Transaction(id, timer), now + after);
                 }

@@ -1,7 +1,7 @@
 //! Making responses and requests, and finding fault with those of others.
 
 use bytes::Bytes;
-use sipx_sip::{CSeq, Header, HeaderName, Headers, Method, Request, Response, StatusCode, Uri, Via, validate_request};
+use sipx_sip::{CSeq, Header, HeaderName, Headers, Message, Method, Request, Response, StatusCode, Uri, Via, validate_request};
 
 use super::{tag, text};
 
@@ -117,6 +117,17 @@ impl Ask {
     }
 }
 
+/// Octets that the start line and the headers of a message are expected to have.
+const HEAD_BYTES_EXPECTED: usize = 1024;
+
+/// A message as it goes over the wire, written into one allocation where it is as large as most.
+#[must_use]
+pub fn wire(message: &Message) -> Bytes {
+    let mut out = Vec::with_capacity(HEAD_BYTES_EXPECTED + message.body().len());
+    message.write_to(&mut out);
+    out.into()
+}
+
 fn push(headers: &mut Headers, name: HeaderName, value: impl Into<Bytes>) {
     if let Ok(header) = Header::build(name, value) {
         headers.push(header);
@@ -194,7 +205,7 @@ pub fn phrase(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::{Message, parse_datagram};
+    use crate::sip::parse_datagram;
 
     const GOOD: &str = "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP g;branch=z9hG4bK2\r\n\
         From: <sip:c@d>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 3 INVITE\r\nMax-Forwards: 9\r\nRecord-Route: <sip:p;lr>\r\n\

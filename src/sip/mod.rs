@@ -18,7 +18,7 @@ pub use digest::{Algorithm, Challenge, Credentials, CredentialsError, Login, Qop
 pub use frame::{Framer, parse_datagram};
 pub use header::{accepts_media_type, addresses, display_name, option_tags, quoted, tag, text, text_rows};
 pub use hop::{Hop, SipConnection, Transport, reply_hop, stamp_source};
-pub use message::{Ask, Fault, Reply, fault, phrase, sequence};
+pub use message::{Ask, Fault, Reply, fault, phrase, sequence, wire};
 pub use sipx_sip::error::ParseError;
 pub use sipx_sip::{Address, Header, HeaderName, Headers, Host, Message, Method, Request, Response, Uri, Via};
 pub use transaction::{Arrival, TransactionId, TransactionOutput, Transactions};

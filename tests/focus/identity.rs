@@ -8,11 +8,11 @@ use parlor::sip::{Challenge, HeaderName, Login, Message, parse_datagram, text_ro
 
 use crate::world::{Peer, World, header, policy, settings};
 
-const ALICE: Login<'static> = Login { username: "alice", password: "wonderland" };
-const BOB: Login<'static> = Login { username: "bob", password: "builder" };
-const ANYBODY: &str = "\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=from-alice";
+pub const ALICE: Login<'static> = Login { username: "alice", password: "wonderland" };
+pub const BOB: Login<'static> = Login { username: "bob", password: "builder" };
+pub const ANYBODY: &str = "\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=from-alice";
 
-fn guarded() -> Settings {
+pub fn guarded() -> Settings {
     let users = [ALICE, BOB]
         .map(|login| (login.username.to_owned(), Secret::of(login.username, "chat.example", login.password)));
     let trusted = Network::new("198.51.100.0".parse().unwrap(), 24);
@@ -23,7 +23,7 @@ fn guarded() -> Settings {
     }
 }
 
-fn alice() -> Peer {
+pub fn alice() -> Peer {
     let mut alice = Peer::new("alice", "lobby");
     alice.from = "\"Alice Liddell\" <sip:alice@chat.example>;tag=from-alice".into();
     alice
@@ -35,13 +35,13 @@ fn challenges(world: &World) -> Vec<Challenge> {
 }
 
 /// Answers the preferred challenge of the last response in every request of `method` from now on.
-fn log_in(world: &World, peer: &mut Peer, login: Login<'_>, method: &str, count: u32) {
+pub fn log_in(world: &World, peer: &mut Peer, login: Login<'_>, method: &str, count: u32) {
     let challenge = &challenges(world)[0];
     peer.extra = format!("Authorization: {}\r\n", challenge.answer(login, method, &peer.target, count, "cnonce"));
 }
 
 /// Joins with a password.
-fn join(world: &mut World, peer: &mut Peer, login: Login<'_>) {
+pub fn join(world: &mut World, peer: &mut Peer, login: Login<'_>) {
     peer.invite(world);
     assert_eq!(world.last_status(), 401);
     peer.to_tag = None;

@@ -11,6 +11,7 @@ mod rooms;
 #[path = "../support/schema.rs"]
 mod schema;
 mod storm;
+mod subscribers;
 mod subscribing;
 mod watcher;
 mod world;
