@@ -1,7 +1,9 @@
 //! Making responses and requests, and finding fault with those of others.
 
 use bytes::Bytes;
-use sipx_sip::{CSeq, Header, HeaderName, Headers, Message, Method, Request, Response, StatusCode, Uri, Via, validate_request};
+use sipx_sip::{
+    CSeq, Header, HeaderName, Headers, Message, Method, Request, Response, StatusCode, Uri, Via, validate_request,
+};
 
 use super::{tag, text};
 
