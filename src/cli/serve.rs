@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 use rand_core::Rng;
+use rustix::process::{Signal as ProcessSignal, set_parent_process_death_signal};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
@@ -58,6 +59,9 @@ pub(super) struct ServeArguments {
     /// Pieces smaller than this are copied into the send buffer, larger ones gathered: 1KiB
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     copy_below: Option<u64>,
+    /// End at once when whoever started this ends
+    #[arg(long, hide = true)]
+    end_with_parent: bool,
 }
 
 /// Values of `--io`.
@@ -117,6 +121,12 @@ pub(super) fn shards_in_force(flags: &[String]) -> BTreeMap<String, String> {
 
 /// Runs until a signal ends it.
 pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
+    if arguments.end_with_parent
+        && let Err(error) = set_parent_process_death_signal(Some(ProcessSignal::KILL))
+    {
+        eprintln!("parlor: {error}");
+        return ExitCode::FAILURE;
+    }
     let config = match arguments.config() {
         Ok(config) => config,
         Err(errors) => {

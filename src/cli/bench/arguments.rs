@@ -19,6 +19,9 @@ pub struct RunArguments {
     /// A running server's SIP over TCP, instead of one on another core; its processor time is then not known
     #[arg(long, value_name = "HOST:PORT")]
     pub server: Option<SocketAddr>,
+    /// Shards of the server that is started, each on a core; with two or more it is compared with one shard
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    pub shards: usize,
     /// A flag for the server that is started, as in --serve=--send-batch=16
     #[arg(long, value_name = "FLAG")]
     pub serve: Vec<String>,

@@ -10,20 +10,24 @@ use clap::Args;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use super::Cores;
-use super::engine::Engine;
-use super::layout::Layout;
-use super::outcome::{FLOOR_COPIED, FLOOR_GATHERED, Measured, Pace, Subject, Unwatched, Watch};
-use super::server::Server;
+use super::engine::{Engine, interrupted};
+use super::layout::{self, Layout};
+use super::outcome::{FLOOR_COPIED, FLOOR_GATHERED, Measured, Pace, Subject, Watch};
+use super::server::{Server, end_with_parent};
+use super::talk::Load;
 use super::wire::{self, Script};
+use super::{Cores, descriptors};
 
 /// Arguments of the floor's process, which the bench starts itself.
 #[derive(Debug, Args)]
 pub struct FloorArguments {
-    /// Connections that are sent to
+    /// Rooms; what is sent in one stays there
+    #[arg(long)]
+    rooms: usize,
+    /// Connections of each room that are sent to
     #[arg(long)]
     receivers: usize,
-    /// Connections that are read, and sent what the others send
+    /// Connections of each room that are read, and sent what the others send
     #[arg(long)]
     senders: usize,
     /// Octets of a message
@@ -32,6 +36,9 @@ pub struct FloorArguments {
     /// Gather each message from where it is instead of copying all of them out of one buffer
     #[arg(long)]
     gathered: bool,
+    /// Send only to the member after the one that sends
+    #[arg(long)]
+    privately: bool,
 }
 
 /// The bare loop as a subject.
@@ -42,24 +49,17 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Starts one that moves copies like `sample`. `None`: that is no copy.
+    /// Starts one that moves copies like `sample` between as many sockets as the load has. `None`: that is no copy.
     ///
     /// # Errors
     /// As the sockets.
-    pub fn start(
-        receivers: usize,
-        senders: usize,
-        sample: &[u8],
-        cores: Cores,
-        gathered: bool,
-    ) -> io::Result<Option<Self>> {
+    pub fn start(load: &Load, sample: &[u8], cores: Cores, gathered: bool) -> io::Result<Option<Self>> {
         let Some(layout) = Layout::learn(sample) else { return Ok(None) };
-        let (server, address) = Server::floor(cores, receivers, senders, layout.len, gathered)?;
-        let (receivers, senders) = wire::connect_to_floor(address, receivers, senders)?;
-        let script = || Script::Raw { template: sample.to_vec(), layout };
-        let senders = senders.into_iter().map(|stream| (stream, script())).collect();
-        let mut engine = Engine::new(receivers, senders, server.pid(), cores.server)?;
-        engine.run(Pace::Window(1), Duration::from_millis(100), "", &mut Unwatched)?;
+        let (server, address) = Server::floor(cores, &arguments(load, layout.len, gathered))?;
+        let streams = wire::connect_to_floor(address, load.members())?;
+        let seats = load.seats(streams, |stream| stream, |_, _| Script::Raw { template: sample.to_vec(), layout });
+        let mut engine = Engine::new(seats, layout::msrp, server.target())?;
+        engine.warm_up(Duration::from_millis(100))?;
         let name = if gathered { FLOOR_GATHERED } else { FLOOR_COPIED };
         Ok(Some(Self { name, engine, _server: server }))
     }
@@ -75,37 +75,48 @@ impl Subject for Floor {
     }
 }
 
+/// What starts the floor's process for a load.
+#[must_use]
+pub fn arguments(load: &Load, len: usize, gathered: bool) -> Vec<String> {
+    let numbers =
+        [("--rooms", load.rooms), ("--receivers", load.receivers), ("--senders", load.senders), ("--len", len)];
+    let mut all: Vec<String> =
+        numbers.into_iter().flat_map(|(name, number)| [name.into(), number.to_string()]).collect();
+    all.extend(gathered.then(|| "--gathered".into()));
+    all.extend(load.privately.then(|| "--privately".into()));
+    all
+}
+
 /// Octets that one read takes.
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// Slices that one send takes.
 const SLICES_MAX: usize = 1024;
 
-/// Prints its port, takes the receivers and then the senders, and forwards until one of these is done.
+/// Prints its port, takes each room's receivers and then its senders, and forwards until one of these is done.
 ///
 /// # Errors
 /// As the sockets.
 pub fn run(arguments: &FloorArguments) -> io::Result<()> {
+    end_with_parent()?;
+    let width = arguments.receivers + arguments.senders;
+    let _ = descriptors::reserve(arguments.rooms * width);
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    println!("{}", listener.local_addr()?.port());
+    // Where whoever started this is gone already, this fails.
+    writeln!(io::stdout(), "{}", listener.local_addr()?.port())?;
     let mut members = Vec::new();
-    for _ in 0..arguments.receivers + arguments.senders {
+    let mut poll = Poll::new()?;
+    for at in 0..arguments.rooms * width {
         let (stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
+        if at % width >= arguments.receivers {
+            poll.registry().register(&mut SourceFd(&stream.as_raw_fd()), Token(at), Interest::READABLE)?;
+        }
         members.push(stream);
     }
     let mut buffer = vec![0; READ_BYTES_MAX];
-    if arguments.senders == 1 {
-        // The barest loop there is: the one socket to read is waited for by reading it.
-        while forward(&mut members, arguments.receivers, &mut buffer, arguments)? > 0 {}
-        return Ok(());
-    }
-    let mut poll = Poll::new()?;
-    for (at, sender) in members.iter().enumerate().skip(arguments.receivers) {
-        poll.registry().register(&mut SourceFd(&sender.as_raw_fd()), Token(at), Interest::READABLE)?;
-    }
     let mut events = Events::with_capacity(1024);
     loop {
-        poll.poll(&mut events, None)?;
+        poll.poll(&mut events, None).or_else(interrupted)?;
         for event in &events {
             let at = event.token();
             match forward(&mut members, at.0, &mut buffer, arguments)? {
@@ -121,17 +132,23 @@ pub fn run(arguments: &FloorArguments) -> io::Result<()> {
     }
 }
 
-/// Reads one member once and sends what has come to all others. Answers how much; 0 is the end.
+/// Reads one member once and sends what has come to all others of its room, or to the one after it. Answers how much; 0 is
+/// the end.
 fn forward(members: &mut [TcpStream], from: usize, buffer: &mut [u8], arguments: &FloorArguments) -> io::Result<usize> {
     let n = members[from].read(buffer)?;
-    for (at, member) in members.iter_mut().enumerate() {
-        if at == from {
-            continue;
-        }
+    let width = arguments.receivers + arguments.senders;
+    let first = from - from % width;
+    let to = if arguments.privately {
+        let next = first + (from - first + 1) % width;
+        next..next + 1
+    } else {
+        first..first + width
+    };
+    for at in to.filter(|at| *at != from) {
         if arguments.gathered {
-            gather(member, &buffer[..n], arguments.len)?;
+            gather(&mut members[at], &buffer[..n], arguments.len)?;
         } else {
-            member.write_all(&buffer[..n])?;
+            members[at].write_all(&buffer[..n])?;
         }
     }
     Ok(n)

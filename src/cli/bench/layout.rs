@@ -1,5 +1,7 @@
 //! What the load looks like on the wire: fixed lengths throughout, so that a copy is checked with a few comparisons.
 
+use std::io;
+
 use crate::msrp::{ByteRange, ChunkParser, Continuation, Event, FailureReport, encode};
 
 /// Digits of a sender's number and of a message's, as they stand in the text.
@@ -54,6 +56,9 @@ pub struct Copy {
 pub struct Layout {
     /// Octets of a copy.
     pub len: usize,
+    /// How it begins and how it ends, which tells that it is whole.
+    begins: [u8; 4],
+    ends: [u8; 3],
     sender_at: usize,
     number_at: usize,
 }
@@ -62,16 +67,16 @@ impl Layout {
     /// Learns the layout from a chunk that is there whole. `None`: it is no copy.
     #[must_use]
     pub fn learn(chunk: &[u8]) -> Option<Self> {
-        let mark = memchr::memmem::find(chunk, MARK)?;
-        let sender_at = mark + MARK.len();
-        Some(Self { len: chunk.len(), sender_at, number_at: sender_at + SENDER_DIGITS + 3 })
+        let sender_at = memchr::memmem::find(chunk, MARK)? + MARK.len();
+        let (begins, ends) = (*chunk.first_chunk()?, *chunk.last_chunk()?);
+        Some(Self { len: chunk.len(), begins, ends, sender_at, number_at: sender_at + SENDER_DIGITS + 3 })
     }
 
     /// Reads a copy of this layout off the front. `None`: what stands there is none, or not there whole.
     #[must_use]
     pub fn read(&self, input: &[u8]) -> Option<Copy> {
         let chunk = input.get(..self.len)?;
-        let framed = chunk.starts_with(b"MSRP ") && chunk.ends_with(b"$\r\n");
+        let framed = chunk.starts_with(&self.begins) && chunk.ends_with(&self.ends);
         let marked = &chunk[self.sender_at - MARK.len()..self.sender_at] == MARK;
         if !framed || !marked {
             return None;
@@ -90,6 +95,26 @@ impl Layout {
 
 fn digits(text: &[u8]) -> Option<u64> {
     text.iter().try_fold(0u64, |sum, b| b.is_ascii_digit().then(|| sum * 10 + u64::from(b - b'0')))
+}
+
+/// Octets of what stands whole at the front. `None`: it is not there whole.
+///
+/// # Errors
+/// Where it is nothing that may stand there.
+pub type FrameLen = fn(&[u8]) -> io::Result<Option<usize>>;
+
+/// The length of a chunk of MSRP. One that says that something was refused is an error.
+///
+/// # Errors
+/// As [`chunk_len`].
+pub fn msrp(input: &[u8]) -> io::Result<Option<usize>> {
+    let len = chunk_len(input).map_err(io::Error::other)?;
+    let line = len.and_then(|_| input.split(|octet| *octet == b'\r').next()).unwrap_or_default();
+    let status = line.split(|octet| *octet == b' ').nth(2).filter(|word| word[0].is_ascii_digit());
+    if status.is_some_and(|status| status != b"200") {
+        return Err(io::Error::other(format!("the server refuses what is sent: {}", line.escape_ascii())));
+    }
+    Ok(len)
 }
 
 /// Octets of the chunk at the front of `input`, by the slow way. `None`: it is not there whole.
@@ -124,6 +149,15 @@ mod tests {
         assert_eq!(layout.read(&other[..50]), None);
         other[0] = b'X';
         assert_eq!(layout.read(&other), None);
+        assert_eq!(
+            msrp(b"MSRP a7b8 200 OK\r\nTo-Path: msrp://a:1/b;tcp\r\nFrom-Path: msrp://a:1/c;tcp\r\n-------a7b8$\r\n")
+                .unwrap(),
+            Some(88)
+        );
+        assert!(
+            msrp(b"MSRP a7b8 403 No\r\nTo-Path: msrp://a:1/b;tcp\r\nFrom-Path: msrp://a:1/c;tcp\r\n-------a7b8$\r\n")
+                .is_err()
+        );
         assert_eq!(text(1, 1, 1), b"bench s=0001 n=000000000001 ", "the numbers are always there");
     }
 }

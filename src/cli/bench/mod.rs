@@ -1,24 +1,40 @@
 //! `parlor bench`: what a delivery costs, beside the floor, in one run.
 
+mod alarm;
 mod arguments;
+mod calls;
+mod churn;
 mod compare;
 mod cpu;
+mod descriptors;
+mod dial;
 mod engine;
 mod fanout;
 mod findings;
+mod flight;
 mod floor;
-mod join;
+mod freeze;
+mod idle;
+mod large;
 mod layout;
+mod link;
+mod memory;
 mod outcome;
+mod pipes;
 mod plot;
 mod progress;
 mod record;
 mod report;
 mod server;
+mod sip;
+mod slow;
 mod stamp;
 mod stats;
+mod storm;
 mod summary;
 mod tables;
+mod talk;
+mod transfer;
 mod wire;
 
 use std::io;
@@ -37,7 +53,19 @@ use self::report::OutputArguments;
 Examples:
   parlor bench fanout --receivers 100                   one message in flight, to 100 receivers
   parlor bench fanout --receivers 1000 --window 64      saturated
-  parlor bench fanout --rate 1000 --hgrm latency.hgrm   a message each millisecond, whatever becomes of it")]
+  parlor bench fanout --rate 1000 --hgrm latency.hgrm   a message each millisecond, whatever becomes of it
+  parlor bench fanout --receivers 9 --rate 1000         a small room on an idle server, beside a bare epoll loop
+  parlor bench nxn --members 20                         everybody sends to everybody
+  parlor bench private --members 100                    private messages
+  parlor bench large                                    100 MB through a room of 10
+  parlor bench join-storm --joins 1000                  how fast a room fills
+  parlor bench churn                                    what coming and going does to busy rooms
+  parlor bench idle --sessions 10000                    memory per session
+  parlor bench slow --stalled 5                         what members who do not read do to the others
+  parlor bench calls --transport udp --standing 10000   SIP calls a second, and what each costs
+
+One core is the server's and one the load's: the first and the last that this process may use. Interrupting a bench ends its
+servers too.")]
 pub(super) struct BenchArguments {
     #[command(subcommand)]
     scenario: Scenario,
@@ -51,6 +79,22 @@ enum Scenario {
     Compare(compare::CompareArguments),
     /// Show a result again, or draw it
     Report(report::ReportArguments),
+    /// Everybody sends to everybody
+    Nxn(fanout::NxnArguments),
+    /// Each member sends private messages to another
+    Private(fanout::PrivateArguments),
+    /// A file through a room
+    Large(large::LargeArguments),
+    /// Many join one room as fast as they are let in
+    JoinStorm(storm::StormArguments),
+    /// Members come and go while the rooms are busy
+    Churn(churn::ChurnArguments),
+    /// Sessions that say nothing: what each costs in memory
+    Idle(idle::IdleArguments),
+    /// Members who read nothing, and what the others notice
+    Slow(slow::SlowArguments),
+    /// SIP calls, as many as the control thread can
+    Calls(dial::DialArguments),
     /// The bare loop that a server is compared with; the bench starts it itself
     #[command(hide = true)]
     Floor(floor::FloorArguments),
@@ -70,9 +114,15 @@ pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
     let outcome = match &arguments.scenario {
         Scenario::Compare(arguments) => return ExitCode::from(compare::run(arguments)),
         Scenario::Report(arguments) => report::again(arguments).map(|()| true),
-        Scenario::Fanout(arguments) => {
-            measure(&arguments.output, &arguments.run, |cores, watch| fanout::run(arguments, cores, watch))
-        }
+        Scenario::Fanout(it) => measure(&it.output, &it.run, |cores, watch| fanout::run(it, cores, watch)),
+        Scenario::Nxn(it) => measure(&it.output, &it.run, |cores, watch| fanout::nxn(it, cores, watch)),
+        Scenario::Private(it) => measure(&it.output, &it.run, |cores, watch| fanout::private(it, cores, watch)),
+        Scenario::Large(it) => measure(&it.output, &it.run, |cores, watch| large::run(it, cores, watch)),
+        Scenario::JoinStorm(it) => measure(&it.output, &it.run, |cores, watch| storm::run(it, cores, watch)),
+        Scenario::Churn(it) => measure(&it.output, &it.run, |cores, watch| churn::run(it, cores, watch)),
+        Scenario::Idle(it) => measure(&it.output, &it.run, |cores, watch| idle::run(it, cores, watch)),
+        Scenario::Slow(it) => measure(&it.output, &it.run, |cores, watch| slow::run(it, cores, watch)),
+        Scenario::Calls(it) => measure(&it.output, &it.run, |cores, watch| dial::run(it, cores, watch)),
         Scenario::Floor(arguments) => floor::run(arguments).map(|()| true),
     };
     match outcome {
@@ -104,4 +154,9 @@ fn cores() -> io::Result<Cores> {
         (Some(server), Some(client)) if server != client => Ok(Cores { server: *server, client: *client }),
         _ => Err(io::Error::other("a bench needs two cores: one for the server, one for the load")),
     }
+}
+
+/// Binds this thread to a core, and whatever it starts from now on.
+fn pin(core: usize) {
+    core_affinity::set_for_current(core_affinity::CoreId { id: core });
 }

@@ -63,6 +63,8 @@ pub struct Figure {
 pub struct Measured {
     /// Operations that were done: copies that arrived, joins, calls.
     pub deliveries: u64,
+    /// Messages that were sent.
+    pub messages: u64,
     /// How long it took.
     pub elapsed: Duration,
     /// Processor time of the server; nothing where it is not the bench's own.
@@ -95,6 +97,7 @@ impl Measured {
     pub fn nothing() -> Self {
         Self {
             deliveries: 0,
+            messages: 0,
             elapsed: Duration::ZERO,
             server: CpuTime::default(),
             client: Duration::ZERO,
@@ -111,6 +114,11 @@ impl Measured {
     pub fn record(&mut self, latency: Duration) {
         let ns = u64::try_from(latency.as_nanos()).unwrap_or(LATENCY_NS_MAX);
         self.latency.saturating_record(ns.max(1));
+    }
+
+    /// Adds a figure.
+    pub fn figure(&mut self, name: &'static str, value: f64, unit: &'static str) {
+        self.figures.push(Figure { name, value, unit });
     }
 
     /// Whether nothing was lost, repeated, out of order or led astray.
@@ -163,6 +171,18 @@ pub struct Outcome {
     pub own_server: bool,
     /// What was measured.
     pub rounds: Vec<Round>,
+}
+
+/// Adds to Parlor's turn of each round how its p99 compares with that of the same load in another state.
+pub fn compare_p99(rounds: &mut [Round], other: &str) {
+    for round in rounds {
+        let p99 = |measured: &Measured| measured.latency.value_at_quantile(0.99) as f64;
+        let (Some(with), Some(without)) = (round.of(PARLOR).map(p99), round.of(other).map(p99)) else { continue };
+        let Some(turn) = round.turns.iter_mut().find(|turn| turn.subject == PARLOR) else { continue };
+        turn.measured.figure("p99_with", with, "ns");
+        turn.measured.figure("p99_without", without, "ns");
+        turn.measured.figure("p99_ratio", with / without.max(1.0), "×");
+    }
 }
 
 /// The subject of every scenario.

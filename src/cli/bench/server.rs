@@ -1,17 +1,78 @@
-//! The servers that a bench starts for itself, each pinned to the core that is measured.
+//! The servers that a bench starts for itself, each on the cores that are measured. None outlives the bench, however that ends.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use rustix::process::{Signal, set_parent_process_death_signal};
+
 use super::Cores;
+use super::arguments::RunArguments;
+use super::cpu::Target;
 
 /// A process of ours, ended with this value.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
+    cores: Vec<usize>,
     /// Held open: a server that cannot print would end.
     stdout: BufReader<ChildStdout>,
+}
+
+/// Where a server takes calls.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// SIP over TCP.
+    pub tcp: SocketAddr,
+    /// SIP over UDP.
+    pub udp: SocketAddr,
+}
+
+/// A server to put load on: the bench's own, or one that runs already.
+#[derive(Debug)]
+pub struct Subjected {
+    /// Where it takes calls.
+    pub addresses: Addresses,
+    /// The bench's own.
+    pub own: Option<Server>,
+}
+
+impl Subjected {
+    /// The server that the arguments ask for. To be called before this thread is bound to a core, which the server would
+    /// inherit. `more` is added to its config.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn start(run: &RunArguments, shards: usize, more: &str) -> io::Result<Self> {
+        if let Some(address) = run.server {
+            return Ok(Self { addresses: Addresses { tcp: address, udp: address }, own: None });
+        }
+        let (server, addresses) = Server::parlor(&server_cores(shards)?, &run.serve, more)?;
+        Ok(Self { addresses, own: Some(server) })
+    }
+
+    /// Whose processor time is taken.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        self.own.as_ref().map_or_else(Target::default, Server::target)
+    }
+
+    /// The process, where it is the bench's own.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.own.as_ref().map(Server::pid)
+    }
+}
+
+/// The first cores that this process may use, one for each shard.
+fn server_cores(shards: usize) -> io::Result<Vec<usize>> {
+    let allowed = crate::cli::check::allowed_cores();
+    let there = allowed.len();
+    let cores: Vec<usize> = allowed.into_iter().take(shards.max(1)).collect();
+    if cores.len() < shards {
+        return Err(io::Error::other(format!("{shards} shards need as many cores, and there are {there}")));
+    }
+    Ok(cores)
 }
 
 impl Server {
@@ -21,44 +82,41 @@ impl Server {
         self.child.id()
     }
 
-    /// Starts `parlor serve` on a core, with ports of its own, and waits until it is ready. `flags` go to `serve`. To be
-    /// called before this thread is bound to a core, which the server would inherit.
-    ///
-    /// # Errors
-    /// Where it does not start, or says something else than that it is ready.
-    pub fn parlor(core: usize, flags: &[String]) -> io::Result<(Self, SocketAddr)> {
-        let config = "[sip]\nlisten = [\"tcp:127.0.0.1:0\"]\n[msrp]\nport = 0\n[log]\nlevel = \"error\"\n";
-        let core = core.to_string();
-        let mut arguments: Vec<&str> = vec!["serve", "--config", "/dev/stdin", "--cores", &core];
+    /// Whose processor time is taken.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        Target { pid: Some(self.pid()), cores: self.cores.clone() }
+    }
+
+    fn parlor(cores: &[usize], flags: &[String], more: &str) -> io::Result<(Self, Addresses)> {
+        let config = format!(
+            "[sip]\nlisten = [\"tcp:127.0.0.1:0\", \"udp:127.0.0.1:0\"]\n[log]\nlevel = \"error\"\n\
+             [msrp]\nport = 0\n{more}"
+        );
+        let list = cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let mut arguments: Vec<&str> = vec!["serve", "--config", "/dev/stdin", "--end-with-parent", "--cores", &list];
         arguments.extend(flags.iter().map(String::as_str));
-        let (server, line) = Self::start(&arguments, config)?;
-        let address = line.split_whitespace().find_map(|word| word.strip_prefix("tcp:"));
-        let address = address.and_then(|address| address.trim_end_matches(',').parse().ok());
-        let address =
-            address.ok_or_else(|| io::Error::other(format!("the server did not say where it listens: {line}")))?;
-        Ok((server, address))
+        let (server, line) = Self::start(&arguments, &config, cores.to_vec())?;
+        let address = |scheme: &str| -> io::Result<SocketAddr> {
+            let word = line.split_whitespace().find_map(|word| word.strip_prefix(scheme));
+            word.and_then(|address| address.parse().ok())
+                .ok_or_else(|| io::Error::other(format!("the server did not say where it listens: {line}")))
+        };
+        let addresses = Addresses { tcp: address("tcp:")?, udp: address("udp:")? };
+        Ok((server, addresses))
     }
 
     /// Starts the floor on the server's core and waits until it listens. This thread is bound to the client's core after it.
     ///
     /// # Errors
     /// Where it does not start.
-    pub fn floor(
-        cores: Cores,
-        receivers: usize,
-        senders: usize,
-        len: usize,
-        gathered: bool,
-    ) -> io::Result<(Self, SocketAddr)> {
-        let [receivers, senders, len] = [receivers, senders, len].map(|number| number.to_string());
-        let mut arguments = vec!["bench", "floor", "--receivers", &receivers, "--senders", &senders, "--len", &len];
-        if gathered {
-            arguments.push("--gathered");
-        }
+    pub fn floor(cores: Cores, arguments: &[String]) -> io::Result<(Self, SocketAddr)> {
+        let mut all = vec!["bench", "floor"];
+        all.extend(arguments.iter().map(String::as_str));
         // A process starts on the cores of the thread that starts it.
         let here = core_affinity::CoreId { id: cores.client };
         core_affinity::set_for_current(core_affinity::CoreId { id: cores.server });
-        let started = Self::start(&arguments, "");
+        let started = Self::start(&all, "", vec![cores.server]);
         core_affinity::set_for_current(here);
         let (server, line) = started?;
         let port: u16 = line.trim().parse().map_err(|_| io::Error::other(format!("the floor said: {line}")))?;
@@ -66,14 +124,14 @@ impl Server {
     }
 
     /// Starts this same program with something on its standard input, and reads its first line.
-    fn start(arguments: &[&str], input: &str) -> io::Result<(Self, String)> {
+    fn start(arguments: &[&str], input: &str, cores: Vec<usize>) -> io::Result<(Self, String)> {
         let mut command = Command::new(std::env::current_exe()?);
         let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(input.as_bytes())?;
         }
-        let mut server = Self { child, stdout: BufReader::new(stdout) };
+        let mut server = Self { child, cores, stdout: BufReader::new(stdout) };
         let mut line = String::new();
         server.stdout.read_line(&mut line)?;
         if line.is_empty() {
@@ -88,4 +146,12 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Has the kernel end this process with the thread that started it.
+///
+/// # Errors
+/// As the system call.
+pub fn end_with_parent() -> io::Result<()> {
+    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }

@@ -1,30 +1,54 @@
-//! The connections that a round of load runs over.
+//! The connections that load runs over, and what is written on them.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 
 use super::layout;
-use crate::msrp::Path;
 
 /// A bound MSRP session.
 #[derive(Debug)]
 pub struct Member {
     /// Its connection.
     pub stream: TcpStream,
+    /// Its room's URI.
+    pub room: String,
     /// The URI in its CPIM From.
     pub from: String,
-    /// The server's path.
-    pub to_path: Path,
-    /// Its own.
-    pub from_path: Path,
+    /// The server's path, and its own.
+    pub paths: (String, String),
+}
+
+/// A connection as the engine takes it.
+pub struct Seat {
+    /// The connection.
+    pub stream: TcpStream,
+    /// The senders whose copies come here.
+    pub hears: Range<usize>,
+    /// What it sends, and how many members each message goes to.
+    pub sends: Option<(Script, usize)>,
+}
+
+impl Seat {
+    /// Who only listens.
+    #[must_use]
+    pub fn receiver(stream: TcpStream, hears: Range<usize>) -> Self {
+        Self { stream, hears, sends: None }
+    }
+
+    /// Who sends too.
+    #[must_use]
+    pub fn sender(stream: TcpStream, hears: Range<usize>, script: Script, recipients: usize) -> Self {
+        Self { stream, hears, sends: Some((script, recipients)) }
+    }
 }
 
 /// What a sender writes for one message.
 pub enum Script {
-    /// A SEND to a room.
+    /// A SEND to a room, or to somebody in it.
     Msrp {
-        /// Where it goes.
-        room: String,
+        /// To and From of the wrapper.
+        to: String,
         /// Whom it comes from.
         from: String,
         /// To-Path and From-Path.
@@ -42,12 +66,24 @@ pub enum Script {
 }
 
 impl Script {
+    /// Texts of a member to its room.
+    #[must_use]
+    pub fn to_room(member: &Member, size: usize) -> Self {
+        Self::to(member, &member.room, size)
+    }
+
+    /// Texts of a member to somebody.
+    #[must_use]
+    pub fn to(member: &Member, to: &str, size: usize) -> Self {
+        Self::Msrp { to: to.to_owned(), from: member.from.clone(), paths: member.paths.clone(), size }
+    }
+
     /// Writes message `number` of `sender`.
     pub fn write(&mut self, out: &mut Vec<u8>, sender: usize, number: u64) {
         match self {
-            Self::Msrp { room, from, paths, size } => {
+            Self::Msrp { to, from, paths, size } => {
                 let text = layout::text(*size, sender, number);
-                out.extend(layout::send(from, room, (&paths.0, &paths.1), &text, number));
+                out.extend(layout::send(from, to, (&paths.0, &paths.1), &text, number));
             }
             Self::Raw { template, layout } => {
                 layout.renumber(template, sender, number);
@@ -57,20 +93,15 @@ impl Script {
     }
 }
 
-/// Connections to the floor: receivers first, then senders.
+/// Connections to the floor, in order.
 ///
 /// # Errors
 /// As the sockets.
-pub fn connect_to_floor(
-    address: SocketAddr,
-    receivers: usize,
-    senders: usize,
-) -> io::Result<(Vec<TcpStream>, Vec<TcpStream>)> {
+pub fn connect_to_floor(address: SocketAddr, count: usize) -> io::Result<Vec<TcpStream>> {
     let connect = |_| -> io::Result<TcpStream> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         Ok(stream)
     };
-    let receivers = (0..receivers).map(connect).collect::<io::Result<Vec<_>>>()?;
-    Ok((receivers, (0..senders).map(connect).collect::<io::Result<Vec<_>>>()?))
+    (0..count).map(connect).collect()
 }

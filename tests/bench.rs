@@ -1,0 +1,207 @@
+//! `parlor bench` over the real binary: each scenario, in its smallest size, loses nothing and says what it found. No figure is
+//! looked at for how good it is, which depends on the machine, but for two: what must be there whatever the machine does.
+
+mod support;
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Runs a scenario; answers what its JSON says.
+fn bench(arguments: &[&str]) -> Value {
+    let json = tempfile::NamedTempFile::new().unwrap();
+    let output = run(&[arguments, &["--rounds", "1", "--json", json.path().to_str().unwrap()]].concat());
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    let result: Value = serde_json::from_str(&std::fs::read_to_string(json.path()).unwrap()).unwrap();
+    for fault in ["lost", "repeated", "reordered", "strayed"] {
+        assert_eq!(result[fault], 0, "{fault}: {result:#}");
+    }
+    assert_eq!(result["scenario"], arguments[0]);
+    result
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_parlor")).arg("bench").args(arguments).output().unwrap()
+}
+
+fn number(result: &Value, name: &str) -> f64 {
+    result[name].as_f64().unwrap_or_else(|| panic!("{name} in {result:#}"))
+}
+
+fn has(result: &Value, names: &[&str]) {
+    for name in names {
+        number(result, name);
+    }
+}
+
+#[test]
+fn fanout_reaches_everybody_beside_the_floors() {
+    let result = bench(&["fanout", "--receivers", "3", "--window", "4", "--seconds", "0.3"]);
+    has(&result, &["deliveries_per_second", "server_ns_per_delivery", "server_busy", "client_busy"]);
+    has(&result, &["floor_copied_ns_per_delivery", "floor_gathered_ns_per_delivery"]);
+    assert_eq!((&result["receivers"], &result["window"]), (&3.into(), &4.into()));
+    assert!(number(&result["latency_ns"], "p50") > 0.0);
+}
+
+#[test]
+fn fanout_spreads_over_rooms() {
+    let result = bench(&["fanout", "--receivers", "2", "--rooms", "3", "--senders", "2", "--seconds", "0.3"]);
+    assert_eq!((&result["rooms"], &result["members"]), (&3.into(), &12.into()));
+}
+
+#[test]
+fn everybody_hears_everybody() {
+    let result = bench(&["nxn", "--members", "4", "--rate", "50", "--seconds", "0.3"]);
+    assert_eq!(result["members"], 4);
+    assert!(number(&result, "floor_copied_ns_per_delivery") > 0.0);
+}
+
+#[test]
+fn a_private_message_reaches_one_only() {
+    let result = bench(&["private", "--members", "4", "--window", "2", "--seconds", "0.3"]);
+    assert!(number(&result, "deliveries_per_second") > 0.0);
+}
+
+#[test]
+fn a_file_reaches_everybody_unchanged() {
+    let result = bench(&["large", "--size", "1MB", "--members", "3"]);
+    has(&result, &["throughput", "floor_throughput", "share_of_floor_throughput", "server_ns_per_kb"]);
+    has(&result, &["memory_before", "memory_peak", "memory_after"]);
+    assert_eq!(result["size"], 1_000_000);
+}
+
+#[test]
+fn a_storm_lets_everybody_in() {
+    for transport in ["tcp", "udp"] {
+        let result = bench(&["join-storm", "--joins", "20", "--window", "8", "--transport", transport]);
+        has(&result, &["invite_to_200_p50", "invite_to_200_p99", "invite_to_bound_p50", "invite_to_bound_p99"]);
+        assert_eq!(result["joins"], 20);
+    }
+}
+
+#[test]
+fn a_storm_counts_notifications() {
+    let result = bench(&["join-storm", "--joins", "5", "--subscribe"]);
+    has(&result, &["subscribed", "notifies", "notifies_per_join"]);
+    let (subscribed, notifies) = (number(&result, "subscribed"), number(&result, "notifies"));
+    assert!(subscribed == 0.0 || notifies >= subscribed, "whoever subscribes is told at once: {result:#}");
+}
+
+#[test]
+fn churn_is_compared_with_none() {
+    let result = bench(&[
+        "churn",
+        "--rooms",
+        "2",
+        "--receivers",
+        "2",
+        "--joins",
+        "20",
+        "--stay",
+        "50",
+        "--rate",
+        "50",
+        "--seconds",
+        "0.5",
+    ]);
+    has(&result, &["joined", "left", "p99_with", "p99_without", "p99_ratio", "invite_to_bound_p99"]);
+    assert_eq!(result["refused"].as_f64(), Some(0.0));
+    assert!(number(&result, "joined") > 0.0);
+}
+
+#[test]
+fn idle_sessions_are_weighed() {
+    let result = bench(&["idle", "--sessions", "20", "--seconds", "0.3"]);
+    has(&result, &["user_bytes_per_session", "anonymous_bytes_per_session", "kernel_bytes_per_session_both_ends"]);
+    has(&result, &["tcp_queue_bytes_per_session_both_ends", "idle_cpu", "wakes"]);
+    assert!(number(&result, "resident_bytes") > 0.0);
+}
+
+#[test]
+fn whoever_reads_nothing_misses_what_does_not_fit() {
+    // Four times as much as an outbox and the kernel's queues hold.
+    let result = bench(&["slow", "--receivers", "2", "--size", "30000", "--rate", "500", "--seconds", "1"]);
+    has(&result, &["p99_with", "p99_without", "p99_ratio", "memory_peak", "given_up", "notices"]);
+    assert!(number(&result, "for_stalled") > number(&result, "discarded"), "it gets what fits: {result:#}");
+}
+
+#[test]
+fn calls_come_and_go_beside_others() {
+    for transport in ["tcp", "udp"] {
+        let arguments = ["calls", "--transport", transport, "--standing", "15", "--window", "4", "--seconds", "0.3"];
+        let result = bench(&arguments);
+        has(&result, &["control_thread_ns_per_call", "control_thread_busy", "invite_to_200_p50", "invite_to_200_p99"]);
+        assert_eq!(result["standing"], 15);
+    }
+}
+
+#[test]
+fn a_server_that_stands_still_shows() {
+    // Whatever the machine does, messages that are due while nothing is sent on are late: a fifth of all here, evenly spread.
+    // A load that waited for answers before it sent again would have one late message.
+    let result = bench(&["fanout", "--receivers", "2", "--rate", "200", "--seconds", "1", "--freeze", "200"]);
+    let latency = &result["latency_ns"];
+    assert!(number(latency, "p100") >= 150e6, "{result:#}");
+    assert!(number(latency, "p90") >= 50e6, "{result:#}");
+}
+
+#[test]
+fn a_running_server_is_measured_too() {
+    let server = support::Server::start();
+    let result = bench(&["fanout", "--server", &server.sip, "--receivers", "2", "--seconds", "0.2"]);
+    assert_eq!(result["server_ns_per_delivery"], Value::Null);
+}
+
+#[test]
+fn what_cannot_be_is_said() {
+    let cases: [(&[&str], &str); 4] = [
+        (&["fanout", "--receivers", "0"], "nobody would get anything"),
+        (&["nxn", "--members", "9000000"], "10000 senders at most"),
+        (&["idle", "--sessions", "90000000"], "ulimit"),
+        (&["fanout", "--server", "127.0.0.1:1", "--receivers", "1"], "refused"),
+    ];
+    for (arguments, why) in cases {
+        let output = run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains(why), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn no_server_outlives_its_bench() {
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_parlor"))
+        .args(["bench", "fanout", "--receivers", "2", "--seconds", "600", "--rounds", "1"])
+        .spawn()
+        .unwrap();
+    let children = wait_for(|| Some(children_of(bench.id())).filter(|children| children.len() == 3));
+    bench.kill().unwrap();
+    bench.wait().unwrap();
+    for pid in children {
+        wait_for(|| (!is_running(pid)).then_some(()));
+    }
+}
+
+/// Asks until there is an answer. Only a failing test waits long.
+fn wait_for<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..6000 {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("waited in vain");
+}
+
+fn children_of(pid: u32) -> Vec<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_ascii_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// Whether a process is there and no zombie.
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
