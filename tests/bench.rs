@@ -8,132 +8,153 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Runs a scenario; answers what its JSON says.
-fn bench(arguments: &[&str]) -> Value {
+/// What a scenario's JSON says of one round.
+struct Found {
+    result: Value,
+}
+
+impl Found {
+    fn parameter(&self, name: &str) -> &Value {
+        &self.result["parameters"][name]
+    }
+
+    /// Everybody that had a turn.
+    fn subjects(&self) -> Vec<&str> {
+        self.result["subjects"].as_array().unwrap().iter().map(|subject| subject["name"].as_str().unwrap()).collect()
+    }
+
+    /// Parlor's turn.
+    fn turn(&self) -> &Value {
+        let subjects = self.result["subjects"].as_array().unwrap();
+        let parlor = subjects.iter().find(|subject| subject["name"] == "parlor").unwrap();
+        &parlor["turns"][0]
+    }
+
+    /// Nanoseconds that so many of Parlor's copies took at most.
+    fn latency(&self, part: &str) -> f64 {
+        self.turn()["latency_ns"][part].as_f64().unwrap()
+    }
+
+    /// A figure of the scenario's own.
+    fn figure(&self, name: &str) -> f64 {
+        let figures = self.turn()["figures"].as_array().unwrap();
+        let figure = figures.iter().find(|figure| figure["name"] == name);
+        figure.and_then(|figure| figure["value"].as_f64()).unwrap_or_else(|| panic!("{name} in {figures:?}"))
+    }
+
+    fn has(&self, names: &[&str]) {
+        for name in names {
+            self.figure(name);
+        }
+    }
+}
+
+/// Runs a scenario, in one round.
+fn bench(arguments: &[&str]) -> Found {
     let json = tempfile::NamedTempFile::new().unwrap();
     let output = run(&[arguments, &["--rounds", "1", "--json", json.path().to_str().unwrap()]].concat());
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{arguments:?}: {said}");
     let result: Value = serde_json::from_str(&std::fs::read_to_string(json.path()).unwrap()).unwrap();
     for fault in ["lost", "repeated", "reordered", "strayed"] {
-        assert_eq!(result[fault], 0, "{fault}: {result:#}");
+        assert_eq!(result["findings"]["faults"][fault], 0, "{fault}: {said}");
     }
     assert_eq!(result["scenario"], arguments[0]);
-    result
+    let found = Found { result };
+    assert!(found.turn()["deliveries"].as_u64().unwrap() > 0, "{said}");
+    found
 }
 
 fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_parlor")).arg("bench").args(arguments).output().unwrap()
 }
 
-fn number(result: &Value, name: &str) -> f64 {
-    result[name].as_f64().unwrap_or_else(|| panic!("{name} in {result:#}"))
-}
-
-fn has(result: &Value, names: &[&str]) {
-    for name in names {
-        number(result, name);
-    }
-}
-
 #[test]
 fn fanout_reaches_everybody_beside_the_floors() {
-    let result = bench(&["fanout", "--receivers", "3", "--window", "4", "--seconds", "0.3"]);
-    has(&result, &["deliveries_per_second", "server_ns_per_delivery", "server_busy", "client_busy"]);
-    has(&result, &["floor_copied_ns_per_delivery", "floor_gathered_ns_per_delivery"]);
-    assert_eq!((&result["receivers"], &result["window"]), (&3.into(), &4.into()));
-    assert!(number(&result["latency_ns"], "p50") > 0.0);
+    let found = bench(&["fanout", "--receivers", "3", "--window", "4", "--seconds", "0.3"]);
+    assert_eq!(found.subjects(), ["parlor", "floor copied", "floor gathered"]);
+    assert_eq!((found.parameter("receivers"), found.parameter("window")), (&3.into(), &4.into()));
+    assert!(found.latency("p50") > 0.0);
 }
 
 #[test]
 fn fanout_spreads_over_rooms() {
-    let result = bench(&["fanout", "--receivers", "2", "--rooms", "3", "--senders", "2", "--seconds", "0.3"]);
-    assert_eq!((&result["rooms"], &result["members"]), (&3.into(), &12.into()));
+    let found = bench(&["fanout", "--receivers", "2", "--rooms", "3", "--senders", "2", "--seconds", "0.3"]);
+    assert_eq!((found.parameter("rooms"), found.parameter("members")), (&3.into(), &12.into()));
 }
 
 #[test]
 fn everybody_hears_everybody() {
-    let result = bench(&["nxn", "--members", "4", "--rate", "50", "--seconds", "0.3"]);
-    assert_eq!(result["members"], 4);
-    assert!(number(&result, "floor_copied_ns_per_delivery") > 0.0);
+    let found = bench(&["nxn", "--members", "4", "--rate", "50", "--seconds", "0.3"]);
+    assert_eq!(found.parameter("members"), 4);
+    assert_eq!(found.subjects().len(), 3);
 }
 
 #[test]
 fn a_private_message_reaches_one_only() {
-    let result = bench(&["private", "--members", "4", "--window", "2", "--seconds", "0.3"]);
-    assert!(number(&result, "deliveries_per_second") > 0.0);
+    let found = bench(&["private", "--members", "4", "--window", "2", "--seconds", "0.3"]);
+    assert_eq!((found.parameter("members"), found.subjects().len()), (&4.into(), 3));
 }
 
 #[test]
 fn a_file_reaches_everybody_unchanged() {
-    let result = bench(&["large", "--size", "1MB", "--members", "3"]);
-    has(&result, &["throughput", "floor_throughput", "share_of_floor_throughput", "server_ns_per_kb"]);
-    has(&result, &["memory_before", "memory_peak", "memory_after"]);
-    assert_eq!(result["size"], 1_000_000);
+    let found = bench(&["large", "--size", "1MB", "--members", "3"]);
+    found.has(&["throughput", "floor_throughput", "share_of_floor_throughput", "server_ns_per_kb"]);
+    found.has(&["memory_before", "memory_peak", "memory_after"]);
+    assert_eq!(found.parameter("size"), 1_000_000);
+    assert_eq!(found.turn()["deliveries"], 2);
 }
 
 #[test]
 fn a_storm_lets_everybody_in() {
     for transport in ["tcp", "udp"] {
-        let result = bench(&["join-storm", "--joins", "20", "--window", "8", "--transport", transport]);
-        has(&result, &["invite_to_200_p50", "invite_to_200_p99", "invite_to_bound_p50", "invite_to_bound_p99"]);
-        assert_eq!(result["joins"], 20);
+        let found = bench(&["join-storm", "--joins", "20", "--window", "8", "--transport", transport]);
+        found.has(&["invite_to_200_p50", "invite_to_200_p99", "invite_to_bound_p50", "invite_to_bound_p99"]);
+        assert_eq!(found.turn()["deliveries"], 20);
     }
 }
 
 #[test]
 fn a_storm_counts_notifications() {
-    let result = bench(&["join-storm", "--joins", "5", "--subscribe"]);
-    has(&result, &["subscribed", "notifies", "notifies_per_join"]);
-    let (subscribed, notifies) = (number(&result, "subscribed"), number(&result, "notifies"));
-    assert!(subscribed == 0.0 || notifies >= subscribed, "whoever subscribes is told at once: {result:#}");
+    let found = bench(&["join-storm", "--joins", "5", "--subscribe"]);
+    let (subscribed, notifies) = (found.figure("subscribed"), found.figure("notifies"));
+    assert!(notifies >= subscribed, "whoever subscribes is told at once: {notifies} to {subscribed}");
+    found.has(&["notifies_per_join"]);
 }
 
 #[test]
 fn churn_is_compared_with_none() {
-    let result = bench(&[
-        "churn",
-        "--rooms",
-        "2",
-        "--receivers",
-        "2",
-        "--joins",
-        "20",
-        "--stay",
-        "50",
-        "--rate",
-        "50",
-        "--seconds",
-        "0.5",
+    let found = bench(&[
+        "churn", "--rooms", "2", "--receivers", "2", "--joins", "20", "--stay", "50", "--rate", "50", "--seconds", "0.5",
     ]);
-    has(&result, &["joined", "left", "p99_with", "p99_without", "p99_ratio", "invite_to_bound_p99"]);
-    assert_eq!(result["refused"].as_f64(), Some(0.0));
-    assert!(number(&result, "joined") > 0.0);
+    found.has(&["left", "p99_with", "p99_without", "p99_ratio", "invite_to_bound_p99"]);
+    assert_eq!(found.subjects(), ["parlor", "without churn"]);
+    assert!(found.figure("joined") > 0.0 && found.figure("refused") == 0.0);
 }
 
 #[test]
 fn idle_sessions_are_weighed() {
-    let result = bench(&["idle", "--sessions", "20", "--seconds", "0.3"]);
-    has(&result, &["user_bytes_per_session", "anonymous_bytes_per_session", "kernel_bytes_per_session_both_ends"]);
-    has(&result, &["tcp_queue_bytes_per_session_both_ends", "idle_cpu", "wakes"]);
-    assert!(number(&result, "resident_bytes") > 0.0);
+    let found = bench(&["idle", "--sessions", "20", "--seconds", "0.3"]);
+    found.has(&["user_bytes_per_session", "anonymous_bytes_per_session", "kernel_bytes_per_session_both_ends"]);
+    found.has(&["tcp_queue_bytes_per_session_both_ends", "idle_cpu", "wakes"]);
+    assert!(found.figure("resident_bytes") > 0.0);
 }
 
 #[test]
 fn whoever_reads_nothing_misses_what_does_not_fit() {
-    // Four times as much as an outbox and the kernel's queues hold.
-    let result = bench(&["slow", "--receivers", "2", "--size", "30000", "--rate", "500", "--seconds", "1"]);
-    has(&result, &["p99_with", "p99_without", "p99_ratio", "memory_peak", "given_up", "notices"]);
-    assert!(number(&result, "for_stalled") > number(&result, "discarded"), "it gets what fits: {result:#}");
+    // Several times as much as an outbox and the kernel's queues hold.
+    let found = bench(&["slow", "--receivers", "2", "--size", "30000", "--rate", "500", "--seconds", "1"]);
+    found.has(&["p99_with", "p99_without", "p99_ratio", "memory_peak", "given_up", "notices"]);
+    assert!(found.figure("for_stalled") > found.figure("discarded"), "it gets what fits");
 }
 
 #[test]
 fn calls_come_and_go_beside_others() {
     for transport in ["tcp", "udp"] {
-        let arguments = ["calls", "--transport", transport, "--standing", "15", "--window", "4", "--seconds", "0.3"];
-        let result = bench(&arguments);
-        has(&result, &["control_thread_ns_per_call", "control_thread_busy", "invite_to_200_p50", "invite_to_200_p99"]);
-        assert_eq!(result["standing"], 15);
+        let found =
+            bench(&["calls", "--transport", transport, "--standing", "15", "--window", "4", "--seconds", "0.3"]);
+        found.has(&["control_thread_ns_per_call", "control_thread_busy", "invite_to_200_p50", "invite_to_200_p99"]);
+        assert_eq!(found.subjects(), ["parlor", "without standing"]);
     }
 }
 
@@ -141,17 +162,16 @@ fn calls_come_and_go_beside_others() {
 fn a_server_that_stands_still_shows() {
     // Whatever the machine does, messages that are due while nothing is sent on are late: a fifth of all here, evenly spread.
     // A load that waited for answers before it sent again would have one late message.
-    let result = bench(&["fanout", "--receivers", "2", "--rate", "200", "--seconds", "1", "--freeze", "200"]);
-    let latency = &result["latency_ns"];
-    assert!(number(latency, "p100") >= 150e6, "{result:#}");
-    assert!(number(latency, "p90") >= 50e6, "{result:#}");
+    let found = bench(&["fanout", "--receivers", "2", "--rate", "200", "--seconds", "1", "--freeze", "200"]);
+    assert!(found.latency("max") >= 150e6, "{}", found.turn());
+    assert!(found.latency("p90") >= 50e6, "{}", found.turn());
 }
 
 #[test]
 fn a_running_server_is_measured_too() {
     let server = support::Server::start();
-    let result = bench(&["fanout", "--server", &server.sip, "--receivers", "2", "--seconds", "0.2"]);
-    assert_eq!(result["server_ns_per_delivery"], Value::Null);
+    let found = bench(&["fanout", "--server", &server.sip, "--receivers", "2", "--seconds", "0.2"]);
+    assert_eq!((found.subjects(), &found.turn()["user_ns"]), (vec!["parlor"], &0.into()));
 }
 
 #[test]
