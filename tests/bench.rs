@@ -125,7 +125,19 @@ fn a_storm_counts_notifications() {
 #[test]
 fn churn_is_compared_with_none() {
     let found = bench(&[
-        "churn", "--rooms", "2", "--receivers", "2", "--joins", "20", "--stay", "50", "--rate", "50", "--seconds", "0.5",
+        "churn",
+        "--rooms",
+        "2",
+        "--receivers",
+        "2",
+        "--joins",
+        "20",
+        "--stay",
+        "50",
+        "--rate",
+        "50",
+        "--seconds",
+        "0.5",
     ]);
     found.has(&["left", "p99_with", "p99_without", "p99_ratio", "invite_to_bound_p99"]);
     assert_eq!(found.subjects(), ["parlor", "without churn"]);
