@@ -150,3 +150,21 @@ fn who_takes_no_private_messages_gets_none() {
     alice.say("aloud");
     assert_eq!(carol.text(), "aloud", "the first thing carol hears");
 }
+
+/// IMDN (RFC 5438) and isComposing (RFC 3994) are content like any other.
+#[test]
+fn notifications_and_composing_pass_to_the_room_and_in_private() {
+    let server = Server::start();
+    let (mut alice, mut bob) = (server.join("alice", "room2"), server.join("bob", "room2"));
+    for (number, sample) in ["imdn", "imdn-display", "sipsimple-composing"].iter().enumerate() {
+        let path = format!("{}/tests/wire/cpim/{sample}.cpim", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let to = text.lines().find(|line| line.starts_with("To: ")).unwrap().to_owned();
+        for (way, addressee) in [("room", "sip:room2@127.0.0.1"), ("private", "sip:bob@127.0.0.1")] {
+            let body = text.replacen(&to, &format!("To: <{addressee}>"), 1);
+            let tid = alice.send(&format!("{way}{number}"), "", body.as_bytes());
+            assert_eq!(alice.response(&tid), "200", "{sample} {way}");
+            assert_eq!(bob.message().unwrap(), body.as_bytes(), "{sample} {way}");
+        }
+    }
+}
