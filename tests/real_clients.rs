@@ -108,7 +108,9 @@ impl Replay {
         let recorded = rest.split([';', ':']).nth(1).unwrap().to_owned();
         let sip = if transport.ends_with("UDP") {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-            socket.connect(server.ready.split_whitespace().find_map(|word| word.strip_prefix("udp:")).unwrap()).unwrap();
+            socket
+                .connect(server.ready.split_whitespace().find_map(|word| word.strip_prefix("udp:")).unwrap())
+                .unwrap();
             socket.set_read_timeout(Some(PATIENCE)).unwrap();
             Socket::Udp(socket)
         } else {
@@ -173,7 +175,8 @@ impl Replay {
 
     /// Answers a request of the server as every client does.
     fn agree(&mut self, request: &str) {
-        let echo = ["Via", "From", "To", "Call-ID", "CSeq"].map(|name| format!("{name}: {}\r\n", header(request, name).unwrap()));
+        let echo = ["Via", "From", "To", "Call-ID", "CSeq"]
+            .map(|name| format!("{name}: {}\r\n", header(request, name).unwrap()));
         self.sip.send(format!("SIP/2.0 200 OK\r\n{}Content-Length: 0\r\n\r\n", echo.concat()).as_bytes());
         if request.starts_with("NOTIFY") {
             self.notified.push(request.to_owned());
@@ -196,9 +199,11 @@ impl Replay {
         let to = header(&text, "To-Path").unwrap().to_owned();
         let from = header(&text, "From-Path").unwrap().to_owned();
         let relays = to.rsplit_once(' ').map(|(relays, _)| format!("{relays} ")).unwrap_or_default();
-        let chunk = text
-            .replacen(&format!("To-Path: {to}"), &format!("To-Path: {}", self.path), 1)
-            .replacen(&format!("From-Path: {from}"), &format!("From-Path: {relays}{from}"), 1);
+        let chunk = text.replacen(&format!("To-Path: {to}"), &format!("To-Path: {}", self.path), 1).replacen(
+            &format!("From-Path: {from}"),
+            &format!("From-Path: {relays}{from}"),
+            1,
+        );
         let stream = self.msrp.get_or_insert_with(|| {
             let stream = TcpStream::connect(self.path.split('/').nth(2).unwrap()).unwrap();
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
