@@ -111,6 +111,7 @@ pub(super) fn shards_in_force(flags: &[String]) -> BTreeMap<String, String> {
     };
     let shards = config.shards;
     let settings = [
+        ("io", format!("{:?}", shards.io).to_lowercase()),
         ("spin_before_park", format!("{:?}", shards.spin_before_park)),
         ("ring_depth", shards.ring_depth.to_string()),
         ("send_batch", shards.send_batch.to_string()),

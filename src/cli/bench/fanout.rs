@@ -8,6 +8,7 @@ use clap::Args;
 use super::Cores;
 use super::arguments::{PaceArguments, RunArguments};
 use super::outcome::{Outcome, Watch};
+use super::peers::AgainstArguments;
 use super::report::OutputArguments;
 use super::talk::{self, Load};
 
@@ -25,6 +26,8 @@ pub struct FanoutArguments {
     pub load: FanoutLoad,
     #[command(flatten)]
     pub pace: PaceArguments,
+    #[command(flatten)]
+    pub against: AgainstArguments,
     #[command(flatten)]
     pub run: RunArguments,
     #[command(flatten)]
@@ -71,7 +74,14 @@ impl FanoutLoad {
 /// # Errors
 /// As the sockets.
 pub fn run(arguments: &FanoutArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
-    talk::run("fanout", &arguments.load.load(), arguments.pace.pace(), &arguments.run, cores, watch)
+    talk::run(
+        "fanout",
+        &arguments.load.load(),
+        (arguments.pace.pace(), &arguments.against),
+        &arguments.run,
+        cores,
+        watch,
+    )
 }
 
 /// Arguments of `nxn`.
@@ -86,6 +96,8 @@ pub struct NxnArguments {
     pub load: MembersLoad,
     #[command(flatten)]
     pub pace: PaceArguments,
+    #[command(flatten)]
+    pub against: AgainstArguments,
     #[command(flatten)]
     pub run: RunArguments,
     #[command(flatten)]
@@ -104,6 +116,8 @@ pub struct PrivateArguments {
     pub load: MembersLoad,
     #[command(flatten)]
     pub pace: PaceArguments,
+    #[command(flatten)]
+    pub against: AgainstArguments,
     #[command(flatten)]
     pub run: RunArguments,
     #[command(flatten)]
@@ -135,7 +149,14 @@ impl MembersLoad {
 /// # Errors
 /// As the sockets.
 pub fn nxn(arguments: &NxnArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
-    talk::run("nxn", &arguments.load.load(false), arguments.pace.pace(), &arguments.run, cores, watch)
+    talk::run(
+        "nxn",
+        &arguments.load.load(false),
+        (arguments.pace.pace(), &arguments.against),
+        &arguments.run,
+        cores,
+        watch,
+    )
 }
 
 /// Measures everybody to one other.
@@ -143,5 +164,12 @@ pub fn nxn(arguments: &NxnArguments, cores: Cores, watch: &mut dyn Watch) -> io:
 /// # Errors
 /// As the sockets.
 pub fn private(arguments: &PrivateArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
-    talk::run("private", &arguments.load.load(true), arguments.pace.pace(), &arguments.run, cores, watch)
+    talk::run(
+        "private",
+        &arguments.load.load(true),
+        (arguments.pace.pace(), &arguments.against),
+        &arguments.run,
+        cores,
+        watch,
+    )
 }

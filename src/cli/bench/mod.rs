@@ -20,6 +20,7 @@ mod layout;
 mod link;
 mod memory;
 mod outcome;
+mod peers;
 mod pipes;
 mod plot;
 mod progress;
@@ -32,6 +33,7 @@ mod stamp;
 mod stats;
 mod storm;
 mod summary;
+mod sweep;
 mod tables;
 mod talk;
 mod transfer;
@@ -55,6 +57,9 @@ Examples:
   parlor bench fanout --receivers 1000 --window 64      saturated
   parlor bench fanout --rate 1000 --hgrm latency.hgrm   a message each millisecond, whatever becomes of it
   parlor bench fanout --receivers 9 --rate 1000         a small room on an idle server, beside a bare epoll loop
+  parlor bench fanout --against floor,redis,nats        beside the peers that are installed
+  parlor bench sweep --p99 10ms                         the highest rate that is borne
+  parlor bench compare before.json after.json           whether two results differ by more than noise
   parlor bench nxn --members 20                         everybody sends to everybody
   parlor bench private --members 100                    private messages
   parlor bench large                                    100 MB through a room of 10
@@ -75,6 +80,8 @@ pub(super) struct BenchArguments {
 enum Scenario {
     /// Few senders, many receivers
     Fanout(fanout::FanoutArguments),
+    /// The highest rate whose 99th percentile stays under a bound
+    Sweep(sweep::SweepArguments),
     /// Say whether two results differ by more than noise
     Compare(compare::CompareArguments),
     /// Show a result again, or draw it
@@ -95,6 +102,9 @@ enum Scenario {
     Slow(slow::SlowArguments),
     /// SIP calls, as many as the control thread can
     Calls(dial::DialArguments),
+    /// Become a server that Parlor is compared with; the bench does so itself
+    #[command(hide = true)]
+    Peer(peers::PeerArguments),
     /// The bare loop that a server is compared with; the bench starts it itself
     #[command(hide = true)]
     Floor(floor::FloorArguments),
@@ -112,6 +122,8 @@ pub(super) struct Cores {
 /// Runs a scenario.
 pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
     let outcome = match &arguments.scenario {
+        Scenario::Sweep(it) => search(it),
+        Scenario::Peer(it) => peers::become_peer(it).map(|()| true),
         Scenario::Compare(arguments) => return ExitCode::from(compare::run(arguments)),
         Scenario::Report(arguments) => report::again(arguments).map(|()| true),
         Scenario::Fanout(it) => measure(&it.output, &it.run, |cores, watch| fanout::run(it, cores, watch)),
@@ -144,7 +156,18 @@ fn measure(
     let mut progress = Progress::new();
     let outcome = scenario(cores()?, &mut progress)?;
     drop(progress);
-    report::finish(&outcome, super::serve::shards_in_force(&run.serve), output)
+    report::finish(report::record(&outcome, &run.serve), output)
+}
+
+/// Sweeps and reports on it. Answers whether a rate was found that holds.
+fn search(arguments: &sweep::SweepArguments) -> io::Result<bool> {
+    let mut progress = Progress::new();
+    let (outcome, sweep) = sweep::run(arguments, cores()?, &mut progress)?;
+    drop(progress);
+    let found = sweep.highest.is_some();
+    let record = record::Record { sweep: Some(sweep), ..report::record(&outcome, &arguments.run.serve) };
+    report::finish(record, &arguments.output)?;
+    Ok(found)
 }
 
 /// The server gets the first core that this process may use, the load the last one.

@@ -184,6 +184,9 @@ pub struct Step {
     pub held: bool,
     /// Whether it was the load that could do no more.
     pub client_limited: bool,
+    /// What went wrong, where nothing could be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// Why a file is no record.

@@ -11,7 +11,8 @@ use super::findings::Findings;
 use super::outcome::{FLOOR_COPIED, FLOOR_GATHERED, Measured, Outcome, PARLOR, Pace};
 use super::record::{self, Latency, Percentiles, Record, Subject, Turn};
 use super::summary::Summary;
-use super::{plot, stamp, tables};
+use super::{peers, plot, stamp, tables};
+use crate::cli::serve;
 
 /// Where the result goes besides the terminal.
 #[derive(Debug, Default, Args)]
@@ -49,20 +50,11 @@ pub struct ReportArguments {
     output: OutputArguments,
 }
 
-/// Shows an outcome, and writes it where it is wanted. `shards` are the settings of the server in force. Answers whether
-/// nothing went wrong.
+/// Shows a result, and writes it where it is wanted. Answers whether nothing went wrong.
 ///
 /// # Errors
 /// Where a file cannot be written.
-pub fn finish(outcome: &Outcome, shards: BTreeMap<String, String>, output: &OutputArguments) -> io::Result<bool> {
-    finish_record(record(outcome, shards), output)
-}
-
-/// As [`finish`], of a record.
-///
-/// # Errors
-/// As there.
-pub fn finish_record(record: Record, output: &OutputArguments) -> io::Result<bool> {
+pub fn finish(record: Record, output: &OutputArguments) -> io::Result<bool> {
     let findings = Findings::of(&record);
     let clean = findings.faults.none();
     let results = [(record, findings)];
@@ -124,9 +116,9 @@ fn json(record: &Record, findings: &Findings) -> String {
     format!("{value:#}\n")
 }
 
-/// An outcome as it is kept.
+/// An outcome as it is kept. `flags` are those that the bench's own server was started with besides.
 #[must_use]
-pub fn record(outcome: &Outcome, shards: BTreeMap<String, String>) -> Record {
+pub fn record(outcome: &Outcome, flags: &[String]) -> Record {
     let mut parameters: BTreeMap<String, serde_json::Value> =
         outcome.parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     let pace = match outcome.pace {
@@ -140,14 +132,12 @@ pub fn record(outcome: &Outcome, shards: BTreeMap<String, String>) -> Record {
         }
         None => String::new(),
     };
+    // The first round has the subjects in their order; those after it have them in turn.
     let mut names: Vec<&str> = vec![PARLOR];
-    let turns = outcome.rounds.iter().flat_map(|round| &round.turns);
-    // A peer that joined in later rounds only would be compared with other rounds of Parlor's: none does.
-    turns.for_each(|turn| {
-        if !names.contains(&turn.subject.as_str()) {
-            names.push(&turn.subject);
-        }
-    });
+    let turns = outcome.rounds.first().map_or(&[][..], |round| &round.turns);
+    names.extend(turns.iter().map(|turn| turn.subject.as_str()).filter(|name| *name != PARLOR));
+    let shards = if outcome.own_server { serve::shards_in_force(flags) } else { BTreeMap::new() };
+    let missing = missing(outcome, &names);
     Record {
         schema: record::SCHEMA.into(),
         version: record::VERSION,
@@ -158,8 +148,18 @@ pub fn record(outcome: &Outcome, shards: BTreeMap<String, String>) -> Record {
         stamp: stamp::stamp(outcome.cores, shards),
         subjects: names.into_iter().map(|name| subject(outcome, name)).collect(),
         sweep: None,
-        notes: Vec::new(),
+        notes: missing,
     }
+}
+
+/// The peers that were asked for and are not among those who were measured.
+fn missing(outcome: &Outcome, names: &[&str]) -> Vec<String> {
+    let asked = outcome.parameters.iter().find(|(name, _)| *name == "against");
+    let asked = asked.and_then(|(_, value)| value.as_str()).unwrap_or_default();
+    let peers = asked.split(',').filter(|name| ["redis", "nats"].contains(name) && !names.contains(name));
+    peers
+        .map(|name| format!("{name}-server was not measured: it is not installed here, or cannot take this load"))
+        .collect()
 }
 
 fn subject(outcome: &Outcome, name: &str) -> Subject {
@@ -173,7 +173,7 @@ fn subject(outcome: &Outcome, name: &str) -> Subject {
         PARLOR => format!("Parlor {}", env!("CARGO_PKG_VERSION")),
         FLOOR_COPIED => "floor, copied".into(),
         FLOOR_GATHERED => "floor, gathered".into(),
-        other => other.to_owned(),
+        other => peers::version(other).unwrap_or_else(|| other.to_owned()),
     };
     Subject {
         name: name.into(),

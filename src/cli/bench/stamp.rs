@@ -11,7 +11,7 @@ use super::Cores;
 use super::record::Stamp;
 
 /// Settings by the name that they are stamped with, and where they stand.
-const SETTINGS: [(&str, &str); 8] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("clock source", "/sys/devices/system/clocksource/clocksource0/current_clocksource"),
     ("huge pages", "/sys/kernel/mm/transparent_hugepage/enabled"),
     ("isolated cores", "/sys/devices/system/cpu/isolated"),
@@ -19,7 +19,6 @@ const SETTINGS: [(&str, &str); 8] = [
     ("net.core.busy_poll", "/proc/sys/net/core/busy_poll"),
     ("net.ipv4.tcp_rmem", "/proc/sys/net/ipv4/tcp_rmem"),
     ("net.ipv4.tcp_wmem", "/proc/sys/net/ipv4/tcp_wmem"),
-    ("load average", "/proc/loadavg"),
 ];
 
 /// The stamp of this machine now, for servers and load on these cores and a server with these `[shards]` settings.
@@ -64,6 +63,8 @@ fn tuning(core: usize) -> BTreeMap<String, String> {
     let mut tuning: BTreeMap<String, String> =
         SETTINGS.iter().filter_map(|(name, path)| Some(((*name).to_owned(), chosen(&line(path)?)))).collect();
     let governor = line(&format!("/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor"));
+    let load = line("/proc/loadavg").unwrap_or_default();
+    tuning.insert("load average".into(), load.split(' ').take(3).collect::<Vec<_>>().join(" "));
     tuning.insert("governor".into(), governor.unwrap_or_else(|| "not visible".into()));
     tuning
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::findings::{Findings, Ratio};
 use super::record::{Record, Stamp};
-use super::stats;
+use super::{stats, sweep};
 
 /// A record and what follows from it, as text.
 pub struct Summary<'a> {
@@ -21,6 +21,9 @@ impl fmt::Display for Summary<'_> {
         self.subjects(f)?;
         self.figures(f)?;
         self.latencies(f)?;
+        if let Some(sweep) = &self.record.sweep {
+            writeln!(f, "{}", sweep::text(sweep))?;
+        }
         writeln!(f, "  {}", self.findings.faults)?;
         self.verdict(f)?;
         self.record.notes.iter().try_for_each(|note| writeln!(f, "  {note}"))

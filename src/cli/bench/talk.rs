@@ -14,6 +14,7 @@ use super::engine::Engine;
 use super::floor::Floor;
 use super::layout;
 use super::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
+use super::peers::AgainstArguments;
 use super::server::Subjected;
 use super::sip::Transport;
 use super::wire::{Member, Script, Seat};
@@ -122,18 +123,24 @@ impl Load {
 pub fn run(
     scenario: &'static str,
     load: &Load,
-    pace: Pace,
+    (pace, against): (Pace, &AgainstArguments),
     run: &RunArguments,
     cores: Cores,
     watch: &mut dyn Watch,
 ) -> io::Result<Outcome> {
     let mut talk = prepare(load, run, cores, watch)?;
+    if run.server.is_none() && run.shards == 1 {
+        against.apply(&mut talk.subjects, load, cores, watch)?;
+    }
     let rounds = outcome::in_turns(&mut talk.subjects, pace, run.time(), run.rounds, watch)?;
-    Ok(outcome(scenario, load, pace, run, cores, talk.sample.len(), rounds))
+    let mut outcome = outcome(scenario, load, pace, run, cores, talk.sample.len(), rounds);
+    outcome.parameters.push(("against", json!(against.names().join(","))));
+    Ok(outcome)
 }
 
+/// What came of a load of talk.
 #[allow(clippy::too_many_arguments, reason = "an outcome has as many parts")]
-fn outcome(
+pub fn outcome(
     scenario: &'static str,
     load: &Load,
     pace: Pace,

@@ -51,7 +51,13 @@ fn axis(svg: &mut Svg, x: &Scale, bottom: f64) {
     for value in x.ticks(5) {
         let at = x.at(value);
         svg.line((at, TOP), (at, bottom), "rule");
-        svg.text((at, bottom + 18.0), "soft", Anchor::Middle, format!("{value}"));
+        svg.text((at, bottom + 18.0), "soft", Anchor::Middle, trimmed(value));
     }
     svg.line((x.at(1.0), TOP - 4.0), (x.at(1.0), bottom), "mark");
+}
+
+/// At most three decimals, and no zeros at the end.
+fn trimmed(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -40,12 +40,11 @@ impl Scale {
         if self.logarithmic {
             return self.log_ticks();
         }
-        let rough = (self.high - self.low) / count.max(1) as f64;
-        let step = STEPS.iter().map(|step| step * decade(rough)).find(|step| *step >= rough).unwrap_or(rough);
+        let step = round_step((self.high - self.low) / count.max(1) as f64);
         (0..).map(|n| f64::from(n) * step).take_while(|value| *value <= self.high * 1.0001).collect()
     }
 
-    /// 1, 2, 5 of every decade; where that is too much, 1 alone; where it is too little, every tenth.
+    /// 1, 2, 5 of every decade; where that is too much, 1 alone; where it is too little, equal steps.
     fn log_ticks(&self) -> Vec<f64> {
         let (least, most) = (self.low.exp(), self.high.exp());
         let fits = |value: &f64| *value >= least * 0.999 && *value <= most * 1.001;
@@ -54,11 +53,9 @@ impl Scale {
             let last = most.log10().ceil() as i32;
             (first..=last).flat_map(|n| of.iter().map(move |step| step * 10f64.powi(n))).filter(fits).collect()
         };
-        let fine: Vec<f64> = (10..100).step_by(2).map(|n| f64::from(n) / 10.0).collect();
-        let choices = [decades(&fine), decades(&STEPS[..3]), decades(&STEPS[..1])];
-        let [all, some, few] = choices;
+        let (some, few) = (decades(&STEPS[..3]), decades(&STEPS[..1]));
         match () {
-            () if some.len() < 3 => all.into_iter().step_by(1).collect(),
+            () if some.len() < 3 => even_ticks(least, most),
             () if some.len() <= 9 => some,
             () => few,
         }
@@ -67,8 +64,17 @@ impl Scale {
 
 const STEPS: [f64; 4] = [1.0, 2.0, 5.0, 10.0];
 
-fn decade(value: f64) -> f64 {
-    10f64.powf(value.log10().floor())
+/// The round number at or above this.
+fn round_step(rough: f64) -> f64 {
+    let decade = 10f64.powf(rough.log10().floor());
+    STEPS.iter().map(|step| step * decade).find(|step| *step >= rough).unwrap_or(rough)
+}
+
+/// About four multiples of a round number within.
+fn even_ticks(least: f64, most: f64) -> Vec<f64> {
+    let step = round_step((most - least) / 5.0);
+    let first = (least / step).ceil() as i64;
+    (first..).map(|n| n as f64 * step).take_while(|value| *value <= most).collect()
 }
 
 #[cfg(test)]
@@ -89,6 +95,8 @@ mod tests {
         assert_eq!(Scale::linear(9.0, 0.0, 1.0).ticks(5), [0.0, 2.0, 4.0, 6.0, 8.0]);
         assert_eq!(Scale::logarithmic(1.0, 10.0, 0.0, 1.0).ticks(5), [1.0, 2.0, 5.0, 10.0]);
         assert_eq!(Scale::logarithmic(1.0, 1e4, 0.0, 1.0).ticks(5), [1.0, 10.0, 100.0, 1e3, 1e4]);
+        let near_one = Scale::logarithmic(0.93, 1.06, 0.0, 1.0).ticks(5);
+        assert!(near_one.len() == 3 && (near_one[1] - 1.0).abs() < 1e-9, "{near_one:?}");
         assert!(Scale::linear(0.0, 0.0, 1.0).ticks(5).len() > 1, "nothing measured is drawn too");
     }
 }

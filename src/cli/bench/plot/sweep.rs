@@ -16,7 +16,7 @@ const BOTTOM: f64 = 44.0;
 /// Draws it. `None`: nothing was tried.
 #[must_use]
 pub fn sweep(sweep: &Sweep) -> Option<Svg> {
-    let mut steps: Vec<&Step> = sweep.steps.iter().collect();
+    let mut steps: Vec<&Step> = sweep.steps.iter().filter(|step| step.error.is_none()).collect();
     steps.sort_by(|a, b| a.rate.total_cmp(&b.rate));
     let (first, last) = (steps.first()?, steps.last()?);
     let limit = sweep.p99_max_ns as f64;
