@@ -73,6 +73,12 @@ impl Verdicts {
     pub fn accepts(&self, seat: &Seat) -> bool {
         self.0.get(usize::from(seat.class)).copied().unwrap_or(true)
     }
+
+    /// Whether every seat takes it.
+    #[must_use]
+    pub fn all(&self) -> bool {
+        self.0.iter().all(|verdict| *verdict)
+    }
 }
 
 impl Roster {

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use rand_core::Rng;
 
+use super::log::Log;
 use super::timers::Alarm;
 use super::{Entry, Switch};
 use crate::facts::{Command, EndReason, Event, OpenRoom, OpenSession, Refusal, Terms};
@@ -38,6 +39,7 @@ impl Switch {
         let mut secret = [0; 16];
         self.rng.fill_bytes(&mut secret);
         let key = self.rooms.insert(Room::new(open, secret));
+        self.outlets.logs.insert(key, Log::default());
         self.by_room_id.insert(open.room, key);
     }
 
@@ -74,6 +76,7 @@ impl Switch {
         } else if room.closing && room.sessions == 0 {
             let id = room.id;
             self.rooms.remove(key);
+            self.outlets.logs.remove(key);
             self.by_room_id.remove(&id);
             self.tell(Event::RoomClosed { room: id });
         }
@@ -153,7 +156,11 @@ impl Switch {
             takes_private: room.policy.private_messages_to_unaware
                 || terms.chatroom.is_some_and(|tokens| tokens.private_messages),
         };
+        self.outlets.stand(entry.room, Some(connection), key);
         room.roster.sit(key, connection, entry.session.paths().clone(), &seating);
+        if let Some(seat) = room.roster.seat(key) {
+            self.outlets.sit(entry.room, connection, key, seat);
+        }
     }
 
     /// Ends a session. With a reason the focus is told, which sends the BYE; without one it was the focus that ended it.
@@ -178,15 +185,20 @@ impl Switch {
     /// A session gets nothing until it is bound again. Its nickname stays its own.
     fn stand_up(&mut self, key: SessionKey) {
         let Some(entry) = self.sessions.get(key) else { return };
-        if let Some(room) = self.rooms.get_mut(entry.room) {
-            room.roster.leave(key, &entry.session.member.user);
+        let Some(room) = self.rooms.get_mut(entry.room) else { return };
+        if let Some(seat) = room.roster.seat(key) {
+            self.outlets.stand(entry.room, Some(seat.connection), key);
         }
+        room.roster.leave(key, &entry.session.member.user);
     }
 
     /// A session does not take part any more.
     fn leave(&mut self, key: SessionKey, now: Instant) {
         let Some(entry) = self.sessions.get(key) else { return };
         let Some(room) = self.rooms.get_mut(entry.room) else { return };
+        if let Some(seat) = room.roster.seat(key) {
+            self.outlets.stand(entry.room, Some(seat.connection), key);
+        }
         let user = &entry.session.member.user;
         let gone = room.roster.leave(key, user);
         room.nicknames.leave(key, user, gone, now, room.policy.nickname_quarantine);

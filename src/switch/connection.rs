@@ -6,6 +6,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::congestion::Congestion;
+use super::log::Place;
 use super::outbox::Outbox;
 use crate::ids::SessionKey;
 use crate::limits::TRANSACTION_ID_BYTES_MAX;
@@ -31,6 +32,8 @@ pub struct Connection {
     /// The last message that was put into its outbox, and how many copies of it: several sessions need an id each.
     pub(super) stamp: u64,
     pub(super) copies: u16,
+    /// Where its session sits, if it has only one.
+    pub(super) place: Option<Place>,
 }
 
 /// Where a connection's outbox stands.
@@ -124,6 +127,7 @@ impl Connection {
             deadline,
             stamp: 0,
             copies: 0,
+            place: None,
         }
     }
 }

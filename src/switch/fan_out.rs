@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Switch;
 use super::congestion::Hold;
 use super::frame::{Body, Seed};
-use super::outlets::{Delivery, Frames};
+use super::outlets::{Delivery, Frames, Outlets};
 use super::stream::{Phase, Stream};
 use super::timers::Alarm;
 use crate::cpim::Wrapper;
@@ -13,7 +13,7 @@ use crate::facts::FailureReport;
 use crate::ids::{ConnectionId, SessionKey};
 use crate::limits::UNINTERRUPTIBLE_CHUNK_BYTES_MAX;
 use crate::msrp::{ByteRange, Continuation, Status};
-use crate::room::{Audience, MESSAGE_ID_LEN, Room, wrapped_type};
+use crate::room::{Audience, MESSAGE_ID_LEN, Room, Seat, wrapped_type};
 use crate::session::Session;
 
 impl Switch {
@@ -43,7 +43,7 @@ impl Switch {
         Ok(())
     }
 
-    /// The hot path: one walk over the seats of a room.
+    /// The hot path. What everybody takes goes into the room's log; only who does not follow that one is asked.
     fn deliver_to_room(
         &mut self,
         sender: SessionKey,
@@ -52,24 +52,41 @@ impl Switch {
         body: Body<'_>,
         now: Instant,
     ) {
-        let Some(room) = self.sessions.get(sender).and_then(|entry| self.rooms.get(entry.room)) else { return };
+        let Some(entry) = self.sessions.get(sender) else { return };
+        let (room_key, from) = (entry.room, entry.session.connection());
+        let Some(room) = self.rooms.get(room_key) else { return };
+        let failure_report = room.policy.failure_report;
         let verdicts = room.roster.verdicts(wrapped_type(wrapper));
         let len = body.len() as u64;
         let passes = room.policy.passes_congestion(len);
-        let mut frames = self.outlets.frames(whole(out_id, room.policy.failure_report, body), passes, now);
-        for seat in room.roster.seats() {
+        let seed = whole(out_id, failure_report, body);
+        let said = from.filter(|_| verdicts.all()).and_then(|from| self.outlets.say(room_key, from, &seed));
+        let mut frames = self.outlets.frames(seed, passes, now);
+        let (outlets, sessions) = (&mut self.outlets, &mut self.sessions);
+        let mut deliver = |outlets: &mut Outlets, seat: &Seat| {
             if seat.session != sender
                 && seat.receives
                 && seat.max_size >= len
                 && verdicts.accepts(seat)
-                && self.outlets.deliver(seat.connection, &seat.paths, &mut frames) == Delivery::Discarded
-                && let Some(entry) = self.sessions.get_mut(seat.session)
+                && outlets.deliver(seat.connection, &seat.paths, &mut frames) == Delivery::Discarded
+                && let Some(entry) = sessions.get_mut(seat.session)
             {
                 entry.missed += 1;
             }
+        };
+        if said.is_none() {
+            room.roster.seats().iter().for_each(|seat| deliver(outlets, seat));
+        } else {
+            // Nobody begins or ends to follow by getting a copy here.
+            let mut at = 0;
+            while let Some(session) = outlets.other(room_key, at) {
+                if let Some(seat) = room.roster.seat(session) {
+                    deliver(outlets, seat);
+                }
+                at += 1;
+            }
         }
-        let failure_report = room.policy.failure_report;
-        self.forwarded(failure_report, &frames, None, now);
+        self.forwarded(failure_report, frames.transactions().chain(said), None, now);
     }
 
     /// Puts copies of a whole message on the outboxes of certain sessions. Answers how many could take it.
@@ -94,7 +111,7 @@ impl Switch {
                 Delivery::Discarded => self.missed(*key),
             }
         }
-        self.forwarded(failure_report, &frames, None, now);
+        self.forwarded(failure_report, frames.transactions(), None, now);
         delivered
     }
 
@@ -150,7 +167,7 @@ impl Switch {
             Emission { sender, frames: self.outlets.frames(seed, false, now), end: flow.sent + len, ends, now };
         flow.recipients.retain(|key| self.emit_to(*key, &mut emission));
         flow.sent += len;
-        self.forwarded(failure_report, &emission.frames, Some((sender, stream.out_id)), now);
+        self.forwarded(failure_report, emission.frames.transactions(), Some((sender, stream.out_id)), now);
         flow.recipients.len()
     }
 
@@ -218,7 +235,7 @@ impl Switch {
     fn forwarded(
         &mut self,
         failure_report: FailureReport,
-        frames: &Frames<'_>,
+        transactions: impl Iterator<Item = (u64, u32)>,
         stream: Option<(SessionKey, [u8; MESSAGE_ID_LEN])>,
         now: Instant,
     ) {
@@ -227,7 +244,7 @@ impl Switch {
         if failure_report == FailureReport::No {
             return;
         }
-        for (tid, copies) in frames.transactions() {
+        for (tid, copies) in transactions {
             let left = if failure_report == FailureReport::Yes { copies } else { 0 };
             if let Some(at) = self.awaited.add(tid, left, stream, now) {
                 self.timers.set(at, Alarm::Responses);

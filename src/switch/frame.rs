@@ -93,47 +93,35 @@ impl Frame {
     /// into them (RFC 4975 §7.1).
     #[must_use]
     pub fn new(seed: &Seed<'_>, rng: &mut impl Rng) -> (u64, Rc<Self>) {
-        let mut tid = rng.next_u64();
-        while seed.body.holds(&drawn_id(tid)) {
-            tid = rng.next_u64();
-        }
+        let tid = draw(seed, rng);
         (tid, Rc::new(Self::with_tid(seed, &drawn_id(tid))))
+    }
+
+    /// Writes a frame whose body is copied into a buffer. Answers its transaction id, drawn as [`Frame::new`] does, and behind
+    /// how many of its octets the recipient's path lines go.
+    pub fn write(seed: &Seed<'_>, rng: &mut impl Rng, out: &mut Vec<u8>) -> (u64, usize) {
+        let tid = draw(seed, rng);
+        let start = out.len();
+        let (split, _) = write(seed, &drawn_id(tid), out);
+        (tid, split - start)
+    }
+
+    /// The frame that was written by [`Frame::write`].
+    #[must_use]
+    pub fn of(octets: Vec<u8>, split: usize) -> Self {
+        let len = octets.len();
+        Self { octets, start: split, body_at: len, body: RefCell::default(), len }
     }
 
     fn with_tid(seed: &Seed<'_>, tid: &[u8; DRAWN_ID_LEN]) -> Self {
         const HEAD_LEN: usize = 5 + DRAWN_ID_LEN + 7 + 200 + 14 + DRAWN_ID_LEN;
-        let copied = match seed.body {
-            Body::None => 0,
-            Body::Copied(octets) | Body::Shared(octets, _) => octets.len(),
-        };
-        let mut octets = Vec::with_capacity(HEAD_LEN + copied);
-        octets.extend_from_slice(b"MSRP ");
-        octets.extend_from_slice(tid);
-        octets.extend_from_slice(b" SEND\r\n");
-        let start = octets.len();
-        octets.extend_from_slice(b"Message-ID: ");
-        octets.extend_from_slice(seed.message_id);
-        octets.extend_from_slice(b"\r\nByte-Range: ");
-        byte_range(&mut octets, seed.range);
-        octets.extend_from_slice(match seed.failure_report {
-            FailureReport::No => b"\r\nFailure-Report: no\r\n",
-            FailureReport::Partial => b"\r\nFailure-Report: partial\r\n",
-            FailureReport::Yes => b"\r\n",
-        });
         let (copied, shared): (&[u8], &[Bytes]) = match seed.body {
             Body::None => (&[], &[]),
             Body::Copied(octets) => (octets, &[]),
             Body::Shared(first, slices) => (first, slices),
         };
-        if !matches!(seed.body, Body::None) {
-            octets.extend_from_slice(b"Content-Type: message/cpim\r\n\r\n");
-        }
-        octets.extend_from_slice(copied);
-        let body_at = octets.len();
-        if !matches!(seed.body, Body::None) {
-            octets.extend_from_slice(b"\r\n");
-        }
-        end(&mut octets, tid, seed.continuation);
+        let mut octets = Vec::with_capacity(HEAD_LEN + copied.len());
+        let (start, body_at) = write(seed, tid, &mut octets);
         let body: SmallVec<[Bytes; 1]> = shared.iter().cloned().collect();
         let len = octets.len() + body.iter().map(Bytes::len).sum::<usize>();
         Self { octets, start, body_at, body: RefCell::new(body), len }
@@ -173,6 +161,43 @@ impl Frame {
         cursor.piece(&self.octets[self.body_at..]);
         max - cursor.left
     }
+}
+
+fn draw(seed: &Seed<'_>, rng: &mut impl Rng) -> u64 {
+    let mut tid = rng.next_u64();
+    while seed.body.holds(&drawn_id(tid)) {
+        tid = rng.next_u64();
+    }
+    tid
+}
+
+/// Writes all but the path lines and what is shared. Answers where those lines go, and where the shared octets.
+fn write(seed: &Seed<'_>, tid: &[u8; DRAWN_ID_LEN], out: &mut Vec<u8>) -> (usize, usize) {
+    out.extend_from_slice(b"MSRP ");
+    out.extend_from_slice(tid);
+    out.extend_from_slice(b" SEND\r\n");
+    let start = out.len();
+    out.extend_from_slice(b"Message-ID: ");
+    out.extend_from_slice(seed.message_id);
+    out.extend_from_slice(b"\r\nByte-Range: ");
+    byte_range(out, seed.range);
+    out.extend_from_slice(match seed.failure_report {
+        FailureReport::No => b"\r\nFailure-Report: no\r\n",
+        FailureReport::Partial => b"\r\nFailure-Report: partial\r\n",
+        FailureReport::Yes => b"\r\n",
+    });
+    if !matches!(seed.body, Body::None) {
+        out.extend_from_slice(b"Content-Type: message/cpim\r\n\r\n");
+    }
+    if let Body::Copied(octets) | Body::Shared(octets, _) = seed.body {
+        out.extend_from_slice(octets);
+    }
+    let body_at = out.len();
+    if !matches!(seed.body, Body::None) {
+        out.extend_from_slice(b"\r\n");
+    }
+    end(out, tid, seed.continuation);
+    (start, body_at)
 }
 
 struct Cursor<'a, S> {

@@ -18,6 +18,7 @@ mod congestion;
 mod connection;
 mod fan_out;
 mod frame;
+mod log;
 mod messages;
 mod nicknames;
 mod notices;
@@ -150,6 +151,7 @@ impl Switch {
     /// A connection is gone, for whatever reason: its sessions have failed (RFC 4975 §5.4).
     pub fn closed(&mut self, id: ConnectionId, why: EndReason, now: Instant) {
         self.outlets.forget_holds(id);
+        self.outlets.part(id);
         let Some(connection) = self.outlets.connections.remove(id) else { return };
         self.outlets.resumed.retain(|other| *other != id);
         for key in connection.sessions {
@@ -166,13 +168,14 @@ impl Switch {
     /// Moves the list of connections with something to send to the end of `into`. Each of them is to be gathered.
     pub fn take_dirty(&mut self, into: &mut Vec<ConnectionId>) {
         self.outlets.pressing = false;
+        self.outlets.mark_followers();
         into.append(&mut self.outlets.dirty);
     }
 
     /// Whether something waits to be sent.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
-        !self.outlets.dirty.is_empty()
+        !self.outlets.dirty.is_empty() || !self.outlets.fresh.is_empty()
     }
 
     /// Whether an outbox is so full that the driver should send before it reads on.

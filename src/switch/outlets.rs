@@ -5,13 +5,14 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use rand_chacha::ChaCha8Rng;
-use slotmap::SlotMap;
+use slotmap::{SecondaryMap, SlotMap};
 use smallvec::SmallVec;
 
 use super::connection::{Connection, Sending};
 use super::frame::{Frame, PieceSink, Seed};
+use super::log::{Log, Page};
 use super::settings::Counters;
-use crate::ids::ConnectionId;
+use crate::ids::{ConnectionId, RoomKey};
 use crate::limits::CONTROL_LANE_BYTES_MAX;
 
 /// Every connection with its outbox, and the lists of what the shell has to do about them.
@@ -31,7 +32,12 @@ pub struct Outlets {
     pub(super) recovered: Vec<ConnectionId>,
     /// An outbox is so full that sending should not wait for the end of the turn.
     pub(super) pressing: bool,
-    rng: ChaCha8Rng,
+    /// What each room has said since it was last flushed.
+    pub(super) logs: SecondaryMap<RoomKey, Log>,
+    /// Rooms that have said something new.
+    pub(super) fresh: Vec<RoomKey>,
+    pub(super) spare: Vec<Page>,
+    pub(super) rng: ChaCha8Rng,
     stamp: u64,
 }
 
@@ -78,6 +84,9 @@ impl Outlets {
             fallen_behind: Vec::new(),
             recovered: Vec::new(),
             pressing: false,
+            logs: SecondaryMap::new(),
+            fresh: Vec::new(),
+            spare: Vec::new(),
             rng,
             stamp: 0,
         }
@@ -95,6 +104,9 @@ impl Outlets {
 
     /// Puts one copy of a message on a connection's outbox.
     pub(super) fn deliver(&mut self, id: ConnectionId, paths: &Rc<[u8]>, frames: &mut Frames<'_>) -> Delivery {
+        if self.connections.get(id).is_some_and(Connection::follows) {
+            self.part(id);
+        }
         let Some(connection) = self.connections.get_mut(id) else { return Delivery::Discarded };
         if connection.closing {
             return Delivery::Discarded;
@@ -141,6 +153,7 @@ impl Outlets {
 
     /// Puts a chunk on an outbox that is not asked whether it has room: what ends a message that has been begun.
     pub(super) fn deliver_end(&mut self, id: ConnectionId, paths: &Rc<[u8]>, seed: &Seed<'_>) {
+        self.part(id);
         let Some(connection) = self.connections.get_mut(id) else { return };
         if connection.closing {
             return;
@@ -171,13 +184,14 @@ impl Outlets {
 
     /// Closes a connection, whatever waits on it.
     pub(super) fn close_now(&mut self, id: ConnectionId) {
+        self.part(id);
         if let Some(connection) = self.connections.get_mut(id) {
             connection.closing = true;
             self.closing.push(id);
         }
     }
 
-    fn mark(&mut self, id: ConnectionId) {
+    pub(super) fn mark(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id)
             && connection.state == Sending::Idle
         {
@@ -187,16 +201,25 @@ impl Outlets {
     }
 
     pub(super) fn gather(&self, id: ConnectionId, sink: &mut impl PieceSink, max: usize) -> usize {
-        self.connections.get(id).map_or(0, |connection| connection.outbox.gather(max, sink))
+        let Some(connection) = self.connections.get(id) else { return 0 };
+        let n = connection.outbox.gather(max, sink);
+        n + self.gather_log(connection, id, sink, max - n)
     }
 
     /// `n` octets of what was gathered have left. What is left over waits for the next turn.
     pub(super) fn sent(&mut self, id: ConnectionId, n: usize, now: Instant) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.outbox.sent(n);
         self.counters.sent_bytes += n as u64;
         connection.state = Sending::Idle;
-        let empty = connection.outbox.is_empty();
+        if connection.follows() {
+            let control = n.min(connection.outbox.control_bytes());
+            connection.outbox.sent(control);
+            self.sent_log(id, n - control);
+        } else {
+            connection.outbox.sent(n);
+        }
+        let Some(connection) = self.connections.get(id) else { return };
+        let empty = connection.outbox.is_empty() && !self.has_unread(connection, id);
         if empty && connection.closing {
             self.closing.push(id);
         }
@@ -204,11 +227,13 @@ impl Outlets {
             self.mark(id);
         }
         self.relieve(id, now);
+        self.follow(id);
     }
 
     /// The kernel takes nothing at the moment: the connection stays out of the dirty list, and its outbox lets go of the
     /// receive slabs.
     pub(super) fn blocked(&mut self, id: ConnectionId) {
+        self.part(id);
         if let Some(connection) = self.connections.get_mut(id) {
             connection.outbox.detach();
             let was = std::mem::replace(&mut connection.state, Sending::Blocked);
@@ -225,6 +250,7 @@ impl Outlets {
     /// Reads nothing more from a connection, and closes it once its outbox is empty, at `deadline` at the latest. Answers whether
     /// that is still to come.
     pub(super) fn close_when_sent(&mut self, id: ConnectionId, deadline: Instant) -> bool {
+        self.part(id);
         let Some(connection) = self.connections.get_mut(id) else { return false };
         if std::mem::replace(&mut connection.closing, true) {
             return false;

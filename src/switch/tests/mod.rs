@@ -5,6 +5,7 @@ mod fixture;
 mod binding;
 mod congestion;
 mod endings;
+mod log;
 mod nicknames;
 mod notices;
 mod order;
