@@ -36,8 +36,14 @@ fn every_supported_key_is_read() {
         [sip]
         listen = ["udp:192.0.2.1:5062"]
         domains = ["chat.example.com"]
+        trusted_peers = ["10.0.0.0/8", "::1"]
         max_calls_per_second = 50
         drain_timeout = "3s"
+        [sip.auth]
+        realm = "example.com"
+        [sip.auth.users]
+        alice = "wonderland"
+        bob = { ha1_sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
         [msrp]
         listen = "::1"
         port = 3000
@@ -89,6 +95,10 @@ fn every_supported_key_is_read() {
     "#;
     let config = Config::parse("parlor.toml", text).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(config.sip.listen[0].transport, SipTransport::Udp);
+    assert_eq!(config.sip.trusted_peers.len(), 2);
+    let auth = config.sip.auth.as_ref().unwrap();
+    assert_eq!((auth.realm.as_str(), auth.users.len()), ("example.com", 2));
+    assert!(auth.users["alice"].md5.is_some() && auth.users["bob"].md5.is_none());
     assert_eq!((config.sip.max_calls_per_second, config.sip.drain_timeout), (50, Duration::from_secs(3)));
     assert_eq!((config.msrp.path_host().as_str(), config.msrp.outbox_max), ("chat.example.com", 1 << 20));
     assert_eq!(config.shards.cores, Cores::These(vec![0, 1, 3]));
@@ -157,6 +167,14 @@ fn a_value_of_the_wrong_kind_says_what_would_be_right() {
         ("[sip]\nlisten = []", 2, 10, "[]", "at least one"),
         ("[sip]\ndomains = [5]", 2, 12, "5", "in quotes"),
         ("[sip]\nmax_calls_per_second = -1", 2, 24, "-1", "a whole number from 0"),
+        ("[sip]\ntrusted_peers = [\"10.0.0.0/33\"]", 2, 18, "\"10.0.0.0/33\"", "10.0.0.0/8"),
+        ("[sip.auth]\nrealm = \"\"", 2, 9, "\"\"", "a text for people"),
+        ("[sip.auth]\nusers_file = 5", 2, 14, "5", "the path"),
+        ("[sip.auth.users]\n\"a:b\" = \"secret\"", 2, 1, "\"a:b\"", "before the @"),
+        ("[sip.auth.users]\nal = \"\"", 2, 1, "al", "a password"),
+        ("[sip.auth.users]\nal = 5", 2, 1, "al", "in quotes"),
+        ("[sip.auth.users]\nal = {}", 2, 1, "al", "ha1_sha256"),
+        ("[sip.auth.users]\nal = { ha1_md5 = \"secret\" }", 2, 1, "al", "32 hexadecimal digits"),
         ("[msrp]\nport = 70000", 2, 8, "70000", "from 0 to 65535"),
         ("[msrp]\nlisten = \"localhost\"", 2, 10, "\"localhost\"", "an IP address"),
         ("[msrp]\nlisten = \"0.0.0.0\"", 2, 10, "\"0.0.0.0\"", "msrp.advertise"),
@@ -236,4 +254,28 @@ fn a_file_that_cannot_be_read_says_so() {
     let errors = Config::load(std::path::Path::new("no/such/parlor.toml")).unwrap_err();
     assert!(errors.to_string().contains("no/such/parlor.toml cannot be read"), "{errors}");
     assert!(errors.render().contains("no/such/parlor.toml"));
+}
+
+#[test]
+fn a_users_file_is_read_from_beside_the_config_and_what_is_wrong_in_it_is_told_without_passwords() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, users) = (folder.path().join("parlor.toml"), folder.path().join("users.toml"));
+    std::fs::write(&config, "[sip.auth]\nusers_file = \"users.toml\"\n[sip.auth.users]\nal = \"s3cret\"\n").unwrap();
+    assert!(Config::load(&config).unwrap_err().to_string().contains("users.toml cannot be read"));
+    std::fs::write(&users, "bob = \"s3cret\"\n").unwrap();
+    let read = Config::load(&config).unwrap();
+    assert_eq!(read.sip.auth.as_ref().unwrap().users.len(), 2);
+    assert!(!format!("{read:?}").contains("s3cret"));
+    for (text, line, what) in [
+        ("bob = \"s3cret\"\nal = \"s3cret\"\n", 2, "twice"),
+        ("bob = \"s3cret\"\ncarol = 3\n", 2, "cannot be this"),
+        ("bob = \"s3cret\"\ncarol = \"s3cret\n", 2, "not TOML"),
+    ] {
+        std::fs::write(&users, text).unwrap();
+        let errors = Config::load(&config).unwrap_err();
+        let error = &errors.errors[0];
+        assert!(errors.name().ends_with("users.toml") && error.message.contains(what), "{errors}");
+        assert_eq!(errors.place(error).unwrap().0, line);
+        assert!(!errors.to_string().contains("s3cret") && !errors.render().contains("s3cret"), "{}", errors.render());
+    }
 }

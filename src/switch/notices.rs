@@ -48,6 +48,13 @@ impl Switch {
         self.notify(key, &roster, now);
     }
 
+    /// Tells an anonymous member the address that the others know it by (RFC 7701 §6.1), at each binding.
+    pub(super) fn tell_anonymous(&mut self, key: SessionKey, now: Instant) {
+        let Some(entry) = self.sessions.get(key).filter(|entry| entry.session.member.anonymous) else { return };
+        let text = format!("You are anonymous here. The others know you as {}.", entry.session.member.uri);
+        self.notify(key, &text, now);
+    }
+
     /// The users in a session's room, one on a line.
     fn roster_text(&self, key: SessionKey) -> String {
         let mut text = String::from("In the room:");

@@ -174,6 +174,7 @@ impl Switch {
         self.sit(key);
         self.set_load_alarm(now);
         self.tell(Event::SessionBound { session });
+        self.tell_anonymous(key, now);
         self.tell_unaware(key, now);
     }
 

@@ -6,9 +6,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use rand_core::Rng;
 
+use super::login::{Login, Password};
 use super::watch::Watch;
 use crate::sip::{
-    Address, Arrival, Ask, HeaderName, Headers, Hop, Message, Method, Reply, Request, Response, TransactionId,
+    Address, Arrival, Ask, Header, HeaderName, Headers, Hop, Message, Method, Reply, Request, Response, TransactionId,
     TransactionOutput, TransactionTimer, Transactions, Uri, addresses, phrase, text, uri,
 };
 
@@ -19,6 +20,10 @@ pub(super) struct Parties {
     pub caller: String,
     /// The room's URI, as it was given.
     pub room: Uri,
+    /// The caller does not want to be known, and its URI is an anonymous one (RFC 3323 §4.1).
+    pub anonymous: bool,
+    /// What challenges are answered with.
+    pub password: Option<Password>,
 }
 
 /// What happened to the call.
@@ -49,12 +54,20 @@ pub(super) struct Call {
     contact: String,
     sequence: u32,
     branches: Branches,
+    room: Uri,
+    anonymous: bool,
+    login: Login,
+    offer: String,
+    /// What the last INVITE had: its ACK has it too (RFC 3261 §22.1).
+    credentials: Option<(HeaderName, String)>,
     invite: Option<TransactionId>,
     bye: Option<TransactionId>,
     /// Where requests within the call go, and through whom; there once it was answered.
     target: Option<Target>,
     /// The subscription to the roster, once it was asked for.
     watch: Option<Watch>,
+    /// What we are leaving, should the BYE have to be sent again.
+    left: Option<Target>,
 }
 
 struct Target {
@@ -78,22 +91,30 @@ impl Call {
         let transport = if hop.transport.is_reliable() { ";transport=tcp" } else { "" };
         let user =
             parties.caller.split_once(':').and_then(|(_, rest)| rest.split_once('@')).map_or("", |(user, _)| user);
+        let user = if parties.anonymous { "" } else { user };
+        let name = if parties.anonymous { "\"Anonymous\" " } else { "" };
         let at = if user.is_empty() { "" } else { "@" };
         Self {
             transactions: Transactions::default(),
             hop,
             timers: Vec::new(),
             outgoing: VecDeque::new(),
-            from: format!("<{}>;tag={:016x}", parties.caller, rng.next_u64()),
+            from: format!("{name}<{}>;tag={:016x}", parties.caller, rng.next_u64()),
             to: format!("<{room}>"),
             call_id: format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64()),
             contact: format!("<sip:{user}{at}{}{transport}>", hop.local),
             sequence: 0,
             branches: Branches { prefix: format!("z9hG4bK{:016x}", rng.next_u64()), drawn: 0 },
+            room: parties.room.clone(),
+            anonymous: parties.anonymous,
+            login: Login::new(parties.password.clone(), rng.next_u64()),
+            offer: String::new(),
+            credentials: None,
             invite: None,
             bye: None,
             target: None,
             watch: None,
+            left: None,
         }
     }
 
@@ -123,26 +144,56 @@ impl Call {
         let Some(watch) = &mut self.watch else { return };
         self.branches.drawn += 1;
         let branch = format!("{}{}", self.branches.prefix, self.branches.drawn);
-        let request = watch.subscribe(self.hop, &branch);
-        watch.sent(self.transactions.request(request.clone(), self.hop), request);
+        let mut request = watch.subscribe(self.hop, &branch);
+        if let Some((name, value)) = self.login.credentials("SUBSCRIBE", &request.uri.clone())
+            && let Ok(header) = Header::build(name, value)
+        {
+            request.headers.push(header);
+        }
+        let transaction = self.transactions.request(request.clone(), self.hop);
+        self.watch.iter_mut().for_each(|watch| watch.sent(transaction.clone(), request.clone()));
     }
 
     /// Makes the call with an offer.
-    pub(super) fn invite(&mut self, room: &Uri, offer: String, now: Instant) {
-        self.sequence += 1;
-        let ask = self.ask(Method::Invite, room.clone(), self.sequence, &[]);
-        let ask = ask.header(HeaderName::Contact, self.contact.clone()).header(HeaderName::Allow, ALLOW);
-        self.invite = self.transactions.request(ask.body("application/sdp", offer), self.hop);
+    pub(super) fn invite(&mut self, offer: String, now: Instant) {
+        self.offer = offer;
+        self.send_invite();
         self.settle(now);
+    }
+
+    fn send_invite(&mut self) {
+        self.sequence += 1;
+        let room = self.room.clone();
+        self.credentials = self.login.credentials("INVITE", &room);
+        let mut ask = self.ask(Method::Invite, room, self.sequence, &[]);
+        if self.anonymous {
+            ask = ask.header(HeaderName::Privacy, "id");
+        }
+        if let Some((name, value)) = self.credentials.clone() {
+            ask = ask.header(name, value);
+        }
+        let ask = ask.header(HeaderName::Contact, self.contact.clone()).header(HeaderName::Allow, ALLOW);
+        self.invite = self.transactions.request(ask.body("application/sdp", self.offer.clone()), self.hop);
     }
 
     /// Ends the call, however far it has come.
     pub(super) fn hang_up(&mut self, now: Instant) {
         let Some(target) = self.target.take() else { return };
-        self.sequence += 1;
-        let bye = self.ask(Method::Bye, target.uri, self.sequence, &target.route).empty();
-        self.bye = self.transactions.request(bye, self.hop);
+        self.left = Some(target);
+        self.send_bye();
         self.settle(now);
+    }
+
+    fn send_bye(&mut self) {
+        let Some(target) = self.left.take() else { return };
+        self.sequence += 1;
+        let credentials = self.login.credentials("BYE", &target.uri);
+        let mut ask = self.ask(Method::Bye, target.uri.clone(), self.sequence, &target.route);
+        if let Some((name, value)) = credentials {
+            ask = ask.header(name, value);
+        }
+        self.bye = self.transactions.request(ask.empty(), self.hop);
+        self.left = Some(target);
     }
 
     /// Takes a message from the network.
@@ -199,6 +250,10 @@ impl Call {
     fn arrived(&mut self, arrival: Arrival, now: Instant) -> Option<CallNews> {
         match arrival {
             Arrival::Response { id, response } if self.watch.as_ref().is_some_and(|watch| watch.has_asked(&id)) => {
+                if self.login.take(&response) {
+                    self.subscribe();
+                    return None;
+                }
                 let hop = self.hop;
                 self.watch.iter_mut().for_each(|watch| watch.answered(&response, hop, now));
                 None
@@ -209,6 +264,10 @@ impl Call {
             }
             Arrival::Response { id, response } if Some(&id) == self.invite.as_ref() => self.invite_answered(&response),
             Arrival::Response { id, response } if Some(&id) == self.bye.as_ref() => {
+                if self.login.take(&response) {
+                    self.send_bye();
+                    return None;
+                }
                 response.status.is_final().then_some(CallNews::Over)
             }
             Arrival::TimedOut(id) if Some(&id) == self.invite.as_ref() => Some(CallNews::Unanswered),
@@ -220,6 +279,10 @@ impl Call {
 
     fn invite_answered(&mut self, response: &Response) -> Option<CallNews> {
         if !response.status.is_final() {
+            return None;
+        }
+        if self.login.take(response) {
+            self.send_invite();
             return None;
         }
         if !response.status.is_success() {
@@ -238,8 +301,11 @@ impl Call {
 
     fn acknowledge(&mut self) {
         let Some(target) = self.target.take() else { return };
-        let ack = self.ask(Method::Ack, target.uri.clone(), target.ack_sequence, &target.route).empty();
-        self.outgoing.push_back(Message::Request(ack).to_bytes());
+        let mut ack = self.ask(Method::Ack, target.uri.clone(), target.ack_sequence, &target.route);
+        if let Some((name, value)) = self.credentials.clone() {
+            ack = ack.header(name, value);
+        }
+        self.outgoing.push_back(Message::Request(ack.empty()).to_bytes());
         self.target = Some(target);
     }
 
@@ -323,11 +389,15 @@ mod tests {
             remote: "192.0.2.1:5060".parse().unwrap(),
             connection: transport.is_reliable().then_some(SipConnection(1)),
         };
-        let parties =
-            Parties { caller: "sip:alice@example.com".into(), room: participant("sip:room@example.com").unwrap() };
+        let parties = Parties {
+            caller: "sip:alice@example.com".into(),
+            room: participant("sip:room@example.com").unwrap(),
+            anonymous: false,
+            password: Some(Password { username: "alice".into(), password: "wonderland".into() }),
+        };
         let mut call = Call::new(&parties, hop, &mut ChaCha12Rng::from_seed([7; 32]));
         let now = Instant::now();
-        call.invite(&parties.room, "v=0\r\n".into(), now);
+        call.invite("v=0\r\n".into(), now);
         (call, now)
     }
 
@@ -371,6 +441,50 @@ mod tests {
         );
         let over = Message::Response(Reply::new(&bye, 200, "").empty());
         assert_eq!(call.handle(over, now), Some(CallNews::Over));
+    }
+
+    fn challenged(request: &Request, status: u16, stale: bool, algorithms: &[&str]) -> Message {
+        let name = if status == 401 { HeaderName::WwwAuthenticate } else { HeaderName::ProxyAuthenticate };
+        let row = |algorithm: &&str| {
+            format!("Digest realm=\"r\", qop=\"auth\", nonce=\"n{stale}\", stale={stale}, algorithm={algorithm}")
+        };
+        let reply = algorithms
+            .iter()
+            .fold(Reply::new(request, status, "them"), |reply, algorithm| reply.header(name.clone(), row(algorithm)));
+        Message::Response(reply.empty())
+    }
+
+    #[test]
+    fn a_challenge_is_answered_by_the_first_algorithm_that_is_known() {
+        for (status, header) in [(401, HeaderName::Authorization), (407, HeaderName::ProxyAuthorization)] {
+            let (mut call, now) = start(Transport::Tcp);
+            let invite = sent(&mut call);
+            assert_eq!(call.handle(challenged(&invite, status, false, &["SHA-512-256", "SHA-256", "MD5"]), now), None);
+            assert_eq!(sent(&mut call).method, Method::Ack);
+            let again = sent(&mut call);
+            let credentials = crate::sip::Credentials::parse(&text(&again.headers, &header).unwrap()).unwrap();
+            let ha1 = crate::sip::Algorithm::Sha256.ha1("alice", "r", "wonderland");
+            assert_eq!(credentials.response, credentials.expected(&ha1, "INVITE"));
+            assert_eq!(text(&again.headers, &HeaderName::CSeq).as_deref(), Some("2 INVITE"));
+            call.handle(answer(&again, 200), now);
+            let ack = sent(&mut call);
+            assert_eq!(text(&ack.headers, &header), text(&again.headers, &header), "the ACK repeats them");
+            call.hang_up(now);
+            assert!(text(&sent(&mut call).headers, &header).unwrap().contains("nc=00000002"));
+        }
+    }
+
+    #[test]
+    fn a_stale_nonce_is_replaced_and_a_refused_password_is_not_sent_again() {
+        let (mut call, now) = start(Transport::Tcp);
+        let invite = sent(&mut call);
+        call.handle(challenged(&invite, 401, false, &["MD5"]), now);
+        let (_, second) = (sent(&mut call), sent(&mut call));
+        assert_eq!(call.handle(challenged(&second, 401, true, &["MD5"]), now), None);
+        let (_, third) = (sent(&mut call), sent(&mut call));
+        assert!(text(&third.headers, &HeaderName::Authorization).unwrap().contains("nonce=\"ntrue\""));
+        let refused = call.handle(challenged(&third, 401, false, &["MD5"]), now);
+        assert_eq!(refused, Some(CallNews::Refused(401, "Unauthorized".into())));
     }
 
     #[test]

@@ -73,11 +73,20 @@ pub(super) async fn chat(plan: Plan) -> Result<bool, Trouble> {
     let screen = Screen::new();
     let mut lines = read_lines();
     let (mut socket, hop) = SipSocket::open(&plan.via).await?;
-    let me = plan.identity.clone().unwrap_or_else(|| guest(&hop, &mut rng));
-    let parties = Parties { caller: me.clone(), room: plan.room.clone() };
+    let me = match &plan.identity {
+        _ if plan.anonymous => format!("sip:anonymous-{:08x}@anonymous.invalid", rng.next_u32()),
+        Some(identity) => identity.clone(),
+        None => guest(&hop, &mut rng),
+    };
+    let parties = Parties {
+        caller: me.clone(),
+        room: plan.room.clone(),
+        anonymous: plan.anonymous,
+        password: plan.password.clone(),
+    };
     let mut call = Call::new(&parties, hop, &mut rng);
     let local = our_path(&hop, &mut rng);
-    call.invite(&plan.room, offer(&hop, &local, &mut rng), Instant::now());
+    call.invite(offer(&hop, &local, &mut rng), Instant::now());
     let answer = join(&plan, &mut socket, &mut call).await?;
     let connected = match read_answer(&answer) {
         Ok((remote, subject)) => connect_msrp(&remote).await.map(|stream| (remote, subject, stream)),

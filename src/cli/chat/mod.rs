@@ -10,16 +10,18 @@ mod driver;
 mod file;
 mod inbox;
 mod line;
+mod login;
 mod network;
 mod screen;
 mod session;
 mod watch;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::sip::{Transport, address_text};
+use crate::sip::{Transport, address_text, escape_user};
 
 /// Arguments of `chat`.
 #[derive(Debug, Clone, Args)]
@@ -27,6 +29,8 @@ use crate::sip::{Transport, address_text};
 Examples:
   parlor chat sip:lobby@127.0.0.1 --nick Alice
   parlor chat sip:lobby@chat.example.com --as sip:bob@example.com --via tcp:192.0.2.1:5060
+  parlor chat sip:lobby@chat.example.com --user bob --password-file ~/.parlor-password
+  parlor chat sip:lobby@127.0.0.1 --anonymous --nick Owl
   echo 'the build is green' | parlor chat sip:team@127.0.0.1 --nick CI
 
 In it: a line is a message; /msg WHO TEXT, /nick NAME, /who, /send FILE, /quit, /help.
@@ -39,6 +43,16 @@ pub(super) struct ChatArguments {
     /// Who you are: sip:alice@example.com; a guest of this machine if not given
     #[arg(long = "as", value_name = "URI")]
     identity: Option<String>,
+    /// Whose password to give where the room asks for one: that of --password-file, or else of the environment variable
+    /// PARLOR_PASSWORD. Without --as you are this user at the room's host
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// A file with the password on its first line
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+    /// Do not let the others know who you are
+    #[arg(long, conflicts_with = "identity")]
+    anonymous: bool,
     /// The nickname to take
     #[arg(long, value_name = "NAME")]
     nick: Option<String>,
@@ -74,6 +88,8 @@ fn parse_via(text: &str) -> Result<Via, String> {
 struct Plan {
     room: crate::sip::Uri,
     identity: Option<String>,
+    password: Option<login::Password>,
+    anonymous: bool,
     nick: Option<String>,
     via: Via,
 }
@@ -84,8 +100,30 @@ impl Plan {
         let identity = arguments.identity.as_deref().map(call::participant).transpose();
         let identity = identity.map_err(|help| format!("--as: {help}"))?.map(|uri| address_text(&uri));
         let via = arguments.via.clone().unwrap_or_else(|| hop_to(&room));
-        Ok(Self { room, identity, nick: arguments.nick.clone(), via })
+        let password = password(arguments)?;
+        let at_home = |user: &String| {
+            let host = room.host().map(ToString::to_string).unwrap_or_default();
+            format!("sip:{}@{host}", escape_user(user))
+        };
+        let identity = identity.or_else(|| arguments.user.as_ref().map(at_home));
+        let (anonymous, nick) = (arguments.anonymous, arguments.nick.clone());
+        Ok(Self { room, identity, password, anonymous, nick, via })
     }
+}
+
+/// The password of the user that is named, from where it is not seen in a list of processes.
+fn password(arguments: &ChatArguments) -> Result<Option<login::Password>, String> {
+    let Some(username) = arguments.user.clone() else { return Ok(None) };
+    let password = match &arguments.password_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|error| format!("the password file {} cannot be read: {error}", path.display()))?;
+            text.lines().next().unwrap_or_default().to_owned()
+        }
+        None => std::env::var("PARLOR_PASSWORD")
+            .map_err(|_| "--user wants a password: give --password-file, or set PARLOR_PASSWORD".to_owned())?,
+    };
+    Ok(Some(login::Password { username, password }))
 }
 
 /// The host and port of a URI, by TCP where it says so.

@@ -68,6 +68,9 @@ pub(super) struct Watch {
     own_tag: String,
     call_id: String,
     contact: String,
+    /// The number of the last SUBSCRIBE outside of a dialog.
+    sequence: u32,
+    anonymous: bool,
     dialog: Option<Dialog>,
     /// The SUBSCRIBE that waits for its answer.
     asked: Option<(TransactionId, Request)>,
@@ -95,6 +98,8 @@ impl Watch {
             own_tag,
             call_id: format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64()),
             contact,
+            sequence: 0,
+            anonymous: parties.anonymous,
             dialog: None,
             asked: None,
             refresh_at: None,
@@ -113,12 +118,12 @@ impl Watch {
         let sent_by = hop.local.to_string();
         let ask = match &mut self.dialog {
             Some(dialog) => dialog.request(Method::Subscribe, &sent_by, branch).0,
-            None => Ask::new(Method::Subscribe, self.room.clone())
+            None => self
+                .outside(Ask::new(Method::Subscribe, self.room.clone()))
                 .header(HeaderName::Via, format!("SIP/2.0/{} {sent_by};rport;branch={branch}", hop.transport.name()))
                 .header(HeaderName::From, self.from.clone())
                 .header(HeaderName::To, self.to.clone())
-                .header(HeaderName::CallId, self.call_id.clone())
-                .header(HeaderName::CSeq, "1 SUBSCRIBE"),
+                .header(HeaderName::CallId, self.call_id.clone()),
         };
         ask.header(HeaderName::Contact, self.contact.clone())
             .header(HeaderName::Event, "conference")
@@ -126,6 +131,13 @@ impl Watch {
             .header(HeaderName::Expires, SECONDS.to_string())
             .header(HeaderName::UserAgent, concat!("parlor-chat/", env!("CARGO_PKG_VERSION")))
             .empty()
+    }
+
+    /// What only a request outside of a dialog has.
+    fn outside(&mut self, ask: Ask) -> Ask {
+        self.sequence += 1;
+        let ask = ask.header(HeaderName::CSeq, format!("{} SUBSCRIBE", self.sequence));
+        if self.anonymous { ask.header(HeaderName::Privacy, "id") } else { ask }
     }
 
     /// A SUBSCRIBE is on its way.
@@ -315,8 +327,12 @@ mod tests {
     }
 
     fn start() -> (Watch, Request, Instant) {
-        let parties =
-            Parties { caller: "sip:me@example.com".into(), room: participant("sip:room@example.com").unwrap() };
+        let parties = Parties {
+            caller: "sip:me@example.com".into(),
+            room: participant("sip:room@example.com").unwrap(),
+            anonymous: false,
+            password: None,
+        };
         let now = Instant::now();
         let mut watch =
             Watch::new(&parties, "<sip:me@192.0.2.7:40000>".into(), &mut ChaCha12Rng::from_seed([7; 32]), now);

@@ -1,11 +1,12 @@
 //! `parlor check`: what would keep a server from running well here, without starting one.
 
+mod auth;
 mod machine;
 mod ports;
 mod tuning;
 
 pub(super) use machine::allowed_cores;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -101,7 +102,7 @@ struct Report<'a> {
 /// Looks, tells, and answers with the exit code.
 pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load);
-    let mut findings = config.as_ref().map(look).unwrap_or_default();
+    let mut findings = config.as_ref().map(|config| look(config, arguments.config.as_deref())).unwrap_or_default();
     if arguments.errors_only {
         findings.retain(|finding| finding.level == Level::Error);
     }
@@ -116,9 +117,10 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
 }
 
 /// Everything that is to be said about this machine and a server of this config.
-fn look(config: &Config) -> Vec<Finding> {
+fn look(config: &Config, path: Option<&Path>) -> Vec<Finding> {
     let mut findings = machine::look(config);
     findings.extend(ports::look(config));
+    findings.extend(auth::look(config, path));
     findings.extend(tuning::look());
     findings
 }
