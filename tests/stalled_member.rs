@@ -6,7 +6,16 @@ use support::Server;
 
 #[test]
 fn a_member_that_never_reads_slows_nobody_and_stays_bounded() {
-    let server = Server::start();
+    stalled_member("ring");
+}
+
+#[test]
+fn a_member_that_never_reads_slows_nobody_on_glommio_either() {
+    stalled_member("glommio");
+}
+
+fn stalled_member(io: &str) {
+    let server = Server::with(&format!("io = \"{io}\"\n"));
     let mut alice = server.join("alice", "lobby");
     let stalled = server.join("stalled", "lobby");
     let mut bob = server.join("bob", "lobby");

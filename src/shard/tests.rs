@@ -1,6 +1,6 @@
 //! A shard over real sockets, without SIP.
 
-use std::io::{Read, Write};
+use std::io::{BufReader, Bytes, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +36,7 @@ fn run(io: Io) -> Running {
 
 struct Client {
     stream: TcpStream,
+    octets: Bytes<BufReader<TcpStream>>,
     local: String,
     remote: String,
 }
@@ -68,7 +69,8 @@ impl Running {
         self.handle.commands.try_send(Command::OpenSession(Box::new(open))).unwrap();
         assert!(matches!(self.next_event(), Event::SessionReady { .. }));
         let stream = TcpStream::connect(("127.0.0.1", self.handle.port)).unwrap();
-        let mut client = Client { stream, local, remote };
+        let octets = BufReader::new(stream.try_clone().unwrap()).bytes();
+        let mut client = Client { stream, octets, local, remote };
         client.write("SEND", "bind0001", "Message-ID: b\r\nByte-Range: 1-0/0\r\n", None);
         client.read_until("-------bind0001$\r\n");
         assert!(matches!(self.next_event(), Event::SessionBound { .. }));
@@ -106,10 +108,8 @@ impl Client {
 
     fn read_until(&mut self, end: &str) -> String {
         let mut text = Vec::new();
-        let mut octet = [0];
         while !text.ends_with(end.as_bytes()) {
-            self.stream.read_exact(&mut octet).unwrap();
-            text.push(octet[0]);
+            text.push(self.octets.next().unwrap().unwrap());
         }
         String::from_utf8(text).unwrap()
     }
@@ -129,7 +129,13 @@ macro_rules! on_both {
     };
 }
 
-on_both!(members_talk_and_a_drained_shard_ends, a_lost_connection_ends_its_session, what_is_not_msrp_is_hung_up_on);
+on_both!(
+    more_connections_than_buffers_speak_at_once,
+    a_shard_that_nobody_commands_ends,
+    members_talk_and_a_drained_shard_ends,
+    a_lost_connection_ends_its_session,
+    what_is_not_msrp_is_hung_up_on
+);
 
 fn members_talk_and_a_drained_shard_ends(io: Io) {
     let mut running = run(io);
@@ -162,4 +168,35 @@ fn what_is_not_msrp_is_hung_up_on(io: Io) {
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     assert_eq!(stream.read(&mut [0; 10]).unwrap_or(0), 0);
+}
+
+/// The ring has 64 buffers: what finds none stays in its socket until there is one.
+fn more_connections_than_buffers_speak_at_once(io: Io) {
+    let mut running = run(io);
+    let mut clients: Vec<_> = (0..150).map(|n| running.join(&format!("user{n}"), n + 1)).collect();
+    let text = "x".repeat(20);
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.say(&format!("user{n}"), &format!("tid{n:05}"), &text);
+    }
+    for (n, client) in clients.iter_mut().enumerate() {
+        let own = format!("MSRP tid{n:05} ");
+        // The others' messages are around it, in any order.
+        let mut copies = 0;
+        let mut answered = false;
+        while copies < 149 || !answered {
+            let chunk = client.read_until("$\r\n");
+            if chunk.starts_with(&own) {
+                assert!(chunk.contains(" 200 OK"), "{chunk}");
+                answered = true;
+            } else {
+                copies += 1;
+            }
+        }
+    }
+}
+
+fn a_shard_that_nobody_commands_ends(io: Io) {
+    let running = run(io);
+    drop(running.handle);
+    running.thread.join().unwrap();
 }

@@ -5,8 +5,9 @@ use std::fs;
 use super::Finding;
 use super::tuning;
 use crate::config::{Config, Cores};
+use crate::shard::Io;
 
-/// Octets that each shard's executor asks to be lockable before it starts.
+/// Octets that glommio asks to be lockable for each shard before it starts; a loop on a ring asks for none.
 const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
 /// Descriptors below which not even a small server works.
 const DESCRIPTORS_MIN: u64 = 256;
@@ -22,7 +23,8 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
     vec![
         kernel(&read("/proc/sys/kernel/osrelease")),
         io_uring(read("/proc/sys/kernel/io_uring_disabled").trim(), io_uring::IoUring::new(2).map(drop)),
-        memlock(limit(&limits, "Max locked memory"), wanted.memlock),
+        shell(config.shards.io, crate::shard::probe_loop()),
+        memlock(limit(&limits, "Max locked memory"), wanted.memlock, config.shards.io),
         descriptors(limit(&limits, "Max open files"), wanted.nofile),
         cores(&config.shards.cores, &allowed_cores()),
     ]
@@ -71,8 +73,27 @@ fn limit(limits: &str, name: &str) -> u64 {
     line.split_ascii_whitespace().next().and_then(|soft| soft.parse().ok()).unwrap_or(u64::MAX)
 }
 
-fn memlock(octets: u64, wanted: u64) -> Finding {
+/// What will carry the shards.
+fn shell(io: Io, looped: std::io::Result<()>) -> Finding {
+    match (io, looped) {
+        (Io::Ring, Ok(())) => Finding::ok("shards.io", "ring"),
+        (Io::Ring, Err(error)) => {
+            let found = format!("glommio instead of ring, which is not to be had here: {error}");
+            Finding::warning(
+                "shards.io",
+                found,
+                "Linux 5.19 or newer has what ring needs, and less work with small rooms",
+            )
+        }
+        (Io::Glommio, _) => Finding::ok("shards.io", "glommio"),
+    }
+}
+
+fn memlock(octets: u64, wanted: u64, io: Io) -> Finding {
     let found = shown(octets, "octets lockable");
+    if io == Io::Ring && crate::shard::probe_loop().is_ok() {
+        return Finding::ok("memlock", found);
+    }
     if octets < MEMLOCK_BYTES_MIN {
         let advice = format!("raise it to {wanted}: ulimit -l {}, or tuning/limits-parlor.conf", wanted / 1024);
         return Finding::error("memlock", found, advice);
@@ -138,13 +159,23 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_loop_is_a_warning_and_says_what_takes_over() {
+        let missing = || Err(std::io::Error::from_raw_os_error(22));
+        assert_eq!(shell(Io::Ring, Ok(())).level, Level::Ok);
+        assert_eq!(shell(Io::Glommio, missing()).level, Level::Ok);
+        let finding = shell(Io::Ring, missing());
+        assert_eq!(finding.level, Level::Warning);
+        assert!(finding.line().contains("glommio instead of ring"), "{}", finding.line());
+    }
+
+    #[test]
     fn limits_are_read_and_compared() {
         let text = "Max open files            20000   30000   files\nMax locked memory  unlimited  unlimited bytes\n";
         assert_eq!(limit(text, "Max open files"), 20000);
         assert_eq!(limit(text, "Max locked memory"), u64::MAX);
-        assert_eq!(memlock(64 * 1024, 1 << 23).level, Level::Error);
-        assert_eq!(memlock(1 << 20, 1 << 23).level, Level::Warning);
-        assert_eq!(memlock(u64::MAX, 1 << 23).level, Level::Ok);
+        assert_eq!(memlock(64 * 1024, 1 << 23, Io::Glommio).level, Level::Error);
+        assert_eq!(memlock(1 << 20, 1 << 23, Io::Glommio).level, Level::Warning);
+        assert_eq!(memlock(u64::MAX, 1 << 23, Io::Glommio).level, Level::Ok);
         assert_eq!(descriptors(128, 1 << 20).level, Level::Error);
         assert_eq!(descriptors(1024, 1 << 20).level, Level::Warning);
         assert_eq!(descriptors(1 << 20, 1 << 20).level, Level::Ok);
