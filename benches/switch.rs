@@ -66,6 +66,8 @@ fn join(switch: &mut Switch, member: usize, now: Instant) -> ConnectionId {
             max_size: None,
             chatroom: None,
             direction: Direction::default(),
+            connect_to: None,
+            fingerprints: Vec::new(),
         },
     };
     switch.handle_control(Command::OpenSession(Box::new(open)), now);

@@ -8,7 +8,7 @@
 //! | 0 words | [`ids`], [`limits`] | identifiers and every named maximum |
 //! | 1 grammar | [`uri`], [`msrp`], [`cpim`], [`sdp`], [`sip`], [`conference_info`], [`datetime`] | bytes to values and back; no time, no policy, no I/O |
 //! | 2 machines | [`facts`], [`nickname`], [`session`], [`room`], [`switch`], [`call`], [`focus`] | sans-IO state machines; `now` and randomness are arguments |
-//! | 3 shell | [`shard`], [`control`] | sockets, clocks, executors |
+//! | 3 shell | [`tls`], [`shard`], [`control`] | sockets, clocks, executors |
 //! | 4 assembly | [`cli`], [`config`], `main.rs` | what the operator touches |
 //!
 //! The [`switch`] joins sessions and rooms, the [`focus`] joins calls and session descriptions; neither knows the other.
@@ -35,6 +35,7 @@ pub mod switch;
 
 pub mod control;
 pub mod shard;
+pub mod tls;
 
 pub mod cli;
 pub mod config;

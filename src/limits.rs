@@ -55,6 +55,12 @@ pub const CONTROL_LANE_BYTES_MAX: usize = 256 * 1024;
 pub const AWAITED_RESPONSES_MAX: usize = 64 * 1024;
 /// Sessions on one connection (relays multiplex).
 pub const SESSIONS_PER_CONNECTION_MAX: usize = 4096;
+/// Connections that one shard makes at a time for clients that only listen; others wait their turn.
+pub const DIALS_PER_SHARD_MAX: usize = 256;
+/// Octets of one connection that are encrypted in one turn.
+pub const TLS_TURN_BYTES_MAX: usize = 128 * 1024;
+/// Octets of ciphertext that may wait for one socket.
+pub const TLS_WAITING_BYTES_MAX: usize = 2 * TLS_TURN_BYTES_MAX;
 /// Connections of one shard.
 pub const CONNECTIONS_PER_SHARD_MAX: usize = 1 << 20;
 

@@ -99,6 +99,8 @@ impl Room {
                 max_size: None,
                 chatroom: None,
                 direction: Direction::default(),
+                connect_to: None,
+                fingerprints: Vec::new(),
             },
         };
         self.switch.handle_control(Command::OpenSession(Box::new(open)), self.now);

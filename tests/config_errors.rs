@@ -117,6 +117,7 @@ fn every_supported_key_is_read() {
         private_messages_to_unaware: true,
         delete: Delete::Never,
         simultaneous_access: false,
+        force_tls: false,
         chunk_reception_timeout: Duration::from_secs(30),
         wrapped_types: vec!["text/*".into()],
         forward_whole_up_to: 8192,
@@ -207,17 +208,14 @@ fn a_value_of_the_wrong_kind_says_what_would_be_right() {
 fn keys_of_later_versions_are_refused_as_such() {
     for (text, key) in [
         ("[sip]\nsession_expires = \"30m\"", "sip.session_expires"),
-        ("[tls]\ncertificate = \"cert.pem\"", "tls"),
         ("[http]\nlisten = \"\"", "http"),
-        ("[msrp]\ntls_port = 0", "msrp.tls_port"),
         ("[rooms.defaults]\nmoderators = []", "rooms.defaults.moderators"),
-        ("[rooms.lobby]\nforce_tls = true", "rooms.lobby.force_tls"),
     ] {
         let (_, _, offending, message, _) = only_error(text);
         assert_eq!(message, format!("{key} is not supported by this version"));
         assert!(key.ends_with(&offending), "{text}: {offending}");
     }
-    let (.., help) = only_error("[sip]\nlisten = [\"tls:127.0.0.1:5061\"]");
+    let (.., help) = only_error("[sip]\nlisten = [\"wss:127.0.0.1:5061\"]");
     assert!(help.contains("not supported by this version"), "{help}");
 }
 

@@ -56,7 +56,9 @@ fn start() -> Server {
         listen: addresses.iter().map(|(_, at)| *at).collect(),
         contact_host: "127.0.0.1".into(),
         msrp_host: "127.0.0.1".into(),
-        shards: vec![ShardAddress { id: ShardId(0), port: 2855 }],
+        connect_out: parlor::focus::ConnectOut::Source,
+        fingerprints: Vec::new(),
+        shards: vec![ShardAddress { id: ShardId(0), port: 2855, tls_port: None }],
         users: None,
         trusted_peers: vec![],
         max_calls_per_second: 0,
@@ -64,7 +66,7 @@ fn start() -> Server {
         software: "Parlor".into(),
         rooms: RoomSettings { on_demand: true, ..RoomSettings::default() },
     };
-    let control = ControlSettings { drain_timeout: Duration::from_secs(600) };
+    let control = ControlSettings { drain_timeout: Duration::from_secs(600), tls: None };
     let running = run(control, Focus::new(settings, [3; 32]), sockets, vec![handle], events, received);
     Server { udp: addresses[0].1, tcp: addresses[1].1, orders, done: tokio::task::spawn_local(running) }
 }

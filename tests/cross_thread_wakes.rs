@@ -170,6 +170,8 @@ fn open(session: SessionId, room: RoomId, name: &str, port: u16) -> OpenSession 
             max_size: None,
             chatroom: None,
             direction: Direction::default(),
+            connect_to: None,
+            fingerprints: Vec::new(),
         },
     }
 }

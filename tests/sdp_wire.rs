@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use parlor::msrp::Path as MsrpPath;
 use parlor::sdp::{Capabilities, ChatroomTokens, Description, Origin, OurMedia, Setup, Unusable};
 
-const SERVER: Capabilities = Capabilities { tls: false, listen: true, connect: false };
-const CLIENT: Capabilities = Capabilities { tls: false, listen: false, connect: true };
+const SERVER: Capabilities = Capabilities { plain: true, tls: false, listen: true, connect: false };
+const CLIENT: Capabilities = Capabilities { plain: true, tls: false, listen: false, connect: true };
 
 fn samples() -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/sdp");
@@ -27,12 +27,14 @@ fn answer(offer: &Description) -> Option<String> {
     let path = MsrpPath::parse(b"msrp://192.0.2.1:2855/us;tcp").unwrap();
     let ours = OurMedia {
         host: "192.0.2.1",
+        ipv6: false,
         port: 2855,
         path: &path,
         accept_wrapped_types: &["*".to_owned()],
         chatroom: ChatroomTokens { nickname: true, private_messages: true },
         max_size: 0,
         setup: Setup::Passive,
+        fingerprints: &[],
         subject: None,
     };
     Some(ours.answer(Origin { id: 1, version: 1 }, offer, &taken))

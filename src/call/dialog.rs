@@ -4,10 +4,8 @@ use std::net::SocketAddr;
 
 use crate::limits::SIP_ROUTES_MAX;
 use crate::sip::{Address, Ask, HeaderName, Headers, Hop, Host, Method, Request, Response, Transport, Uri, Via};
-use crate::sip::{addresses, sequence, tag, text};
+use crate::sip::{addresses, is_sips, sequence, tag, text};
 
-/// The port of SIP where none is named.
-const DEFAULT_PORT: u16 = 5060;
 /// Octets of the names of a request's usual headers, with a Via and what a NOTIFY says of its subscription.
 const REQUEST_FRAME_BYTES: usize = 400;
 
@@ -206,15 +204,14 @@ impl Dialog {
     /// target; a name is not looked up, the place that the call came from stands for it.
     fn next_hop(&self) -> Hop {
         let next = self.routes.first().map_or(&self.target, |route| &route.uri);
-        let named = address(next);
+        let transport = transport_to(next);
+        let named = address(next, transport.unwrap_or(self.hop.transport));
         if self.hop.connection.is_some() {
             return Hop { remote: named.unwrap_or(self.hop.remote), ..self.hop };
         }
-        let wants_tcp = next.transport().is_some_and(|t| t.eq_ignore_ascii_case(b"tcp"));
         match named {
             _ if self.translated && self.routes.is_empty() => self.hop,
-            Some(remote) if wants_tcp => Hop { transport: Transport::Tcp, remote, ..self.hop },
-            Some(remote) => Hop { remote, ..self.hop },
+            Some(remote) => Hop { transport: transport.unwrap_or(self.hop.transport), remote, ..self.hop },
             None => self.hop,
         }
     }
@@ -224,9 +221,18 @@ fn is_loose(uri: &Uri) -> bool {
     uri.params().is_some_and(|params| params.contains("lr"))
 }
 
-fn address(uri: &Uri) -> Option<SocketAddr> {
+/// The stream that a URI wants; `None` where it wants none.
+fn transport_to(uri: &Uri) -> Option<Transport> {
+    let named = |name: &[u8]| uri.transport().is_some_and(|transport| transport.eq_ignore_ascii_case(name));
+    if is_sips(uri) || named(b"tls") {
+        return Some(Transport::Tls);
+    }
+    named(b"tcp").then_some(Transport::Tcp)
+}
+
+fn address(uri: &Uri, transport: Transport) -> Option<SocketAddr> {
     match uri.host()? {
-        Host::Ip(ip) => Some(SocketAddr::new(*ip, uri.port().unwrap_or(DEFAULT_PORT))),
+        Host::Ip(ip) => Some(SocketAddr::new(*ip, uri.port().unwrap_or(transport.default_port()))),
         Host::Name(_) => None,
     }
 }

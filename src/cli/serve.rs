@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
@@ -24,6 +24,7 @@ use crate::control::{self, ControlSettings, Order, SipSockets};
 use crate::focus::{Focus, ShardAddress};
 use crate::shard::{self, BoundShard, Io, ShardThread, mesh};
 use crate::sip::Transport;
+use crate::tls::{Identity, TlsSetup, Trust};
 
 /// Orders that may wait for the control thread.
 const ORDERS_MAX: usize = 64;
@@ -160,13 +161,15 @@ fn start_log(log: &LogConfig) {
 
 /// Binds everything, starts the shards, says that it is ready, and runs the focus on this thread.
 fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
-    let shard_settings = config.shard_settings(&check::allowed_cores());
+    let tls = Tls::load(config)?;
+    let mut shard_settings = config.shard_settings(&check::allowed_cores());
+    shard_settings.tls = tls.as_ref().map(|tls| tls.setup.clone());
     let bound = shard::bind(&shard_settings)?;
     let mut sockets = SipSockets::default();
     for listen in &config.sip.listen {
         sockets.listen(listen.transport.into(), listen.address)?;
     }
-    let shards: Vec<_> = bound.iter().map(|shard| ShardAddress { id: shard.id, port: shard.port }).collect();
+    let shards: Vec<_> = bound.iter().map(address_of).collect();
     let addresses = sockets.addresses();
     let ready = ready_line(config, &addresses, &bound);
     let (sender, events) = mesh::events();
@@ -175,15 +178,18 @@ fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), Box<dyn Erro
     drop(sender);
     let (handles, threads): (Vec<_>, Vec<_>) = started.into_iter().unzip();
     let listen = addresses.iter().map(|(_, address)| *address).collect();
-    let focus = Focus::new(config.focus_settings(listen, shards), seed(&mut rng));
+    let mut focus_settings = config.focus_settings(listen, shards);
+    focus_settings.fingerprints = tls.as_ref().map(|tls| tls.identity.fingerprints.clone()).unwrap_or_default();
+    let focus = Focus::new(focus_settings, seed(&mut rng));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (orders, received) = mpsc::channel(ORDERS_MAX);
     watch_shards(threads, &orders);
-    let settings = ControlSettings { drain_timeout: config.sip.drain_timeout };
-    let path = arguments.config.clone();
+    let setup = tls.map(|tls| tls.setup);
+    let settings = ControlSettings { drain_timeout: config.sip.drain_timeout, tls: setup.clone() };
+    let reload = Reload { path: arguments.config.clone(), tls: setup };
     LocalSet::new().block_on(&runtime, async move {
         let signals = Signals::new()?;
-        tokio::task::spawn_local(signals.run(orders, path));
+        tokio::task::spawn_local(signals.run(orders, reload));
         println!("{ready}");
         control::run(settings, focus, sockets, handles, events, received).await
     })?;
@@ -198,8 +204,29 @@ fn seed(rng: &mut impl Rng) -> [u8; 32] {
 
 fn ready_line(config: &Config, sip: &[(Transport, SocketAddr)], shards: &[BoundShard]) -> String {
     let sip = sip.iter().map(|(transport, address)| format!("{}:{address}", transport.name().to_ascii_lowercase()));
-    let msrp = shards.iter().map(|shard| format!("msrp:{}", SocketAddr::new(config.msrp.listen, shard.port)));
-    format!("parlor is ready: {}", sip.chain(msrp).collect::<Vec<_>>().join(" "))
+    let at = |port| SocketAddr::new(config.msrp.listen, port);
+    let msrp = shards.iter().map(|shard| format!("msrp:{}", at(shard.port)));
+    let msrps = shards.iter().filter_map(|shard| Some(format!("msrps:{}", at(shard.tls_port?))));
+    format!("parlor is ready: {}", sip.chain(msrp).chain(msrps).collect::<Vec<_>>().join(" "))
+}
+
+fn address_of(shard: &BoundShard) -> ShardAddress {
+    ShardAddress { id: shard.id, port: shard.port, tls_port: shard.tls_port }
+}
+
+/// The certificate, and what was made of it.
+struct Tls {
+    setup: TlsSetup,
+    identity: Identity,
+}
+
+impl Tls {
+    fn load(config: &Config) -> Result<Option<Self>, Box<dyn Error>> {
+        let Some(files) = &config.tls else { return Ok(None) };
+        let identity = Identity::load(&files.certificate, &files.private_key)?;
+        let setup = TlsSetup::new(&identity, Trust::load(files.authorities.as_deref())?)?;
+        Ok(Some(Self { setup, identity }))
+    }
 }
 
 /// Tells the control thread when a shard ends.
@@ -231,13 +258,13 @@ impl Signals {
     }
 
     /// Makes orders of them: the first TERM or INT drains, the second ends, HUP reads the config again.
-    async fn run(mut self, orders: mpsc::Sender<Order>, config: Option<PathBuf>) {
+    async fn run(mut self, orders: mpsc::Sender<Order>, reload: Reload) {
         let mut draining = false;
         loop {
             let wanted = tokio::select! {
                 _ = self.terminate.recv() => vec![end_or_drain(&mut draining)],
                 _ = self.interrupt.recv() => vec![end_or_drain(&mut draining)],
-                _ = self.hang_up.recv() => reload(config.as_deref()),
+                _ = self.hang_up.recv() => reload.orders(),
             };
             for order in wanted {
                 if orders.send(order).await.is_err() {
@@ -256,17 +283,42 @@ fn end_or_drain(draining: &mut bool) -> Order {
     Order::Drain
 }
 
-/// Rooms, their policies and the users can change while the server runs. A config that is wrong leaves the old one in force.
-fn reload(config: Option<&Path>) -> Vec<Order> {
-    let Some(path) = config else { return Vec::new() };
-    match Config::load(path) {
-        Ok(config) => {
-            info!(config = %path.display(), "rooms, policies and users read again; other settings need a restart");
-            vec![Order::ReplaceRooms(Box::new(config.room_settings())), Order::ReplaceUsers(config.users())]
+/// What HUP reads again.
+struct Reload {
+    path: Option<PathBuf>,
+    tls: Option<TlsSetup>,
+}
+
+impl Reload {
+    /// Rooms, their policies, the users and the certificate can change while the server runs. A config that is wrong leaves the old one
+    /// in force, and so does a certificate that cannot be used.
+    fn orders(&self) -> Vec<Order> {
+        let Some(path) = self.path.as_deref() else { return Vec::new() };
+        match Config::load(path) {
+            Ok(config) => {
+                info!(config = %path.display(), "rooms, policies and users read again; other settings need a restart");
+                let rooms = Order::ReplaceRooms(Box::new(config.room_settings()));
+                [rooms, Order::ReplaceUsers(config.users())].into_iter().chain(self.certificate(&config)).collect()
+            }
+            Err(errors) => {
+                error!(config = %path.display(), "the config is wrong, the old one stays in force\n{}", errors.render());
+                Vec::new()
+            }
         }
-        Err(errors) => {
-            error!(config = %path.display(), "the config is wrong, the old one stays in force\n{}", errors.render());
-            Vec::new()
+    }
+
+    fn certificate(&self, config: &Config) -> Option<Order> {
+        let (setup, files) = (self.tls.as_ref()?, config.tls.as_ref()?);
+        match Identity::load(&files.certificate, &files.private_key) {
+            Ok(identity) => {
+                setup.replace(&identity);
+                info!(certificate = %files.certificate.display(), "the certificate was read again");
+                Some(Order::ReplaceFingerprints(identity.fingerprints))
+            }
+            Err(error) => {
+                error!(%error, "the certificate cannot be used, the old one stays in force");
+                None
+            }
         }
     }
 }

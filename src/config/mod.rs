@@ -9,6 +9,7 @@ mod rooms;
 mod section;
 mod server;
 mod settings;
+mod tls;
 mod values;
 
 use std::collections::BTreeMap;
@@ -17,12 +18,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::facts::RoomPolicy;
-use crate::focus::Network;
+use crate::focus::{ConnectOut, Network};
 use crate::shard::Io;
 use section::Section;
 
 pub use auth::AuthConfig;
 pub use error::{ConfigError, ConfigErrors};
+pub use tls::TlsConfig;
 pub use values::{parse_cores, parse_duration, parse_sip_listen, parse_size};
 
 /// Everything an operator decides.
@@ -32,6 +34,8 @@ pub struct Config {
     pub sip: SipConfig,
     /// `[msrp]`
     pub msrp: MsrpConfig,
+    /// `[tls]`
+    pub tls: Option<TlsConfig>,
     /// `[shards]`
     pub shards: ShardsConfig,
     /// `[log]`
@@ -73,6 +77,8 @@ pub enum SipTransport {
     Udp,
     /// Streams.
     Tcp,
+    /// Streams over TLS.
+    Tls,
 }
 
 /// `[msrp]`: where messages travel.
@@ -82,6 +88,10 @@ pub struct MsrpConfig {
     pub listen: IpAddr,
     /// Shard i listens on this port + i. 0 is any free one for each.
     pub port: u16,
+    /// The same for MSRP over TLS. 0: there is none.
+    pub tls_port: u16,
+    /// Whom shards connect to for clients that only listen.
+    pub connect_out: ConnectOut,
     /// The host written in `a=path`, where it is not `listen`.
     pub advertise: Option<String>,
     /// How long a connection may bind no session.
@@ -182,6 +192,8 @@ impl Default for MsrpConfig {
         Self {
             listen: Ipv4Addr::LOCALHOST.into(),
             port: 2855,
+            tls_port: 0,
+            connect_out: ConnectOut::default(),
             advertise: None,
             bind_timeout: Duration::from_secs(30),
             outbox_max: 256 * 1024,
@@ -260,6 +272,9 @@ impl Config {
         if let Some(auth) = &mut config.sip.auth {
             auth.read_users_file(path)?;
         }
+        if let (Some(tls), Some(folder)) = (&mut config.tls, path.parent()) {
+            tls.relative_to(folder);
+        }
         Ok(config)
     }
 
@@ -280,10 +295,12 @@ impl Config {
         let sip_listen_at = root.span_within("sip", "listen");
         root.table("sip", |section| self.sip.read(section));
         root.table("msrp", |section| self.msrp.read(section));
+        root.table("tls", |section| self.tls = Some(TlsConfig::read(section)));
         root.table("shards", |section| self.shards.read(section));
         root.table("log", |section| self.log.read(section));
         root.table("rooms", |section| self.rooms.read(section));
-        root.later_version(&["tls", "http"]);
+        root.later_version(&["http"]);
+        self.check_tls(&mut root);
         let everywhere = self.sip.listen.iter().any(|listen| listen.address.ip().is_unspecified());
         if everywhere && self.msrp.advertise.is_none() && self.msrp.listen.is_loopback() {
             let help = "set msrp.advertise to the host or address that clients are to reach, and msrp.listen";

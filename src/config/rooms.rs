@@ -21,7 +21,7 @@ const FAILURE_REPORT: &[(&str, FailureReport)] =
     &[("no", FailureReport::No), ("partial", FailureReport::Partial), ("yes", FailureReport::Yes)];
 
 /// Keys of a policy that this version does nothing with.
-const LATER: [&str; 2] = ["force_tls", "moderators"];
+const LATER: [&str; 1] = ["moderators"];
 
 impl RoomsConfig {
     pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
@@ -57,6 +57,7 @@ fn read_members(policy: &mut RoomPolicy, section: &mut Section<'_, '_>) {
     section.value("unquoted_nicknames", &mut policy.unquoted_nicknames, boolean);
     section.value("confusable_nicknames", &mut policy.confusable_nicknames, one_of(CONFUSABLE));
     section.value("delete", &mut policy.delete, one_of(DELETE));
+    section.value("force_tls", &mut policy.force_tls, boolean);
     section.value("simultaneous_access", &mut policy.simultaneous_access, boolean);
     section.value("max_participants", &mut policy.max_participants, number(0..=usize::MAX));
     let interval = duration(Duration::ZERO..=Duration::from_secs(3600));

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::section::Section;
-use super::values::{address, cores, duration, host, network, number, one_of, optional_host, parse_sip_listen, size};
+use super::values::{
+    address, connect_out, cores, duration, host, network, number, one_of, optional_host, parse_sip_listen, size,
+};
 use super::{AuthConfig, LogConfig, LogFormat, LogLevel, MsrpConfig, ShardsConfig, SipConfig};
 use crate::limits::OUTBOX_BYTES_MIN;
 use crate::shard::Io;
@@ -37,6 +39,8 @@ impl MsrpConfig {
         let listen_at = section.span_of("listen");
         section.value("listen", &mut self.listen, address);
         section.value("port", &mut self.port, number(0..=u16::MAX));
+        section.value("tls_port", &mut self.tls_port, number(0..=u16::MAX));
+        section.value("connect_out", &mut self.connect_out, connect_out);
         section.value("advertise", &mut self.advertise, optional_host);
         section.value("bind_timeout", &mut self.bind_timeout, duration(SECOND..=HOUR));
         section.value("outbox_max", &mut self.outbox_max, size(OUTBOX_BYTES_MIN..=1 << 30));
@@ -44,7 +48,7 @@ impl MsrpConfig {
             let help = "set msrp.advertise to the host or address that clients are to connect to";
             section.refuse("clients cannot connect to an unspecified address", help, listen_at);
         }
-        section.later_version(&["tls_port", "ws_port", "connect_out", "egress_per_second"]);
+        section.later_version(&["ws_port", "egress_per_second"]);
         section.finish();
     }
 }

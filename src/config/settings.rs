@@ -23,6 +23,8 @@ impl Config {
             io: self.shards.io,
             listen: self.msrp.listen,
             port: self.msrp.port,
+            tls_port: self.msrp.tls_port,
+            tls: None,
             bind_timeout: self.msrp.bind_timeout,
             outbox_max: self.msrp.outbox_max,
             spin_before_park: self.shards.spin_before_park,
@@ -41,6 +43,8 @@ impl Config {
             listen,
             contact_host: host.clone(),
             msrp_host: host,
+            connect_out: self.msrp.connect_out.clone(),
+            fingerprints: Vec::new(),
             shards,
             users: self.users(),
             trusted_peers: self.sip.trusted_peers.clone(),
@@ -75,6 +79,7 @@ impl From<SipTransport> for Transport {
         match transport {
             SipTransport::Udp => Self::Udp,
             SipTransport::Tcp => Self::Tcp,
+            SipTransport::Tls => Self::Tls,
         }
     }
 }

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 
 use super::section::Read;
 use super::{Cores, SipListen, SipTransport};
-use crate::focus::Network;
+use crate::focus::{ConnectOut, Network};
 
 /// The highest core number that is believed.
 const CORE_NUMBER_MAX: usize = 4095;
@@ -110,6 +110,22 @@ pub(super) fn optional_host(value: &DeValue<'_>) -> Read<Option<String>> {
     if text.is_empty() { Ok(None) } else { host(&text).map(Some) }
 }
 
+/// Whom to connect to: a word, or a list of networks.
+pub(super) fn connect_out(value: &DeValue<'_>) -> Read<ConnectOut> {
+    let help = || "\"source\", \"any\", \"never\", or networks: [\"192.0.2.0/24\"]".to_owned();
+    if let Some(networks) = value.as_array() {
+        let read = |value: &toml::Spanned<DeValue<'_>>| value.get_ref().as_str().and_then(|text| network(text).ok());
+        return networks.iter().map(read).collect::<Option<_>>().map(ConnectOut::Networks).ok_or_else(help);
+    }
+    match value.as_str() {
+        Some("source") => Ok(ConnectOut::Source),
+        Some("any") => Ok(ConnectOut::Any),
+        Some("never") => Ok(ConnectOut::Never),
+        Some(text) => network(text).map(|one| ConnectOut::Networks(vec![one])).map_err(|_| help()),
+        None => Err(help()),
+    }
+}
+
 /// A pattern for URIs.
 pub(super) fn uri_pattern(text: &str) -> Read<String> {
     let known = ["sip:", "sips:", "im:", "tel:"].iter().any(|scheme| text.starts_with(scheme));
@@ -198,8 +214,9 @@ pub fn parse_sip_listen(text: &str) -> Result<SipListen, String> {
     let transport = match transport {
         "udp" => SipTransport::Udp,
         "tcp" => SipTransport::Tcp,
-        "tls" | "ws" | "wss" => {
-            return Err(format!("{transport}: is not supported by this version; udp: and tcp: are"));
+        "tls" => SipTransport::Tls,
+        "ws" | "wss" => {
+            return Err(format!("{transport}: is not supported by this version; udp:, tcp: and tls: are"));
         }
         _ => return Err(help()),
     };
@@ -240,7 +257,7 @@ mod tests {
     fn sip_listeners_have_a_transport() {
         let good = parse_sip_listen("tcp:[::1]:5060").unwrap();
         assert_eq!((good.transport, good.address.to_string().as_str()), (SipTransport::Tcp, "[::1]:5060"));
-        assert!(parse_sip_listen("tls:127.0.0.1:5061").unwrap_err().contains("not supported"));
+        assert!(parse_sip_listen("ws:127.0.0.1:5061").unwrap_err().contains("not supported"));
         for bad in ["", "127.0.0.1:5060", "udp:localhost:5060", "udp:127.0.0.1", "sctp:127.0.0.1:5060"] {
             assert!(parse_sip_listen(bad).is_err(), "{bad}");
         }

@@ -13,16 +13,19 @@ use tracing::{debug, info, warn};
 use super::SipSockets;
 use super::flows::{Arrived, Flows, Inbound};
 use crate::call::Users;
-use crate::facts::{Command, EndReason, Event};
+use crate::facts::{Command, EndReason, Event, Fingerprint};
 use crate::focus::{Focus, Output, RoomSettings};
 use crate::ids::ShardId;
 use crate::shard::mesh::ShardHandle;
+use crate::tls::TlsSetup;
 
 /// What an operator sets about the control thread.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ControlSettings {
     /// How long a drain may take.
     pub drain_timeout: Duration,
+    /// What SIP over TLS needs; without it there is none.
+    pub tls: Option<TlsSetup>,
 }
 
 /// What the operator wants of a running server.
@@ -36,6 +39,8 @@ pub enum Order {
     ReplaceRooms(Box<RoomSettings>),
     /// Put these users in force; `None` asks nobody for a password.
     ReplaceUsers(Option<Arc<Users>>),
+    /// The server shows another certificate from now on: these are its fingerprints.
+    ReplaceFingerprints(Vec<Fingerprint>),
     /// A shard's thread has ended, with this error or as it should.
     ShardEnded(ShardId, Result<(), String>),
 }
@@ -75,7 +80,7 @@ pub async fn run(
     mut events: mpsc::Receiver<(ShardId, Event)>,
     mut orders: mpsc::Receiver<Order>,
 ) -> io::Result<()> {
-    let (flows, mut inbound) = Flows::start(sockets)?;
+    let (flows, mut inbound) = Flows::start(sockets, settings.tls.clone())?;
     let shards = shards.into_iter().map(|handle| (handle.id, Shard { handle, waiting: VecDeque::new() })).collect();
     let mut driver = Driver { focus, flows, shards, shards_ended: 0, ends_by: None, ended: false, failure: None };
     while !driver.ended {
@@ -157,6 +162,7 @@ impl Driver {
             Order::End => self.ended = true,
             Order::ReplaceRooms(rooms) => self.focus.replace_rooms(*rooms, Instant::now()),
             Order::ReplaceUsers(users) => self.focus.replace_users(users),
+            Order::ReplaceFingerprints(fingerprints) => self.focus.replace_fingerprints(fingerprints),
             // A server that has lost a shard is half a server: better none, and at once.
             Order::ShardEnded(shard, outcome) if self.ends_by.is_none() => {
                 let why = outcome.err().unwrap_or_else(|| "it stopped".into());

@@ -7,16 +7,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustls_pki_types::ServerName;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tracing::{debug, warn};
 
 use super::SipSockets;
 use super::stream::carry;
 use crate::limits::{SIP_CONNECTIONS_MAX, SIP_MESSAGE_BYTES_MAX, SIP_WAITING_MESSAGES_MAX};
 use crate::sip::{Hop, Message, SipConnection, Transport, parse_datagram};
+use crate::tls::{Stream, TlsSetup};
 
 /// Something that came in.
 pub struct Inbound {
@@ -30,10 +33,10 @@ pub struct Inbound {
 pub enum Arrived {
     /// A message.
     Message(Box<Message>),
-    /// A connection that somebody has made.
+    /// A connection that somebody has made. Over TLS the handshake is still to come.
     Accepted(TcpStream),
     /// A connection that we have made, with what is to be sent on it.
-    Connected(TcpStream, Bytes),
+    Connected(Stream, Bytes),
     /// A connection that could not be made, with what was to be sent on it.
     Unreachable(Bytes),
     /// A connection that is over.
@@ -44,15 +47,16 @@ pub enum Arrived {
 pub struct Flows {
     udp: HashMap<SocketAddr, Rc<UdpSocket>>,
     connections: HashMap<SipConnection, Connection>,
-    by_address: HashMap<SocketAddr, SipConnection>,
+    by_address: HashMap<(Transport, SocketAddr), SipConnection>,
     /// Connections that are being made.
     connecting: usize,
     next: u64,
+    tls: Option<TlsSetup>,
     inbound: mpsc::Sender<Inbound>,
 }
 
 struct Connection {
-    address: SocketAddr,
+    address: (Transport, SocketAddr),
     outbound: mpsc::Sender<Bytes>,
     task: AbortHandle,
 }
@@ -60,14 +64,15 @@ struct Connection {
 /// Messages that may wait for the focus; senders of more wait on their sockets.
 pub const INBOUND_MAX: usize = 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 impl Flows {
-    /// Puts the sockets to work. To be called within a `LocalSet`.
+    /// Puts the sockets to work. To be called within a `LocalSet`. Without `tls` nobody is heard or called over it.
     ///
     /// # Errors
     /// Where the runtime does not take a socket.
-    pub fn start(sockets: SipSockets) -> io::Result<(Self, mpsc::Receiver<Inbound>)> {
+    pub fn start(sockets: SipSockets, tls: Option<TlsSetup>) -> io::Result<(Self, mpsc::Receiver<Inbound>)> {
         let (inbound, receiver) = mpsc::channel(INBOUND_MAX);
         let mut udp = HashMap::new();
         for socket in sockets.udp {
@@ -76,14 +81,15 @@ impl Flows {
             tokio::task::spawn_local(read_datagrams(socket.clone(), local, inbound.clone()));
             udp.insert(local, socket);
         }
-        for listener in sockets.tcp {
+        let tcp = sockets.tcp.into_iter().map(|listener| (Transport::Tcp, listener));
+        let secure = sockets.tls.into_iter().map(|listener| (Transport::Tls, listener));
+        for (transport, listener) in tcp.chain(secure) {
             let listener = TcpListener::from_std(listener)?;
             let local = listener.local_addr()?;
-            tokio::task::spawn_local(accept(listener, local, inbound.clone()));
+            tokio::task::spawn_local(accept(listener, transport, local, inbound.clone()));
         }
-        let flows =
-            Self { udp, connections: HashMap::new(), by_address: HashMap::new(), connecting: 0, next: 0, inbound };
-        Ok((flows, receiver))
+        let (connections, by_address) = (HashMap::new(), HashMap::new());
+        Ok((Self { udp, connections, by_address, connecting: 0, next: 0, tls, inbound }, receiver))
     }
 
     /// Takes in a connection that a peer has made; one too many is closed.
@@ -92,13 +98,20 @@ impl Flows {
             warn!(peer = %hop.remote, "a SIP connection too many was closed");
             return;
         }
-        self.carry(stream, hop, None);
+        match (hop.transport, &self.tls) {
+            (Transport::Tls, Some(tls)) => {
+                let shaken = shake_hands(stream, TlsAcceptor::from(tls.sip_server.clone()), hop);
+                self.carry(shaken, hop, None);
+            }
+            (Transport::Tls, None) => {}
+            _ => self.carry(async { Some(Box::new(stream) as Stream) }, hop, None),
+        }
     }
 
     /// Takes in a connection that we have made, and sends what it was made for.
-    pub fn connected(&mut self, stream: TcpStream, hop: Hop, message: Bytes) {
+    pub fn connected(&mut self, stream: Stream, hop: Hop, message: Bytes) {
         self.connecting -= 1;
-        self.carry(stream, hop, Some(message));
+        self.carry(async { Some(stream) }, hop, Some(message));
     }
 
     /// A connection that was tried did not come to be.
@@ -106,7 +119,7 @@ impl Flows {
         self.connecting -= 1;
     }
 
-    fn carry(&mut self, stream: TcpStream, hop: Hop, first: Option<Bytes>) {
+    fn carry(&mut self, stream: impl Future<Output = Option<Stream>> + 'static, hop: Hop, first: Option<Bytes>) {
         self.next += 1;
         let number = SipConnection(self.next);
         let hop = Hop { connection: Some(number), ..hop };
@@ -115,8 +128,9 @@ impl Flows {
             let _ = outbound.try_send(first);
         }
         let task = tokio::task::spawn_local(carry(stream, hop, self.inbound.clone(), waiting, outbound.clone()));
-        self.by_address.insert(hop.remote, number);
-        self.connections.insert(number, Connection { address: hop.remote, outbound, task: task.abort_handle() });
+        self.by_address.insert((hop.transport, hop.remote), number);
+        self.connections
+            .insert(number, Connection { address: (hop.transport, hop.remote), outbound, task: task.abort_handle() });
     }
 
     /// Forgets a connection that is over, and ends it if it is not.
@@ -139,7 +153,7 @@ impl Flows {
                 self.send_datagram(hop, &message);
                 Ok(())
             }
-            Transport::Tcp => self.send_on_stream(hop, message),
+            Transport::Tcp | Transport::Tls => self.send_on_stream(hop, message),
         }
     }
 
@@ -155,7 +169,7 @@ impl Flows {
 
     fn send_on_stream(&mut self, hop: Hop, message: Bytes) -> Result<(), Bytes> {
         let standing = hop.connection.filter(|number| self.connections.contains_key(number));
-        let number = standing.or_else(|| self.by_address.get(&hop.remote).copied());
+        let number = standing.or_else(|| self.by_address.get(&(hop.transport, hop.remote)).copied());
         let Some((number, connection)) = number.and_then(|number| Some((number, self.connections.get(&number)?)))
         else {
             return self.connect(hop, message);
@@ -179,8 +193,13 @@ impl Flows {
         if self.connections.len() + self.connecting >= SIP_CONNECTIONS_MAX {
             return Err(message);
         }
+        let tls = match (hop.transport, &self.tls) {
+            (Transport::Tls, None) => return Err(message),
+            (Transport::Tls, Some(tls)) => Some(TlsConnector::from(tls.sip_client.clone())),
+            _ => None,
+        };
         self.connecting += 1;
-        tokio::task::spawn_local(connect(hop, message, self.inbound.clone()));
+        tokio::task::spawn_local(connect(hop, tls, message, self.inbound.clone()));
         Ok(())
     }
 }
@@ -204,12 +223,12 @@ async fn read_datagrams(socket: Rc<UdpSocket>, local: SocketAddr, inbound: mpsc:
     }
 }
 
-async fn accept(listener: TcpListener, local: SocketAddr, inbound: mpsc::Sender<Inbound>) {
+async fn accept(listener: TcpListener, transport: Transport, local: SocketAddr, inbound: mpsc::Sender<Inbound>) {
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
                 let local = stream.local_addr().unwrap_or(local);
-                let hop = Hop { transport: Transport::Tcp, local, remote, connection: None };
+                let hop = Hop { transport, local, remote, connection: None };
                 if inbound.send(Inbound { hop, what: Arrived::Accepted(stream) }).await.is_err() {
                     return;
                 }
@@ -222,10 +241,31 @@ async fn accept(listener: TcpListener, local: SocketAddr, inbound: mpsc::Sender<
     }
 }
 
-async fn connect(hop: Hop, message: Bytes, inbound: mpsc::Sender<Inbound>) {
-    match timeout(CONNECT_TIMEOUT, TcpStream::connect(hop.remote)).await {
+/// The server's side of a handshake; `None` where it failed or took too long.
+async fn shake_hands(stream: TcpStream, acceptor: TlsAcceptor, hop: Hop) -> Option<Stream> {
+    match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => Some(Box::new(stream)),
+        Ok(Err(error)) => {
+            debug!(peer = %hop.remote, %error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// Makes a connection. Over TLS the other end has to have a certificate for its address: there is no other name of it here.
+async fn reach(remote: SocketAddr, tls: Option<TlsConnector>) -> io::Result<Stream> {
+    let stream = TcpStream::connect(remote).await?;
+    let _ = stream.set_nodelay(true);
+    match tls {
+        None => Ok(Box::new(stream)),
+        Some(tls) => Ok(Box::new(tls.connect(ServerName::from(remote.ip()), stream).await?)),
+    }
+}
+
+async fn connect(hop: Hop, tls: Option<TlsConnector>, message: Bytes, inbound: mpsc::Sender<Inbound>) {
+    match timeout(CONNECT_TIMEOUT, reach(hop.remote, tls)).await {
         Ok(Ok(stream)) => {
-            let _ = stream.set_nodelay(true);
             let _ = inbound.send(Inbound { hop, what: Arrived::Connected(stream, message) }).await;
         }
         _ => {

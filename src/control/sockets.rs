@@ -17,6 +17,7 @@ const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 pub struct SipSockets {
     pub(super) udp: Vec<UdpSocket>,
     pub(super) tcp: Vec<TcpListener>,
+    pub(super) tls: Vec<TcpListener>,
 }
 
 /// A socket that cannot be bound.
@@ -36,11 +37,16 @@ impl SipSockets {
     /// # Errors
     /// Where it cannot be bound.
     pub fn listen(&mut self, transport: Transport, address: SocketAddr) -> Result<(), ListenError> {
-        let name = if transport == Transport::Udp { "udp" } else { "tcp" };
+        let name = match transport {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+        };
         let failed = |error| ListenError { transport: name, address, error };
         match transport {
             Transport::Udp => self.udp.push(bind_udp(address).map_err(failed)?),
             Transport::Tcp => self.tcp.push(bind_tcp(address).map_err(failed)?),
+            Transport::Tls => self.tls.push(bind_tcp(address).map_err(failed)?),
         }
         Ok(())
     }
@@ -50,7 +56,8 @@ impl SipSockets {
     pub fn addresses(&self) -> Vec<(Transport, SocketAddr)> {
         let udp = self.udp.iter().filter_map(|socket| Some((Transport::Udp, socket.local_addr().ok()?)));
         let tcp = self.tcp.iter().filter_map(|socket| Some((Transport::Tcp, socket.local_addr().ok()?)));
-        udp.chain(tcp).collect()
+        let tls = self.tls.iter().filter_map(|socket| Some((Transport::Tls, socket.local_addr().ok()?)));
+        udp.chain(tcp).chain(tls).collect()
     }
 }
 

@@ -4,14 +4,13 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::flows::{Arrived, Inbound};
 use crate::sip::{Framer, Hop};
+use crate::tls::Stream;
 
 /// Who connects and says nothing, or begins a message and does not end it, for so long is hung up on.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -19,18 +18,20 @@ const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const READ_BYTES_MAX: usize = 16 * 1024;
 
-/// Carries a connection until either side ends it.
+/// Carries a connection, once it is there, until either side ends it.
 pub async fn carry(
-    stream: TcpStream,
+    stream: impl Future<Output = Option<Stream>>,
     hop: Hop,
     inbound: mpsc::Sender<Inbound>,
     outbound: mpsc::Receiver<Bytes>,
     own: mpsc::Sender<Bytes>,
 ) {
-    let (reader, writer) = stream.into_split();
-    tokio::select! {
-        _ = read(reader, hop, &inbound, own) => {}
-        _ = write(writer, outbound) => {}
+    if let Some(stream) = stream.await {
+        let (reader, writer) = tokio::io::split(stream);
+        tokio::select! {
+            _ = read(reader, hop, &inbound, own) => {}
+            _ = write(writer, outbound) => {}
+        }
     }
     if let Some(connection) = hop.connection {
         let _ = inbound.send(Inbound { hop, what: Arrived::Closed(connection) }).await;
@@ -38,7 +39,7 @@ pub async fn carry(
 }
 
 async fn read(
-    mut reader: OwnedReadHalf,
+    mut reader: ReadHalf<Stream>,
     hop: Hop,
     inbound: &mpsc::Sender<Inbound>,
     own: mpsc::Sender<Bytes>,
@@ -75,9 +76,14 @@ async fn read(
     }
 }
 
-async fn write(mut writer: OwnedWriteHalf, mut outbound: mpsc::Receiver<Bytes>) -> io::Result<()> {
+async fn write(mut writer: WriteHalf<Stream>, mut outbound: mpsc::Receiver<Bytes>) -> io::Result<()> {
     while let Some(message) = outbound.recv().await {
-        timeout(WRITE_TIMEOUT, writer.write_all(&message)).await??;
+        let written = async {
+            writer.write_all(&message).await?;
+            // TLS keeps what the socket has no room for.
+            writer.flush().await
+        };
+        timeout(WRITE_TIMEOUT, written).await??;
     }
     writer.shutdown().await
 }

@@ -81,6 +81,12 @@ pub enum EndReason {
     ProtocolError,
     /// It was congested for longer than `congestion_timeout`.
     Congested,
+    /// The connection that we were to make to its peer could not be made.
+    Unreachable,
+    /// Its peer, to whom we have connected, does not know it.
+    BindRefused,
+    /// The certificate at the other end is not the one that was negotiated.
+    Certificate,
 }
 
 impl EndReason {
@@ -92,6 +98,9 @@ impl EndReason {
             Self::ConnectionLost => "MSRP connection lost",
             Self::ProtocolError => "MSRP protocol error",
             Self::Congested => "MSRP session congested",
+            Self::Unreachable => "MSRP peer out of reach",
+            Self::BindRefused => "MSRP peer does not know the session",
+            Self::Certificate => "MSRP peer has another certificate",
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Who joins, and what their SDP said.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::msrp::Path;
 use crate::sdp::AcceptTypes;
-pub use crate::sdp::{ChatroomTokens, Direction};
+pub use crate::sdp::{ChatroomTokens, Direction, Fingerprint};
 use crate::uri::Aor;
 
 /// Who a session belongs to, as the focus found out.
@@ -46,4 +47,28 @@ pub struct Terms {
     pub chatroom: Option<ChatroomTokens>,
     /// What the peer may do at the moment.
     pub direction: Direction,
+    /// Where the switch connects to (RFC 6135); `None`: the peer connects.
+    pub connect_to: Option<Outward>,
+    /// What the certificate at the peer's end of a TLS connection has to match, one of them (RFC 8122); empty where the peer has
+    /// said nothing about it.
+    pub fingerprints: Vec<Fingerprint>,
+}
+
+/// Whom the switch connects to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outward {
+    /// Where.
+    pub address: SocketAddr,
+    /// Its name or address as the peer wrote it, which its certificate has to bear where no fingerprint was given (RFC 4975
+    /// §14.4).
+    pub name: Arc<str>,
+}
+
+/// What the other end of a TLS connection has shown of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The hashes of its certificate, by every function that is taken.
+    pub fingerprints: Vec<Fingerprint>,
+    /// Somebody whom we trust says that it belongs to the name that was connected to. Never true of one who connected to us.
+    pub named: bool,
 }

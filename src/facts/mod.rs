@@ -7,5 +7,5 @@ mod policy;
 
 pub use command::{Command, OpenRoom, OpenSession};
 pub use event::{EndReason, Event, Refusal};
-pub use member::{ChatroomTokens, Direction, Member, Terms};
+pub use member::{Certificate, ChatroomTokens, Direction, Fingerprint, Member, Outward, Terms};
 pub use policy::{Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy, Subscribers};

@@ -25,6 +25,8 @@ pub struct RoomPolicy {
     pub delete: Delete,
     /// Whether a user may be in the room with several sessions.
     pub simultaneous_access: bool,
+    /// Whether messages have to go over TLS.
+    pub force_tls: bool,
     /// How long the rest of a message may take to come.
     pub chunk_reception_timeout: Duration,
     /// Media types that members may send, as `accept-wrapped-types` lists them.
@@ -74,6 +76,7 @@ impl Default for RoomPolicy {
             private_messages_to_unaware: false,
             delete: Delete::WhenEmpty,
             simultaneous_access: true,
+            force_tls: false,
             chunk_reception_timeout: Duration::from_secs(9 * 60),
             wrapped_types: vec!["*".into()],
             forward_whole_up_to: 64 * 1024,

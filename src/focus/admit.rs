@@ -8,12 +8,9 @@ use super::refusal::Refusal;
 use crate::call::{Caller, Dialog, Identity, matches_any};
 use crate::facts::{Member, RoomPolicy};
 use crate::limits::CALLS_MAX;
-use crate::sdp::{Capabilities, Description, MessageMedia};
-use crate::sip::{HeaderName, Hop, Request, accepts_media_type, aor, session_description, text};
+use crate::sdp::{Description, MessageMedia};
+use crate::sip::{HeaderName, Hop, Request, aor, text};
 use crate::uri::{Aor, UriError};
-
-/// What we do about connections: we are connected to, without TLS.
-pub(super) const CAPABILITIES: Capabilities = Capabilities { tls: false, listen: true, connect: false };
 
 /// Clients that know chat rooms though their SDP has no `a=chatroom`.
 const AWARE_AGENTS: [&str; 2] = ["sipsimple", "blink"];
@@ -49,7 +46,7 @@ impl Focus {
         let tag = self.new_tag();
         let dialog =
             Dialog::called(request, &tag.to_string(), hop).map_err(|_| Refusal::new(400).because("Bad Contact"))?;
-        let offer = offer_of(request)?;
+        let offer = self.offer_of(request, &room, hop)?;
         let Identity { account, member } = self.identity(request, caller, &room)?;
         self.check_room(&room, &member, account.as_ref())?;
         let vouched = matches!(caller, Caller::Asserted(_));
@@ -128,17 +125,6 @@ fn check_patterns(policy: &RoomPolicy, member: &Member, account: Option<&Aor>) -
         false if account.is_none() => Err(Refusal::new(433)),
         false => Err(Refusal::new(403)),
     }
-}
-
-/// The offer of an INVITE, with the media that we take; `None` where we are to make it (RFC 3261 §13.2.1).
-pub(super) fn offer_of(request: &Request) -> Result<Option<(Description, MessageMedia)>, Refusal> {
-    if request.headers.get(&HeaderName::Accept).is_some() && !accepts_media_type(&request.headers, "application/sdp") {
-        return Err(Refusal::new(406));
-    }
-    let Some(body) = session_description(&request.headers, request.body())? else { return Ok(None) };
-    let offer = Description::parse(&body).map_err(|_| Refusal::new(400).because("Bad Session Description"))?;
-    let taken = offer.offered(CAPABILITIES)?;
-    Ok(Some((offer, taken)))
 }
 
 fn is_aware(request: &Request) -> bool {

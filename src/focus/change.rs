@@ -3,13 +3,12 @@
 use std::time::Instant;
 
 use super::Focus;
-use super::admit::{CAPABILITIES, offer_of};
 use super::calls::{Goodbye, Phase, Tag};
 use super::face::Alarm;
 use super::refusal::Refusal;
-use crate::facts::{Command, Terms};
+use crate::facts::{Command, Outward, Terms};
 use crate::sdp::{Description, MessageMedia, Setup};
-use crate::sip::{Hop, Request, TransactionId, sequence, session_description};
+use crate::sip::{Hop, Request, TransactionId, sequence};
 
 impl Focus {
     /// A re-INVITE. What cannot be taken leaves the call as it was.
@@ -22,7 +21,11 @@ impl Focus {
         if call.goodbye.is_some() {
             return self.refuse(id, request, &Refusal::new(481));
         }
-        match offer_of(request) {
+        let room = call.room;
+        let name = self.rooms.get_mut(room).map(|room| room.name.clone()).unwrap_or_default();
+        let offer = self.offer_of(request, &name, hop);
+        let Some(call) = self.calls.get_mut(tag) else { return };
+        match offer {
             Err(refusal) => self.refuse(id, request, &refusal),
             Ok(offer) => {
                 call.dialog.refresh(request, hop);
@@ -43,16 +46,24 @@ impl Focus {
         taken: &MessageMedia,
         now: Instant,
     ) {
-        self.change_terms(tag, taken, now);
-        if let Some(body) = self.describe(tag, Setup::Passive, |ours, origin| ours.answer(origin, offer, taken)) {
+        let hop = self.calls.get_mut(tag).map(|call| call.dialog.hop());
+        let to = hop.and_then(|hop| self.outward(taken, taken.setup == Some(Setup::Passive), hop).ok().flatten());
+        self.change_terms(tag, taken, to, now);
+        let setup = self.answered_setup(tag);
+        if let Some(body) = self.describe(tag, setup, |ours, origin| ours.answer(origin, offer, taken)) {
             self.answer(id, request, tag, body, false, now);
         }
     }
 
     /// Puts what a description says in force: on a session that is to be opened yet, or on the one there is.
-    fn change_terms(&mut self, tag: Tag, media: &MessageMedia, now: Instant) {
+    fn change_terms(&mut self, tag: Tag, media: &MessageMedia, connect_to: Option<Outward>, now: Instant) {
         let Some(call) = self.calls.get_mut(tag) else { return };
-        let terms: Terms = call.terms_for(media);
+        // With TLS we are to be found at another port than without.
+        let (shard, session) = (call.shard, call.session);
+        let Ok(path) = self.path(shard, session, media.secure) else { return };
+        let Some(call) = self.calls.get_mut(tag) else { return };
+        call.path = path;
+        let terms: Terms = call.terms_for(media, connect_to);
         match &call.terms {
             None => self.open_session(tag, terms, now),
             Some(before) if *before == terms => {}
@@ -94,8 +105,11 @@ impl Focus {
 
     /// Without a usable answer a new call ends; one that has terms keeps them.
     fn take_answer(&mut self, tag: Tag, ack: &Request, now: Instant) {
-        match answer_of(ack) {
-            Some(media) => self.change_terms(tag, &media, now),
+        let Some(call) = self.calls.get_mut(tag) else { return };
+        let (room, hop) = (call.room, call.dialog.hop());
+        let name = self.rooms.get_mut(room).map(|room| room.name.clone()).unwrap_or_default();
+        match self.answer_of(ack, &name, hop) {
+            Some((media, to)) => self.change_terms(tag, &media, to, now),
             None if self.calls.get_mut(tag).is_some_and(|call| call.terms.is_none()) => {
                 self.end(tag, Goodbye { cause: 488, text: "No usable answer to the offer" });
             }
@@ -111,9 +125,4 @@ impl Focus {
             self.command(shard, Command::ExpectBinding { session });
         }
     }
-}
-
-fn answer_of(ack: &Request) -> Option<MessageMedia> {
-    let body = session_description(&ack.headers, ack.body()).ok()??;
-    Description::parse(&body).ok()?.answered(CAPABILITIES).ok()
 }

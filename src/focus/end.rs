@@ -25,7 +25,8 @@ impl Focus {
         tracing::info!(call = %tag, session = ?session, why = why.text(), "a session ended");
         let cause = match why {
             EndReason::BindTimeout => 408,
-            EndReason::ConnectionLost | EndReason::Congested => 480,
+            EndReason::ConnectionLost | EndReason::Congested | EndReason::Unreachable | EndReason::BindRefused => 480,
+            EndReason::Certificate => 488,
             EndReason::ProtocolError => 400,
         };
         self.end(tag, Goodbye { cause, text: why.text() });

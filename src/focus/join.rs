@@ -10,9 +10,8 @@ use super::refusal::Refusal;
 use crate::call::Caller;
 use crate::facts::{ChatroomTokens, Command, OpenRoom, OpenSession, Refusal as ShardRefusal, RoomPolicy, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
-use crate::msrp::Path;
 use crate::sdp::{Description, MessageMedia, Origin, OurMedia, Setup};
-use crate::sip::{HeaderName, Hop, Message, Request, TransactionId, Transactions, reply_hop, sequence};
+use crate::sip::{HeaderName, Hop, Message, Request, TransactionId, Transactions, is_sips, reply_hop, sequence};
 
 /// How long a shard may take to say whether a session can be bound.
 const SHARD_ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -27,7 +26,8 @@ impl Focus {
         };
         match offer {
             Some((offer, taken)) => {
-                let terms = call.terms_for(&taken);
+                let to = self.outward(&taken, taken.setup == Some(Setup::Passive), hop).ok().flatten();
+                let terms = call.terms_for(&taken, to);
                 call.phase = Phase::Opening(Box::new(Opening { invite: id, request, offer, taken }));
                 self.calls.insert(tag, call);
                 self.open_session(tag, terms, now);
@@ -49,13 +49,11 @@ impl Focus {
     ) -> Result<(Tag, Call, Option<(Description, MessageMedia)>), Refusal> {
         let (room, shard) = self.enter_room(&admitted)?;
         let session = self.new_session(shard);
-        let port = self.shards.port(shard).unwrap_or_default();
-        let host = &self.settings.msrp_host;
-        let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.clone() };
-        let path = format!("msrp://{bracketed}:{port}/{session};tcp");
-        let path = Path::parse(path.as_bytes()).map_err(|_| Refusal::new(500))?;
+        let offered = admitted.offer.as_ref().map(|(_, taken)| taken.secure);
+        let secure = offered.unwrap_or_else(|| self.offers_tls(&admitted.room, hop));
+        let path = self.path(shard, session, secure)?;
         let call = Call {
-            contact: self.contact(Some(&admitted.room), hop),
+            contact: self.contact(Some(&admitted.room), is_sips(&request.uri), hop),
             sent_by: self.sent_by(hop),
             described: Described::new(self.random()),
             dialog: admitted.dialog,
@@ -152,9 +150,8 @@ impl Focus {
     fn answer_opening(&mut self, tag: Tag, now: Instant) {
         let Some(Phase::Opening(opening)) = self.calls.set_phase(tag, Phase::Confirmed) else { return };
         let Opening { invite, request, offer, taken } = *opening;
-        let Some(body) = self.describe(tag, Setup::Passive, |ours, origin| ours.answer(origin, &offer, &taken)) else {
-            return;
-        };
+        let setup = self.answered_setup(tag);
+        let Some(body) = self.describe(tag, setup, |ours, origin| ours.answer(origin, &offer, &taken)) else { return };
         self.answer(&invite, &request, tag, body, false, now);
     }
 
@@ -193,12 +190,14 @@ impl Focus {
         let policy = self.rooms.get_mut(call.room)?.policy.clone();
         let ours = OurMedia {
             host: &self.settings.msrp_host,
-            port: self.shards.port(call.shard)?,
+            ipv6: call.dialog.hop().remote.ip().to_canonical().is_ipv6(),
+            port: call.path.first_uri()?.host_and_port().1?,
             path: &call.path,
             accept_wrapped_types: &policy.wrapped_types,
             chatroom: tokens(&policy),
             max_size: policy.max_message_size,
             setup,
+            fingerprints: &self.settings.fingerprints,
             subject: policy.subject.as_deref(),
         };
         Some(call.described.next(|origin| write(&ours, origin)))
@@ -240,21 +239,6 @@ impl Focus {
         let (hop, response, next) = (waiting.hop, waiting.response.clone(), now + waiting.interval);
         self.alarms.set(Alarm::Resend(tag), next);
         self.send(hop, response);
-    }
-}
-
-impl Call {
-    /// What is in force between us once this media is taken.
-    pub(super) fn terms_for(&self, media: &MessageMedia) -> Terms {
-        let aware = ChatroomTokens { nickname: true, private_messages: true };
-        Terms {
-            local: self.path.clone(),
-            remote: media.path.clone(),
-            accept_wrapped_types: media.accept_wrapped_types.clone(),
-            max_size: media.max_size,
-            chatroom: media.chatroom.or(self.aware.then_some(aware)),
-            direction: media.direction,
-        }
     }
 }
 

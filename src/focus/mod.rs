@@ -40,6 +40,7 @@ mod end;
 mod face;
 mod hosts;
 mod join;
+mod media;
 mod nicknames;
 mod notify;
 mod refusal;
@@ -54,4 +55,5 @@ mod subscriptions;
 mod throttle;
 
 pub use face::{Counts, Focus, Output};
+pub use media::ConnectOut;
 pub use settings::{Network, RoomSettings, Settings, ShardAddress};

@@ -40,8 +40,8 @@ impl From<Unusable> for Refusal {
         let code = match why {
             Unusable::NoMessageMedia => 304,
             Unusable::NotCpim => 305,
-            Unusable::Secure => 302,
-            Unusable::Path | Unusable::Setup => 399,
+            Unusable::Secure | Unusable::Plain => 302,
+            Unusable::Path | Unusable::Setup | Unusable::Fingerprint | Unusable::Mismatch => 399,
         };
         Self::new(488).with(HeaderName::Warning, format!("{code} parlor {}", quoted(&why.to_string())))
     }

@@ -59,15 +59,20 @@ impl Focus {
     }
 
     /// The Contact of a room, by its display text if it has one, or of the server where there is no room.
-    pub(super) fn contact(&self, room: Option<&str>, hop: Hop) -> String {
+    /// It is a sips URI where the request was for one (RFC 3261 §12.1.1).
+    pub(super) fn contact(&self, room: Option<&str>, secure: bool, hop: Hop) -> String {
         let user = room.map(|name| format!("{}@", escape_user(name))).unwrap_or_default();
         let transport = match hop.transport {
             Transport::Udp => "",
+            // A sips URI says so itself (RFC 3261 §26.2.2).
+            Transport::Tls if secure => "",
             Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
         };
         let features = if room.is_some() { FEATURES } else { "" };
         let policy = room.and_then(|name| self.settings.rooms.policy(name));
         let name = policy.and_then(|policy| policy.display_text.as_deref()).map(|name| format!("{} ", quoted(name)));
-        format!("{}<sip:{user}{}{transport}>{features}", name.unwrap_or_default(), self.sent_by(hop))
+        let scheme = if secure { "sips" } else { "sip" };
+        format!("{}<{scheme}:{user}{}{transport}>{features}", name.unwrap_or_default(), self.sent_by(hop))
     }
 }

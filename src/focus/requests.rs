@@ -7,7 +7,7 @@ use super::calls::{Phase, Tag};
 use super::refusal::Refusal;
 use super::replies::ALLOW;
 use crate::call::Caller;
-use crate::sip::{HeaderName, Hop, Method, Request, TransactionId, option_tags, sequence, tag};
+use crate::sip::{HeaderName, Hop, Method, Request, TransactionId, is_sips, option_tags, sequence, tag};
 
 impl Focus {
     pub(super) fn handle_request(&mut self, id: TransactionId, request: Request, hop: Hop, now: Instant) {
@@ -63,7 +63,7 @@ impl Focus {
             Err(refusal) => return self.refuse(id, request, &refusal),
         };
         let tag = Tag(self.random()).to_string();
-        let contact = self.contact(room.as_deref(), hop);
+        let contact = self.contact(room.as_deref(), is_sips(&request.uri), hop);
         let response = self.welcome(request, &tag, contact).empty();
         self.transactions.respond(id, response);
     }

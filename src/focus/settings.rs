@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::ConnectOut;
 use crate::call::Users;
-use crate::facts::RoomPolicy;
+use crate::facts::{Fingerprint, RoomPolicy};
 use crate::ids::ShardId;
 
 /// Everything the focus is told when it is made.
@@ -19,6 +20,10 @@ pub struct Settings {
     pub contact_host: String,
     /// The host that stands in `a=path`.
     pub msrp_host: String,
+    /// Whom the shards may connect to for clients that only listen.
+    pub connect_out: ConnectOut,
+    /// Of the certificate that the shards show (RFC 8122 §5.1).
+    pub fingerprints: Vec<Fingerprint>,
     /// The shards, at least one.
     pub shards: Vec<ShardAddress>,
     /// Who is asked for a password; `None`: nobody.
@@ -93,6 +98,8 @@ pub struct ShardAddress {
     pub id: ShardId,
     /// The port of its MSRP listener.
     pub port: u16,
+    /// The port of its listener for MSRP over TLS, if it has one.
+    pub tls_port: Option<u16>,
 }
 
 #[cfg(test)]

@@ -31,6 +31,16 @@ impl Shards {
         self.0.iter().find(|shard| shard.address.id == id).map(|shard| shard.address.port)
     }
 
+    /// The port for TLS.
+    pub(super) fn tls_port(&self, id: ShardId) -> Option<u16> {
+        self.0.iter().find(|shard| shard.address.id == id).and_then(|shard| shard.address.tls_port)
+    }
+
+    /// Whether all of them take TLS: a room may go to any.
+    pub(super) fn have_tls(&self) -> bool {
+        self.0.iter().all(|shard| shard.address.tls_port.is_some())
+    }
+
     pub(super) fn set_load(&mut self, id: ShardId, deliveries_per_second: u64) {
         self.change(id, |shard| shard.deliveries_per_second = deliveries_per_second);
     }
@@ -65,7 +75,7 @@ mod tests {
     #[test]
     fn rooms_go_where_there_is_least() {
         let id = |n| ShardId(n);
-        let mut shards = Shards::new(&[0, 1, 2].map(|n| ShardAddress { id: id(n), port: 2855 + n }));
+        let mut shards = Shards::new(&[0, 1, 2].map(|n| ShardAddress { id: id(n), port: 2855 + n, tls_port: None }));
         assert_eq!(shards.least_loaded(), Some(id(0)));
         shards.room_opened(id(0));
         assert_eq!(shards.least_loaded(), Some(id(1)));

@@ -17,7 +17,7 @@ use crate::limits::{
     SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN, SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_PER_DIALOG_MAX,
     SUBSCRIPTIONS_PER_USER_MAX,
 };
-use crate::sip::{HeaderName, Hop, Request, TransactionId, accepts_media_type, text};
+use crate::sip::{HeaderName, Hop, Request, TransactionId, accepts_media_type, is_sips, text};
 use crate::uri::Aor;
 
 /// What a SUBSCRIBE asks for.
@@ -70,7 +70,7 @@ impl Focus {
         let user = known.clone().unwrap_or(who.member.user);
         let room = self.watchable(&name, room, known.is_some())?;
         let watch = self.watch(room, user)?;
-        let (contact, sent_by) = (self.contact(Some(&name), hop), self.sent_by(hop));
+        let (contact, sent_by) = (self.contact(Some(&name), is_sips(&request.uri), hop), self.sent_by(hop));
         let vouched = matches!(caller, Caller::Asserted(_));
         let leg = Leg { dialog, contact, sent_by, account: who.account, vouched, origin: Some(origin) };
         Ok((tag, leg, watch, wish))

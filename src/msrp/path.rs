@@ -177,6 +177,18 @@ impl Path {
         self.0.split(' ').next().unwrap_or_default()
     }
 
+    /// The next hop as a URI.
+    #[must_use]
+    pub fn first_uri(&self) -> Option<MsrpUri<'_>> {
+        self.iter().next()
+    }
+
+    /// Whether somebody stands between us and the endpoint: a relay (RFC 4976).
+    #[must_use]
+    pub fn is_relayed(&self) -> bool {
+        self.0.contains(' ')
+    }
+
     /// The endpoint.
     #[must_use]
     pub fn last(&self) -> &str {

@@ -1,8 +1,10 @@
 //! Reading a session description and finding the message media in it.
 
+use std::net::IpAddr;
+
 use sdp_types::{Attribute, Media, Session};
 
-use super::{AcceptTypes, ChatroomTokens, Direction, Setup};
+use super::{AcceptTypes, ChatroomTokens, Direction, Fingerprint, Setup};
 use crate::limits::SDP_MEDIA_LINES_MAX;
 use crate::msrp::Path;
 
@@ -35,6 +37,16 @@ pub enum Unusable {
     /// It wants TLS where there is none, or none where it must be.
     #[error("MSRP over TLS is not available")]
     Secure,
+    /// It has no TLS, and must (RFC 7701 §4.1).
+    #[error("MSRP has to go over TLS here")]
+    Plain,
+    /// It has `a=fingerprint`, but by no hash function that may be used (RFC 8122 §5).
+    #[error("no usable a=fingerprint")]
+    Fingerprint,
+    /// We would have to connect, and c= and m= lead elsewhere than `a=path` although nobody speaks of `a=msrp-cema`
+    /// (RFC 6714 §4.3).
+    #[error("a=path and the c= and m= lines lead to different places")]
+    Mismatch,
     /// `a=path` is missing, broken, or contradicts the media line.
     #[error("no usable a=path")]
     Path,
@@ -49,6 +61,8 @@ pub enum Unusable {
 /// What we can do about a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
+    /// Take MSRP without TLS.
+    pub plain: bool,
     /// Take MSRP over TLS.
     pub tls: bool,
     /// Be connected to.
@@ -76,12 +90,12 @@ pub struct MessageMedia {
     pub chatroom: Option<ChatroomTokens>,
     /// `a=max-size`, in octets.
     pub max_size: Option<u64>,
-    /// `a=connection:new`.
-    pub new_connection: bool,
     /// `a=msrp-cema` (RFC 6714).
     pub cema: bool,
     /// What the peer may do.
     pub direction: Direction,
+    /// `a=fingerprint` by the most preferred hash function; empty where it has none (RFC 8122 §5).
+    pub fingerprints: Vec<Fingerprint>,
     /// The address of its c= line.
     pub address: Option<String>,
     /// The port of its m= line.
@@ -118,7 +132,7 @@ impl Description {
                 Some(Setup::Passive) => can.connect,
                 Some(Setup::ActPass) => can.listen || can.connect,
             },
-            can.tls,
+            can,
         )
     }
 
@@ -132,18 +146,19 @@ impl Description {
                 None | Some(Setup::Passive | Setup::ActPass) => can.connect,
                 Some(Setup::Active) => can.listen,
             },
-            can.tls,
+            can,
         )
     }
 
-    fn usable(&self, connects: impl Fn(Option<Setup>) -> bool, tls: bool) -> Result<MessageMedia, Unusable> {
+    fn usable(&self, connects: impl Fn(Option<Setup>) -> bool, can: Capabilities) -> Result<MessageMedia, Unusable> {
         let mut first_fault = None;
         for (index, media) in self.session.medias.iter().enumerate() {
             if !is_msrp(media) {
                 continue;
             }
             match self.read(index, media) {
-                Ok(found) if found.secure && !tls => first_fault = first_fault.or(Some(Unusable::Secure)),
+                Ok(found) if found.secure && !can.tls => first_fault = first_fault.or(Some(Unusable::Secure)),
+                Ok(found) if !found.secure && !can.plain => first_fault = first_fault.or(Some(Unusable::Plain)),
                 Ok(found) if !connects(found.setup) => first_fault = first_fault.or(Some(Unusable::Setup)),
                 Ok(found) => return Ok(found),
                 Err(fault) => first_fault = first_fault.or(Some(fault)),
@@ -173,7 +188,7 @@ impl Description {
             setup: value("setup").or_else(|| first_value(&self.session.attributes, "setup")).and_then(Setup::parse),
             chatroom: value("chatroom").map(ChatroomTokens::parse),
             max_size: value("max-size").and_then(|size| size.trim().parse().ok()),
-            new_connection: value("connection").is_some_and(|v| v.trim().eq_ignore_ascii_case("new")),
+            fingerprints: if secure { self.fingerprints(media)? } else { Vec::new() },
             cema: media.has_attribute("msrp-cema"),
             direction: self.direction(media),
             address: self.address(media),
@@ -187,9 +202,64 @@ impl Description {
         find(&media.attributes).or_else(|| find(&self.session.attributes)).unwrap_or_default()
     }
 
+    /// The fingerprints of a media line, else of the session (RFC 8122 §5).
+    fn fingerprints(&self, media: &Media) -> Result<Vec<Fingerprint>, Unusable> {
+        let values = |all: &[Attribute]| -> Vec<String> {
+            let named = all.iter().filter(|a| a.attribute.eq_ignore_ascii_case("fingerprint"));
+            named.map(|a| a.value.clone().unwrap_or_default()).collect()
+        };
+        let mut found = values(&media.attributes);
+        if found.is_empty() {
+            found = values(&self.session.attributes);
+        }
+        let usable: Vec<_> = found.iter().filter_map(|value| Fingerprint::parse(value)).collect();
+        if usable.is_empty() && !found.is_empty() {
+            return Err(Unusable::Fingerprint);
+        }
+        Ok(Fingerprint::preferred(usable))
+    }
+
     fn address(&self, media: &Media) -> Option<String> {
         let connection = media.connections.first().or(self.session.connection.as_ref());
         connection.map(|c| c.connection_address.clone())
+    }
+}
+
+impl MessageMedia {
+    /// Whether an answer to it has `a=msrp-cema`: where it was offered, but not to one who has a relay and connects through it
+    /// (RFC 6714 §4.3).
+    #[must_use]
+    pub fn agrees_to_cema(&self) -> bool {
+        let through_relay = self.path.is_relayed() && self.setup != Some(Setup::ActPass);
+        self.cema && !through_relay
+    }
+
+    /// Host and port of whom to connect to, where it is we who connect: with `a=msrp-cema` what the c= and m= lines say, else
+    /// the first URI of the path (RFC 4975 §5.4, RFC 6714 §4.3).
+    ///
+    /// # Errors
+    /// Where there is no address or port, or where it says two things without `a=msrp-cema`.
+    pub fn next_hop(&self) -> Result<(&str, u16), Unusable> {
+        let described = self.address.as_deref().map(|host| (host, self.port));
+        if self.agrees_to_cema() {
+            return described.ok_or(Unusable::Path);
+        }
+        let first = self.path.first_uri().ok_or(Unusable::Path)?;
+        let (host, port) = first.host_and_port();
+        let named = (host, port.filter(|port| *port != 0).ok_or(Unusable::Path)?);
+        // Behind a relay the c= line is the client's own (RFC 4976).
+        match described {
+            Some(described) if !self.path.is_relayed() && differ(described, named) => Err(Unusable::Mismatch),
+            _ => Ok(named),
+        }
+    }
+}
+
+/// Whether two places are not the same for certain: nobody looks names up here.
+fn differ(one: (&str, u16), other: (&str, u16)) -> bool {
+    match (one.0.parse::<IpAddr>(), other.0.parse::<IpAddr>()) {
+        (Ok(address), Ok(another)) => address != another || one.1 != other.1,
+        _ => one.1 != other.1,
     }
 }
 
@@ -208,7 +278,7 @@ fn is_msrp(media: &Media) -> bool {
 mod tests {
     use super::*;
 
-    const CAN: Capabilities = Capabilities { tls: false, listen: true, connect: false };
+    const CAN: Capabilities = Capabilities { plain: true, tls: false, listen: true, connect: false };
 
     fn media(lines: &str) -> String {
         format!("v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n{lines}")
@@ -235,7 +305,7 @@ mod tests {
         assert_eq!(found.setup, Some(Setup::Active));
         assert_eq!(found.chatroom, Some(ChatroomTokens { nickname: true, private_messages: false }));
         assert_eq!(found.max_size, Some(1000));
-        assert!(found.new_connection && found.cema);
+        assert!(found.cema);
         assert_eq!(found.direction, Direction { sends: true, receives: false });
         assert_eq!(found.address.as_deref(), Some("2001:db8::1"));
     }
@@ -271,7 +341,7 @@ mod tests {
     fn who_connects_follows_from_offer_and_answer() {
         let with = |setup: &str| media(&format!("m=message 1 TCP/MSRP *\r\n{PATH}{TYPES}{setup}"));
         let parse = |setup: &str| Description::parse(with(setup).as_bytes()).unwrap();
-        let connects = Capabilities { tls: false, listen: false, connect: true };
+        let connects = Capabilities { listen: false, connect: true, ..CAN };
         for (setup, takes_offer, can_connect_by_answer) in [
             ("", true, true),
             ("a=setup:active\r\n", true, false),
@@ -283,6 +353,67 @@ mod tests {
             assert_eq!(parse(setup).answered(connects).is_ok(), can_connect_by_answer, "{setup}");
         }
         assert!(parse("a=setup:active\r\n").answered(CAN).is_ok());
+    }
+
+    const FINGERPRINT: &str = "a=fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB\r\n";
+
+    fn secure(attributes: &str) -> Result<MessageMedia, Unusable> {
+        let path = "a=path:msrps://192.0.2.9:9/s;tcp\r\n";
+        let text = media(&format!("m=message 9 TCP/TLS/MSRP *\r\n{path}{TYPES}{attributes}"));
+        Description::parse(text.as_bytes()).unwrap().offered(Capabilities { tls: true, plain: false, ..CAN })
+    }
+
+    #[test]
+    fn fingerprints_stand_on_the_line_or_above_all_lines() {
+        assert_eq!(secure("").unwrap().fingerprints, []);
+        assert_eq!(secure(FINGERPRINT).unwrap().fingerprints.len(), 1);
+        let above = media(&format!("{FINGERPRINT}m=message 9 TCP/TLS/MSRP *\r\na=path:msrps://h:9/s;tcp\r\n{TYPES}"));
+        let found = Description::parse(above.as_bytes()).unwrap().offered(Capabilities { tls: true, ..CAN });
+        assert_eq!(found.unwrap().fingerprints.len(), 1);
+        assert_eq!(secure("a=fingerprint:md5 00:01\r\n"), Err(Unusable::Fingerprint));
+        let both = secure(&format!("a=fingerprint:md5 00:01\r\n{FINGERPRINT}"));
+        assert_eq!(both.unwrap().fingerprints.len(), 1, "what cannot be used is passed over beside what can");
+    }
+
+    #[test]
+    fn where_tls_is_wanted_plain_media_is_not_taken() {
+        let plain = media(&format!("m=message 1 TCP/MSRP *\r\n{PATH}{TYPES}"));
+        let only_tls = Capabilities { tls: true, plain: false, ..CAN };
+        assert_eq!(Description::parse(plain.as_bytes()).unwrap().offered(only_tls), Err(Unusable::Plain));
+    }
+
+    fn next_hop(lines: &str) -> Result<(String, u16), Unusable> {
+        let text = media(lines);
+        let can = Capabilities { connect: true, ..CAN };
+        let found = Description::parse(text.as_bytes()).unwrap().offered(can).unwrap();
+        found.next_hop().map(|(host, port)| (host.to_owned(), port))
+    }
+
+    #[test]
+    fn who_is_connected_to_follows_from_path_relay_and_cema() {
+        let at = |host: &str, port| Ok((host.to_owned(), port));
+        let passive = "a=setup:passive\r\n";
+        assert_eq!(next_hop(&format!("m=message 9 TCP/MSRP *\r\n{PATH}{TYPES}{passive}")), at("192.0.2.9", 9));
+        let elsewhere = format!("m=message 7777 TCP/MSRP *\r\nc=IN IP4 192.0.2.200\r\n{PATH}{TYPES}{passive}");
+        assert_eq!(next_hop(&elsewhere), Err(Unusable::Mismatch));
+        assert_eq!(next_hop(&format!("{elsewhere}a=msrp-cema\r\n")), at("192.0.2.200", 7777));
+        let relayed = elsewhere.replace("a=path:", "a=path:msrp://[2001:db8::5]:2855/r;tcp ");
+        assert_eq!(next_hop(&relayed), at("2001:db8::5", 2855));
+        assert_eq!(
+            next_hop(&format!("{relayed}a=msrp-cema\r\n")),
+            at("2001:db8::5", 2855),
+            "its relay is connected to"
+        );
+        let without_port = "a=path:msrp://192.0.2.9/s;tcp\r\n";
+        assert_eq!(next_hop(&format!("m=message 9 TCP/MSRP *\r\n{without_port}{TYPES}{passive}")), Err(Unusable::Path));
+    }
+
+    #[test]
+    fn a_connection_attribute_is_ignored() {
+        let lines = format!("m=message 1 TCP/MSRP *\r\n{PATH}{TYPES}");
+        for value in ["new", "existing"] {
+            assert_eq!(offered(&format!("{lines}a=connection:{value}\r\n")), offered(&lines));
+        }
     }
 
     #[test]

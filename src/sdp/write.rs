@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use sdp_types::{AddrType, Attribute, Connection, Media, NetType, Session, Time};
 
 use super::description::CPIM;
-use super::{ChatroomTokens, Description, MessageMedia, Setup};
+use super::{ChatroomTokens, Description, Fingerprint, MessageMedia, Setup};
 use crate::msrp::Path;
 
 /// What the o= line tells one description from the next by (RFC 3264 §5, §8).
@@ -22,6 +22,8 @@ pub struct Origin {
 pub struct OurMedia<'a> {
     /// The host of the c= and o= lines.
     pub host: &'a str,
+    /// Where the host is a name: whether the peer is to look for an IPv6 address of it.
+    pub ipv6: bool,
     /// The port of the m= line.
     pub port: u16,
     /// `a=path`. Its own URI says whether the media is over TLS.
@@ -34,6 +36,8 @@ pub struct OurMedia<'a> {
     pub max_size: u64,
     /// `a=setup`.
     pub setup: Setup,
+    /// `a=fingerprint`, once for each; written where the media is over TLS (RFC 8122 §5.1).
+    pub fingerprints: &'a [Fingerprint],
     /// What the session is about, for people: the i= line (RFC 8866 §5.4).
     pub subject: Option<&'a str>,
 }
@@ -63,7 +67,7 @@ impl OurMedia<'_> {
     fn session(&self, origin: Origin) -> Session {
         let (id, version) = (origin.id.to_string(), origin.version);
         let host = self.host.trim_matches(['[', ']']);
-        let address = address_type(host);
+        let address = address_type(host, self.ipv6);
         let mut session = Session::new(sdp_types::Origin::new(id, version, NetType::In, address.clone(), host), "-");
         session.connection = Some(Connection::new(NetType::In, address, host));
         session.session_description = self.subject.map(str::to_owned);
@@ -76,9 +80,7 @@ impl OurMedia<'_> {
         if let Some(direction) = taken.direction.answer() {
             media.attributes.push(Attribute::new(direction));
         }
-        // RFC 6714 §4.3: not where whoever offered has a relay and connects through it.
-        let through_relay = taken.path.iter().count() > 1 && taken.setup != Some(Setup::ActPass);
-        if taken.cema && !through_relay {
+        if taken.agrees_to_cema() {
             media.attributes.push(Attribute::new("msrp-cema"));
         }
         media
@@ -95,6 +97,9 @@ impl OurMedia<'_> {
         }
         attribute("path", self.path.as_str().into());
         attribute("setup", self.setup.to_string());
+        for fingerprint in self.fingerprints.iter().filter(|_| secure) {
+            attribute("fingerprint", fingerprint.to_string());
+        }
         if self.max_size > 0 {
             attribute("max-size", self.max_size.to_string());
         }
@@ -108,11 +113,9 @@ impl OurMedia<'_> {
     }
 }
 
-fn address_type(host: &str) -> AddrType {
-    match host.parse::<IpAddr>() {
-        Ok(IpAddr::V6(_)) => AddrType::Ip6,
-        _ => AddrType::Ip4,
-    }
+fn address_type(host: &str, ipv6: bool) -> AddrType {
+    let ipv6 = host.parse::<IpAddr>().map_or(ipv6, |address| address.is_ipv6());
+    if ipv6 { AddrType::Ip6 } else { AddrType::Ip4 }
 }
 
 fn refused(theirs: &Media) -> Media {
@@ -139,12 +142,13 @@ mod tests {
     use super::*;
     use crate::sdp::Capabilities;
 
-    const CAN: Capabilities = Capabilities { tls: false, listen: true, connect: true };
+    const CAN: Capabilities = Capabilities { plain: true, tls: true, listen: true, connect: true };
 
     fn ours<'a>(path: &'a Path, wrapped: &'a [String], setup: Setup) -> OurMedia<'a> {
         let chatroom = ChatroomTokens { nickname: true, private_messages: true };
         let (host, port) = ("192.0.2.1", 2855);
-        OurMedia { host, port, path, accept_wrapped_types: wrapped, chatroom, max_size: 0, setup, subject: None }
+        let (accept_wrapped_types, ipv6, max_size, fingerprints, subject) = (wrapped, false, 0, &[][..], None);
+        OurMedia { host, ipv6, port, path, accept_wrapped_types, chatroom, max_size, setup, fingerprints, subject }
     }
 
     fn path() -> Path {
@@ -202,6 +206,20 @@ mod tests {
     }
 
     #[test]
+    fn fingerprints_are_written_where_there_is_tls() {
+        let fingerprint = Fingerprint { hash: crate::sdp::HashFunction::Sha1, value: vec![0xab; 20].into() };
+        let (plain, secure) = (path(), Path::parse(b"msrps://192.0.2.1:2856/us;tcp").unwrap());
+        let offer = |path: &Path| {
+            let mut ours = ours(path, &[], Setup::ActPass);
+            let all = [fingerprint.clone(), fingerprint.clone()];
+            ours.fingerprints = &all;
+            ours.offer(Origin { id: 1, version: 1 })
+        };
+        assert_eq!(offer(&secure).matches("a=fingerprint:sha-1 AB:AB:").count(), 2);
+        assert!(!offer(&plain).contains("fingerprint"));
+    }
+
+    #[test]
     fn an_empty_token_list_is_still_a_chatroom() {
         let path = path();
         let mut ours = ours(&path, &[], Setup::Active);
@@ -218,5 +236,7 @@ mod tests {
         assert!(text.contains("c=IN IP6 2001:db8::1\r\n") && text.contains("m=message 2855 TCP/TLS/MSRP *\r\n"));
         ours.host = "chat.example.com";
         assert!(ours.offer(Origin { id: 1, version: 1 }).contains("o=- 1 1 IN IP4 chat.example.com\r\n"));
+        ours.ipv6 = true;
+        assert!(ours.offer(Origin { id: 1, version: 1 }).contains("c=IN IP6 chat.example.com\r\n"));
     }
 }

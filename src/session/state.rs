@@ -8,7 +8,7 @@
 
 use std::rc::Rc;
 
-use crate::facts::{Member, Terms};
+use crate::facts::{Certificate, Member, Terms};
 use crate::ids::{ConnectionId, SessionId};
 use crate::msrp::{Head, MsrpUri, Path, Status, encode, uris};
 use crate::uri::Aor;
@@ -26,6 +26,9 @@ pub struct Session {
     secure: bool,
     paths: Rc<[u8]>,
 }
+
+/// What tells about messages and is none (RFC 5438, RFC 3464).
+const REPORTING_TYPES: [&str; 2] = ["message/imdn+xml", "message/delivery-status"];
 
 /// Whether a connection carries the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +98,38 @@ impl Session {
         bound
     }
 
+    /// The connection that we have made to the peer carries the session: it has agreed.
+    pub fn bind(&mut self, connection: ConnectionId) {
+        self.binding = Binding::Bound(connection);
+    }
+
+    /// Whether it was negotiated to go over TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Whether what the other end of a TLS connection has shown is what was negotiated. Where the description has fingerprints,
+    /// one of them has to match, and showing nothing is no match (RFC 8122 §6.2). Where it has none, one who connected to us
+    /// is known by the session-id it names, and one whom we connected to by its name (RFC 4975 §14.4). Behind a relay the
+    /// fingerprints are not those of who is connected (RFC 6135 §4.3).
+    #[must_use]
+    pub fn trusts(&self, certificate: Option<&Certificate>, we_connected: bool) -> bool {
+        let wanted = &self.terms.fingerprints;
+        if wanted.is_empty() || self.terms.remote.is_relayed() {
+            return !we_connected || certificate.is_some_and(|shown| shown.named);
+        }
+        certificate.is_some_and(|shown| shown.fingerprints.iter().any(|one| wanted.contains(one)))
+    }
+
+    /// Whether the peer may send a message of a type: not while its description says that it only receives. What reports about
+    /// messages is sent as if there were no direction (RFC 4975 §8.9, RFC 3264 §5.1).
+    #[must_use]
+    pub fn may_send(&self, wrapped_type: Option<&str>) -> bool {
+        let bare = wrapped_type.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+        self.terms.direction.sends || REPORTING_TYPES.iter().any(|kind| kind.eq_ignore_ascii_case(bare))
+    }
+
     /// Whether a CPIM From may name this session's user by `uri` (RFC 7701 §6.1).
     #[must_use]
     pub fn is_known_as(&self, uri: &[u8]) -> bool {
@@ -104,7 +139,8 @@ impl Session {
 
     /// What tells one session from another is the session-id at the end of the path: relays and SBCs in between may rewrite
     /// the rest (RFC 6714).
-    fn is_from_peer(&self, from_path: &[u8]) -> bool {
+    #[must_use]
+    pub fn is_from_peer(&self, from_path: &[u8]) -> bool {
         if from_path == self.terms.remote.as_str().as_bytes() {
             return true;
         }
@@ -126,8 +162,9 @@ fn path_lines(terms: &Terms) -> Rc<[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::Direction;
+    use crate::facts::{Direction, Fingerprint};
     use crate::ids::ShardId;
+    use crate::sdp::HashFunction;
     use slotmap::KeyData;
 
     const LOCAL: &str = "msrp://room.example:2855/ours;tcp";
@@ -152,6 +189,8 @@ mod tests {
             max_size: None,
             chatroom: None,
             direction: Direction::default(),
+            connect_to: None,
+            fingerprints: Vec::new(),
         }
     }
 
@@ -197,6 +236,33 @@ mod tests {
     fn a_session_does_not_bind_on_a_connection_of_other_security() {
         let mut session = session(ALICE);
         assert_eq!(admit(&mut session, 1, true, ALICE), Err(Status::NO_SESSION));
+    }
+
+    #[test]
+    fn a_certificate_has_to_match_what_was_negotiated() {
+        let fingerprint = |n: u8| Fingerprint { hash: HashFunction::Sha256, value: vec![n; 32].into() };
+        let shown = |n: u8, named| Certificate { fingerprints: vec![fingerprint(n)], named };
+        let mut session = session(ALICE);
+        assert!(session.trusts(None, false), "without fingerprints the session-id is enough");
+        assert!(!session.trusts(Some(&shown(1, false)), true) && session.trusts(Some(&shown(1, true)), true));
+        session.terms.fingerprints = vec![fingerprint(1), fingerprint(2)];
+        for we_connected in [false, true] {
+            assert!(session.trusts(Some(&shown(2, false)), we_connected));
+            assert!(!session.trusts(Some(&shown(3, true)), we_connected), "a good name is no good fingerprint");
+            assert!(!session.trusts(None, we_connected));
+        }
+        session.terms.remote = Path::parse(b"msrps://relay.example:1/r;tcp msrps://a:2/s;tcp").unwrap();
+        assert!(session.trusts(None, false), "a relay has a certificate of its own");
+        assert!(!session.trusts(Some(&shown(1, false)), true) && session.trusts(Some(&shown(9, true)), true));
+    }
+
+    #[test]
+    fn who_only_receives_sends_nothing_but_reports() {
+        let mut session = session(ALICE);
+        assert!(session.may_send(Some("text/plain")));
+        session.terms.direction.sends = false;
+        assert!(!session.may_send(Some("text/plain")) && !session.may_send(None));
+        assert!(session.may_send(Some("Message/IMDN+xml; charset=utf-8")));
     }
 
     #[test]

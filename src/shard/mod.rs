@@ -8,6 +8,7 @@ mod settings;
 mod slab;
 mod socket;
 mod start;
+mod tls;
 
 #[cfg(test)]
 mod tests;

@@ -3,10 +3,15 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::tls::TlsSetup;
+
 /// Commands that one turn carries out.
 pub const COMMANDS_PER_TURN_MAX: usize = 64;
 /// How long to wait after a connection could not be accepted, for want of descriptors mostly.
 pub const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// How long making a connection may take.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Which shell carries a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,6 +34,10 @@ pub struct ShardSettings {
     pub listen: IpAddr,
     /// The first shard's port; shard i has this one + i. 0 is any free one for each.
     pub port: u16,
+    /// The same for MSRP over TLS; 0: there is none.
+    pub tls_port: u16,
+    /// What TLS needs; without it there is none.
+    pub tls: Option<TlsSetup>,
     /// How long a connection or a session may stay without the other.
     pub bind_timeout: Duration,
     /// Octets of messages that may wait on one connection.
@@ -50,6 +59,8 @@ impl Default for ShardSettings {
             io: Io::default(),
             listen: IpAddr::from([127, 0, 0, 1]),
             port: 2855,
+            tls_port: 0,
+            tls: None,
             bind_timeout: Duration::from_secs(30),
             outbox_max: 256 * 1024,
             spin_before_park: Duration::ZERO,

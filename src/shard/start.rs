@@ -23,9 +23,12 @@ pub struct BoundShard {
     pub core: usize,
     /// Its port.
     pub port: u16,
+    /// Its port for TLS, if there is one.
+    pub tls_port: Option<u16>,
     /// What will carry it.
     pub io: Io,
     pub(super) listener: Socket,
+    pub(super) tls_listener: Option<Socket>,
 }
 
 /// A shard's thread.
@@ -49,10 +52,12 @@ pub enum StartError {
     #[error("io_uring is not available ({0}): it needs a kernel from 5.8 on, and kernel.io_uring_disabled = 0")]
     NoRing(std::io::Error),
     /// A port cannot be bound.
-    #[error("cannot listen for MSRP on {0}: {1}; choose another [msrp] port or listen address, or end what has it")]
+    #[error(
+        "cannot listen for MSRP on {0}: {1}; choose another [msrp] port, tls_port or listen address, or end what has it"
+    )]
     Listen(std::net::SocketAddr, std::io::Error),
     /// There are not enough ports above the first.
-    #[error("[msrp] port {0} leaves no room for {1} shards, each of which takes one port")]
+    #[error("[msrp] port or tls_port {0} leaves no room for {1} shards, each of which takes one port")]
     Ports(u16, usize),
     /// A shard's thread cannot be made.
     #[error("shard {0} cannot start on core {1}: {2}; `parlor check` looks for the reason")]
@@ -67,20 +72,26 @@ pub fn bind(settings: &ShardSettings) -> Result<Vec<BoundShard>, StartError> {
     let io = choose(settings.io)?;
     let mut bound = Vec::with_capacity(settings.cores.len());
     for (index, core) in settings.cores.iter().enumerate() {
-        let too_many = StartError::Ports(settings.port, settings.cores.len());
-        let Ok(offset) = u16::try_from(index) else { return Err(too_many) };
-        let port = match settings.port {
-            0 => 0,
-            first => first.checked_add(offset).ok_or(too_many)?,
-        };
-        let address = (settings.listen, port).into();
-        let failed = |error| StartError::Listen(address, error);
-        let listener = socket::listen(address).map_err(failed)?;
-        let local = listener.local_addr().map_err(failed)?;
-        let port = local.as_socket().map_or(port, |local| local.port());
-        bound.push(BoundShard { id: ShardId(offset), core: *core, port, io, listener });
+        let (port, listener) = bind_one(settings, settings.port, index)?;
+        let with_tls = settings.tls.is_some() && settings.tls_port != 0;
+        let tls = with_tls.then(|| bind_one(settings, settings.tls_port, index)).transpose()?;
+        let (tls_port, tls_listener) = tls.unzip();
+        let id = ShardId(u16::try_from(index).unwrap_or(u16::MAX));
+        bound.push(BoundShard { id, core: *core, port, tls_port, io, listener, tls_listener });
     }
     Ok(bound)
+}
+
+/// Binds the port of a shard: the first one plus its number.
+fn bind_one(settings: &ShardSettings, first: u16, index: usize) -> Result<(u16, Socket), StartError> {
+    let too_many = || StartError::Ports(first, settings.cores.len());
+    let offset = u16::try_from(index).map_err(|_| too_many())?;
+    let port = if first == 0 { 0 } else { first.checked_add(offset).ok_or_else(too_many)? };
+    let address = (settings.listen, port).into();
+    let failed = |error| StartError::Listen(address, error);
+    let listener = socket::listen(address).map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    Ok((local.as_socket().map_or(port, |local| local.port()), listener))
 }
 
 /// What is asked for, if this machine has what it needs; glommio needs less.

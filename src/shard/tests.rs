@@ -64,6 +64,8 @@ impl Running {
                 max_size: None,
                 chatroom: Some(ChatroomTokens { nickname: true, private_messages: true }),
                 direction: Direction::default(),
+                connect_to: None,
+                fingerprints: Vec::new(),
             },
         };
         self.handle.commands.try_send(Command::OpenSession(Box::new(open))).unwrap();

@@ -5,9 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use sipx_sip::headers::first_hop_end;
 use sipx_sip::{Header, HeaderName, Host, Request, Via};
 
-/// The port of SIP where none is named.
-const DEFAULT_PORT: u16 = 5060;
-
 /// What carries a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
@@ -15,13 +12,15 @@ pub enum Transport {
     Udp,
     /// A stream.
     Tcp,
+    /// A stream over TLS.
+    Tls,
 }
 
 impl Transport {
     /// Whether nothing has to be sent twice on it.
     #[must_use]
     pub fn is_reliable(self) -> bool {
-        self == Self::Tcp
+        self != Self::Udp
     }
 
     /// Its name in a Via header.
@@ -30,7 +29,14 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
         }
+    }
+
+    /// The port where none is named (RFC 3261 §19.1.2).
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        if self == Self::Tls { 5061 } else { 5060 }
     }
 }
 
@@ -119,7 +125,7 @@ fn split_parameters(text: &[u8]) -> Vec<&[u8]> {
 #[must_use]
 pub fn reply_hop(request: &Request, arrival: Hop) -> Hop {
     let via = request.headers.typed::<Via>().and_then(Result::ok);
-    let named = via.as_ref().and_then(|via| via.port).unwrap_or(DEFAULT_PORT);
+    let named = via.as_ref().and_then(|via| via.port).unwrap_or(arrival.transport.default_port());
     let symmetric = via.as_ref().is_some_and(|via| via.rport().is_some());
     match arrival.transport {
         Transport::Udp if symmetric => arrival,

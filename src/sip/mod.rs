@@ -22,6 +22,6 @@ pub use message::{Ask, Fault, Reply, fault, phrase, sequence, wire};
 pub use sipx_sip::error::ParseError;
 pub use sipx_sip::{Address, Header, HeaderName, Headers, Host, Message, Method, Request, Response, Uri, Via};
 pub use transaction::{Arrival, TransactionId, TransactionOutput, Transactions};
-pub use uri::{address_text, aor, escape_user, uri};
+pub use uri::{address_text, aor, escape_user, is_sips, uri};
 
 pub use sipx_sip::Timer as TransactionTimer;

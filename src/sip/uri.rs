@@ -1,7 +1,7 @@
 //! URIs as they stand in SIP headers.
 
 use bytes::Bytes;
-use sipx_sip::Uri;
+use sipx_sip::{Scheme, Uri};
 
 use crate::uri::{Aor, UriError};
 
@@ -9,6 +9,12 @@ use crate::uri::{Aor, UriError};
 #[must_use]
 pub fn uri(text: &str) -> Option<Uri> {
     Uri::parse(Bytes::copy_from_slice(text.as_bytes())).ok()
+}
+
+/// Whether a URI wants TLS on every hop (RFC 3261 §26.2.2).
+#[must_use]
+pub fn is_sips(uri: &Uri) -> bool {
+    matches!(uri.scheme(), Scheme::Sips)
 }
 
 /// The address of record that a URI names.

@@ -112,18 +112,15 @@ impl Switch {
             asked: None,
             missed: 0,
             bind_by: None,
+            dialling: false,
         });
         self.by_id.insert(open.session, key);
         Ok(())
     }
 
     fn expect_binding(&mut self, session: SessionId, now: Instant) {
-        let Some(key) = self.by_id.get(&session).copied() else { return };
-        let Some(entry) = self.sessions.get_mut(key) else { return };
-        if entry.session.connection().is_none() {
-            let at = now + self.settings.bind_timeout;
-            entry.bind_by = Some(at);
-            self.timers.set(at, Alarm::Session(key));
+        if let Some(key) = self.by_id.get(&session).copied() {
+            self.await_binding(key, now);
         }
     }
 

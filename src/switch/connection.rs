@@ -6,8 +6,10 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::congestion::Congestion;
+use super::dialling::Dialled;
 use super::log::Place;
 use super::outbox::Outbox;
+use crate::facts::Certificate;
 use crate::ids::SessionKey;
 use crate::limits::TRANSACTION_ID_BYTES_MAX;
 use crate::msrp::{ByteRange, ChunkParser, FailureReport, Head};
@@ -17,6 +19,10 @@ use crate::msrp::{ByteRange, ChunkParser, FailureReport, Head};
 pub struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) secure: bool,
+    /// What the other end has shown of itself, where there is TLS.
+    pub(super) certificate: Option<Box<Certificate>>,
+    /// What we have made it for, until that is settled.
+    pub(super) dialled: Option<Box<Dialled>>,
     pub(super) parser: ChunkParser,
     /// The chunk that it is in the middle of.
     pub(super) incoming: Option<Box<Incoming>>,
@@ -117,6 +123,8 @@ impl Connection {
         Self {
             peer,
             secure,
+            certificate: None,
+            dialled: None,
             parser: ChunkParser::new(),
             incoming: None,
             sessions: SmallVec::new(),

@@ -13,7 +13,8 @@ use crate::cpim;
 use crate::ids::{ConnectionId, SessionKey};
 use crate::limits::{COPIED_BODY_BYTES_MAX, FRAME_SLICES_MAX, HELD_BYTES_PER_SESSION_MAX, HELD_BYTES_PER_SHARD_MAX};
 use crate::msrp::{Continuation, Status};
-use crate::room::Audience;
+use crate::room::{Audience, wrapped_type};
+use crate::session::Session;
 
 /// A piece of the body of a chunk.
 #[derive(Debug, Clone, Copy)]
@@ -153,6 +154,7 @@ impl Switch {
         let room = self.rooms.get(entry.room).ok_or(Status::NO_SESSION)?;
         check_size(room.policy.max_message_size, message.len() as u64)?;
         let wrapper = cpim::parse_whole(message).map_err(|_| Status::BAD_REQUEST)?;
+        check_direction(&entry.session, &wrapper)?;
         let audience = room.audience(&wrapper, |uri| entry.session.is_known_as(uri))?;
         let out_id = room.message_id(&entry.session.member.user, message_id);
         let shared;
@@ -250,6 +252,7 @@ impl Switch {
         let entry = self.sessions.get(key).ok_or(Status::NO_SESSION)?;
         let room = self.rooms.get(entry.room).ok_or(Status::NO_SESSION)?;
         let wrapper = cpim::parse_whole(octets).map_err(|_| Status::BAD_REQUEST)?;
+        check_direction(&entry.session, &wrapper)?;
         let audience = room.audience(&wrapper, |uri| entry.session.is_known_as(uri))?;
         let recipients = self.recipients(key, &audience, &wrapper, stream.declared.unwrap_or(0));
         stream.private = audience != Audience::Room;
@@ -323,6 +326,11 @@ impl Switch {
             cpim: stream.report_cpim.take(),
         }))
     }
+}
+
+/// Who is on hold sends no messages (RFC 4975 §8.9).
+fn check_direction(session: &Session, wrapper: &cpim::Wrapper<'_>) -> Result<(), Status> {
+    if session.may_send(wrapped_type(wrapper)) { Ok(()) } else { Err(Status::FORBIDDEN) }
 }
 
 fn check_size(max: u64, len: u64) -> Result<(), Status> {

@@ -7,8 +7,10 @@
 //! - **bytes out**: [`Switch::take_dirty`] lists the connections with something to send; for each of them [`Switch::gather`],
 //!   then either [`Switch::sent`] with what the kernel took or [`Switch::blocked`];
 //! - **facts out**: [`Switch::poll_event`] for the focus;
-//! - **orders out**: [`Switch::poll_closing`] (close these), [`Switch::is_paused`] (do not read these) and
-//!   [`Switch::poll_resumed`] (read these again).
+//! - **orders out**: [`Switch::poll_closing`] (close these), [`Switch::is_paused`] (do not read these),
+//!   [`Switch::poll_resumed`] (read these again) and [`Switch::poll_connect`] (make these connections, and then call
+//!   [`Switch::connected`] or [`Switch::unconnected`]). Over TLS it calls [`Switch::handshaken`] before it hands over the first
+//!   octets.
 //!
 //! After each input the driver drains all outputs. Nothing is lost if it does not, but somebody waits.
 
@@ -16,6 +18,7 @@ mod awaited;
 mod commands;
 mod congestion;
 mod connection;
+mod dialling;
 mod fan_out;
 mod frame;
 mod log;
@@ -54,6 +57,7 @@ use crate::msrp::Status;
 use crate::room::Room;
 use crate::session::Session;
 
+pub use dialling::Dial;
 pub use frame::PieceSink;
 pub use settings::{Counters, Settings};
 
@@ -70,6 +74,8 @@ pub struct Switch {
     timers: Timers,
     events: VecDeque<Pending>,
     held_bytes: usize,
+    /// Sessions whose peers are to be connected to.
+    dials: VecDeque<SessionKey>,
     /// Sessions with a message that goes out as it comes, of which something came in this turn. Empty between turns.
     flowing: Vec<SessionKey>,
     told_load: Load,
@@ -94,6 +100,8 @@ struct Entry {
     /// Messages that it did not get since its connection became congested.
     missed: u64,
     bind_by: Option<Instant>,
+    /// Its peer is on the list of those to be connected to, or is being connected to.
+    dialling: bool,
 }
 
 /// An event that the focus has not fetched. Of what may change again only the place is kept.
@@ -129,6 +137,7 @@ impl Switch {
             timers: Timers::default(),
             events: VecDeque::new(),
             held_bytes: 0,
+            dials: VecDeque::new(),
             flowing: Vec::new(),
             told_load: Load::default(),
             draining: false,
@@ -153,6 +162,7 @@ impl Switch {
         self.outlets.forget_holds(id);
         self.outlets.part(id);
         let Some(connection) = self.outlets.connections.remove(id) else { return };
+        self.dialled_lost(connection.dialled.as_deref(), now);
         self.outlets.resumed.retain(|other| *other != id);
         for key in connection.sessions {
             self.end_session(key, Some(why), now);

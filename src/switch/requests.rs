@@ -76,7 +76,7 @@ impl Switch {
             task: Task::Drop,
         };
         if let Verdict::Response(status) = judge(head) {
-            self.handle_response(id, head, status);
+            self.handle_response(id, head, status, now);
             return incoming;
         }
         match self.admit(id, head, now) {
@@ -97,6 +97,14 @@ impl Switch {
         let full = self.draining || connection.sessions.len() >= SESSIONS_PER_CONNECTION_MAX;
         if connection.closing || (full && entry.session.connection().is_none()) {
             return Err(Status::NO_SESSION);
+        }
+        if entry.session.connection().is_none() && connection.secure && entry.session.is_from_peer(head.from_path) {
+            // One that we have made was looked at when it was made.
+            let fits = connection.dialled.is_some() || entry.session.trusts(connection.certificate.as_deref(), false);
+            if !fits {
+                self.reject_certificate(id, key, now);
+                return Err(Status::NO_SESSION);
+            }
         }
         if entry.session.admit(id, connection.secure, head)? {
             self.bound(key, id, now);
@@ -163,7 +171,7 @@ impl Switch {
     }
 
     /// A connection carries a session now: its user takes part.
-    fn bound(&mut self, key: SessionKey, id: ConnectionId, now: Instant) {
+    pub(super) fn bound(&mut self, key: SessionKey, id: ConnectionId, now: Instant) {
         let Some(entry) = self.sessions.get_mut(key) else { return };
         entry.bind_by = None;
         let session = entry.session.id;

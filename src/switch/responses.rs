@@ -1,5 +1,7 @@
 //! Responses: those to requests, and those from recipients (RFC 4975 §7.2, §7.3).
 
+use std::time::Instant;
+
 use super::connection::{Incoming, Task};
 use super::reports::Receipt;
 use super::{Switch, awaited};
@@ -70,8 +72,11 @@ impl Switch {
         self.outlets.control(id, |out| encode::response(out, head.tid, status, to, from));
     }
 
-    /// A recipient has answered a copy.
-    pub(super) fn handle_response(&mut self, id: ConnectionId, head: &Head<'_>, status: Status) {
+    /// A recipient has answered a copy, or the peer of a session that we have connected for has agreed.
+    pub(super) fn handle_response(&mut self, id: ConnectionId, head: &Head<'_>, status: Status, now: Instant) {
+        if self.binding_answered(id, head.tid, status, now) {
+            return;
+        }
         let Some(wait) = awaited::drawn(head.tid).and_then(|tid| self.awaited.take(tid)) else {
             self.outlets.counters.stray_responses += 1;
             return;

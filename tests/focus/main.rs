@@ -4,6 +4,7 @@ mod changing;
 mod ending;
 mod identity;
 mod joining;
+mod media;
 mod nicknames;
 mod overload;
 mod refusals;

@@ -27,7 +27,12 @@ pub fn settings() -> Settings {
         listen: vec!["192.0.2.1:5060".parse().unwrap(), "192.0.2.1:5070".parse().unwrap()],
         contact_host: "chat.example".into(),
         msrp_host: "192.0.2.1".into(),
-        shards: vec![ShardAddress { id: ShardId(0), port: 2855 }, ShardAddress { id: ShardId(1), port: 2856 }],
+        connect_out: parlor::focus::ConnectOut::Source,
+        fingerprints: Vec::new(),
+        shards: vec![
+            ShardAddress { id: ShardId(0), port: 2855, tls_port: None },
+            ShardAddress { id: ShardId(1), port: 2856, tls_port: None },
+        ],
         users: None,
         trusted_peers: vec![],
         max_calls_per_second: 0,

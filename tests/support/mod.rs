@@ -1,6 +1,7 @@
 //! A server of a test's own, and participants that know nothing of the library: their SIP and MSRP are written and read here.
 #![allow(dead_code, reason = "every test file uses its share")]
 
+pub mod chat;
 pub mod participant;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -52,7 +53,12 @@ impl Server {
 
     /// A server with more config.
     pub fn with(more: &str) -> Self {
-        let (mut child, config) = spawn(&config(more));
+        Self::of(&config(more))
+    }
+
+    /// A server with a config of its own, which has SIP over TCP.
+    pub fn of(config: &str) -> Self {
+        let (mut child, config) = spawn(config);
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut ready = String::new();
         stdout.read_line(&mut ready).unwrap();
@@ -64,11 +70,13 @@ impl Server {
         // What it logs is read so that it never waits for us.
         let stderr = child.stderr.take().unwrap();
         std::thread::spawn(move || std::io::copy(&mut BufReader::new(stderr), &mut std::io::sink()));
-        let address = |scheme: &str| {
-            let word = ready.split_whitespace().find_map(|word| word.strip_prefix(scheme));
-            word.unwrap_or_else(|| panic!("no {scheme} in {ready}")).to_owned()
-        };
+        let address = |scheme: &str| address_in(&ready, scheme);
         Self { sip: address("tcp:"), msrp: address("msrp:"), child, stdout, config, ready }
+    }
+
+    /// Where it listens: `tls:`, `msrps:`.
+    pub fn address(&self, scheme: &str) -> String {
+        address_in(&self.ready, scheme)
     }
 
     /// Joins a room.
@@ -80,6 +88,11 @@ impl Server {
     pub fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+    }
+
+    /// Another port that is free, by the look of it.
+    pub fn free_port() -> u16 {
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
     }
 
     /// Replaces the config file.
@@ -103,6 +116,11 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
     }
+}
+
+fn address_in(ready: &str, scheme: &str) -> String {
+    let word = ready.split_whitespace().find_map(|word| word.strip_prefix(scheme));
+    word.unwrap_or_else(|| panic!("no {scheme} in {ready}")).to_owned()
 }
 
 impl Drop for Server {

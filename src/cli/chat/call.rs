@@ -88,7 +88,11 @@ impl Call {
     /// A call over `hop`, not made yet.
     pub(super) fn new(parties: &Parties, hop: Hop, rng: &mut impl Rng) -> Self {
         let room = String::from_utf8_lossy(&parties.room.to_bytes()).into_owned();
-        let transport = if hop.transport.is_reliable() { ";transport=tcp" } else { "" };
+        let transport = match hop.transport {
+            crate::sip::Transport::Udp => "",
+            crate::sip::Transport::Tcp => ";transport=tcp",
+            crate::sip::Transport::Tls => ";transport=tls",
+        };
         let user =
             parties.caller.split_once(':').and_then(|(_, rest)| rest.split_once('@')).map_or("", |(user, _)| user);
         let user = if parties.anonymous { "" } else { user };

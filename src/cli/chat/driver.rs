@@ -8,7 +8,6 @@ use std::time::{Duration, Instant, SystemTime};
 use rand_chacha::ChaCha12Rng;
 use rand_core::Rng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::Plan;
@@ -25,8 +24,9 @@ use super::watch::RosterNews;
 use crate::cli::random;
 use crate::cpim::Envelope;
 use crate::msrp::Path;
-use crate::sdp::{Capabilities, ChatroomTokens, Description, Origin, OurMedia, Setup};
+use crate::sdp::{Capabilities, ChatroomTokens, Description, MessageMedia, Origin, OurMedia, Setup};
 use crate::sip::{Hop, address_text};
+use crate::tls::Stream;
 use crate::uri::Aor;
 
 /// Messages that may be unanswered before the next line is read.
@@ -72,7 +72,7 @@ pub(super) async fn chat(plan: Plan) -> Result<bool, Trouble> {
     let mut rng = random::generator().map_err(|error| error.to_string())?;
     let screen = Screen::new();
     let mut lines = read_lines();
-    let (mut socket, hop) = SipSocket::open(&plan.via).await?;
+    let (mut socket, hop) = SipSocket::open(&plan.via, &plan.security).await?;
     let me = match &plan.identity {
         _ if plan.anonymous => format!("sip:anonymous-{:08x}@anonymous.invalid", rng.next_u32()),
         Some(identity) => identity.clone(),
@@ -85,14 +85,16 @@ pub(super) async fn chat(plan: Plan) -> Result<bool, Trouble> {
         password: plan.password.clone(),
     };
     let mut call = Call::new(&parties, hop, &mut rng);
-    let local = our_path(&hop, &mut rng);
+    let local = our_path(&hop, plan.msrps, &mut rng);
     call.invite(offer(&hop, &local, &mut rng), Instant::now());
     let answer = join(&plan, &mut socket, &mut call).await?;
     let connected = match read_answer(&answer) {
-        Ok((remote, subject)) => connect_msrp(&remote).await.map(|stream| (remote, subject, stream)),
+        Ok((media, subject)) => connect_msrp(&media.path, &media.fingerprints, &plan.security)
+            .await
+            .map(|stream| (media.path, subject, stream)),
         Err(trouble) => Err(trouble),
     };
-    let (remote, subject, mut stream) = match connected {
+    let (remote, subject, stream) = match connected {
         Ok(connected) => connected,
         Err(trouble) => {
             leave(&mut socket, &mut call).await;
@@ -118,7 +120,7 @@ pub(super) async fn chat(plan: Plan) -> Result<bool, Trouble> {
         gone: false,
     };
     chat.begin(plan.nick.as_deref(), subject.as_deref());
-    chat.run(&mut socket, &mut stream, &mut lines).await;
+    chat.run(&mut socket, stream, &mut lines).await;
     leave(&mut socket, &mut chat.call).await;
     Ok(!chat.screen.trouble)
 }
@@ -148,33 +150,36 @@ fn guest(hop: &Hop, rng: &mut ChaCha12Rng) -> String {
 }
 
 /// The path of whoever connects: its port is never listened on (RFC 6135 §4.2).
-fn our_path(hop: &Hop, rng: &mut ChaCha12Rng) -> Path {
+fn our_path(hop: &Hop, secure: bool, rng: &mut ChaCha12Rng) -> Path {
     let host = std::net::SocketAddr::new(hop.local.ip(), 9);
-    let text = format!("msrp://{host}/{:016x}{:016x};tcp", rng.next_u64(), rng.next_u64());
+    let scheme = if secure { "msrps" } else { "msrp" };
+    let text = format!("{scheme}://{host}/{:016x}{:016x};tcp", rng.next_u64(), rng.next_u64());
     Path::parse(text.as_bytes()).expect("an address and hexadecimal digits make a path")
 }
 
 fn offer(hop: &Hop, path: &Path, rng: &mut ChaCha12Rng) -> String {
     let ours = OurMedia {
         host: &hop.local.ip().to_string(),
+        ipv6: false,
         port: 9,
         path,
         accept_wrapped_types: &["*".to_owned()],
         chatroom: ChatroomTokens { nickname: true, private_messages: true },
         max_size: 0,
         setup: Setup::Active,
+        fingerprints: &[],
         subject: None,
     };
     ours.offer(Origin { id: rng.next_u64() >> 2, version: 1 })
 }
 
-/// The room's path and its subject from its answer.
-fn read_answer(answer: &[u8]) -> Result<(Path, Option<String>), Trouble> {
-    let can = Capabilities { tls: false, listen: false, connect: true };
+/// The room's media and its subject from its answer.
+fn read_answer(answer: &[u8]) -> Result<(MessageMedia, Option<String>), Trouble> {
+    let can = Capabilities { plain: true, tls: true, listen: false, connect: true };
     let description =
         Description::parse(answer).map_err(|error| format!("the room's answer cannot be read: {error}"))?;
     let media = description.answered(can).map_err(|error| format!("the room's answer is of no use: {error}"))?;
-    Ok((media.path, description.subject().map(str::to_owned)))
+    Ok((media, description.subject().map(str::to_owned)))
 }
 
 /// Waits until the call is answered.
@@ -233,6 +238,14 @@ async fn send_waiting(socket: &mut SipSocket, call: &mut Call) -> io::Result<()>
     Ok(())
 }
 
+/// Writes what there is, or, where there is nothing, sees what was written on its way.
+async fn push(writer: &mut tokio::io::WriteHalf<Stream>, octets: &[u8]) -> io::Result<usize> {
+    if octets.is_empty() {
+        return writer.flush().await.map(|()| 0);
+    }
+    writer.write(octets).await
+}
+
 async fn sleep_until(wake: Option<Instant>) {
     match wake {
         Some(wake) => tokio::time::sleep_until(wake.into()).await,
@@ -271,9 +284,11 @@ impl Chat {
         }
     }
 
-    async fn run(&mut self, socket: &mut SipSocket, stream: &mut TcpStream, lines: &mut mpsc::Receiver<String>) {
-        let (mut reader, mut writer) = stream.split();
+    async fn run(&mut self, socket: &mut SipSocket, stream: Stream, lines: &mut mpsc::Receiver<String>) {
+        let (mut reader, mut writer) = tokio::io::split(stream);
         let mut buffer = vec![0; READ_BYTES];
+        // TLS keeps what the socket has no room for.
+        let mut unflushed = false;
         while !self.gone && !self.has_ended() {
             self.send_file_chunks();
             if self.send_sip(socket).await.is_err() {
@@ -282,7 +297,10 @@ impl Chat {
             let wake = self.poll_timeout();
             tokio::select! {
                 read = reader.read(&mut buffer), if self.lost.is_none() => self.received(read.map(|len| &buffer[..len])),
-                wrote = writer.write(&self.session.outgoing), if self.writes() => self.wrote(wrote),
+                wrote = push(&mut writer, &self.session.outgoing), if self.writes() || unflushed => {
+                    unflushed = self.writes();
+                    self.wrote(wrote);
+                }
                 messages = socket.receive() => self.called(messages),
                 line = lines.recv(), if self.takes_lines() => self.line(line),
                 () = sleep_until(wake) => self.handle_timeout(),

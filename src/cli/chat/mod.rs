@@ -13,6 +13,7 @@ mod line;
 mod login;
 mod network;
 mod screen;
+mod secure;
 mod session;
 mod watch;
 
@@ -21,7 +22,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::sip::{Transport, address_text, escape_user};
+use self::secure::Security;
+use crate::sip::{Transport, address_text, escape_user, is_sips};
 
 /// Arguments of `chat`.
 #[derive(Debug, Clone, Args)]
@@ -31,6 +33,7 @@ Examples:
   parlor chat sip:lobby@chat.example.com --as sip:bob@example.com --via tcp:192.0.2.1:5060
   parlor chat sip:lobby@chat.example.com --user bob --password-file ~/.parlor-password
   parlor chat sip:lobby@127.0.0.1 --anonymous --nick Owl
+  parlor chat sip:lobby@chat.example.com --via tls:chat.example.com --msrps --ca ca.pem
   echo 'the build is green' | parlor chat sip:team@127.0.0.1 --nick CI
 
 In it: a line is a message; /msg WHO TEXT, /nick NAME, /who, /send FILE, /quit, /help.
@@ -56,9 +59,18 @@ pub(super) struct ChatArguments {
     /// The nickname to take
     #[arg(long, value_name = "NAME")]
     nick: Option<String>,
-    /// Where to send the call, if not to the host of the room's URI: udp:HOST:PORT or tcp:HOST:PORT
+    /// Where to send the call, if not to the host of the room's URI: udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT
     #[arg(long, value_name = "HOP", value_parser = parse_via)]
     via: Option<Via>,
+    /// Have messages go over TLS
+    #[arg(long)]
+    msrps: bool,
+    /// Believe the certificates that an authority in this PEM file vouches for, too
+    #[arg(long, value_name = "FILE")]
+    ca: Option<std::path::PathBuf>,
+    /// Believe every certificate
+    #[arg(long)]
+    insecure: bool,
 }
 
 /// The first hop of the call.
@@ -70,16 +82,18 @@ struct Via {
 }
 
 fn parse_via(text: &str) -> Result<Via, String> {
-    let help = || "udp:HOST:PORT or tcp:HOST:PORT".to_owned();
+    let help = || "udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT".to_owned();
     let (transport, place) = text.split_once(':').ok_or_else(help)?;
     let transport = match transport {
         "udp" => Transport::Udp,
         "tcp" => Transport::Tcp,
+        "tls" => Transport::Tls,
         _ => return Err(help()),
     };
-    let (host, port) = place.rsplit_once(':').unwrap_or((place, "5060"));
-    let (host, port) = if place.ends_with(']') { (place, "5060") } else { (host, port) };
-    let port = port.parse().map_err(|_| help())?;
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) if !place.ends_with(']') => (host, port.parse().map_err(|_| help())?),
+        _ => (place, transport.default_port()),
+    };
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     if host.is_empty() { Err(help()) } else { Ok(Via { transport, host, port }) }
 }
@@ -92,6 +106,8 @@ struct Plan {
     anonymous: bool,
     nick: Option<String>,
     via: Via,
+    msrps: bool,
+    security: Security,
 }
 
 impl Plan {
@@ -107,7 +123,8 @@ impl Plan {
         };
         let identity = identity.or_else(|| arguments.user.as_ref().map(at_home));
         let (anonymous, nick) = (arguments.anonymous, arguments.nick.clone());
-        Ok(Self { room, identity, password, anonymous, nick, via })
+        let security = Security { ca: arguments.ca.clone(), insecure: arguments.insecure };
+        Ok(Self { room, identity, password, anonymous, nick, via, msrps: arguments.msrps, security })
     }
 }
 
@@ -126,14 +143,19 @@ fn password(arguments: &ChatArguments) -> Result<Option<login::Password>, String
     Ok(Some(login::Password { username, password }))
 }
 
-/// The host and port of a URI, by TCP where it says so.
+/// The host and port of a URI, by TCP or TLS where it says so.
 fn hop_to(room: &crate::sip::Uri) -> Via {
-    let tcp = room.transport().is_some_and(|transport| transport.eq_ignore_ascii_case(b"tcp"));
+    let says = |name: &[u8]| room.transport().is_some_and(|transport| transport.eq_ignore_ascii_case(name));
+    let transport = match () {
+        () if is_sips(room) || says(b"tls") => Transport::Tls,
+        () if says(b"tcp") => Transport::Tcp,
+        () => Transport::Udp,
+    };
     let host = room.host().map(ToString::to_string).unwrap_or_default();
     Via {
-        transport: if tcp { Transport::Tcp } else { Transport::Udp },
+        transport,
         host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-        port: room.port().unwrap_or(5060),
+        port: room.port().unwrap_or(transport.default_port()),
     }
 }
 
@@ -177,7 +199,8 @@ mod tests {
         assert_eq!(parse_via("tcp:chat.example.com"), Ok(via(Transport::Tcp, "chat.example.com", 5060)));
         assert_eq!(parse_via("tcp:[::1]:5070"), Ok(via(Transport::Tcp, "::1", 5070)));
         assert_eq!(parse_via("tcp:[::1]"), Ok(via(Transport::Tcp, "::1", 5060)));
-        for bad in ["", "127.0.0.1:5060", "tls:h:5061", "udp:", "udp:h:x", "udp::5060"] {
+        assert_eq!(parse_via("tls:[::1]"), Ok(via(Transport::Tls, "::1", 5061)));
+        for bad in ["", "127.0.0.1:5060", "ws:h:5061", "udp:", "udp:h:x", "udp::5060"] {
             assert!(parse_via(bad).is_err(), "{bad}");
         }
     }
@@ -187,5 +210,6 @@ mod tests {
         let hop = |uri: &str| hop_to(&call::participant(uri).unwrap());
         assert_eq!(hop("sip:lobby@127.0.0.1"), via(Transport::Udp, "127.0.0.1", 5060));
         assert_eq!(hop("sip:lobby@[::1]:5070;transport=TCP"), via(Transport::Tcp, "::1", 5070));
+        assert_eq!(hop("sips:lobby@chat.example.com"), via(Transport::Tls, "chat.example.com", 5061));
     }
 }

@@ -7,16 +7,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
 
 use super::Via;
+use super::secure::Security;
 use crate::limits::SIP_MESSAGE_BYTES_MAX;
 use crate::msrp::Path;
+use crate::sdp::Fingerprint;
 use crate::sip::{Framer, Hop, Message, SipConnection, Transport, parse_datagram};
+use crate::tls::Stream;
 
 /// Our end of the SIP hop.
 pub(super) enum SipSocket {
     /// Datagrams to and from one place.
     Udp(UdpSocket),
-    /// One connection.
-    Tcp(TcpStream, Box<Framer>),
+    /// One connection, with TLS or without.
+    Stream(Stream, Box<Framer>),
 }
 
 /// What went wrong on the way, in words that say what to do.
@@ -24,7 +27,7 @@ pub(super) type Trouble = String;
 
 impl SipSocket {
     /// Reaches for the first hop.
-    pub(super) async fn open(via: &Via) -> Result<(Self, Hop), Trouble> {
+    pub(super) async fn open(via: &Via, security: &Security) -> Result<(Self, Hop), Trouble> {
         let remote = resolve(&via.host, via.port).await?;
         let failed = |error: io::Error| unreachable(via, &error);
         let (socket, local) = match via.transport {
@@ -36,10 +39,14 @@ impl SipSocket {
                 let local = socket.local_addr().map_err(failed)?;
                 (Self::Udp(socket), local)
             }
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Tls => {
                 let stream = TcpStream::connect(remote).await.map_err(failed)?;
                 let local = stream.local_addr().map_err(failed)?;
-                (Self::Tcp(stream, Box::default()), local)
+                let stream: Stream = match via.transport {
+                    Transport::Tls => security.by_name(stream, &via.host).await?,
+                    _ => Box::new(stream),
+                };
+                (Self::Stream(stream, Box::default()), local)
             }
         };
         let connection = via.transport.is_reliable().then_some(SipConnection(1));
@@ -50,7 +57,10 @@ impl SipSocket {
     pub(super) async fn send(&mut self, message: &[u8]) -> io::Result<()> {
         match self {
             Self::Udp(socket) => socket.send(message).await.map(drop),
-            Self::Tcp(stream, _) => stream.write_all(message).await,
+            Self::Stream(stream, _) => {
+                stream.write_all(message).await?;
+                stream.flush().await
+            }
         }
     }
 
@@ -62,7 +72,7 @@ impl SipSocket {
                 let len = socket.recv(&mut buffer).await?;
                 Ok(parse_datagram(&buffer[..len]).ok().flatten().into_iter().collect())
             }
-            Self::Tcp(stream, framer) => match stream.read(&mut buffer).await? {
+            Self::Stream(stream, framer) => match stream.read(&mut buffer).await? {
                 0 => Err(io::ErrorKind::UnexpectedEof.into()),
                 len => framer.push(&buffer[..len]).map_err(io::Error::other),
             },
@@ -70,9 +80,13 @@ impl SipSocket {
     }
 }
 
-/// Connects to the first hop of an MSRP path.
-pub(super) async fn connect_msrp(path: &Path) -> Result<TcpStream, Trouble> {
-    let uri = path.iter().next().ok_or("the room gave no address for messages")?;
+/// Connects to the first hop of an MSRP path, over TLS where its URI says so.
+pub(super) async fn connect_msrp(
+    path: &Path,
+    fingerprints: &[Fingerprint],
+    security: &Security,
+) -> Result<Stream, Trouble> {
+    let uri = path.first_uri().ok_or("the room gave no address for messages")?;
     let (host, port) = uri.host_and_port();
     // 2855 is the port of MSRP where none is named (RFC 4975 §15.4).
     let address = resolve(host, port.unwrap_or(2855)).await?;
@@ -81,7 +95,7 @@ pub(super) async fn connect_msrp(path: &Path) -> Result<TcpStream, Trouble> {
         stream.map_err(|error| format!("the room's address for messages, {address}, is out of reach: {error}"))?;
     // A line that was typed is to leave at once.
     let _ = stream.set_nodelay(true);
-    Ok(stream)
+    if uri.secure { security.by_fingerprint(stream, host, fingerprints).await } else { Ok(Box::new(stream)) }
 }
 
 /// An address of a host: an IPv4 one where it has both, as `localhost` does, which is what servers listen on first.

@@ -1,6 +1,7 @@
 //! `parlor check`: what would keep a server from running well here, without starting one.
 
 mod auth;
+mod certificate;
 mod machine;
 mod ports;
 mod tuning;
@@ -121,6 +122,7 @@ fn look(config: &Config, path: Option<&Path>) -> Vec<Finding> {
     let mut findings = machine::look(config);
     findings.extend(ports::look(config));
     findings.extend(auth::look(config, path));
+    findings.extend(certificate::look(config));
     findings.extend(tuning::look());
     findings
 }

@@ -12,17 +12,19 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
         let (transport, taken) = match listen.transport {
             SipTransport::Udp => ("udp", UdpSocket::bind(listen.address).map(drop)),
             SipTransport::Tcp => ("tcp", TcpListener::bind(listen.address).map(drop)),
+            SipTransport::Tls => ("tls", TcpListener::bind(listen.address).map(drop)),
         };
         let subject = format!("sip {transport}:{}", listen.address);
         findings.push(judge(&subject, taken, "sip.listen"));
     }
-    findings.extend(shard_addresses(config).map(|address| {
-        let subject = format!("msrp tcp:{address}");
-        judge(&subject, TcpListener::bind(address).map(drop), "msrp.listen and msrp.port")
-    }));
-    if shard_count(config) + usize::from(config.msrp.port) > usize::from(u16::MAX) + 1 {
-        let advice = "lower msrp.port: each shard takes one port from there upwards";
-        findings.push(Finding::error("msrp ports", "they would go beyond 65535", advice));
+    findings.extend(shard_findings(config, config.msrp.port, "msrp.port"));
+    if config.msrp.tls_port != 0 {
+        findings.extend(shard_findings(config, config.msrp.tls_port, "msrp.tls_port"));
+        let apart = usize::from(config.msrp.tls_port.abs_diff(config.msrp.port));
+        if config.msrp.port != 0 && apart < shard_count(config) {
+            let advice = "set msrp.tls_port further from msrp.port: each shard takes one port from either upwards";
+            findings.push(Finding::error("msrp ports", "those with and without TLS overlap", advice));
+        }
     }
     findings
 }
@@ -34,8 +36,19 @@ fn shard_count(config: &Config) -> usize {
     }
 }
 
-fn shard_addresses(config: &Config) -> impl Iterator<Item = SocketAddr> {
-    let (listen, first) = (config.msrp.listen, config.msrp.port);
+fn shard_findings(config: &Config, first: u16, key: &str) -> Vec<Finding> {
+    let setting = format!("msrp.listen and {key}");
+    let judge = |address| judge(&format!("msrp tcp:{address}"), TcpListener::bind(address).map(drop), &setting);
+    let mut findings: Vec<_> = shard_addresses(config, first).map(judge).collect();
+    if shard_count(config) + usize::from(first) > usize::from(u16::MAX) + 1 {
+        let advice = format!("lower {key}: each shard takes one port from there upwards");
+        findings.push(Finding::error("msrp ports", "they would go beyond 65535", advice));
+    }
+    findings
+}
+
+fn shard_addresses(config: &Config, first: u16) -> impl Iterator<Item = SocketAddr> {
+    let listen = config.msrp.listen;
     let count = u16::try_from(shard_count(config)).unwrap_or(u16::MAX);
     // Port 0 is any free one, for every shard.
     (0..count).filter_map(move |i| first.checked_add(if first == 0 { 0 } else { i })).map(move |p| (listen, p).into())
@@ -81,7 +94,9 @@ mod tests {
     fn each_shard_has_a_port() {
         let mut config = Config::default();
         config.shards.cores = Cores::These(vec![0, 1, 5]);
-        let ports = |config: &Config| shard_addresses(config).map(|address| address.port()).collect::<Vec<_>>();
+        let ports = |config: &Config| {
+            shard_addresses(config, config.msrp.port).map(|address| address.port()).collect::<Vec<_>>()
+        };
         assert_eq!(ports(&config), [2855, 2856, 2857]);
         config.msrp.port = 0;
         assert_eq!(ports(&config), [0, 0, 0]);

@@ -17,13 +17,14 @@ use crate::facts::EndReason;
 use crate::ids::ConnectionId;
 use crate::limits::{CONNECTIONS_PER_SHARD_MAX, RECEIVE_BYTES_MAX};
 use crate::shard::settings::ACCEPT_AGAIN_AFTER;
+use crate::shard::tls::TlsLink;
 
 impl Shell {
     /// Accepts connections for as long as the shard lives.
-    pub(super) async fn run_listener(self: Rc<Self>, listener: TcpListener) {
+    pub(super) async fn run_listener(self: Rc<Self>, listener: TcpListener, secure: bool) {
         loop {
             match listener.accept().await {
-                Ok(stream) => self.clone().accept(stream),
+                Ok(stream) => self.clone().accept(stream, secure),
                 Err(error) => {
                     warn!(shard = %self.id, %error, "cannot accept an MSRP connection");
                     Timer::new(ACCEPT_AGAIN_AFTER).await;
@@ -32,15 +33,27 @@ impl Shell {
         }
     }
 
-    fn accept(self: Rc<Self>, stream: TcpStream) {
+    fn accept(self: Rc<Self>, stream: TcpStream, secure: bool) {
         if self.peers.borrow().len() >= CONNECTIONS_PER_SHARD_MAX {
             warn!(shard = %self.id, "an MSRP connection too many was closed");
             return;
         }
-        if let Some((id, peer)) = self.adopt(stream) {
-            self.settle();
-            glommio::spawn_local(self.run_reader(id, peer)).detach();
-        }
+        let link = match &self.tls {
+            Some(tls) if secure => TlsLink::accept(tls).ok(),
+            _ => None,
+        };
+        let Ok(address) = stream.peer_addr() else { return };
+        let id = self.switch.borrow_mut().adopt(address, link.is_some(), Instant::now());
+        self.take_in(id, stream, link);
+    }
+
+    /// Takes in a connection that the switch knows, whoever opened it.
+    pub(super) fn take_in(self: Rc<Self>, id: ConnectionId, stream: TcpStream, link: Option<TlsLink>) {
+        let peer = Rc::new(Peer::new(stream, link));
+        self.peers.borrow_mut().insert(id, peer.clone());
+        self.flush_link(id);
+        self.settle();
+        glommio::spawn_local(self.run_reader(id, peer)).detach();
     }
 
     /// Reads a connection until it is over: one bounded receive a turn.
@@ -80,6 +93,9 @@ impl Shell {
     }
 
     fn handle(self: &Rc<Self>, id: ConnectionId, bytes: &bytes::Bytes) {
+        if self.handle_ciphertext(id, bytes) {
+            return self.settle();
+        }
         let outcome = self.switch.borrow_mut().handle_bytes(id, bytes, Instant::now());
         if let Err(error) = outcome {
             let peer = self.switch.borrow().peer(id);

@@ -39,6 +39,7 @@ impl Shell {
     pub(super) fn flush_now(self: &Rc<Self>) {
         let mut dirty = std::mem::take(&mut *self.dirty.borrow_mut());
         self.switch.borrow_mut().take_dirty(&mut dirty);
+        dirty.retain(|id| !self.flush_link(*id));
         let mut rest = &dirty[..];
         while !rest.is_empty() {
             let n = self.flush_some(rest);
@@ -68,7 +69,7 @@ impl Shell {
 
     /// The kernel takes no more for a connection: what waits is offered again when there is room. The task runs at once, so
     /// nothing may be borrowed here.
-    fn wait_for_room(self: &Rc<Self>, id: ConnectionId) {
+    pub(super) fn wait_for_room(self: &Rc<Self>, id: ConnectionId) {
         let Some(peer) = self.peers.borrow().get(id).cloned() else { return };
         let shell = self.clone();
         glommio::spawn_local(async move { shell.send_when_possible(id, &peer).await }).detach();
@@ -78,6 +79,9 @@ impl Shell {
         let outcome = poll_fn(|cx| {
             if peer.closed.get() {
                 return Poll::Ready(Ok(()));
+            }
+            if let Some(link) = &peer.link {
+                return self.push_link(id, peer, &mut link.borrow_mut(), cx);
             }
             let mut switch = self.switch.borrow_mut();
             let mut spill = self.spill.borrow_mut();

@@ -7,6 +7,7 @@
 mod connection;
 mod flush;
 mod notify;
+mod secure;
 mod shell;
 
 use std::rc::Rc;
@@ -44,7 +45,7 @@ pub(super) fn start(
     seed: [u8; 32],
 ) -> Result<ExecutorJoinHandle<()>, String> {
     let (ready, is_ready) = std_mpsc::channel();
-    let (core, listener) = (shard.core, shard.listener);
+    let (core, listener, tls_listener) = (shard.core, shard.listener, shard.tls_listener);
     let settings = settings.clone();
     let handle = LocalExecutorBuilder::new(Placement::Fixed(core))
         .name("parlor-shard")
@@ -54,7 +55,7 @@ pub(super) fn start(
         .spin_before_park(settings.spin_before_park)
         .spawn(move || async move {
             let _ = ready.send(());
-            run(&settings, listener, port, seed).await;
+            run(&settings, [Some(listener), tls_listener], port, seed).await;
         })
         .map_err(|error| error.to_string())?;
     if is_ready.recv().is_err() {
@@ -63,13 +64,15 @@ pub(super) fn start(
     Ok(handle)
 }
 
-async fn run(settings: &ShardSettings, listener: Socket, port: ShardPort, seed: [u8; 32]) {
+async fn run(settings: &ShardSettings, listeners: [Option<Socket>; 2], port: ShardPort, seed: [u8; 32]) {
     let switch = Switch::new(Settings { bind_timeout: settings.bind_timeout, outbox_max: settings.outbox_max }, seed);
     let batch = Batch::new(settings.send_batch, settings.copy_below, true);
     debug!(shard = %port.id, ring = batch.has_ring(), "shard is up");
-    let shell = Rc::new(Shell::new(port.id, switch, batch, Upward::new(port.id, port.events)));
-    let listener = socket::into_executor(listener);
-    glommio::spawn_local(shell.clone().run_listener(listener)).detach();
+    let shell = Rc::new(Shell::new(port.id, switch, batch, Upward::new(port.id, port.events), settings.tls.clone()));
+    for (which, listener) in listeners.into_iter().enumerate() {
+        let Some(listener) = listener.map(socket::into_executor) else { continue };
+        glommio::spawn_local(shell.clone().run_listener(listener, which > 0)).detach();
+    }
     glommio::spawn_local(shell.clone().run_flusher()).detach();
     glommio::spawn_local(shell.clone().run_alarms(port.commands.clone())).detach();
     glommio::spawn_local(shell.clone().run_commands(port.commands)).detach();

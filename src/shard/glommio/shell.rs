@@ -14,8 +14,10 @@ use crate::facts::EndReason;
 use crate::ids::{ConnectionId, ShardId};
 use crate::shard::mesh::{TELL_AGAIN_AFTER, Upward};
 use crate::shard::slab::Slab;
-use crate::shard::socket::{self, Batch};
+use crate::shard::socket::{self, Batch, Pieces};
+use crate::shard::tls::TlsLink;
 use crate::switch::Switch;
+use crate::tls::TlsSetup;
 
 /// One shard's state.
 pub struct Shell {
@@ -37,6 +39,10 @@ pub struct Shell {
     /// For what waits behind a full socket.
     pub(super) spill: RefCell<Vec<u8>>,
     pub(super) dirty: RefCell<Vec<ConnectionId>>,
+    pub(super) tls: Option<TlsSetup>,
+    pub(super) pieces: RefCell<Pieces>,
+    /// Connections that are being made.
+    pub(super) dials: Cell<usize>,
 }
 
 /// One connection's socket.
@@ -46,10 +52,24 @@ pub struct Peer {
     /// It may be read again.
     pub(super) resume: Notify,
     pub(super) closed: Cell<bool>,
+    /// What stands between the socket and the switch.
+    pub(super) link: Option<RefCell<Box<TlsLink>>>,
+}
+
+impl Peer {
+    pub(super) fn new(stream: TcpStream, link: Option<TlsLink>) -> Self {
+        Self {
+            fd: stream.as_raw_fd(),
+            stream: RefCell::new(stream),
+            resume: Notify::default(),
+            closed: Cell::new(false),
+            link: link.map(|link| RefCell::new(Box::new(link))),
+        }
+    }
 }
 
 impl Shell {
-    pub(super) fn new(id: ShardId, switch: Switch, batch: Batch, upward: Upward) -> Self {
+    pub(super) fn new(id: ShardId, switch: Switch, batch: Batch, upward: Upward, tls: Option<TlsSetup>) -> Self {
         Self {
             id,
             switch: RefCell::new(switch),
@@ -64,18 +84,10 @@ impl Shell {
             retrying: Cell::new(false),
             spill: RefCell::default(),
             dirty: RefCell::default(),
+            tls,
+            pieces: RefCell::default(),
+            dials: Cell::new(0),
         }
-    }
-
-    /// Takes a connection in.
-    pub(super) fn adopt(&self, stream: TcpStream) -> Option<(ConnectionId, Rc<Peer>)> {
-        let address = stream.peer_addr().ok()?;
-        let fd = stream.as_raw_fd();
-        let peer =
-            Rc::new(Peer { fd, stream: RefCell::new(stream), resume: Notify::default(), closed: Cell::new(false) });
-        let id = self.switch.borrow_mut().adopt(address, false, Instant::now());
-        self.peers.borrow_mut().insert(id, peer.clone());
-        Some((id, peer))
     }
 
     /// Does what the machine asks for after an input. Sending is left to the flusher, so that it comes after every reader of
@@ -87,8 +99,9 @@ impl Shell {
         loop {
             let closing = self.switch.borrow_mut().poll_closing();
             let Some(id) = closing else { break };
-            self.close(id, EndReason::ConnectionLost);
+            self.hang_up(id);
         }
+        self.dial();
         let mut switch = self.switch.borrow_mut();
         while let Some(id) = switch.poll_resumed() {
             if let Some(peer) = self.peers.borrow().get(id) {

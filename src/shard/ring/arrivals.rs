@@ -14,6 +14,7 @@ use crate::ids::ConnectionId;
 use crate::limits::CONNECTIONS_PER_SHARD_MAX;
 use crate::shard::settings::ACCEPT_AGAIN_AFTER;
 use crate::shard::socket::{Arrival, Received};
+use crate::shard::tls::TlsLink;
 
 impl Shell {
     /// Handles what is there now. What arrives meanwhile has its turn later.
@@ -21,7 +22,8 @@ impl Shell {
         for _ in 0..self.ring.arrived() {
             match self.ring.poll() {
                 Some(Arrival::Received(id, received)) => self.handle_received(id, received, now),
-                Some(Arrival::Accepted(accepted)) => self.handle_accepted(accepted, now),
+                Some(Arrival::Accepted(which, accepted)) => self.handle_accepted(which, accepted, now),
+                Some(Arrival::Connected(number)) => self.handle_connected(number, now),
                 Some(Arrival::Writable(id)) => self.writable.push(id),
                 Some(Arrival::Woken) => self.hear(),
                 None => break,
@@ -29,25 +31,34 @@ impl Shell {
         }
     }
 
-    fn handle_accepted(&mut self, accepted: io::Result<OwnedFd>, now: Instant) {
+    fn handle_accepted(&mut self, which: usize, accepted: io::Result<OwnedFd>, now: Instant) {
         match accepted {
             Ok(_) if self.peers.len() >= CONNECTIONS_PER_SHARD_MAX => {
                 warn!(shard = %self.id, "an MSRP connection too many was closed");
             }
-            Ok(socket) => self.adopt(socket.into(), now),
+            Ok(socket) => self.accept(which, socket.into(), now),
             Err(error) => {
                 warn!(shard = %self.id, %error, "cannot accept an MSRP connection");
-                self.accept_at = Some(now + ACCEPT_AGAIN_AFTER);
+                self.accept_at[which] = Some(now + ACCEPT_AGAIN_AFTER);
             }
         }
     }
 
-    /// Takes a connection in, whoever opened it. It must not be a non-blocking one: the ring waits for it.
-    fn adopt(&mut self, stream: TcpStream, now: Instant) {
+    fn accept(&mut self, which: usize, stream: TcpStream, now: Instant) {
+        let link = match (which, &self.tls) {
+            (0, _) => None,
+            (_, Some(tls)) => TlsLink::accept(tls).ok(),
+            _ => return,
+        };
         // Whoever has gone again has no address.
         let Ok(address) = stream.peer_addr() else { return };
-        let id = self.switch.adopt(address, false, now);
-        self.peers.insert(id, Peer { stream, receiving: false });
+        let id = self.switch.adopt(address, link.is_some(), now);
+        self.take_in(id, stream, link);
+    }
+
+    /// Takes in a connection that the switch knows, whoever opened it. It must not be a non-blocking one: the ring waits for it.
+    pub(super) fn take_in(&mut self, id: ConnectionId, stream: TcpStream, link: Option<TlsLink>) {
+        self.peers.insert(id, Peer { stream, receiving: false, link: link.map(Box::new) });
         self.receive(id, true);
     }
 
@@ -75,6 +86,9 @@ impl Shell {
             // The receive was under way when that was said. A copy, or it would keep a whole buffer.
             self.held.push((id, Bytes::copy_from_slice(bytes)));
             return;
+        }
+        if self.peers.get(id).is_some_and(|peer| peer.link.is_some()) {
+            return self.handle_ciphertext(id, bytes, now);
         }
         if let Err(error) = self.switch.handle_bytes(id, bytes, now) {
             let peer = self.switch.peer(id);

@@ -20,6 +20,7 @@ impl Shell {
             return;
         }
         let mut stuck = Stuck::default();
+        ids.retain(|id| !self.flush_link(*id, &mut stuck));
         let mut rest = &ids[..];
         while !rest.is_empty() {
             let fd = |id| self.peers.get(id).map(Peer::fd);

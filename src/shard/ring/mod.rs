@@ -7,6 +7,7 @@
 
 mod arrivals;
 mod flush;
+mod secure;
 mod shell;
 
 use std::sync::Arc;
@@ -72,7 +73,8 @@ fn set_up(
         Ring::new(entries, RECEIVE_BUFFERS, settings.spin_before_park).map_err(|error| format!("no ring: {error}"))?;
     let switch = Switch::new(Settings { bind_timeout: settings.bind_timeout, outbox_max: settings.outbox_max }, seed);
     let batch = Batch::new(settings.send_batch, settings.copy_below, false);
-    Ok(Shell::new(switch, ring, batch, shard.listener, port, wake))
+    let listeners = [Some(shard.listener), shard.tls_listener];
+    Ok(Shell::new(switch, ring, batch, listeners, settings.tls.clone(), port, wake))
 }
 
 /// Binds this thread to a core, and looks whether it is.

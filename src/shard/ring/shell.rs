@@ -10,12 +10,16 @@ use slotmap::SecondaryMap;
 use socket2::Socket;
 use tracing::debug;
 
+use super::secure::Dials;
 use crate::facts::{Command, EndReason};
 use crate::ids::{ConnectionId, ShardId};
 use crate::shard::mesh::{ShardPort, TELL_AGAIN_AFTER, Upward, Wake};
 use crate::shard::settings::COMMANDS_PER_TURN_MAX;
-use crate::shard::socket::{Batch, Ring};
+use crate::shard::slab::Slab;
+use crate::shard::socket::{Batch, LISTENERS, Pieces, Ring};
+use crate::shard::tls::TlsLink;
 use crate::switch::Switch;
+use crate::tls::TlsSetup;
 
 /// One shard.
 pub struct Shell {
@@ -24,9 +28,15 @@ pub struct Shell {
     pub(super) ring: Ring,
     pub(super) batch: Batch,
     pub(super) peers: SecondaryMap<ConnectionId, Peer>,
-    pub(super) listener: Socket,
-    /// When to listen again after a connection could not be accepted.
-    pub(super) accept_at: Option<Instant>,
+    /// Without TLS, and with it.
+    listeners: [Option<Socket>; LISTENERS],
+    /// When to listen there again after a connection could not be accepted.
+    pub(super) accept_at: [Option<Instant>; LISTENERS],
+    pub(super) tls: Option<TlsSetup>,
+    /// For plaintext.
+    pub(super) slab: Slab,
+    pub(super) pieces: Pieces,
+    pub(super) dials: Dials,
     /// Connections whose sockets were full and have room again.
     pub(super) writable: Vec<ConnectionId>,
     /// Connections that there was no buffer for.
@@ -53,6 +63,8 @@ pub struct Peer {
     pub(super) stream: TcpStream,
     /// A receive is in the ring, or about to be.
     pub(super) receiving: bool,
+    /// What stands between the socket and the switch.
+    pub(super) link: Option<Box<TlsLink>>,
 }
 
 impl Peer {
@@ -66,7 +78,8 @@ impl Shell {
         switch: Switch,
         ring: Ring,
         batch: Batch,
-        listener: Socket,
+        listeners: [Option<Socket>; LISTENERS],
+        tls: Option<TlsSetup>,
         port: ShardPort,
         wake: Arc<Wake>,
     ) -> Self {
@@ -76,8 +89,12 @@ impl Shell {
             ring,
             batch,
             peers: SecondaryMap::new(),
-            listener,
-            accept_at: None,
+            listeners,
+            accept_at: [None; LISTENERS],
+            tls,
+            slab: Slab::default(),
+            pieces: Pieces::default(),
+            dials: Dials::default(),
             writable: Vec::new(),
             starved: Vec::new(),
             held: Vec::new(),
@@ -95,7 +112,7 @@ impl Shell {
     /// Turns until nobody is left and nobody comes any more.
     pub(super) fn run(mut self) {
         debug!(shard = %self.id, "shard is up");
-        self.ring.accept(self.listener.as_raw_fd());
+        (0..LISTENERS).for_each(|which| self.listen(which));
         self.ring.hear(self.wake.fd());
         while !self.switch.is_drained() && !self.orphaned {
             self.wait();
@@ -109,7 +126,8 @@ impl Shell {
         if self.woken || self.switch.is_dirty() || !self.released.is_empty() {
             self.ring.look();
         } else {
-            let next = [self.switch.poll_timeout(), self.accept_at, self.tell_at].into_iter().flatten().min();
+            let times = [self.switch.poll_timeout(), self.tell_at, self.dials.next_timeout()];
+            let next = times.into_iter().chain(self.accept_at).flatten().min();
             self.ring.wait(next.map(|at| at.saturating_duration_since(Instant::now())));
         }
     }
@@ -133,8 +151,9 @@ impl Shell {
             self.flush();
         }
         while let Some(id) = self.switch.poll_closing() {
-            self.close(id, EndReason::ConnectionLost, now);
+            self.hang_up(id, now);
         }
+        self.dial(now);
         while let Some(id) = self.switch.poll_resumed() {
             self.resume(id);
         }
@@ -178,9 +197,17 @@ impl Shell {
         if self.switch.poll_timeout().is_some_and(|at| at <= now) {
             self.switch.handle_timeout(now);
         }
-        if self.accept_at.is_some_and(|at| at <= now) {
-            self.accept_at = None;
-            self.ring.accept(self.listener.as_raw_fd());
+        self.give_up_dials(now);
+        for which in 0..LISTENERS {
+            if self.accept_at[which].take_if(|at| *at <= now).is_some() {
+                self.listen(which);
+            }
+        }
+    }
+
+    fn listen(&mut self, which: usize) {
+        if let Some(listener) = &self.listeners[which] {
+            self.ring.accept(which, listener.as_raw_fd());
         }
     }
 }

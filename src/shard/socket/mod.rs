@@ -4,6 +4,7 @@
 mod batch;
 mod block;
 mod buffers;
+mod direct;
 mod event_fd;
 mod ring;
 
@@ -18,8 +19,9 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 pub use batch::Batch;
 pub use block::Block;
+pub use direct::{Direct, Pieces};
 pub use event_fd::EventFd;
-pub use ring::{Arrival, Received, Ring};
+pub use ring::{Arrival, LISTENERS, Received, Ring};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -36,18 +38,39 @@ const KERNEL_QUEUE_MAX: u32 = 128 * 1024;
 /// # Errors
 /// As the system calls, a port that is taken above all.
 pub fn listen(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = tcp_socket(address)?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+        // There is one address for MSRP, so every IPv6 one is to be every one there is.
+        socket.set_only_v6(!address.ip().is_unspecified())?;
     }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+/// A connection that is being made: when it can be written to, it is there or has failed. It does not wait, until somebody
+/// says that it shall.
+///
+/// # Errors
+/// As the system calls.
+pub fn connect(address: SocketAddr) -> io::Result<Socket> {
+    let socket = tcp_socket(address)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(socket),
+        outcome => outcome.map(|()| socket),
+    }
+}
+
+/// A socket with the options that every MSRP connection has.
+fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     socket.set_tcp_notsent_lowat(KERNEL_QUEUE_MAX)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
     Ok(socket)
 }
 

@@ -21,11 +21,17 @@ const COMPLETIONS_MIN: u32 = 4096;
 /// Do not try to receive at once: wait for something to come first.
 const POLL_FIRST: u16 = 1;
 
+/// Listeners of one ring: one without TLS and one with it.
+pub const LISTENERS: usize = 2;
+
 /// Something that was waited for.
 #[derive(Debug)]
 pub enum Arrival {
-    /// A connection, or why there is none; after an error nobody listens until [`Ring::accept`] is called again.
-    Accepted(io::Result<OwnedFd>),
+    /// A connection of one of the listeners, or why there is none; after an error nobody listens there until [`Ring::accept`]
+    /// is called again.
+    Accepted(usize, io::Result<OwnedFd>),
+    /// A connection that was being made is there, or has failed.
+    Connected(u32),
     /// What a connection's receive has brought. There is no other until [`Ring::receive`] is called again.
     Received(ConnectionId, Received),
     /// A connection's socket has room again, or has failed.
@@ -58,6 +64,7 @@ const ACCEPT: u64 = 1;
 const RECEIVE: u64 = 2;
 const WRITABLE: u64 = 3;
 const WAKE: u64 = 4;
+const CONNECT: u64 = 5;
 const KIND_SHIFT: u32 = 28;
 const KIND_MASK: u64 = 0xf << KIND_SHIFT;
 
@@ -71,7 +78,7 @@ pub struct Ring {
     arrived: VecDeque<Arrival>,
     /// Buffers that were returned while somebody still referred to them.
     lent: Vec<u16>,
-    listener: RawFd,
+    listeners: [RawFd; LISTENERS],
     wake: RawFd,
     spin: Duration,
     /// How long the last wait took.
@@ -93,18 +100,24 @@ impl Ring {
             buffers,
             arrived: VecDeque::new(),
             lent: Vec::new(),
-            listener: -1,
+            listeners: [-1; LISTENERS],
             wake: -1,
             spin,
             waited: Duration::ZERO,
         })
     }
 
-    /// Accepts connections from now on.
-    pub fn accept(&mut self, listener: RawFd) {
-        self.listener = listener;
+    /// Accepts connections of a listener from now on. `which` numbers it, below [`LISTENERS`].
+    pub fn accept(&mut self, which: usize, listener: RawFd) {
+        self.listeners[which] = listener;
         let entry = opcode::AcceptMulti::new(types::Fd(listener)).flags(libc::SOCK_CLOEXEC).build();
-        self.push(&entry.user_data(ACCEPT << KIND_SHIFT));
+        self.push(&entry.user_data(which as u64 | ACCEPT << KIND_SHIFT));
+    }
+
+    /// Says when a connection that is being made is there, or has failed. `number` is below 2^28.
+    pub fn connecting(&mut self, number: u32, fd: RawFd) {
+        let entry = opcode::PollAdd::new(types::Fd(fd), libc::POLLOUT as u32).build();
+        self.push(&entry.user_data(u64::from(number) | CONNECT << KIND_SHIFT));
     }
 
     /// Hears what is written to an eventfd from now on, and before.
@@ -230,7 +243,7 @@ impl Ring {
     /// Takes what has completed: sends into `results`, everything else to what has arrived. Answers how many sends.
     fn reap(&mut self, results: &mut [io::Result<usize>]) -> usize {
         let mut sends = 0;
-        let (mut accepts, mut hears) = (true, true);
+        let (mut accepts, mut hears) = ([true; LISTENERS], true);
         for completion in self.ring.completion() {
             match (completion.user_data() & KIND_MASK) >> KIND_SHIFT {
                 SEND => {
@@ -241,19 +254,24 @@ impl Ring {
                 }
                 ACCEPT => {
                     // After an error it is the shell that begins again, when it thinks fit.
-                    accepts = completion.result() < 0 || cqueue::more(completion.flags());
-                    self.arrived.push_back(accepted(&completion));
+                    let which = (completion.user_data() & !KIND_MASK) as usize % LISTENERS;
+                    accepts[which] = completion.result() < 0 || cqueue::more(completion.flags());
+                    self.arrived.push_back(Arrival::Accepted(which, accepted(&completion)));
                 }
                 RECEIVE => self.arrived.push_back(received(&completion, &mut self.buffers)),
                 WRITABLE => self.arrived.push_back(Arrival::Writable(connection(&completion))),
+                CONNECT => {
+                    let number = (completion.user_data() & !KIND_MASK) as u32;
+                    self.arrived.push_back(Arrival::Connected(number));
+                }
                 _ => {
                     hears = cqueue::more(completion.flags());
                     self.arrived.push_back(Arrival::Woken);
                 }
             }
         }
-        if !accepts {
-            self.accept(self.listener);
+        for (which, _) in accepts.iter().enumerate().filter(|(_, accepts)| !**accepts) {
+            self.accept(which, self.listeners[which]);
         }
         if !hears {
             self.hear(self.wake);
@@ -292,10 +310,10 @@ fn outcome(completion: &cqueue::Entry) -> io::Result<usize> {
     usize::try_from(completion.result()).map_err(|_| io::Error::from_raw_os_error(-completion.result()))
 }
 
-fn accepted(completion: &cqueue::Entry) -> Arrival {
+fn accepted(completion: &cqueue::Entry) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor was made by the accept, and nobody else has it.
     let own = |fd: usize| unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
-    Arrival::Accepted(outcome(completion).map(own))
+    outcome(completion).map(own)
 }
 
 fn received(completion: &cqueue::Entry, buffers: &mut Buffers) -> Arrival {

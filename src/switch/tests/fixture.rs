@@ -116,6 +116,8 @@ impl Fixture {
                 max_size: options.max_size,
                 chatroom: (!options.unaware).then_some(ChatroomTokens { nickname: true, private_messages: true }),
                 direction: Direction::default(),
+                connect_to: None,
+                fingerprints: Vec::new(),
             },
         };
         self.control(Command::OpenSession(Box::new(open)));

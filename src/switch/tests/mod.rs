@@ -4,6 +4,7 @@ mod fixture;
 
 mod binding;
 mod congestion;
+mod dialling;
 mod endings;
 mod log;
 mod nicknames;

@@ -1,0 +1,153 @@
+//! Links of connections with TLS, and connections that are made for clients that only listen.
+
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures_lite::AsyncWrite;
+use futures_lite::future::or;
+use glommio::net::TcpStream;
+use glommio::timer::Timer;
+use tracing::debug;
+
+use super::shell::{Peer, Shell};
+use crate::facts::EndReason;
+use crate::ids::ConnectionId;
+use crate::limits::DIALS_PER_SHARD_MAX;
+use crate::shard::settings::DIAL_TIMEOUT;
+use crate::shard::socket::Direct;
+use crate::shard::tls::{Flushed, TlsLink};
+use crate::switch::Dial;
+
+impl Shell {
+    /// What has come on a connection, if that has TLS; answers whether it has.
+    pub(super) fn handle_ciphertext(self: &Rc<Self>, id: ConnectionId, bytes: &[u8]) -> bool {
+        let Some(peer) = self.peers.borrow().get(id).cloned() else { return false };
+        let Some(link) = &peer.link else { return false };
+        let (outcome, closed, has_to_say) = {
+            let (mut link, mut switch, mut slab) =
+                (link.borrow_mut(), self.switch.borrow_mut(), self.slab.borrow_mut());
+            let outcome = link.handle_bytes(&mut switch, &mut slab, id, bytes, Instant::now());
+            (outcome, link.peer_has_closed(), link.has_to_say())
+        };
+        if let Err(error) = &outcome {
+            let peer = self.switch.borrow().peer(id);
+            debug!(shard = %self.id, connection = %id, ?peer, %error, "closing an MSRP connection, which does not keep to TLS");
+        }
+        if has_to_say {
+            self.flush_link(id);
+        }
+        if outcome.is_err() || closed {
+            self.close(id, EndReason::ConnectionLost);
+        }
+        true
+    }
+
+    /// Sends what waits for a connection, if that has TLS; answers whether it has.
+    pub(super) fn flush_link(self: &Rc<Self>, id: ConnectionId) -> bool {
+        let Some(peer) = self.peers.borrow().get(id).cloned() else { return false };
+        let Some(link) = &peer.link else { return false };
+        let flushed = self.push(id, &mut link.borrow_mut(), &mut Direct(peer.fd));
+        match flushed {
+            Flushed::Done => {}
+            Flushed::Full => self.wait_for_room(id),
+            Flushed::Over => self.close(id, EndReason::ConnectionLost),
+        }
+        true
+    }
+
+    fn push(&self, id: ConnectionId, link: &mut TlsLink, out: &mut dyn Write) -> Flushed {
+        let (mut switch, mut pieces) = (self.switch.borrow_mut(), self.pieces.borrow_mut());
+        link.flush(&mut switch, id, &mut pieces, out, Instant::now())
+    }
+
+    /// The same once the socket has room again.
+    pub(super) fn push_link(
+        &self,
+        id: ConnectionId,
+        peer: &Peer,
+        link: &mut TlsLink,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut stream = peer.stream.borrow_mut();
+        match self.push(id, link, &mut Polled(&mut stream, cx)) {
+            Flushed::Done => {
+                self.switch.borrow_mut().sent(id, 0, Instant::now());
+                Poll::Ready(Ok(()))
+            }
+            Flushed::Full => Poll::Pending,
+            Flushed::Over => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    /// The switch wants a connection closed. With TLS it goes when the last of its ciphertext has left, or when the switch asks
+    /// again.
+    pub(super) fn hang_up(self: &Rc<Self>, id: ConnectionId) {
+        let peer = self.peers.borrow().get(id).cloned();
+        if let Some(peer) = &peer
+            && let Some(link) = &peer.link
+            && !link.borrow_mut().end(&mut Direct(peer.fd))
+        {
+            return self.wait_for_room(id);
+        }
+        self.close(id, EndReason::ConnectionLost);
+    }
+
+    /// Sets out to make the connections that the switch asks for.
+    pub(super) fn dial(self: &Rc<Self>) {
+        while self.dials.get() < DIALS_PER_SHARD_MAX {
+            let dial = self.switch.borrow_mut().poll_connect();
+            let Some(dial) = dial else { return };
+            self.dials.set(self.dials.get() + 1);
+            glommio::spawn_local(self.clone().reach(dial)).detach();
+        }
+    }
+
+    async fn reach(self: Rc<Self>, dial: Dial) {
+        let late = async {
+            Timer::new(DIAL_TIMEOUT).await;
+            Err("it takes too long".to_owned())
+        };
+        let made = or(async { TcpStream::connect(dial.address).await.map_err(|error| error.to_string()) }, late).await;
+        self.dials.set(self.dials.get() - 1);
+        match made.and_then(|stream| Ok((stream, self.link_to(&dial)?))) {
+            Ok((stream, link)) => {
+                let _ = stream.set_nodelay(true);
+                let id = self.switch.borrow_mut().connected(&dial, Instant::now());
+                match id {
+                    Some(id) => self.take_in(id, stream, link),
+                    None => self.settle(),
+                }
+            }
+            Err(error) => {
+                debug!(shard = %self.id, address = %dial.address, error, "nobody to connect to");
+                self.switch.borrow_mut().unconnected(&dial, Instant::now());
+                self.settle();
+            }
+        }
+    }
+
+    fn link_to(&self, dial: &Dial) -> Result<Option<TlsLink>, String> {
+        let Some(name) = &dial.tls else { return Ok(None) };
+        let tls = self.tls.as_ref().ok_or("there is no certificate for TLS")?;
+        TlsLink::connect(tls, name).map(Some).map_err(|error| error.to_string())
+    }
+}
+
+/// A stream that wakes a task when it has room again.
+struct Polled<'a, 'b>(&'a mut TcpStream, &'a mut Context<'b>);
+
+impl Write for Polled<'_, '_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match Pin::new(&mut *self.0).poll_write(self.1, octets) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! Links of connections with TLS, and connections that are made for clients that only listen.
+
+use std::collections::BTreeMap;
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::time::Instant;
+
+use bytes::Bytes;
+use socket2::Socket;
+use tracing::debug;
+
+use super::shell::Shell;
+use crate::facts::EndReason;
+use crate::ids::ConnectionId;
+use crate::limits::DIALS_PER_SHARD_MAX;
+use crate::shard::flush::Stuck;
+use crate::shard::settings::DIAL_TIMEOUT;
+use crate::shard::socket::{self, Direct};
+use crate::shard::tls::{Flushed, TlsLink};
+use crate::switch::Dial;
+
+/// Connections that are being made, by a number that the ring gives back.
+#[derive(Debug, Default)]
+pub struct Dials {
+    under_way: BTreeMap<u32, UnderWay>,
+    last: u32,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    dial: Dial,
+    socket: Socket,
+    until: Instant,
+}
+
+/// Numbers come round after so many.
+const NUMBERS: u32 = 1 << 28;
+
+impl Dials {
+    /// When to give the next one up. They all may take the same time, so the oldest is the first.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.under_way.values().map(|dial| dial.until).min()
+    }
+}
+
+impl Shell {
+    /// What has come on a connection with TLS.
+    pub(super) fn handle_ciphertext(&mut self, id: ConnectionId, bytes: &Bytes, now: Instant) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let Some(link) = &mut peer.link else { return };
+        let outcome = link.handle_bytes(&mut self.switch, &mut self.slab, id, bytes, now);
+        let over = outcome.is_err() || link.peer_has_closed();
+        if link.has_to_say() {
+            self.writable.push(id);
+        }
+        if let Err(error) = &outcome {
+            let peer = self.switch.peer(id);
+            debug!(shard = %self.id, connection = %id, ?peer, %error, "closing an MSRP connection, which does not keep to TLS");
+        }
+        if over {
+            // An alert is worth one try.
+            self.flush_link(id, &mut Stuck::default());
+            self.close(id, EndReason::ConnectionLost, now);
+        }
+        self.settle(now);
+    }
+
+    /// Sends what waits for a connection, if that has TLS; answers whether it has.
+    pub(super) fn flush_link(&mut self, id: ConnectionId, stuck: &mut Stuck) -> bool {
+        let Some(peer) = self.peers.get_mut(id) else { return false };
+        let fd = peer.fd();
+        let Some(link) = &mut peer.link else { return false };
+        match link.flush(&mut self.switch, id, &mut self.pieces, &mut Direct(fd), Instant::now()) {
+            Flushed::Done => {}
+            Flushed::Full => stuck.full.push(id),
+            Flushed::Over => stuck.lost.push(id),
+        }
+        true
+    }
+
+    /// The switch wants a connection closed. With TLS it goes when the last of its ciphertext has left, or when the switch asks
+    /// again.
+    pub(super) fn hang_up(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            let fd = peer.fd();
+            if peer.link.as_mut().is_some_and(|link| !link.end(&mut Direct(fd))) {
+                self.ring.writable(id, fd);
+                return;
+            }
+        }
+        self.close(id, EndReason::ConnectionLost, now);
+    }
+
+    /// Sets out to make the connections that the switch asks for.
+    pub(super) fn dial(&mut self, now: Instant) {
+        while self.dials.under_way.len() < DIALS_PER_SHARD_MAX {
+            let Some(dial) = self.switch.poll_connect() else { return };
+            match socket::connect(dial.address) {
+                Ok(socket) => {
+                    self.dials.last = (self.dials.last + 1) % NUMBERS;
+                    self.ring.connecting(self.dials.last, socket.as_raw_fd());
+                    self.dials.under_way.insert(self.dials.last, UnderWay { dial, socket, until: now + DIAL_TIMEOUT });
+                }
+                Err(error) => {
+                    debug!(shard = %self.id, address = %dial.address, %error, "nobody to connect to");
+                    self.switch.unconnected(&dial, now);
+                }
+            }
+        }
+    }
+
+    /// A connection that was being made is there, or has failed.
+    pub(super) fn handle_connected(&mut self, number: u32, now: Instant) {
+        let Some(UnderWay { dial, socket, .. }) = self.dials.under_way.remove(&number) else { return };
+        match self.connected(&dial, &socket) {
+            Ok(link) => {
+                if let Some(id) = self.switch.connected(&dial, now) {
+                    let says_hello = link.is_some();
+                    self.take_in(id, socket.into(), link);
+                    if says_hello {
+                        self.writable.push(id);
+                    }
+                }
+            }
+            Err(error) => {
+                debug!(shard = %self.id, address = %dial.address, error, "nobody to connect to");
+                self.switch.unconnected(&dial, now);
+            }
+        }
+        self.settle(now);
+    }
+
+    fn connected(&self, dial: &Dial, socket: &Socket) -> Result<Option<TlsLink>, String> {
+        if let Some(error) = socket.take_error().unwrap_or_else(Some) {
+            return Err(error.to_string());
+        }
+        socket.set_nonblocking(false).map_err(|error| error.to_string())?;
+        let Some(name) = &dial.tls else { return Ok(None) };
+        let tls = self.tls.as_ref().ok_or("there is no certificate for TLS")?;
+        TlsLink::connect(tls, name).map(Some).map_err(|error| error.to_string())
+    }
+
+    /// Gives up what takes too long.
+    pub(super) fn give_up_dials(&mut self, now: Instant) {
+        let late = self.dials.under_way.iter().filter(|(_, dial)| dial.until <= now);
+        let late: Vec<u32> = late.map(|(number, _)| *number).collect();
+        for number in late {
+            let Some(UnderWay { dial, socket, .. }) = self.dials.under_way.remove(&number) else { continue };
+            // What the ring has pending holds the socket, and ends by this.
+            let _ = socket.shutdown(Shutdown::Both);
+            self.switch.unconnected(&dial, now);
+        }
+    }
+}

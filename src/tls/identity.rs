@@ -1,0 +1,128 @@
+//! A certificate with its key, out of PEM files.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use crate::sdp::{Fingerprint, HashFunction};
+
+/// What a server shows of itself.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub(super) key: Arc<CertifiedKey>,
+    /// `a=fingerprint` of the certificate: by SHA-256, and by the function that it was signed with (RFC 8122 §5.1).
+    pub fingerprints: Vec<Fingerprint>,
+    /// The DNS names and addresses that the certificate was made for.
+    pub names: Vec<String>,
+    /// When it ends, in seconds since 1970.
+    pub expires: i64,
+}
+
+/// Why a certificate and its key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// A file cannot be read.
+    #[error("{0} cannot be read: {1}")]
+    Unreadable(PathBuf, io::Error),
+    /// The certificate's file has none.
+    #[error("{0} has no certificate in it: a PEM file is wanted, with -----BEGIN CERTIFICATE-----")]
+    NoCertificate(PathBuf),
+    /// What stands there is no certificate.
+    #[error("{0} has a certificate that cannot be read")]
+    BadCertificate(PathBuf),
+    /// The key's file has none.
+    #[error("{0} has no private key in it: a PEM file is wanted, with -----BEGIN PRIVATE KEY-----, not encrypted")]
+    NoKey(PathBuf),
+    /// The key is of another certificate.
+    #[error("the key in {key} does not belong to the certificate in {certificate}")]
+    Mismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's.
+        key: PathBuf,
+    },
+    /// The key is of a kind that is not known.
+    #[error("the key in {0} cannot be used: {1}")]
+    BadKey(PathBuf, rustls::Error),
+}
+
+impl Identity {
+    /// Reads a certificate, with those that vouch for it behind it, and its private key.
+    ///
+    /// # Errors
+    /// What is wrong with which file.
+    pub fn load(certificate: &Path, private_key: &Path) -> Result<Self, IdentityError> {
+        let read = |path: &Path| std::fs::read(path).map_err(|error| IdentityError::Unreadable(path.into(), error));
+        Self::read(certificate, &read(certificate)?, private_key, &read(private_key)?)
+    }
+
+    fn read(at: &Path, certificate: &[u8], key_at: &Path, key: &[u8]) -> Result<Self, IdentityError> {
+        let bad = |_| IdentityError::BadCertificate(at.into());
+        let chain: Vec<CertificateDer<'static>> =
+            CertificateDer::pem_slice_iter(certificate).collect::<Result<_, _>>().map_err(bad)?;
+        let first = chain.first().ok_or_else(|| IdentityError::NoCertificate(at.into()))?.clone();
+        let key_der = PrivateKeyDer::from_pem_slice(key).map_err(|error: pem::Error| {
+            tracing::debug!(%error, "a private key that cannot be read");
+            IdentityError::NoKey(key_at.into())
+        })?;
+        let (_, parsed) = X509Certificate::from_der(&first).map_err(|_| IdentityError::BadCertificate(at.into()))?;
+        let mut hashes = vec![HashFunction::Sha256];
+        hashes.extend(signature_hash(&parsed).filter(|hash| *hash != HashFunction::Sha256));
+        let names = names(&parsed);
+        let expires = parsed.validity().not_after.timestamp();
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let key = CertifiedKey::from_der(chain, key_der, &provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                IdentityError::Mismatch { certificate: at.into(), key: key_at.into() }
+            }
+            error => IdentityError::BadKey(key_at.into(), error),
+        })?;
+        let fingerprints = hashes.into_iter().map(|hash| fingerprint(&first, hash)).collect();
+        Ok(Self { key: Arc::new(key), fingerprints, names, expires })
+    }
+}
+
+/// The hash of a certificate's DER form.
+#[must_use]
+pub fn fingerprint(certificate: &[u8], hash: HashFunction) -> Fingerprint {
+    let algorithm = match hash {
+        HashFunction::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
+        HashFunction::Sha224 => &digest::SHA224,
+        HashFunction::Sha256 => &digest::SHA256,
+        HashFunction::Sha384 => &digest::SHA384,
+        HashFunction::Sha512 => &digest::SHA512,
+    };
+    Fingerprint { hash, value: digest::digest(algorithm, certificate).as_ref().into() }
+}
+
+/// The hash function that a certificate was signed with, where it is one of its own (RFC 3279, RFC 5758).
+fn signature_hash(certificate: &X509Certificate<'_>) -> Option<HashFunction> {
+    Some(match certificate.signature_algorithm.algorithm.to_id_string().as_str() {
+        "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" => HashFunction::Sha1,
+        "1.2.840.113549.1.1.14" | "1.2.840.10045.4.3.1" => HashFunction::Sha224,
+        "1.2.840.113549.1.1.11" | "1.2.840.10045.4.3.2" => HashFunction::Sha256,
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => HashFunction::Sha384,
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => HashFunction::Sha512,
+        _ => return None,
+    })
+}
+
+fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let name = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        GeneralName::IPAddress(octets) => match octets.len() {
+            4 => <[u8; 4]>::try_from(*octets).ok().map(|octets| std::net::Ipv4Addr::from(octets).to_string()),
+            16 => <[u8; 16]>::try_from(*octets).ok().map(|octets| std::net::Ipv6Addr::from(octets).to_string()),
+            _ => None,
+        },
+        _ => None,
+    };
+    extension.value.general_names.iter().filter_map(name).collect()
+}

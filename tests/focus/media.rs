@@ -1,0 +1,264 @@
+use parlor::facts::{Command, Fingerprint, Outward, Terms};
+use parlor::focus::{ConnectOut, Network, Settings, ShardAddress};
+use parlor::ids::ShardId;
+use parlor::sdp::HashFunction;
+use parlor::sip::{HeaderName, Transport};
+
+use crate::world::{Peer, World, body, header, offer, policy, settings};
+
+fn with_tls() -> Settings {
+    let shard = |n: u16| ShardAddress { id: ShardId(n), port: 2855 + n, tls_port: Some(3855 + n) };
+    let value = vec![0xab; 32].into();
+    Settings {
+        shards: vec![shard(0), shard(1)],
+        fingerprints: vec![Fingerprint { hash: HashFunction::Sha256, value }],
+        ..settings()
+    }
+}
+
+fn secure(offer: &str) -> String {
+    offer.replace("TCP/MSRP", "TCP/TLS/MSRP").replace("a=path:msrp:", "a=path:msrps:")
+}
+
+/// What becomes of an offer: the status and the terms in force.
+fn called(settings: Settings, offer: &str) -> (World, Peer) {
+    let mut world = World::with(settings);
+    let mut ann = Peer::new("ann", "lobby");
+    ann.send(&mut world, "INVITE", offer);
+    ann.learn(&world);
+    (world, ann)
+}
+
+fn terms(world: &World) -> Terms {
+    world.opened().last().expect("a session").terms.clone()
+}
+
+fn warning(world: &World) -> String {
+    header(world.last_response(), HeaderName::Warning)
+}
+
+fn passive(host: &str) -> String {
+    offer(&format!("msrp://{host}:7654/ann1;tcp"))
+        .replace("m=message 9", "m=message 7654")
+        .replace("setup:active", "setup:passive")
+        .replace("c=IN IP4 192.0.2.77", &format!("c=IN IP4 {host}"))
+}
+
+#[test]
+fn an_offer_over_tls_is_answered_with_port_and_fingerprint() {
+    let (world, _) = called(with_tls(), &secure(&Peer::new("ann", "lobby").offer()));
+    let answer = body(world.last_response());
+    assert!(answer.contains("m=message 3855 TCP/TLS/MSRP *\r\n"), "{answer}");
+    assert!(answer.contains("a=path:msrps://192.0.2.1:3855/") && answer.contains("a=fingerprint:sha-256 AB:AB:"));
+    assert!(terms(&world).local.as_str().starts_with("msrps:"));
+    let (world, _) = called(settings(), &secure(&Peer::new("ann", "lobby").offer()));
+    assert_eq!(world.last_status(), 488);
+    assert!(warning(&world).starts_with("302 "));
+}
+
+#[test]
+fn a_room_that_wants_tls_takes_nothing_else() {
+    let rooms = policy(|policy| policy.force_tls = true);
+    let plain = Peer::new("ann", "lobby").offer();
+    let (world, _) = called(Settings { rooms: rooms.clone(), ..with_tls() }, &plain);
+    assert_eq!(world.last_status(), 488);
+    assert!(warning(&world).contains("MSRP has to go over TLS here"), "{}", warning(&world));
+    let (mut world, mut ann) = called(Settings { rooms: rooms.clone(), ..with_tls() }, &secure(&plain));
+    assert_eq!(world.last_status(), 200);
+    ann.send(&mut world, "ACK", "");
+    ann.send(&mut world, "INVITE", &plain);
+    assert_eq!((world.last_status(), world.focus.counts().calls), (488, 1), "nor does a change get round it");
+    let (world, _) = called(Settings { rooms, ..with_tls() }, "");
+    assert!(body(world.last_response()).contains("TCP/TLS/MSRP"), "our own offer is over TLS then");
+}
+
+#[test]
+fn our_offer_is_over_tls_where_the_call_came_over_it() {
+    let mut world = World::with(with_tls());
+    let mut ann = Peer::new("ann", "lobby");
+    ann.transport = Transport::Tls;
+    ann.target = "sips:lobby@chat.example".into();
+    ann.send(&mut world, "INVITE", "");
+    let offer = body(world.last_response());
+    assert!(offer.contains("TCP/TLS/MSRP") && offer.contains("a=setup:actpass"), "{offer}");
+    let contact = header(world.last_response(), HeaderName::Contact);
+    assert!(contact.contains("<sips:lobby@192.0.2.1:5060>"), "a sips URI is answered with one: {contact}");
+}
+
+#[test]
+fn fingerprints_go_to_the_shard_and_ours_change_with_the_certificate() {
+    let theirs = "a=fingerprint:SHA-256 0F".to_owned() + &":0F".repeat(31) + "\r\n";
+    let offer = secure(&Peer::new("ann", "lobby").offer());
+    let (mut world, _) = called(with_tls(), &(offer.clone() + &theirs));
+    assert_eq!(terms(&world).fingerprints.iter().map(|one| one.value[0]).collect::<Vec<_>>(), [0x0f]);
+    world.focus.replace_fingerprints(vec![Fingerprint { hash: HashFunction::Sha1, value: vec![0xcd; 20].into() }]);
+    let mut ben = Peer::new("ben", "lobby");
+    ben.send(&mut world, "INVITE", &secure(&ben.offer()));
+    assert!(body(world.last_response()).contains("a=fingerprint:sha-1 CD:CD:"));
+    let (world, _) = called(with_tls(), &(offer + "a=fingerprint:md5 00:01\r\n"));
+    assert_eq!(world.last_status(), 488);
+    assert!(warning(&world).contains("no usable a=fingerprint"));
+}
+
+#[test]
+fn with_tls_and_without_there_is_another_port_and_a_change_unbinds() {
+    let plain = Peer::new("ann", "lobby").offer();
+    let (mut world, mut ann) = called(with_tls(), &plain);
+    ann.send(&mut world, "ACK", "");
+    world.forget();
+    ann.send(&mut world, "INVITE", &secure(&plain));
+    assert!(body(world.last_response()).contains("a=path:msrps://192.0.2.1:3855/"));
+    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else { panic!("{:?}", world.told()) };
+    assert!(terms.local.as_str().starts_with("msrps:"), "another path, and so another connection");
+}
+
+#[test]
+fn who_only_listens_is_connected_to_where_it_called_from_and_nowhere_else() {
+    let (world, _) = called(settings(), &passive("192.0.2.77"));
+    assert!(body(world.last_response()).contains("a=setup:active\r\n"));
+    let address = "192.0.2.77:7654".parse().unwrap();
+    assert_eq!(terms(&world).connect_to, Some(Outward { address, name: "192.0.2.77".into() }));
+    let (world, _) = called(settings(), &passive("192.0.2.66"));
+    assert_eq!(world.last_status(), 488);
+    assert!(warning(&world).contains("does not connect to 192.0.2.66"), "{}", warning(&world));
+    assert!(world.commands.is_empty(), "a stranger's offer leads nowhere");
+}
+
+#[test]
+fn policy_says_who_may_be_connected_to() {
+    let networks = |first: &str, bits| ConnectOut::Networks(vec![Network::new(first.parse().unwrap(), bits).unwrap()]);
+    for (connect_out, host, status) in [
+        (ConnectOut::Never, "192.0.2.77", 488),
+        (ConnectOut::Any, "198.51.100.9", 200),
+        (networks("198.51.100.0", 24), "198.51.100.9", 200),
+        (networks("198.51.100.0", 24), "192.0.2.77", 488),
+        (ConnectOut::Any, "224.0.0.1", 488),
+        (ConnectOut::Any, "0.0.0.0", 488),
+    ] {
+        let (world, _) = called(Settings { connect_out: connect_out.clone(), ..settings() }, &passive(host));
+        assert_eq!(world.last_status(), status, "{connect_out:?} {host}");
+    }
+}
+
+#[test]
+fn a_name_stands_for_where_the_call_came_from() {
+    let named = passive("192.0.2.77").replace("msrp://192.0.2.77:", "msrp://client.example:");
+    let (world, _) = called(settings(), &named);
+    let address = "192.0.2.77:7654".parse().unwrap();
+    assert_eq!(terms(&world).connect_to, Some(Outward { address, name: "client.example".into() }));
+}
+
+#[test]
+fn who_may_connect_does_and_holdconn_is_nothing() {
+    for setup in ["active", "actpass", "holdconn"] {
+        let offer = passive("192.0.2.77").replace("setup:passive", &format!("setup:{setup}"));
+        let (world, _) = called(settings(), &offer);
+        assert!(body(world.last_response()).contains("a=setup:passive\r\n"), "{setup}");
+        assert_eq!(terms(&world).connect_to, None, "{setup}");
+    }
+}
+
+#[test]
+fn the_answer_to_our_offer_says_who_connects() {
+    for (setup, connects) in [("a=setup:passive\r\n", true), ("", true), ("a=setup:active\r\n", false)] {
+        let (mut world, mut ann) = called(settings(), "");
+        assert!(body(world.last_response()).contains("a=setup:actpass\r\n"));
+        ann.send(&mut world, "ACK", &passive("192.0.2.77").replace("a=setup:passive\r\n", setup));
+        assert_eq!(terms(&world).connect_to.is_some(), connects, "{setup}");
+    }
+    let (mut world, mut ann) = called(Settings { connect_out: ConnectOut::Never, ..settings() }, "");
+    ann.send(&mut world, "ACK", &passive("192.0.2.77"));
+    let (_, bye) = world.requests().pop().expect("an answer that nobody can connect by ends the call");
+    assert_eq!(bye.method.as_bytes(), b"BYE");
+}
+
+#[test]
+fn a_middlebox_that_speaks_for_itself_is_believed_with_cema_only() {
+    let through = passive("192.0.2.77")
+        .replace("c=IN IP4 192.0.2.77", "c=IN IP4 203.0.113.5")
+        .replace("m=message 7654", "m=message 9000");
+    let any = || Settings { connect_out: ConnectOut::Any, ..settings() };
+    let (world, _) = called(any(), &(through.clone() + "a=msrp-cema\r\n"));
+    assert!(body(world.last_response()).contains("a=msrp-cema\r\n"));
+    assert_eq!(terms(&world).connect_to.unwrap().address.to_string(), "203.0.113.5:9000");
+    let (world, _) = called(any(), &through);
+    assert_eq!(world.last_status(), 488);
+    assert!(warning(&world).contains("different places"), "{}", warning(&world));
+    let (world, _) = called(settings(), &(through.replace("setup:passive", "setup:actpass") + "a=msrp-cema\r\n"));
+    assert_eq!(terms(&world).connect_to, None, "where it connects to us there is nothing to choose");
+    assert!(body(world.last_response()).contains("a=msrp-cema\r\n"));
+}
+
+#[test]
+fn whoever_is_behind_a_relay_is_reached_through_it() {
+    let relayed = passive("192.0.2.77").replace("a=path:", "a=path:msrp://192.0.2.77:2855/relay;tcp ");
+    let (world, _) = called(settings(), &relayed);
+    let terms = terms(&world);
+    assert_eq!(terms.connect_to.unwrap().address.port(), 2855, "the relay comes first");
+    assert_eq!(terms.remote.as_str(), "msrp://192.0.2.77:2855/relay;tcp msrp://192.0.2.77:7654/ann1;tcp");
+}
+
+#[test]
+fn ipv6_stands_wherever_an_address_does() {
+    let settings = Settings {
+        msrp_host: "[2001:db8::1]".into(),
+        contact_host: "[2001:db8::1]".into(),
+        domains: vec!["[2001:db8::1]".into(), "chat.example".into()],
+        ..settings()
+    };
+    let mut world = World::with(settings);
+    let mut ann = Peer::new("ann", "lobby");
+    ann.at = "[2001:db8::77]:40000".parse().unwrap();
+    ann.target = "sip:lobby@[2001:db8::1]".into();
+    let offer = offer("msrp://[2001:db8::77]:9/ann1;tcp").replace("IN IP4 192.0.2.77", "IN IP6 2001:db8::77");
+    ann.send(&mut world, "INVITE", &offer);
+    assert_eq!(world.last_status(), 200);
+    let answer = body(world.last_response());
+    assert!(
+        answer.contains("c=IN IP6 2001:db8::1\r\n") && answer.contains("a=path:msrp://[2001:db8::1]:2855/"),
+        "{answer}"
+    );
+    let passive =
+        offer.replace("m=message 9 ", "m=message 7654 ").replace("]:9/", "]:7654/").replace("active", "passive");
+    let mut ben = Peer::new("ben", "lobby");
+    ben.at = "[2001:db8::77]:40001".parse().unwrap();
+    ben.send(&mut world, "INVITE", &passive);
+    assert_eq!(terms(&world).connect_to.unwrap().address.to_string(), "[2001:db8::77]:7654");
+}
+
+#[test]
+fn a_name_is_looked_for_in_the_family_that_the_caller_has() {
+    let mut world = World::with(Settings { msrp_host: "chat.example".into(), ..settings() });
+    world.join("ann", "lobby");
+    assert!(body(world.last_response()).contains("c=IN IP4 chat.example\r\n"));
+    let mut ben = Peer { at: "[2001:db8::77]:40000".parse().unwrap(), ..Peer::new("ben", "lobby") };
+    ben.invite(&mut world);
+    assert!(body(world.last_response()).contains("c=IN IP6 chat.example\r\n"));
+}
+
+#[test]
+fn what_a_reinvite_changes_is_in_force() {
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    world.forget();
+    let changed = ann.offer().replace("nickname private-messages", "nickname")
+        + "a=accept-wrapped-types:text/plain\r\na=recvonly\r\n";
+    ann.send(&mut world, "INVITE", &changed);
+    ann.send(&mut world, "ACK", "");
+    assert!(body(world.last_response()).contains("a=sendonly\r\n"));
+    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else { panic!("{:?}", world.told()) };
+    let tokens = terms.chatroom.unwrap();
+    assert!(tokens.nickname && !tokens.private_messages && !terms.direction.sends && terms.direction.receives);
+    assert!(terms.accept_wrapped_types.as_ref().unwrap().accepts("text/plain"));
+    world.forget();
+    let resumed = ann.offer() + "a=connection:new\r\n";
+    ann.send(&mut world, "INVITE", &resumed);
+    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else { panic!("{:?}", world.told()) };
+    assert!(terms.direction.sends && terms.direction.receives && terms.chatroom.unwrap().private_messages);
+    assert!(!body(world.last_response()).contains("a=connection"), "RFC 6135 §4.4");
+    assert_eq!(
+        terms.remote.as_str(),
+        format!("msrp://{}/ann1;tcp", ann.at),
+        "the same path, and so the same connection"
+    );
+}
