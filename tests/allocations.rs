@@ -162,10 +162,11 @@ fn allocations_per_delivery(room: &mut Room, size: usize) -> f64 {
 #[test]
 fn a_delivery_allocates_nothing() {
     let mut room = Room::new();
-    for size in [500, 3000, 30_000] {
+    // What is copied on arrival goes into a log that is used again; a larger message is a frame: two for all its copies.
+    for (size, max) in [(500, 0.0001), (3000, 0.0001), (30_000, 2.0 / MEMBERS as f64 + 0.0001)] {
         let allocations = allocations_per_delivery(&mut room, size);
         println!("{size} octets: {allocations:.4} allocations per delivery to {MEMBERS} members");
-        assert!(allocations < 0.1, "{size} octets: {allocations} a delivery");
+        assert!(allocations <= max, "{size} octets: {allocations} a delivery");
     }
     assert!(room.sent > 0);
 }
