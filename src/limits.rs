@@ -49,7 +49,8 @@ pub const OUTBOX_BYTES_MIN: usize = 64 * 1024;
 pub const ROSTER_NOTICE_BYTES_MAX: usize = 4 * 1024;
 /// Users of clients without chat rooms that a room remembers having told where they are.
 pub const UNAWARE_USERS_PER_ROOM_MAX: usize = 16 * 1024;
-/// Octets of responses and REPORTs that may wait on one connection; a peer that lets more pile up loses it.
+/// Octets of responses and REPORTs that may wait on one connection; above a quarter of it the peer is not read until it has
+/// caught up, and one that lets more pile up all the same loses the connection.
 pub const CONTROL_LANE_BYTES_MAX: usize = 256 * 1024;
 /// Transactions on copies whose responses a shard waits for, where a room's `failure_report` is not "no".
 pub const AWAITED_RESPONSES_MAX: usize = 64 * 1024;

@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use super::connection::Sending;
 use super::outlets::Outlets;
 use crate::ids::ConnectionId;
+use crate::limits::CONTROL_LANE_BYTES_MAX;
 
 /// What one connection's congestion state is.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub struct Congestion {
     /// What it has used up of its patience since `window`.
     spent: Duration,
     window: Option<Instant>,
+    /// It has to read the responses that wait for it before more of its requests are read.
+    chokes: bool,
     /// Connections that hold it back.
     held_by: SmallVec<[ConnectionId; 1]>,
 }
@@ -48,6 +51,11 @@ impl Congestion {
     /// Whether its own sending is paused.
     #[must_use]
     pub fn is_paused(&self) -> bool {
+        self.is_held() || self.chokes
+    }
+
+    /// Whether somebody else holds it back.
+    fn is_held(&self) -> bool {
         !self.held_by.is_empty()
     }
 
@@ -116,7 +124,7 @@ impl Outlets {
         if spent < left {
             return Some(since + left);
         }
-        if congestion.is_paused() {
+        if congestion.is_held() {
             // No budget runs against a member whose own connection we have paused: that one is resumed first.
             congestion.since = Some(now);
             let left = congestion.left(now, patience).max(Duration::from_millis(1));
@@ -159,6 +167,22 @@ impl Outlets {
         }
     }
 
+    /// Something was put into the lane of responses and REPORTs, or has left it. A peer that asks faster than it reads the
+    /// answers is not read until it has caught up.
+    pub(super) fn balance(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let waiting = connection.outbox.control_bytes();
+        let congestion = &mut connection.congestion;
+        if waiting > CONTROL_LANE_BYTES_MAX / 4 {
+            congestion.chokes = true;
+        } else if waiting <= CONTROL_LANE_BYTES_MAX / 8
+            && std::mem::take(&mut congestion.chokes)
+            && !congestion.is_held()
+        {
+            self.resumed.push(id);
+        }
+    }
+
     /// Lets go of everybody whom `holder` holds back, and books the time until `now` on its budget.
     pub(super) fn release_all(&mut self, holder: ConnectionId, now: Option<Instant>) {
         let Some(connection) = self.connections.get_mut(holder) else { return };
@@ -169,7 +193,7 @@ impl Outlets {
         for held in std::mem::take(&mut congestion.holding) {
             if let Some(connection) = self.connections.get_mut(held) {
                 connection.congestion.held_by.retain(|other| *other != holder);
-                if connection.congestion.held_by.is_empty() {
+                if !connection.congestion.is_paused() {
                     self.resumed.push(held);
                 }
             }
@@ -180,7 +204,7 @@ impl Outlets {
     fn resume(&mut self, paused: ConnectionId) {
         let Some(connection) = self.connections.get_mut(paused) else { return };
         let holders = std::mem::take(&mut connection.congestion.held_by);
-        if !holders.is_empty() {
+        if !holders.is_empty() && !connection.congestion.is_paused() {
             self.resumed.push(paused);
         }
         for holder in holders {

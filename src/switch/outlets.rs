@@ -173,6 +173,7 @@ impl Outlets {
             // A peer that asks and never reads: nothing may be discarded here, so the connection goes.
             self.overrun(id);
         }
+        self.balance(id);
     }
 
     fn overrun(&mut self, id: ConnectionId) {
@@ -226,6 +227,7 @@ impl Outlets {
         if !empty {
             self.mark(id);
         }
+        self.balance(id);
         self.relieve(id, now);
         self.follow(id);
     }

@@ -216,3 +216,48 @@ fn two_members_who_send_each_other_files_both_come_through() {
     assert!(bodies(&wires[1])[0] == files[0], "alice's file");
     assert!(bodies(&wires[0])[0] == files[1], "bob's file");
 }
+
+#[test]
+fn who_asks_and_does_not_read_the_answers_is_not_read_itself() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    room.block(0);
+    let mut asked = 0;
+    while !paused(&room, 0) {
+        let body = room.cpim(0, "sip:nobody@example.com", "?");
+        let message = room.message(0, &format!("ask{asked}"), &body);
+        room.send(0, &message);
+        asked += 1;
+        assert!(asked < 10_000, "it is read without end");
+    }
+    assert!(room.switch.poll_closing().is_none(), "and not hung up on");
+    assert!(room.switch.poll_resumed().is_none());
+    let wire = room.received(0);
+    assert_eq!(wire.matches(" 404 ").count(), asked, "no answer is lost");
+    assert!(!paused(&room, 0));
+    assert_eq!(room.switch.poll_resumed(), Some(room.members[0].connection));
+    let flooded = room.message(1, "bob", &room.to_room(1, "hello"));
+    room.send(1, &flooded);
+    assert_eq!(bodies(&room.received_bytes(0)).len(), 1);
+}
+
+#[test]
+fn who_does_not_read_its_answers_holds_no_stream_back_for_ever() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    room.block(1);
+    for n in 0.. {
+        if paused(&room, 1) {
+            break;
+        }
+        let body = room.cpim(1, "sip:nobody@example.com", "?");
+        let message = room.message(1, &format!("ask{n}"), &body);
+        room.send(1, &message);
+    }
+    let mut at = 0;
+    while !paused(&room, 0) {
+        flood(&mut room, at, 30_000);
+        at += if at == 0 { 30_080 } else { 30_000 };
+        assert!(at < 1_000_000);
+    }
+    room.pass(Duration::from_millis(201));
+    assert!(!paused(&room, 0), "bob's patience runs although bob is not read");
+}
