@@ -4,13 +4,13 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
 
-use support::Server;
-use support::participant::{Sip, offer};
-
-/// Only a failing test waits this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+use parlor::sdp::{Fingerprint, HashFunction};
+use parlor::tls::{Identity, TlsSetup, Trust, fingerprint};
+use rustls::{ServerConnection, StreamOwned};
+use support::participant::{PATIENCE, Sip, offer};
+use support::tls::{certify, secure};
+use support::{Participant, Server};
 
 fn passive(name: &str, host: &str, port: u16) -> String {
     let at = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
@@ -35,7 +35,7 @@ fn call(address: &str, name: &str, offer: &str) -> (Sip, String) {
 }
 
 /// The head of the next chunk, up to its end-line.
-fn chunk(stream: &mut BufReader<TcpStream>) -> String {
+fn chunk(stream: &mut impl BufRead) -> String {
     let mut text = String::new();
     while !text.contains("\r\n-------") {
         assert!(stream.read_line(&mut text).unwrap() > 0, "{text}");
@@ -51,8 +51,17 @@ fn listens_and_takes_part(io: &str) {
     let port = listener.local_addr().unwrap().port();
     let (_sip, answer) = call(&server.sip, "bob", &passive("bob", "127.0.0.1", port));
     assert!(answer.contains("a=setup:active"), "{answer}");
+    takes_part(accept(&listener), &mut alice);
+}
+
+fn accept(listener: &TcpListener) -> TcpStream {
     let (stream, _) = listener.accept().unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// What one who was connected to does, and gets.
+fn takes_part(stream: impl Read + Write, alice: &mut Participant) {
     let mut stream = BufReader::new(stream);
     let bind = chunk(&mut stream);
     assert!(
@@ -113,4 +122,60 @@ fn a_stranger_cannot_point_the_server_at_others() {
     assert!(answer.starts_with("SIP/2.0 488") && answer.contains("does not connect to 127.0.0.2"), "{answer}");
     others.set_nonblocking(true).unwrap();
     assert!(others.accept().is_err());
+}
+
+/// Accepts, as one who shows a certificate and asks for one.
+fn accept_tls(listener: &TcpListener, shown: &Identity) -> std::io::Result<StreamOwned<ServerConnection, TcpStream>> {
+    let setup = TlsSetup::new(shown, Trust::load(None).unwrap()).unwrap();
+    let mut stream = StreamOwned::new(ServerConnection::new(setup.msrp_server).unwrap(), accept(listener));
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock)?;
+    }
+    Ok(stream)
+}
+
+/// A server with TLS and a client that listens with a certificate of its own, which has named the fingerprint of another one
+/// if `honest` is false.
+fn listens_over_tls(io: &str, honest: bool) {
+    let [ours, theirs, others] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    let our_identity = certify(ours.path());
+    let (shown, other) = (certify(theirs.path()), certify(others.path()));
+    let (certificate, key) = (ours.path().join("cert.pem"), ours.path().join("key.pem"));
+    let tls = format!("io = \"{io}\"\n[tls]\ncertificate = {certificate:?}\nprivate_key = {key:?}\n");
+    let config = support::config(&tls);
+    let tls_port = format!("port = 0\ntls_port = {}\n", Server::free_port());
+    let server = Server::of(&config.replace("port = 0\n", &tls_port));
+    let mut alice = server.join("alice", "lobby");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let offer = passive("bob", "127.0.0.1", listener.local_addr().unwrap().port());
+    let named = if honest { &shown } else { &other }.fingerprints[0].clone();
+    let (mut sip, answer) = call(&server.sip, "bob", &secure(&offer, &format!("a=fingerprint:{named}\r\n")));
+    assert!(answer.starts_with("SIP/2.0 200") && answer.contains("a=setup:active"), "{answer}");
+    let stream = accept_tls(&listener, &shown);
+    if !honest {
+        let mut spoken = Vec::new();
+        let _ = stream.map(|mut stream| stream.read_to_end(&mut spoken));
+        assert!(spoken.is_empty(), "nothing is said to a stranger: {}", String::from_utf8_lossy(&spoken));
+        let bye = sip.next();
+        assert!(bye.starts_with("BYE ") && bye.contains("MSRP peer has another certificate"), "{bye}");
+        return alice.say("still here");
+    }
+    let stream = stream.unwrap();
+    let certificate = &stream.conn.peer_certificates().expect("the server shows its own")[0];
+    let of_answer = answer.lines().find_map(|line| line.strip_prefix("a=fingerprint:")).unwrap();
+    assert_eq!(Fingerprint::parse(of_answer), Some(fingerprint(certificate, HashFunction::Sha256)));
+    assert_eq!(our_identity.fingerprints[0], fingerprint(certificate, HashFunction::Sha256));
+    takes_part(stream, &mut alice);
+}
+
+#[test]
+fn a_client_that_listens_with_tls_and_shows_what_it_has_named_takes_part() {
+    listens_over_tls("ring", true);
+    listens_over_tls("glommio", true);
+}
+
+#[test]
+fn nothing_is_said_to_who_shows_another_certificate_than_it_has_named() {
+    listens_over_tls("ring", false);
+    listens_over_tls("glommio", false);
 }

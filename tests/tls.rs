@@ -9,64 +9,30 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parlor::sdp::{Fingerprint, HashFunction};
-use parlor::tls::{Identity, Trust, client_config, fingerprint};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use parlor::tls::{Trust, fingerprint};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::{CertificateDer, ServerName};
 use support::Server;
 use support::chat::Chat;
-use support::participant::{Sip, offer};
+use support::participant::{PATIENCE, Sip, offer};
+use support::tls::{Tls, certify, client, connect, secure};
 
-/// Only a failing test waits this long.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A certificate of its own in a folder.
-fn certify(folder: &Path) -> Identity {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    Identity::load(&folder.join("cert.pem"), &folder.join("key.pem")).unwrap()
-}
+/// What carries a shard: nothing of TLS may depend on it.
+const SHELLS: [&str; 2] = ["ring", "glommio"];
 
 fn serve(folder: &Path, more: &str) -> Server {
+    serve_on("ring", folder, more)
+}
+
+fn serve_on(shell: &str, folder: &Path, more: &str) -> Server {
     let tls_port = Server::free_port();
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     Server::of(&format!(
         "[sip]\nlisten = [\"tcp:127.0.0.1:0\", \"tls:127.0.0.1:0\"]\n[msrp]\nport = 0\ntls_port = {tls_port}\n\
-         bind_timeout = \"2s\"\n[tls]\ncertificate = {certificate:?}\nprivate_key = {key:?}\n[shards]\ncores = \"0\"\n{more}"
+         bind_timeout = \"2s\"\n[tls]\ncertificate = {certificate:?}\nprivate_key = {key:?}\n[shards]\ncores = \"0\"\nio = {shell:?}\n{more}"
     ))
-}
-
-type Tls = StreamOwned<ClientConnection, TcpStream>;
-
-fn connect(address: &str, config: ClientConfig) -> Tls {
-    let name = ServerName::try_from("localhost").unwrap();
-    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    let socket = TcpStream::connect(address).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut stream = StreamOwned::new(connection, socket);
-    while stream.conn.is_handshaking() {
-        stream.conn.complete_io(&mut stream.sock).unwrap();
-    }
-    stream
-}
-
-/// Believes everybody, and shows the certificate in `folder`, if there is one.
-fn client(folder: Option<&Path>) -> ClientConfig {
-    let mut config = client_config(None).unwrap();
-    if let Some(folder) = folder {
-        let chain = CertificateDer::pem_file_iter(folder.join("cert.pem")).unwrap().map(Result::unwrap).collect();
-        let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let key = CertifiedKey::from_der(chain, key, &provider).unwrap();
-        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(key));
-    }
-    config
-}
-
-fn secure(offer: &str, attributes: &str) -> String {
-    offer.replace("TCP/MSRP", "TCP/TLS/MSRP").replace("a=path:msrp:", "a=path:msrps:") + attributes
 }
 
 /// Calls over TCP. Answers the SIP connection and the answer.
@@ -106,25 +72,70 @@ fn shown(address: &str) -> Fingerprint {
 
 #[test]
 fn members_with_tls_and_without_hear_one_another() {
-    let folder = tempfile::tempdir().unwrap();
-    certify(folder.path());
-    let server = serve(folder.path(), "");
-    let mut plain = server.join("bob", "lobby");
-    let via = format!("tls:localhost:{}", server.address("tls:").rsplit_once(':').unwrap().1);
-    let ca = folder.path().join("cert.pem");
-    let secure = ["sips:lobby@localhost", "--via", &via, "--msrps", "--ca", ca.to_str().unwrap()];
-    let mut alice = Chat::present("sip:alice@localhost", &secure);
-    alice.say("over TLS");
-    assert!(plain.text().ends_with("over TLS"));
-    plain.say("without");
-    assert_eq!(alice.line(), "bob@127.0.0.1: without");
-    // More than one record, and more than one turn.
-    let long = "x".repeat(600_000);
-    plain.say(&long);
-    assert_eq!(alice.line(), "bob@127.0.0.1: [text/plain, 600000 bytes]");
-    alice.say(&long);
-    assert!(plain.text().ends_with(&long));
-    assert_eq!(alice.end().0, Some(0));
+    for shell in SHELLS {
+        let folder = tempfile::tempdir().unwrap();
+        certify(folder.path());
+        let server = serve_on(shell, folder.path(), "");
+        let mut plain = server.join("bob", "lobby");
+        let via = format!("tls:localhost:{}", server.address("tls:").rsplit_once(':').unwrap().1);
+        let ca = folder.path().join("cert.pem");
+        let secure = ["sips:lobby@localhost", "--via", &via, "--msrps", "--ca", ca.to_str().unwrap()];
+        let mut alice = Chat::present("sip:alice@localhost", &secure);
+        alice.say("over TLS");
+        assert!(plain.text().ends_with("over TLS"));
+        plain.say("without");
+        assert_eq!(alice.line(), "bob@127.0.0.1: without");
+        // More than one record, and more than one turn.
+        let long = "x".repeat(600_000);
+        plain.say(&long);
+        assert_eq!(alice.line(), "bob@127.0.0.1: [text/plain, 600000 bytes]");
+        alice.say(&long);
+        assert!(plain.text().ends_with(&long));
+        assert_eq!(alice.end().0, Some(0));
+    }
+}
+
+/// Believes the certificate in `folder` alone, and speaks one version of TLS.
+fn of_version(version: &'static SupportedProtocolVersion, folder: &Path) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(folder.join("cert.pem")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+    config.with_root_certificates(roots).with_no_client_auth()
+}
+
+fn is_served_over(version: &'static SupportedProtocolVersion) {
+    for shell in SHELLS {
+        let folder = tempfile::tempdir().unwrap();
+        certify(folder.path());
+        let server = serve_on(shell, folder.path(), "");
+        let (_sip, answer) = call(&server, "alice", &secure(&offer("alice"), ""));
+        let mut stream = connect(&server.address("msrps:"), of_version(version, folder.path()));
+        assert_eq!(stream.conn.protocol_version(), Some(version.version), "{shell}");
+        assert!(bind(&mut stream, "alice", attribute(&answer, "path")).unwrap().starts_with("MSRP bind0001 200"));
+        let mut bob = server.join("bob", "lobby");
+        let long = "x".repeat(40_000);
+        bob.say(&long);
+        let mut heard = Vec::new();
+        while memchr::memmem::find(&heard, long.as_bytes()).is_none() {
+            let mut buffer = [0; 4096];
+            let n = stream.read(&mut buffer).unwrap();
+            assert!(n > 0, "{shell}");
+            heard.extend_from_slice(&buffer[..n]);
+        }
+        let sip = connect(&server.address("tls:"), of_version(version, folder.path()));
+        assert_eq!(sip.conn.protocol_version(), Some(version.version), "SIP");
+    }
+}
+
+#[test]
+fn tls_1_2_is_spoken_with_who_speaks_nothing_newer() {
+    is_served_over(&TLS12);
+}
+
+#[test]
+fn tls_1_3_is_spoken_with_who_speaks_nothing_older() {
+    is_served_over(&TLS13);
 }
 
 #[test]
@@ -141,75 +152,83 @@ fn who_believes_nobody_here_does_not_chat() {
 
 #[test]
 fn the_fingerprint_of_the_answer_is_that_of_the_certificate() {
-    let folder = tempfile::tempdir().unwrap();
-    let identity = certify(folder.path());
-    let server = serve(folder.path(), "");
-    let (_sip, answer) = call(&server, "alice", &secure(&offer("alice"), ""));
-    assert_eq!(Fingerprint::parse(attribute(&answer, "fingerprint")).as_ref(), identity.fingerprints.first());
-    let path = attribute(&answer, "path").to_owned();
-    assert!(path.starts_with(&format!("msrps://{}/", server.address("msrps:"))), "{path}");
-    assert_eq!(&shown(&server.address("msrps:")), &identity.fingerprints[0]);
-    let mut stream = connect(&server.address("msrps:"), client(None));
-    assert!(bind(&mut stream, "alice", &path).unwrap().starts_with("MSRP bind0001 200"));
+    for shell in SHELLS {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = certify(folder.path());
+        let server = serve_on(shell, folder.path(), "");
+        let (_sip, answer) = call(&server, "alice", &secure(&offer("alice"), ""));
+        assert_eq!(Fingerprint::parse(attribute(&answer, "fingerprint")).as_ref(), identity.fingerprints.first());
+        let path = attribute(&answer, "path").to_owned();
+        assert!(path.starts_with(&format!("msrps://{}/", server.address("msrps:"))), "{path}");
+        assert_eq!(&shown(&server.address("msrps:")), &identity.fingerprints[0]);
+        let mut stream = connect(&server.address("msrps:"), client(None));
+        assert!(bind(&mut stream, "alice", &path).unwrap().starts_with("MSRP bind0001 200"));
+    }
 }
 
 #[test]
 fn who_does_not_show_the_certificate_that_it_has_named_is_hung_up_on() {
-    let folder = tempfile::tempdir().unwrap();
-    certify(folder.path());
-    let server = serve(folder.path(), "");
-    let other = tempfile::tempdir().unwrap();
-    let named = certify(other.path());
-    let offer = secure(&offer("alice"), &format!("a=fingerprint:{}\r\n", named.fingerprints[0]));
-    let (mut sip, answer) = call(&server, "alice", &offer);
-    let mut stream = connect(&server.address("msrps:"), client(None));
-    let bound = bind(&mut stream, "alice", attribute(&answer, "path"));
-    assert!(!bound.is_ok_and(|answer| answer.contains(" 200")), "it is not bound");
-    let bye = sip.next();
-    let (_sip, answer) = call(&server, "bob", &offer.replace("alicepath", "bobpath"));
-    let mut stream = connect(&server.address("msrps:"), client(Some(other.path())));
-    let bound = bind(&mut stream, "bob", attribute(&answer, "path")).unwrap();
-    assert!(bound.starts_with("MSRP bind0001 200"), "who shows it is bound: {bound}");
-    assert!(bye.starts_with("BYE ") && bye.contains("MSRP peer has another certificate"), "{bye}");
+    for shell in SHELLS {
+        let folder = tempfile::tempdir().unwrap();
+        certify(folder.path());
+        let server = serve_on(shell, folder.path(), "");
+        let other = tempfile::tempdir().unwrap();
+        let named = certify(other.path());
+        let offer = secure(&offer("alice"), &format!("a=fingerprint:{}\r\n", named.fingerprints[0]));
+        let (mut sip, answer) = call(&server, "alice", &offer);
+        let mut stream = connect(&server.address("msrps:"), client(None));
+        let bound = bind(&mut stream, "alice", attribute(&answer, "path"));
+        assert!(!bound.is_ok_and(|answer| answer.contains(" 200")), "it is not bound");
+        let bye = sip.next();
+        let (_sip, answer) = call(&server, "bob", &offer.replace("alicepath", "bobpath"));
+        let mut stream = connect(&server.address("msrps:"), client(Some(other.path())));
+        let bound = bind(&mut stream, "bob", attribute(&answer, "path")).unwrap();
+        assert!(bound.starts_with("MSRP bind0001 200"), "who shows it is bound: {bound}");
+        assert!(bye.starts_with("BYE ") && bye.contains("MSRP peer has another certificate"), "{bye}");
+    }
 }
 
 #[test]
 fn a_plain_session_does_not_bind_over_tls_nor_the_other_way_round() {
-    let folder = tempfile::tempdir().unwrap();
-    certify(folder.path());
-    let server = serve(folder.path(), "");
-    let (_sip, answer) = call(&server, "alice", &secure(&offer("alice"), ""));
-    let path = attribute(&answer, "path").to_owned();
-    let mut plain = TcpStream::connect(&server.msrp).unwrap();
-    plain.set_read_timeout(Some(PATIENCE)).unwrap();
-    let from = "msrps://127.0.0.1:9/alicepath;tcp";
-    write!(
-        plain,
-        "MSRP bind0001 SEND\r\nTo-Path: {path}\r\nFrom-Path: {from}\r\nMessage-ID: b\r\n-------bind0001$\r\n"
-    )
-    .unwrap();
-    let mut buffer = [0; 1000];
-    let n = plain.read(&mut buffer).unwrap();
-    assert!(buffer[..n].starts_with(b"MSRP bind0001 481"), "{}", String::from_utf8_lossy(&buffer[..n]));
+    for shell in SHELLS {
+        let folder = tempfile::tempdir().unwrap();
+        certify(folder.path());
+        let server = serve_on(shell, folder.path(), "");
+        let (_sip, answer) = call(&server, "alice", &secure(&offer("alice"), ""));
+        let path = attribute(&answer, "path").to_owned();
+        let mut plain = TcpStream::connect(&server.msrp).unwrap();
+        plain.set_read_timeout(Some(PATIENCE)).unwrap();
+        let from = "msrps://127.0.0.1:9/alicepath;tcp";
+        write!(
+            plain,
+            "MSRP bind0001 SEND\r\nTo-Path: {path}\r\nFrom-Path: {from}\r\nMessage-ID: b\r\n-------bind0001$\r\n"
+        )
+        .unwrap();
+        let mut buffer = [0; 1000];
+        let n = plain.read(&mut buffer).unwrap();
+        assert!(buffer[..n].starts_with(b"MSRP bind0001 481"), "{}", String::from_utf8_lossy(&buffer[..n]));
+    }
 }
 
 #[test]
 fn what_is_no_tls_is_closed_and_nobody_else_is_troubled() {
-    let folder = tempfile::tempdir().unwrap();
-    certify(folder.path());
-    let server = serve(folder.path(), "");
-    let mut bob = server.join("bob", "lobby");
-    let mut stranger = TcpStream::connect(server.address("msrps:")).unwrap();
-    stranger.set_read_timeout(Some(PATIENCE)).unwrap();
-    stranger.write_all(b"MSRP abcd SEND\r\nTo-Path: msrps://127.0.0.1:1/x;tcp\r\n").unwrap();
-    let mut rest = Vec::new();
-    let _ = stranger.read_to_end(&mut rest);
-    assert_eq!(rest.first(), Some(&21), "an alert");
-    // One that never says hello is closed after bind_timeout.
-    let mut silent = TcpStream::connect(server.address("msrps:")).unwrap();
-    silent.set_read_timeout(Some(PATIENCE)).unwrap();
-    silent.read_to_end(&mut Vec::new()).unwrap();
-    bob.say("still here");
+    for shell in SHELLS {
+        let folder = tempfile::tempdir().unwrap();
+        certify(folder.path());
+        let server = serve_on(shell, folder.path(), "");
+        let mut bob = server.join("bob", "lobby");
+        let mut stranger = TcpStream::connect(server.address("msrps:")).unwrap();
+        stranger.set_read_timeout(Some(PATIENCE)).unwrap();
+        stranger.write_all(b"MSRP abcd SEND\r\nTo-Path: msrps://127.0.0.1:1/x;tcp\r\n").unwrap();
+        let mut rest = Vec::new();
+        let _ = stranger.read_to_end(&mut rest);
+        assert_eq!(rest.first(), Some(&21), "an alert");
+        // One that never says hello is closed after bind_timeout.
+        let mut silent = TcpStream::connect(server.address("msrps:")).unwrap();
+        silent.set_read_timeout(Some(PATIENCE)).unwrap();
+        silent.read_to_end(&mut Vec::new()).unwrap();
+        bob.say("still here");
+    }
 }
 
 #[test]
@@ -225,30 +244,32 @@ fn a_room_that_wants_tls_refuses_the_rest() {
 
 #[test]
 fn hup_shows_another_certificate_and_a_bad_one_changes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let old = certify(folder.path());
-    let server = serve(folder.path(), "");
-    let address = server.address("msrps:");
-    assert_eq!(shown(&address), old.fingerprints[0]);
-    std::fs::write(folder.path().join("cert.pem"), "nonsense").unwrap();
-    server.signal("HUP");
-    let (_sip, answer) = call(&server, "alice", &secure(&offer("alice"), ""));
-    assert!(answer.contains(&old.fingerprints[0].to_string()));
-    assert_eq!(shown(&address), old.fingerprints[0]);
-    let new = certify(folder.path());
-    server.signal("HUP");
-    let end = Instant::now() + PATIENCE;
-    while shown(&address) != new.fingerprints[0] {
-        assert!(Instant::now() < end, "the old certificate is still shown");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert_eq!(shown(&server.address("tls:")), new.fingerprints[0], "SIP shows it too");
-    for count in 0.. {
-        let (_sip, answer) = call(&server, &format!("bob{count}"), &secure(&offer(&format!("bob{count}")), ""));
-        if answer.contains(&new.fingerprints[0].to_string()) {
-            break;
+    for shell in SHELLS {
+        let folder = tempfile::tempdir().unwrap();
+        let old = certify(folder.path());
+        let server = serve_on(shell, folder.path(), "");
+        let address = server.address("msrps:");
+        assert_eq!(shown(&address), old.fingerprints[0]);
+        std::fs::write(folder.path().join("cert.pem"), "nonsense").unwrap();
+        server.signal("HUP");
+        let (_sip, answer) = call(&server, "alice", &secure(&offer("alice"), ""));
+        assert!(answer.contains(&old.fingerprints[0].to_string()));
+        assert_eq!(shown(&address), old.fingerprints[0]);
+        let new = certify(folder.path());
+        server.signal("HUP");
+        let end = Instant::now() + PATIENCE;
+        while shown(&address) != new.fingerprints[0] {
+            assert!(Instant::now() < end, "the old certificate is still shown");
+            std::thread::sleep(Duration::from_millis(10));
         }
-        assert!(Instant::now() < end, "the SDP still has the old fingerprint");
+        assert_eq!(shown(&server.address("tls:")), new.fingerprints[0], "SIP shows it too");
+        for count in 0.. {
+            let (_sip, answer) = call(&server, &format!("bob{count}"), &secure(&offer(&format!("bob{count}")), ""));
+            if answer.contains(&new.fingerprints[0].to_string()) {
+                break;
+            }
+            assert!(Instant::now() < end, "the SDP still has the old fingerprint");
+        }
     }
 }
 

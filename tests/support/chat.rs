@@ -13,9 +13,15 @@ pub struct Chat {
 impl Chat {
     /// Starts one; `arguments` come behind `chat`.
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_with("", arguments)
+    }
+
+    /// Starts one that has a password.
+    pub fn start_with(password: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_parlor"))
             .arg("chat")
             .args(arguments)
+            .env("PARLOR_PASSWORD", password)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -3,9 +3,11 @@
 
 pub mod chat;
 pub mod participant;
+pub mod tls;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 
 pub use participant::Participant;
 
@@ -14,6 +16,8 @@ pub struct Server {
     child: Child,
     stdout: BufReader<ChildStdout>,
     config: tempfile::NamedTempFile,
+    /// What it logs, whole when it has ended.
+    log: Option<JoinHandle<String>>,
     /// SIP over TCP.
     pub sip: String,
     /// The first shard's MSRP.
@@ -68,10 +72,14 @@ impl Server {
             panic!("the server did not start: {why}");
         }
         // What it logs is read so that it never waits for us.
-        let stderr = child.stderr.take().unwrap();
-        std::thread::spawn(move || std::io::copy(&mut BufReader::new(stderr), &mut std::io::sink()));
+        let mut stderr = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut log = Vec::new();
+            let _ = stderr.read_to_end(&mut log);
+            String::from_utf8_lossy(&log).into_owned()
+        });
         let address = |scheme: &str| address_in(&ready, scheme);
-        Self { sip: address("tcp:"), msrp: address("msrp:"), child, stdout, config, ready }
+        Self { sip: address("tcp:"), msrp: address("msrp:"), child, stdout, config, log: Some(log), ready }
     }
 
     /// Where it listens: `tls:`, `msrps:`.
@@ -103,6 +111,13 @@ impl Server {
     /// Waits until it has ended.
     pub fn wait(mut self) -> ExitStatus {
         self.child.wait().unwrap()
+    }
+
+    /// Ends it; answers what it has logged.
+    pub fn log(mut self) -> String {
+        self.signal("TERM");
+        self.child.wait().unwrap();
+        self.log.take().unwrap().join().unwrap()
     }
 
     /// Whether it runs.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Server;
 
 /// Only a failing test waits this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Somebody in a room.
 pub struct Participant {
