@@ -39,7 +39,7 @@ pub struct Terms {
     pub local: Path,
     /// The peer's `a=path`, in order: the first URI is the one we send to, the last is the peer's own.
     pub remote: Path,
-    /// `a=accept-wrapped-types`; `None` where the peer has none, and then it gets everything.
+    /// `a=accept-wrapped-types` with `a=accept-types`; `None` where the peer has none of the first, and then it gets everything.
     pub accept_wrapped_types: Option<AcceptTypes>,
     /// `a=max-size` of the peer, in octets.
     pub max_size: Option<u64>,

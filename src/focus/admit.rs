@@ -53,6 +53,15 @@ impl Focus {
         Ok(Admitted { room, tag, dialog, member, account, vouched, aware: is_aware(request), origin, offer })
     }
 
+    /// The room that an OPTIONS asks about, where an INVITE in its place would be let in (RFC 3261 §11.2); `None` where it asks
+    /// about the server.
+    pub(super) fn would_admit(&mut self, request: &Request, caller: &Caller) -> Result<Option<String>, Refusal> {
+        let Some(room) = self.locate(request)? else { return Ok(None) };
+        let Identity { account, member } = self.identity(request, caller, &room)?;
+        self.check_room(&room, &member, account.as_ref())?;
+        Ok(Some(room))
+    }
+
     pub(super) fn new_tag(&mut self) -> Tag {
         loop {
             let tag = Tag(self.random());

@@ -51,6 +51,7 @@ impl From<BodyError> for Refusal {
     fn from(why: BodyError) -> Self {
         match why {
             BodyError::Unsupported => Self::new(415).with(HeaderName::Accept, "application/sdp"),
+            BodyError::Coding => Self::new(415).with(HeaderName::AcceptEncoding, "identity"),
             BodyError::Malformed => Self::new(400).because("Bad Body"),
         }
     }

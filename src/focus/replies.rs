@@ -52,6 +52,12 @@ impl Focus {
             .header(HeaderName::AllowEvents, EVENTS)
     }
 
+    /// The answer to an OPTIONS (RFC 3261 §11.2).
+    pub(super) fn options(&self, request: &Request, tag: &str, contact: String) -> Response {
+        let reply = self.welcome(request, tag, contact).header(HeaderName::AcceptEncoding, "identity");
+        reply.header(HeaderName::AcceptLanguage, "*").empty()
+    }
+
     /// Our host and port as the other end of a hop can reach them.
     pub(super) fn sent_by(&self, hop: Hop) -> String {
         let (ip, port) = (hop.local.ip(), hop.local.port());

@@ -26,7 +26,7 @@ impl Focus {
         }
         match request.method {
             Method::Invite => self.handle_join(id, request, &caller, hop, now),
-            Method::Options => self.handle_options(&id, &request, hop),
+            Method::Options => self.handle_options(&id, &request, &caller, hop),
             Method::Subscribe => self.handle_subscribe(&id, &request, &caller, hop, now),
             _ => self.refuse(&id, &request, &Refusal::new(481)),
         }
@@ -54,23 +54,23 @@ impl Focus {
         }
     }
 
-    fn handle_options(&mut self, id: &TransactionId, request: &Request, hop: Hop) {
+    fn handle_options(&mut self, id: &TransactionId, request: &Request, caller: &Caller, hop: Hop) {
         if self.draining {
             return self.refuse(id, request, &Refusal::later(60));
         }
-        let room = match self.locate(request) {
+        let room = match self.would_admit(request, caller) {
             Ok(room) => room,
             Err(refusal) => return self.refuse(id, request, &refusal),
         };
         let tag = Tag(self.random()).to_string();
         let contact = self.contact(room.as_deref(), is_sips(&request.uri), hop);
-        let response = self.welcome(request, &tag, contact).empty();
+        let response = self.options(request, &tag, contact);
         self.transactions.respond(id, response);
     }
 
     fn handle_options_in_dialog(&mut self, id: &TransactionId, request: &Request, tag: Tag) {
         let Some(contact) = self.contact_in(tag) else { return };
-        let response = self.welcome(request, &tag.to_string(), contact).empty();
+        let response = self.options(request, &tag.to_string(), contact);
         self.transactions.respond(id, response);
     }
 

@@ -13,6 +13,8 @@ impl Status {
     pub const FORBIDDEN: Self = Self(403);
     /// The CPIM To names nobody here (RFC 7701 §6.2).
     pub const NOT_FOUND: Self = Self(404);
+    /// An answer has not come in time.
+    pub const TIMED_OUT: Self = Self(408);
     /// The sender should stop sending this message.
     pub const STOP_SENDING: Self = Self(413);
     /// The media type is not taken.

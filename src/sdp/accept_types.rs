@@ -28,6 +28,13 @@ impl AcceptTypes {
         self.0.iter().any(|range| range_covers(range, bare))
     }
 
+    /// This list and another one, as one.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let more = other.0.iter().filter(|range| !self.0.contains(range)).cloned();
+        Self(self.0.iter().cloned().chain(more).collect())
+    }
+
     /// Whether the list takes every type.
     #[must_use]
     pub fn accepts_everything(&self) -> bool {
@@ -75,6 +82,12 @@ mod tests {
         assert!(!list.accepts(""));
         assert!(!list.accepts_everything());
         assert_eq!(list.to_string(), "text/* image/png application/im-iscomposing+xml");
+    }
+
+    #[test]
+    fn two_lists_are_one_without_repetitions() {
+        let both = AcceptTypes::parse("message/cpim text/plain").and(&AcceptTypes::parse("image/* text/plain"));
+        assert_eq!(both.to_string(), "message/cpim text/plain image/*");
     }
 
     #[test]

@@ -10,9 +10,12 @@ use crate::limits::BODY_PARTS_MAX;
 /// Why a body has no session description for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// Another type or coding: 415.
-    #[error("the body is of a type or coding that is not taken")]
+    /// Another type: 415.
+    #[error("the body is of a type that is not taken")]
     Unsupported,
+    /// It is packed: 415.
+    #[error("the body is in a coding that is not taken")]
+    Coding,
     /// It is not what its header says: 400.
     #[error("the body is not what its header says")]
     Malformed,
@@ -38,7 +41,7 @@ pub fn session_description(headers: &Headers, body: &Bytes) -> Result<Option<Byt
 fn describe(headers: &Headers, body: &Bytes) -> Result<Bytes, BodyError> {
     let coding = text(headers, &HeaderName::ContentEncoding);
     if coding.is_some_and(|coding| !coding.trim().eq_ignore_ascii_case("identity")) {
-        return Err(BodyError::Unsupported);
+        return Err(BodyError::Coding);
     }
     let content = headers.typed::<ContentType>().ok_or(BodyError::Unsupported)?.map_err(|_| BodyError::Malformed)?;
     if content.is("application", "sdp") {
@@ -120,7 +123,7 @@ mod tests {
         assert_eq!(find(&[], ""), Ok(None));
         assert_eq!(find(&[], "v=0"), Err(BodyError::Unsupported));
         assert_eq!(find(&[(HeaderName::ContentType, "text/plain")], "x"), Err(BodyError::Unsupported));
-        assert_eq!(find(&[sdp, (HeaderName::ContentEncoding, "gzip")], "x"), Err(BodyError::Unsupported));
+        assert_eq!(find(&[sdp, (HeaderName::ContentEncoding, "gzip")], "x"), Err(BodyError::Coding));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sipx_sip::transaction::Dispatch;
-use sipx_sip::{Message, Method, Output, Reliability, Request, Response};
-use sipx_sip::{Timer, Timers, TransactionKey, TransactionLayer, TuEvent};
+use sipx_sip::{Header, HeaderName, Message, Method, Output, Reliability, Request, Response};
+use sipx_sip::{Timer, Timers, TransactionKey, TransactionLayer, TuEvent, Via};
 
 use super::Hop;
 
@@ -74,6 +74,8 @@ struct Entry {
     hop: Hop,
     server: bool,
     timers: Vec<Timer>,
+    /// The request's Timestamp, which goes into its 100 (RFC 3261 §8.2.6.1).
+    timestamp: Option<Box<Header>>,
 }
 
 /// Every transaction in flight.
@@ -107,9 +109,18 @@ impl Transactions {
 
     /// Takes a message. `hop` is where an answer to it goes. `None`: there is nothing to do but to drain the outputs.
     pub fn receive(&mut self, message: Message, hop: Hop) -> Option<Arrival> {
+        let timestamp = match &message {
+            // With several Vias it is for somebody else (RFC 3261 §8.1.3.3).
+            Message::Response(response) if response.headers.typed_all::<Via>().count() > 1 => return None,
+            Message::Request(request) => request.headers.get(&HeaderName::Timestamp).cloned(),
+            Message::Response(_) => None,
+        };
         match self.layer.receive(message, reliability(hop)) {
             Dispatch::Created { key, outputs } => {
                 let id = self.enter(key, hop, true);
+                if let Some(entry) = self.entries.get_mut(&id) {
+                    entry.timestamp = timestamp.map(Box::new);
+                }
                 self.apply(&id, outputs)
             }
             Dispatch::Matched { key, outputs } => self.apply(&TransactionId(Arc::new(key)), outputs),
@@ -201,7 +212,7 @@ impl Transactions {
     fn enter(&mut self, key: TransactionKey, hop: Hop, server: bool) -> TransactionId {
         let id = TransactionId(Arc::new(key));
         self.servers += usize::from(server);
-        self.entries.insert(id.clone(), Entry { hop, server, timers: Vec::new() });
+        self.entries.insert(id.clone(), Entry { hop, server, timers: Vec::new(), timestamp: None });
         id
     }
 
@@ -227,8 +238,14 @@ impl Transactions {
         arrival
     }
 
-    fn send(&mut self, id: &TransactionId, message: Box<Message>) {
+    fn send(&mut self, id: &TransactionId, mut message: Box<Message>) {
         if let Some(entry) = self.entries.get(id) {
+            if let (Message::Response(response), Some(timestamp)) = (&mut *message, &entry.timestamp)
+                && response.status.code() == 100
+                && response.headers.get(&HeaderName::Timestamp).is_none()
+            {
+                response.headers.push(Header::clone(timestamp));
+            }
             self.outputs.push_back(TransactionOutput::Send { hop: entry.hop, message });
         }
     }
@@ -336,6 +353,44 @@ mod tests {
         assert_eq!(outputs(&mut transactions).1, [Timer::Trying100]);
         transactions.fire(&id, Timer::Trying100);
         assert_eq!(outputs(&mut transactions).0, ["SIP/2.0 100 Trying"]);
+    }
+
+    #[test]
+    fn a_100_has_no_tag_and_the_timestamp_of_its_request() {
+        for extra in ["", "Timestamp: 54.2\r\n"] {
+            let text = String::from_utf8(message("INVITE").to_bytes().to_vec()).unwrap();
+            let text = text.replace("Max-Forwards", &format!("{extra}Max-Forwards"));
+            let invite = parse_datagram(text.as_bytes()).unwrap().unwrap();
+            let mut transactions = Transactions::default();
+            let Some(Arrival::Request { id, .. }) = transactions.receive(invite, hop(Transport::Udp)) else { panic!() };
+            transactions.fire(&id, Timer::Trying100);
+            let sent = std::iter::from_fn(|| transactions.poll_output()).find_map(|output| match output {
+                TransactionOutput::Send { message, .. } => {
+                    Some(String::from_utf8(message.to_bytes().to_vec()).unwrap())
+                }
+                _ => None,
+            });
+            let trying = sent.unwrap();
+            assert!(trying.starts_with("SIP/2.0 100 ") && trying.contains("To: <sip:a@b>\r\n"), "{trying}");
+            assert_eq!(trying.matches("Timestamp: 54.2\r\n").count(), usize::from(!extra.is_empty()), "{trying}");
+        }
+    }
+
+    #[test]
+    fn a_response_with_several_vias_or_anothers_address_is_nobodys() {
+        let mut transactions = Transactions::default();
+        let Message::Request(bye) = message("BYE") else { unreachable!() };
+        transactions.request(bye.clone(), hop(Transport::Udp)).unwrap();
+        let answer = Message::Response(Reply::new(&bye, 200, "t").empty()).to_bytes();
+        let answer = String::from_utf8(answer.to_vec()).unwrap();
+        for (old, new, ours) in [
+            ("From:", "Via: SIP/2.0/UDP far;branch=z9hG4bK2\r\nFrom:", false),
+            ("UDP h;", "UDP elsewhere;", false),
+            ("UDP h;", "UDP h;", true),
+        ] {
+            let changed = parse_datagram(answer.replacen(old, new, 1).as_bytes()).unwrap().unwrap();
+            assert_eq!(transactions.receive(changed, hop(Transport::Udp)).is_some(), ours, "{new}");
+        }
     }
 
     #[test]

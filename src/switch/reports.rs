@@ -45,7 +45,7 @@ impl Switch {
     /// §7.3.2).
     pub(super) fn handle_report(&mut self, recipient: SessionKey, head: &Head<'_>) {
         let Some(status) = head.status.filter(|status| !status.is_success()) else { return };
-        self.outlets.counters.recipient_errors += 1;
+        self.count_failure(status);
         let out_id = head.message_id.and_then(|id| <[u8; MESSAGE_ID_LEN]>::try_from(id).ok());
         if status == Status::STOP_SENDING
             && let Some(out_id) = out_id

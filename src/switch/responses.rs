@@ -84,13 +84,23 @@ impl Switch {
         if status.is_success() {
             return;
         }
-        self.outlets.counters.recipient_errors += 1;
+        self.count_failure(status);
         if status == Status::STOP_SENDING
             && let Some((sender, out_id)) = wait.stream
             && let Some(recipient) = self.answering(id, head)
         {
             self.stop_stream_for(recipient, sender, &out_id);
         }
+    }
+
+    /// A recipient did not get a copy. A 408 is as good as no answer (RFC 4975 §10.4).
+    pub(super) fn count_failure(&mut self, status: Status) {
+        let counters = &mut self.outlets.counters;
+        let counter = match status {
+            Status::TIMED_OUT => &mut counters.recipient_timeouts,
+            _ => &mut counters.recipient_errors,
+        };
+        *counter += 1;
     }
 
     /// The session that a response is from. Where the connection carries only one there is no doubt, whatever the paths say.

@@ -109,3 +109,15 @@ fn an_ack_of_another_number_is_not_ours() {
     ann.send(&mut world, "ACK", "");
     assert_eq!(world.told(), ["open room", "open session"]);
 }
+
+#[test]
+fn another_chatroom_attribute_goes_to_the_shard() {
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    world.forget();
+    let less = ann.offer().replace("a=chatroom:nickname private-messages", "a=chatroom:nickname");
+    ann.send(&mut world, "INVITE", &less);
+    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else { panic!("{:?}", world.told()) };
+    let tokens = terms.chatroom.unwrap();
+    assert!(tokens.nickname && !tokens.private_messages);
+}

@@ -195,3 +195,20 @@ fn a_bye_that_cannot_be_sent_or_whose_connection_closes_is_not_waited_for() {
     assert_eq!(world.focus.poll_timeout(), None, "no timer is left behind");
     world.focus.handle_unsent(b"nonsense", world.now);
 }
+
+#[test]
+fn tags_and_branches_are_drawn_anew_and_cannot_be_guessed() {
+    let mut world = World::new();
+    let tags: Vec<_> = ["ann", "bob"].map(|name| world.join(name, "lobby").to_tag.unwrap()).into();
+    world.focus.drain(world.now);
+    world.settle();
+    let branch = |bye: &parlor::sip::Request| {
+        let via = text(&bye.headers, &HeaderName::Via).unwrap();
+        via.split_once(";branch=z9hG4bK").expect("the magic cookie").1.split(';').next().unwrap().to_owned()
+    };
+    let branches: Vec<_> = world.requests().iter().map(|(_, bye)| branch(bye)).collect();
+    for pair in [tags, branches] {
+        assert_ne!(pair[0], pair[1]);
+        assert!(pair.iter().all(|text| text.len() >= 16), "64 random bits: {pair:?}");
+    }
+}

@@ -94,7 +94,9 @@ fn the_shard_learns_who_it_is_and_what_was_offered() {
     assert_eq!(open.terms.remote.as_str(), format!("msrp://{}/ann1;tcp", ann.at));
     assert!(open.terms.local.as_str().contains(&open.session.to_string()));
     assert_eq!((open.terms.max_size, open.terms.direction), (Some(700), Direction { sends: true, receives: false }));
-    assert!(!open.terms.accept_wrapped_types.unwrap().accepts("text/html"));
+    let accepts = open.terms.accept_wrapped_types.unwrap();
+    assert!(!accepts.accepts("text/html"));
+    assert!(accepts.accepts("message/cpim"), "what may stand alone may be wrapped too");
     assert_eq!(open.terms.chatroom, Some(ChatroomTokens { nickname: true, private_messages: true }));
 }
 

@@ -223,3 +223,79 @@ fn options_tell_what_there_is() {
     ann.send(&mut world, "OPTIONS", "");
     assert_eq!(world.last_status(), 404);
 }
+
+#[test]
+fn options_are_answered_as_an_invite_would_be() {
+    let mut world = World::with_policy(|policy| {
+        policy.max_participants = 1;
+        policy.deny = vec!["sip:eve@*".into()];
+    });
+    world.join("ann", "lobby");
+    for (name, room, status) in [("bob", "lobby", 486), ("eve", "attic", 403), ("cyn", "attic", 200)] {
+        let mut peer = Peer::new(name, room);
+        peer.send(&mut world, "OPTIONS", "");
+        assert_eq!(world.last_status(), status, "{name} {room}");
+        peer.invite(&mut world);
+        assert_eq!(world.last_status(), status, "{name} {room}");
+    }
+}
+
+#[test]
+fn options_say_what_is_taken() {
+    let mut world = World::new();
+    Peer::new("ann", "lobby").send(&mut world, "OPTIONS", "");
+    let response = world.last_response();
+    for (name, value) in [
+        (HeaderName::Allow, "INVITE, ACK, BYE, CANCEL, OPTIONS, SUBSCRIBE"),
+        (HeaderName::Accept, "application/sdp"),
+        (HeaderName::AcceptEncoding, "identity"),
+        (HeaderName::AcceptLanguage, "*"),
+    ] {
+        assert_eq!(header(response, name.clone()), value, "{name}");
+    }
+    assert!(response.headers.get(&HeaderName::Supported).is_some());
+}
+
+#[test]
+fn a_coding_that_is_not_taken_is_named() {
+    let packed = |r: String| r.replace("Content-Type", "Content-Encoding: gzip\r\nContent-Type");
+    let world = refused(World::new(), packed, 415);
+    assert_eq!(header(world.last_response(), HeaderName::AcceptEncoding), "identity");
+}
+
+#[test]
+fn headers_that_nobody_needs_are_passed_over_and_short_names_are_taken() {
+    let odd =
+        |r: String| r.replace("Max-Forwards", "X-Odd: \u{fc}\r\nDate: yesterday\r\nTimestamp: now\r\nMax-Forwards");
+    assert_eq!(invited(World::new(), odd).last_status(), 200);
+    let short = |r: String| {
+        let names =
+            [("Via", "v"), ("From", "f"), ("To", "t"), ("Call-ID", "i"), ("Contact", "m"), ("Content-Type", "c")];
+        let text = r.replace("Content-Length:", "l:");
+        names.iter().fold(text, |text, (long, short)| text.replace(&format!("\r\n{long}:"), &format!("\r\n{short}:")))
+    };
+    assert_eq!(invited(World::new(), short).last_status(), 200);
+}
+
+#[test]
+fn a_caller_without_a_tag_is_a_caller_all_the_same() {
+    let mut world = World::new();
+    let mut ann = Peer::new("ann", "lobby");
+    ann.from = "<sip:ann@home.example>".into();
+    ann.join(&mut world);
+    world.forget();
+    ann.send(&mut world, "BYE", "");
+    assert_eq!((world.last_status(), world.focus.counts().calls), (200, 0));
+}
+
+#[test]
+fn what_a_cancel_requires_is_ignored() {
+    let mut world = World::new();
+    world.shards_answer = false;
+    let mut ann = Peer::new("ann", "lobby");
+    let offer = ann.offer();
+    ann.send(&mut world, "INVITE", &offer);
+    ann.extra = "Require: foo\r\nProxy-Require: bar\r\n".into();
+    ann.send(&mut world, "CANCEL", "");
+    assert_eq!(world.statuses(), [200, 487]);
+}

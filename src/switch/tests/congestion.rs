@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::fixture::{Fixture, ROOM_URI, bodies};
+use super::fixture::{Fixture, Options, ROOM_URI, bodies};
 use crate::facts::{Congested, EndReason, Event, RoomPolicy};
 
 /// A piece of a stream of alice's that is never finished.
@@ -260,4 +260,22 @@ fn who_does_not_read_its_answers_holds_no_stream_back_for_ever() {
     }
     room.pass(Duration::from_millis(201));
     assert!(!paused(&room, 0), "bob's patience runs although bob is not read");
+}
+
+#[test]
+fn a_connection_with_several_sessions_is_never_held_back() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    room.join("carol", Options { shares: Some(0), ..Options::default() });
+    flood(&mut room, 0, 100_000);
+    room.block(1);
+    let mut at = 100_080;
+    while room.switch.counters().congested == 0 {
+        flood(&mut room, at, 30_000);
+        at += 30_000;
+        room.received(0);
+        assert!(!paused(&room, 0), "carol would wait for what alice sends");
+        assert!(at < 1_000_000);
+    }
+    flood(&mut room, at, 30_000);
+    assert!(bodies(&room.received_bytes(1))[0].ends_with('#'), "bob gets no more of it");
 }

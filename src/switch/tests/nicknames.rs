@@ -130,3 +130,16 @@ fn a_decision_that_comes_too_late_hurts_nobody() {
     room.control(Command::DecideNickname { session: room.members[1].session, granted: true });
     assert!(room.received(1).is_empty());
 }
+
+#[test]
+fn a_second_device_is_given_no_nickname_unasked() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
+    assert_eq!(ask(&mut room, 0, "\"Ally\""), Some(200));
+    let tablet = room.join("alice", super::fixture::Options::default());
+    let phone = room.members[0].session;
+    let named: Vec<_> = room.events.iter().filter(|event| matches!(event, Event::Nickname { .. })).collect();
+    assert_eq!(named, [&Event::Nickname { session: phone, nickname: Some("Ally".into()) }]);
+    assert_eq!(ask(&mut room, tablet, "\"Ally\""), Some(200));
+    let session = room.members[tablet].session;
+    assert!(room.events.contains(&Event::Nickname { session, nickname: Some("Ally".into()) }));
+}

@@ -1,7 +1,7 @@
 //! Messages to one member (RFC 7701 §6.2).
 
 use super::fixture::{Fixture, Options, bodies};
-use crate::facts::RoomPolicy;
+use crate::facts::{ChatroomTokens, Command, RoomPolicy};
 
 fn whisper(room: &mut Fixture, id: &str, to: &str) -> (Option<u16>, String) {
     let body = room.cpim(0, to, "psst");
@@ -68,4 +68,16 @@ fn a_type_that_no_device_takes_is_415() {
     assert_eq!(whisper(&mut room, "p2", "sip:bob@example.com").0, Some(200));
     assert_eq!(room.received(pictures), "");
     assert_ne!(room.received(texts), "");
+}
+
+#[test]
+fn what_a_client_can_changes_with_its_description() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    for (private_messages, status) in [(false, 428), (true, 200)] {
+        let mut terms = room.terms(1);
+        terms.chatroom = Some(ChatroomTokens { nickname: true, private_messages });
+        room.control(Command::ChangeSession { session: room.members[1].session, terms: Box::new(terms) });
+        assert_eq!(whisper(&mut room, "p1", "sip:bob@example.com").0, Some(status));
+        assert_eq!(room.received(1).is_empty(), status == 428);
+    }
 }

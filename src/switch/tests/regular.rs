@@ -50,3 +50,25 @@ fn wrong_wrappers_are_refused_before_anything_goes_out() {
         assert_eq!(room.received(1), "", "{id}");
     }
 }
+
+#[test]
+fn headers_that_nobody_knows_are_passed_over() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let body = room.to_room(0, "hi");
+    let message = room.message_with(0, "m1", "X-Odd: 1\r\nExpires: never\r\n", &body);
+    room.send(0, &message);
+    assert_eq!(room.answer(0, "tidm1"), Some(200));
+    let wire = room.received(1);
+    assert_eq!(bodies(wire.as_bytes()), [body]);
+    assert!(!wire.contains("X-Odd"), "{wire}");
+}
+
+#[test]
+fn what_a_wrapper_requires_is_for_its_recipients() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let extra = "NS: x <urn:example:x>\r\nRequire: x.Vital\r\nx.Vital: 1\r\nDateTime: 2026-01-02T03:04:05Z\r\ncc: <sip:carol@example.com>\r\n";
+    let body = room.to_room(0, "hi").replacen("\r\n\r\n", &format!("\r\n{extra}\r\n"), 1);
+    let message = room.message(0, "m1", &body);
+    room.send(0, &message);
+    assert_eq!(bodies(&room.received_bytes(1)), [body]);
+}

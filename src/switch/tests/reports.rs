@@ -91,3 +91,68 @@ fn byte_ranges_that_count_characters_are_put_right() {
     assert_eq!(bodies(wire.as_bytes()), std::slice::from_ref(&body));
     assert!(wire.contains(&format!("Byte-Range: 1-{0}/{0}\r\n", body.len())), "{wire}");
 }
+
+#[test]
+fn a_message_in_chunks_is_reported_once_it_is_whole() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let body = room.to_room(0, &"x".repeat(5000));
+    let len = body.len();
+    for (start, end, flag) in [(0, 2500, '+'), (2500, len, '$')] {
+        let headers = format!(
+            "Message-ID: m1\r\nByte-Range: {}-*/{len}\r\nSuccess-Report: yes\r\nContent-Type: message/cpim\r\n",
+            start + 1
+        );
+        let chunk = room.chunk(0, "piece000", "SEND", &headers, Some(&body[start..end]), flag);
+        room.send(0, &chunk);
+        let wire = room.received(0);
+        assert!(wire.starts_with("MSRP piece000 200 OK\r\n"), "{wire}");
+        assert_eq!(wire.matches(" REPORT\r\n").count(), usize::from(flag == '$'), "{wire}");
+        assert_eq!(wire.contains(&format!("Byte-Range: 1-{len}/{len}\r\nStatus: 000 200 OK\r\n")), flag == '$');
+    }
+}
+
+#[test]
+fn who_does_not_ask_for_success_reports_gets_none() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    for wish in ["", "Success-Report: no\r\n"] {
+        let body = room.to_room(0, "hi");
+        let message = room.message_with(0, "m1", wish, &body);
+        room.send(0, &message);
+        let wire = room.received(0);
+        assert!(wire.contains("200 OK") && !wire.contains("REPORT"), "{wire}");
+    }
+}
+
+#[test]
+fn a_408_is_as_good_as_no_answer() {
+    let policy = RoomPolicy { failure_report: FailureReport::Yes, ..RoomPolicy::default() };
+    let mut room = Fixture::new(policy, &["alice", "bob"]);
+    for (status, timeouts, errors) in [("408 Late", 1, 0), ("481 Gone", 1, 1)] {
+        let body = room.to_room(0, "hi");
+        let message = room.message(0, "m1", &body);
+        room.send(0, &message);
+        let tid = room.received(1).split(' ').nth(1).unwrap().to_owned();
+        let answer = room.chunk(1, &tid, status, "", None, '$');
+        room.send(1, &answer);
+        let counters = room.switch.counters();
+        assert_eq!((counters.recipient_timeouts, counters.recipient_errors), (timeouts, errors), "{status}");
+    }
+}
+
+#[test]
+fn a_send_is_answered_to_the_first_of_its_path_and_others_to_all_of_it() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let own = room.members[0].remote.clone();
+    let path = format!("msrp://relay.example.com:9/r;tcp {own}");
+    let body = room.to_room(0, "hi");
+    let send = room.message(0, "m1", &body);
+    let nickname = room.chunk(0, "nick0001", "NICKNAME", "Use-Nickname: \"Ally\"\r\n", None, '$');
+    for (request, to) in [(send, "msrp://relay.example.com:9/r;tcp"), (nickname, path.as_str())] {
+        room.send(0, &request.replace(&format!("From-Path: {own}"), &format!("From-Path: {path}")));
+        let wire = room.received(0);
+        assert!(
+            wire.contains(&format!(" 200 OK\r\nTo-Path: {to}\r\nFrom-Path: {}\r\n", room.members[0].local)),
+            "{wire}"
+        );
+    }
+}

@@ -61,7 +61,14 @@ fn a_large_message_goes_out_as_it_comes_and_later_joiners_get_nothing_of_it() {
     }
     assert!(bodies(&wire) == [body]);
     assert_eq!(room.received(2), "");
-    assert!(String::from_utf8_lossy(&wire).contains("+\r\n"), "in chunks");
+    let wire = String::from_utf8(wire).unwrap();
+    let heads: Vec<_> = wire.split("MSRP ").skip(1).map(|chunk| chunk.split_once("\r\n\r\n").unwrap().0).collect();
+    assert!(heads.len() > 3 && wire.contains("+\r\n"), "in chunks");
+    for head in heads {
+        assert!(head.contains(&format!("-*/{total}\r\n")), "it can be interrupted: {head}");
+        assert!(head.contains("\r\nFailure-Report: no\r\n"), "the same in every chunk: {head}");
+        assert!(head.ends_with("\r\nContent-Type: message/cpim"), "the last header: {head}");
+    }
 }
 
 #[test]
