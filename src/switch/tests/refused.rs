@@ -110,6 +110,7 @@ fn a_413_in_a_report_counts_as_one_in_a_response() {
     let report = room.chunk(1, "report00", "REPORT", &headers, None, '$');
     room.send(1, &report);
     assert!(room.received(1).ends_with("#\r\n"));
+    assert!(!room.received(0).contains("REPORT"), "what bob reports is for us");
 }
 
 #[test]

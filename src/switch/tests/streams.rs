@@ -191,3 +191,15 @@ fn a_recipient_that_leaves_in_the_middle_is_left_out() {
     room.send(0, &rest);
     assert!(bodies(&room.received_bytes(2)) == [body]);
 }
+
+#[test]
+fn without_a_type_content_is_plain_text() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
+    let pictures = room.join("pictures", Options { accepts: Some("image/*"), ..Options::default() });
+    let texts = room.join("texts", Options { accepts: Some("text/plain"), ..Options::default() });
+    let body = room.to_room(0, "hello").replace("Content-Type: text/plain\r\n", "X: y\r\n");
+    let message = room.message(0, "m1", &body);
+    room.send(0, &message);
+    assert_eq!(room.received(pictures), "");
+    assert_eq!(bodies(&room.received_bytes(texts)), [body]);
+}
