@@ -9,7 +9,7 @@ use parlor::sdp::{Fingerprint, HashFunction};
 use parlor::tls::{Identity, TlsSetup, Trust, fingerprint};
 use rustls::{ServerConnection, StreamOwned};
 use support::participant::{PATIENCE, Sip, offer};
-use support::tls::{certify, secure};
+use support::tls::{self, certify, secure};
 use support::{Participant, Server};
 
 fn passive(name: &str, host: &str, port: u16) -> String {
@@ -140,11 +140,7 @@ fn listens_over_tls(io: &str, honest: bool) {
     let [ours, theirs, others] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
     let our_identity = certify(ours.path());
     let (shown, other) = (certify(theirs.path()), certify(others.path()));
-    let (certificate, key) = (ours.path().join("cert.pem"), ours.path().join("key.pem"));
-    let tls = format!("io = \"{io}\"\n[tls]\ncertificate = {certificate:?}\nprivate_key = {key:?}\n");
-    let config = support::config(&tls);
-    let tls_port = format!("port = 0\ntls_port = {}\n", Server::free_port());
-    let server = Server::of(&config.replace("port = 0\n", &tls_port));
+    let server = Server::of(&tls::config(io, ours.path(), "udp:127.0.0.1:0"));
     let mut alice = server.join("alice", "lobby");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let offer = passive("bob", "127.0.0.1", listener.local_addr().unwrap().port());

@@ -6,12 +6,9 @@ mod support;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
-use std::time::Duration;
 
-use support::{Participant, Server};
-
-/// Only a failing test waits this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+use support::participant::PATIENCE;
+use support::{Participant, Server, tls};
 
 /// What a client sent, in order.
 struct Recording(Vec<(Protocol, Vec<u8>)>);
@@ -49,13 +46,18 @@ struct Replay {
     /// By Call-ID: our tag and our Contact.
     dialogs: HashMap<String, (String, String)>,
     path: String,
-    msrp: Option<TcpStream>,
+    msrp: Option<Box<dyn Duplex>>,
     input: Vec<u8>,
     /// NOTIFYs that came.
     notified: Vec<String>,
     /// Responses and REPORTs that came over MSRP and nobody has asked for yet.
     chunks: Vec<String>,
 }
+
+/// MSRP's connection, with TLS or without.
+trait Duplex: Read + Write {}
+
+impl<T: Read + Write> Duplex for T {}
 
 enum Socket {
     Udp(UdpSocket),
@@ -204,12 +206,9 @@ impl Replay {
             &format!("From-Path: {relays}{from}"),
             1,
         );
-        let stream = self.msrp.get_or_insert_with(|| {
-            let stream = TcpStream::connect(self.path.split('/').nth(2).unwrap()).unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            stream
-        });
+        let stream = self.msrp.get_or_insert_with(|| connect(&self.path));
         stream.write_all(chunk.as_bytes()).unwrap();
+        stream.flush().unwrap();
         chunk
     }
 
@@ -236,6 +235,17 @@ impl Replay {
         let response = self.chunk(|chunk| chunk.starts_with(&start));
         response[start.len()..start.len() + 3].to_owned()
     }
+}
+
+/// Connects to where a path leads. Over TLS everybody is believed, as the clients of then did.
+fn connect(path: &str) -> Box<dyn Duplex> {
+    let address = path.split('/').nth(2).unwrap();
+    if path.starts_with("msrps:") {
+        return Box::new(tls::connect(address, tls::client(None)));
+    }
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    Box::new(stream)
 }
 
 fn with_dialog(text: &str, tag: &str, contact: &str) -> String {
@@ -273,12 +283,16 @@ fn body_of(chunk: &str) -> Option<&str> {
 
 /// Plays a recording into a room where somebody listens.
 fn play(name: &str) {
-    let (server, recording) = (Server::start(), Recording::load(name));
+    play_with(&Server::start(), name);
+}
+
+fn play_with(server: &Server, name: &str) {
+    let recording = Recording::load(name);
     let invite = std::str::from_utf8(&recording.0[0].1).unwrap();
     let room = invite.split(['@', ':']).nth(1).unwrap();
     // Whom the client whispers to, if it does.
     let mut witness = server.join(if name == "sipsimple-bob" { "alice" } else { "bob" }, room);
-    let mut replay = Replay::new(&server, &recording);
+    let mut replay = Replay::new(server, &recording);
     let (mut message, mut left) = (String::new(), false);
     for (protocol, octets) in &recording.0 {
         match protocol {
@@ -341,6 +355,16 @@ fn sipsimple_that_only_listens_and_reports() {
 #[test]
 fn sipsimple_over_tcp() {
     play("sipsimple-tcp");
+}
+
+#[test]
+fn sipsimple_with_msrp_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    tls::certify(folder.path());
+    for shell in ["ring", "glommio"] {
+        let server = Server::of(&tls::config(shell, folder.path(), "udp:127.0.0.1:0"));
+        play_with(&server, "sipsimple-msrps");
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use support::Server;
 use support::chat::Chat;
 use support::participant::{PATIENCE, Sip, offer};
-use support::tls::{Tls, certify, client, connect, secure};
+use support::tls::{Tls, certify, client, config, connect, secure};
 
 /// What carries a shard: nothing of TLS may depend on it.
 const SHELLS: [&str; 2] = ["ring", "glommio"];
@@ -27,12 +27,7 @@ fn serve(folder: &Path, more: &str) -> Server {
 }
 
 fn serve_on(shell: &str, folder: &Path, more: &str) -> Server {
-    let tls_port = Server::free_port();
-    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-    Server::of(&format!(
-        "[sip]\nlisten = [\"tcp:127.0.0.1:0\", \"tls:127.0.0.1:0\"]\n[msrp]\nport = 0\ntls_port = {tls_port}\n\
-         bind_timeout = \"2s\"\n[tls]\ncertificate = {certificate:?}\nprivate_key = {key:?}\n[shards]\ncores = \"0\"\nio = {shell:?}\n{more}"
-    ))
+    Server::of(&(config(shell, folder, "tls:127.0.0.1:0") + more))
 }
 
 /// Calls over TCP. Answers the SIP connection and the answer.

@@ -10,6 +10,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
+use super::Server;
 use super::participant::PATIENCE;
 
 /// A certificate of its own in a folder.
@@ -18,6 +19,17 @@ pub fn certify(folder: &Path) -> Identity {
     std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
     std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
     Identity::load(&folder.join("cert.pem"), &folder.join("key.pem")).unwrap()
+}
+
+/// A config for a shell with TLS for MSRP, and SIP over TCP and something else. More may follow of the table `[shards]`.
+pub fn config(shell: &str, folder: &Path, listen: &str) -> String {
+    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    format!(
+        "[sip]\nlisten = [\"tcp:127.0.0.1:0\", \"{listen}\"]\n[msrp]\nport = 0\ntls_port = {}\n\
+         bind_timeout = \"2s\"\n[tls]\ncertificate = {certificate:?}\nprivate_key = {key:?}\n\
+         [shards]\ncores = \"0\"\nio = {shell:?}\n",
+        Server::free_port()
+    )
 }
 
 pub type Tls = StreamOwned<ClientConnection, TcpStream>;
