@@ -80,12 +80,16 @@ pub const SIP_HEADER_BYTES_MAX: usize = 8 * 1024;
 pub const SIP_ROUTES_MAX: usize = 32;
 /// Media lines in one session description; each has to be answered.
 pub const SDP_MEDIA_LINES_MAX: usize = 16;
+/// Recipients on one list of an INVITE.
+pub const RECIPIENTS_MAX: usize = 100;
 /// Parts of one multipart body.
 pub const BODY_PARTS_MAX: usize = 16;
 /// SIP connections that the control thread accepts.
 pub const SIP_CONNECTIONS_MAX: usize = 4096;
 /// Messages that may wait to be sent on one SIP connection; one that lets more pile up is closed.
 pub const SIP_WAITING_MESSAGES_MAX: usize = 256;
+/// Calls of ours that nobody has answered yet.
+pub const DIALLINGS_MAX: usize = 1024;
 /// SIP calls at a time.
 pub const CALLS_MAX: usize = 1 << 20;
 /// Octets of a SIP request above which it goes over a stream where the peer takes one (RFC 3261 §18.1.1).

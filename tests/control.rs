@@ -53,7 +53,9 @@ fn start() -> Server {
     tokio::task::spawn_local(agree(port, orders.clone()));
     let settings = Settings {
         domains: vec!["127.0.0.1".into()],
-        listen: addresses.iter().map(|(_, at)| *at).collect(),
+        listen: addresses.clone(),
+        outbound_proxy: None,
+        session_expires: std::time::Duration::ZERO,
         contact_host: "127.0.0.1".into(),
         msrp_host: "127.0.0.1".into(),
         connect_out: parlor::focus::ConnectOut::Source,

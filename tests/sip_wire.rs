@@ -25,7 +25,9 @@ fn sample(name: &str) -> Vec<u8> {
 fn focus(domains: &[&str]) -> Focus {
     let settings = Settings {
         domains: domains.iter().map(|&name| name.to_owned()).collect(),
-        listen: vec!["192.0.2.1:5060".parse().unwrap(), "127.0.0.1:5560".parse().unwrap()],
+        listen: ["192.0.2.1:5060", "127.0.0.1:5560"]
+            .map(|at| (parlor::sip::Transport::Udp, at.parse().unwrap()))
+            .into(),
         contact_host: "192.0.2.1".into(),
         msrp_host: "192.0.2.1".into(),
         connect_out: parlor::focus::ConnectOut::Source,
@@ -34,6 +36,8 @@ fn focus(domains: &[&str]) -> Focus {
         users: None,
         trusted_peers: vec![],
         max_calls_per_second: 0,
+        outbound_proxy: None,
+        session_expires: std::time::Duration::ZERO,
         transactions_max: 1000,
         software: "Parlor".into(),
         rooms: RoomSettings { on_demand: true, ..RoomSettings::default() },
@@ -60,7 +64,7 @@ fn responses(focus: &mut Focus, message: Message, transport: Transport, now: Ins
             Output::Command { shard, command: Command::OpenSession(open) } => {
                 focus.handle_event(shard, Event::SessionReady { session: open.session }, now);
             }
-            Output::Command { .. } => {}
+            Output::Command { .. } | Output::LookUp { .. } => {}
         }
     }
     responses

@@ -130,6 +130,32 @@ impl Dialog {
         }
     }
 
+    /// The way to the peer for a request outside of the dialog: Request-URI, Route and hop.
+    #[must_use]
+    pub fn way_to_peer(&self) -> (Uri, Vec<String>, Hop) {
+        let (target, routes) = self.way();
+        (target, routes, self.next_hop())
+    }
+
+    /// Whether a URI is where the peer itself is reached.
+    #[must_use]
+    pub fn is_with(&self, uri: &Uri) -> bool {
+        self.target.equivalent(uri)
+    }
+
+    /// Whether a response to a request of ours is of this dialog, and not of another that the same request has made.
+    #[must_use]
+    pub fn has_remote_tag(&self, headers: &Headers) -> bool {
+        tag(headers, &HeaderName::To) == self.remote_tag
+    }
+
+    /// Takes the Contact of a 2xx to a target refresh request of ours (RFC 3261 §12.2.1.2).
+    pub fn retarget(&mut self, headers: &Headers) {
+        if let Some(target) = contact(headers) {
+            self.target = target;
+        }
+    }
+
     /// A request in the dialog with the next number, and the hop it takes (RFC 3261 §12.2.1.1). `branch` is new for each
     /// request; `sent_by` is the host and port that responses are awaited at.
     pub fn request(&mut self, method: Method, sent_by: &str, branch: &str) -> (Ask, Hop) {
@@ -161,10 +187,10 @@ impl Dialog {
         names + routes + REQUEST_FRAME_BYTES
     }
 
-    /// The ACK of a 2xx to our INVITE (RFC 3261 §13.2.2.4), under the number of that.
+    /// The ACK of a 2xx to our INVITE (RFC 3261 §13.2.2.4), under the number of that, whatever was sent since.
     #[must_use]
-    pub fn ack(&self, sent_by: &str, branch: &str) -> (Ask, Hop) {
-        self.numbered(Method::Ack, self.local_sequence, sent_by, branch)
+    pub fn ack(&self, number: u32, sent_by: &str, branch: &str) -> (Ask, Hop) {
+        self.numbered(Method::Ack, number, sent_by, branch)
     }
 
     fn numbered(&self, method: Method, number: u32, sent_by: &str, branch: &str) -> (Ask, Hop) {
@@ -369,7 +395,7 @@ mod tests {
         let answer = Reply::new(&invite, 200, "room").echo(&invite, &HeaderName::RecordRoute);
         let answer = answer.header(HeaderName::Contact, "<sip:room@192.0.2.1>").empty();
         let mut dialog = Dialog::calling(&invite, &answer, hop()).unwrap();
-        let (ack, to) = dialog.ack("192.0.2.7", "z9hG4bKa");
+        let (ack, to) = dialog.ack(7, "192.0.2.7", "z9hG4bKa");
         let text = String::from_utf8(Message::Request(ack.empty()).to_bytes().to_vec()).unwrap();
         assert!(text.starts_with("ACK sip:room@192.0.2.1 ") && text.contains("CSeq: 7 ACK\r\n"));
         assert!(text.contains("Route: <sip:192.0.2.30;lr>\r\nRoute: <sip:192.0.2.20;lr>\r\n"));

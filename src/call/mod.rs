@@ -10,6 +10,7 @@ mod identity;
 mod nonces;
 mod pattern;
 mod privacy;
+mod session_timer;
 mod subscription;
 mod users;
 
@@ -19,5 +20,6 @@ pub use digest::{Authenticator, Unbelieved};
 pub use identity::{Caller, Identity, IdentityError, asserted, identify};
 pub use pattern::matches_any;
 pub use privacy::Privacy;
+pub use session_timer::{INTERVAL_MIN, SessionTimer, TIMER_TAG, TooBrief, min_se};
 pub use subscription::{Due, EndOfSubscription, EventName, Standing, Subscription};
 pub use users::{Secret, Users};

@@ -177,8 +177,7 @@ fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), Box<dyn Erro
     let started = shard::start(&shard_settings, bound, &sender, || seed(&mut rng))?;
     drop(sender);
     let (handles, threads): (Vec<_>, Vec<_>) = started.into_iter().unzip();
-    let listen = addresses.iter().map(|(_, address)| *address).collect();
-    let mut focus_settings = config.focus_settings(listen, shards);
+    let mut focus_settings = config.focus_settings(addresses, shards);
     focus_settings.fingerprints = tls.as_ref().map(|tls| tls.identity.fingerprints.clone()).unwrap_or_default();
     let focus = Focus::new(focus_settings, seed(&mut rng));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

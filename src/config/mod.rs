@@ -55,8 +55,12 @@ pub struct SipConfig {
     pub trusted_peers: Vec<Network>,
     /// `[sip.auth]`; without it nobody is challenged.
     pub auth: Option<AuthConfig>,
+    /// The SIP URI of the proxy that calls of ours go to; without it they go to the host of who is called.
+    pub outbound_proxy: Option<String>,
     /// New calls in a second; 0 is no limit.
     pub max_calls_per_second: u32,
+    /// How long a session may last without a refresh; zero: for ever.
+    pub session_expires: Duration,
     /// How long a drain may take.
     pub drain_timeout: Duration,
 }
@@ -181,7 +185,9 @@ impl Default for SipConfig {
             domains: vec!["localhost".into(), "127.0.0.1".into()],
             trusted_peers: Vec::new(),
             auth: None,
+            outbound_proxy: None,
             max_calls_per_second: 0,
+            session_expires: Duration::from_secs(30 * 60),
             drain_timeout: Duration::from_secs(10),
         }
     }

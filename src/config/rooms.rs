@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::RoomsConfig;
 use super::section::{Read, Section};
 use super::values::{boolean, duration, line, media_range, number, one_of, size, uri_pattern};
-use crate::facts::{Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy, Subscribers};
+use crate::facts::{CREATOR, Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy, Subscribers};
 use crate::limits::HELD_BYTES_PER_SESSION_MAX;
 use crate::nickname::NicknameKey;
 
@@ -19,9 +19,6 @@ const SUBSCRIBERS: &[(&str, Subscribers)] =
     &[("participants", Subscribers::Participants), ("everyone", Subscribers::Everyone)];
 const FAILURE_REPORT: &[(&str, FailureReport)] =
     &[("no", FailureReport::No), ("partial", FailureReport::Partial), ("yes", FailureReport::Yes)];
-
-/// Keys of a policy that this version does nothing with.
-const LATER: [&str; 1] = ["moderators"];
 
 impl RoomsConfig {
     pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
@@ -46,7 +43,6 @@ impl RoomsConfig {
 fn read_policy(policy: &mut RoomPolicy, section: &mut Section<'_, '_>) {
     read_members(policy, section);
     read_messages(policy, section);
-    section.later_version(&LATER);
 }
 
 fn read_members(policy: &mut RoomPolicy, section: &mut Section<'_, '_>) {
@@ -63,6 +59,7 @@ fn read_members(policy: &mut RoomPolicy, section: &mut Section<'_, '_>) {
     let interval = duration(Duration::ZERO..=Duration::from_secs(3600));
     section.value("notify_interval", &mut policy.notify_interval, interval);
     section.value("subscribers", &mut policy.subscribers, one_of(SUBSCRIBERS));
+    section.list("moderators", &mut policy.moderators, moderator);
     section.list("allow", &mut policy.allow, uri_pattern);
     section.list("deny", &mut policy.deny, uri_pattern);
 }
@@ -83,6 +80,10 @@ fn read_messages(policy: &mut RoomPolicy, section: &mut Section<'_, '_>) {
     section.value("congestion_timeout", &mut policy.congestion_timeout, duration(Duration::ZERO..=DAY));
     section.value("notice_to_unaware", &mut policy.notice_to_unaware, boolean);
     section.value("failure_report", &mut policy.failure_report, one_of(FAILURE_REPORT));
+}
+
+fn moderator(text: &str) -> Read<String> {
+    if text == CREATOR { Ok(text.into()) } else { uri_pattern(text).map_err(|help| format!("{help}, or \"creator\"")) }
 }
 
 fn nickname(text: &str) -> Read<String> {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::section::Section;
 use super::values::{
-    address, connect_out, cores, duration, host, network, number, one_of, optional_host, parse_sip_listen, size,
+    address, connect_out, cores, duration, host, network, number, one_of, optional_host, parse_sip_listen, proxy,
+    session_interval, size,
 };
 use super::{AuthConfig, LogConfig, LogFormat, LogLevel, MsrpConfig, ShardsConfig, SipConfig};
 use crate::limits::OUTBOX_BYTES_MIN;
@@ -19,6 +20,8 @@ impl SipConfig {
         section.list("listen", &mut self.listen, parse_sip_listen);
         section.list("domains", &mut self.domains, host);
         section.value("max_calls_per_second", &mut self.max_calls_per_second, number(0..=u32::MAX));
+        section.value("outbound_proxy", &mut self.outbound_proxy, proxy);
+        section.value("session_expires", &mut self.session_expires, session_interval);
         section.value("drain_timeout", &mut self.drain_timeout, duration(Duration::ZERO..=HOUR));
         if self.listen.is_empty() {
             section.refuse("sip.listen is empty", "at least one: [\"udp:127.0.0.1:5060\"]", listen_at);
@@ -29,7 +32,6 @@ impl SipConfig {
         section.list("trusted_peers", &mut self.trusted_peers, network);
         let realm = self.domains.first().cloned().unwrap_or_default();
         section.table("auth", |section| self.auth = Some(AuthConfig::read(&realm, section)));
-        section.later_version(&["session_expires"]);
         section.finish();
     }
 }

@@ -8,7 +8,7 @@ use crate::call::Users;
 use crate::focus::{RoomSettings, Settings, ShardAddress};
 use crate::limits::SIP_TRANSACTIONS_MAX;
 use crate::shard::ShardSettings;
-use crate::sip::Transport;
+use crate::sip::{Transport, uri};
 
 impl Config {
     /// What the shards are told. `allowed` are the cores that this process may run on.
@@ -36,11 +36,12 @@ impl Config {
 
     /// What the focus is told, once it is known where SIP comes in and which port each shard has.
     #[must_use]
-    pub fn focus_settings(&self, listen: Vec<SocketAddr>, shards: Vec<ShardAddress>) -> Settings {
+    pub fn focus_settings(&self, listen: Vec<(Transport, SocketAddr)>, shards: Vec<ShardAddress>) -> Settings {
         let host = self.msrp.path_host();
         Settings {
             domains: self.sip.domains.clone(),
             listen,
+            outbound_proxy: self.sip.outbound_proxy.as_deref().and_then(uri),
             contact_host: host.clone(),
             msrp_host: host,
             connect_out: self.msrp.connect_out.clone(),
@@ -49,6 +50,7 @@ impl Config {
             users: self.users(),
             trusted_peers: self.sip.trusted_peers.clone(),
             max_calls_per_second: self.sip.max_calls_per_second,
+            session_expires: self.sip.session_expires,
             transactions_max: SIP_TRANSACTIONS_MAX,
             software: concat!("Parlor/", env!("CARGO_PKG_VERSION")).into(),
             rooms: self.room_settings(),

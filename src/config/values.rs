@@ -9,7 +9,9 @@ use toml::de::DeValue;
 
 use super::section::Read;
 use super::{Cores, SipListen, SipTransport};
+use crate::call::INTERVAL_MIN;
 use crate::focus::{ConnectOut, Network};
+use crate::sip::uri;
 
 /// The highest core number that is believed.
 const CORE_NUMBER_MAX: usize = 4095;
@@ -58,6 +60,14 @@ pub(super) fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&DeValue<'_>
             format!("a time from {:?} to {:?} in quotes: \"500ms\", \"60s\", \"9m\"", bounds.start(), bounds.end())
         })
     }
+}
+
+/// How long a session may last without a refresh: not at all limited, or no less than RFC 4028 §5 lets it be.
+pub(super) fn session_interval(value: &DeValue<'_>) -> Read<Duration> {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let found = value.as_str().and_then(|text| parse_duration(text).ok());
+    let found = found.filter(|time| time.is_zero() || (INTERVAL_MIN..=DAY).contains(time) && time.subsec_nanos() == 0);
+    found.ok_or_else(|| "whole seconds from \"90s\" to \"24h\", or \"0s\" for sessions that do not expire".into())
 }
 
 /// One of a few names.
@@ -124,6 +134,23 @@ pub(super) fn connect_out(value: &DeValue<'_>) -> Read<ConnectOut> {
         Some(text) => network(text).map(|one| ConnectOut::Networks(vec![one])).map_err(|_| help()),
         None => Err(help()),
     }
+}
+
+/// The URI of a SIP proxy, or nothing. It is a loose router (RFC 3261 §16.12) whether it says so or not.
+pub(super) fn proxy(value: &DeValue<'_>) -> Read<Option<String>> {
+    let text = text(value)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let usable = |uri: &crate::sip::Uri| {
+        let transport =
+            uri.transport().is_none_or(|t| t.eq_ignore_ascii_case(b"udp") || t.eq_ignore_ascii_case(b"tcp"));
+        uri.scheme().is_sip() && !uri.scheme().is_secure() && uri.host().is_some() && !uri.has_headers() && transport
+    };
+    let found = uri(&text).filter(usable);
+    let found = found.ok_or("a SIP URI: \"sip:proxy.example.com\", \"sip:192.0.2.5:5060;transport=tcp\"")?;
+    let loose = found.params().is_some_and(|params| params.contains("lr"));
+    Ok(Some(if loose { text } else { format!("{text};lr") }))
 }
 
 /// A pattern for URIs.

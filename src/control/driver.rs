@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -57,9 +58,13 @@ struct Driver {
     shards_ended: usize,
     /// When a drain ends, whoever is still there.
     ends_by: Option<Instant>,
+    lookups: mpsc::UnboundedSender<Found>,
     ended: bool,
     failure: Option<String>,
 }
+
+/// Addresses of a name, with the number of who asks.
+type Found = (u64, Vec<IpAddr>);
 
 struct Shard {
     handle: ShardHandle,
@@ -82,7 +87,9 @@ pub async fn run(
 ) -> io::Result<()> {
     let (flows, mut inbound) = Flows::start(sockets, settings.tls.clone())?;
     let shards = shards.into_iter().map(|handle| (handle.id, Shard { handle, waiting: VecDeque::new() })).collect();
-    let mut driver = Driver { focus, flows, shards, shards_ended: 0, ends_by: None, ended: false, failure: None };
+    let (lookups, mut found) = mpsc::unbounded_channel();
+    let mut driver =
+        Driver { focus, flows, shards, shards_ended: 0, ends_by: None, lookups, ended: false, failure: None };
     while !driver.ended {
         driver.tell_time();
         driver.carry_out();
@@ -111,6 +118,7 @@ pub async fn run(
                     driver.event(shard, event);
                 }
             }
+            Some((query, addresses)) = found.recv() => driver.focus.handle_looked_up(query, &addresses, Instant::now()),
             Some(order) = orders.recv() => driver.order(order, settings.drain_timeout),
             () = asleep => driver.time_has_passed(),
         }
@@ -210,6 +218,7 @@ impl Driver {
                     }
                 }
                 Output::Command { shard, command } => self.command(shard, command),
+                Output::LookUp { query, name } => look_up(query, name, self.lookups.clone()),
             }
         }
     }
@@ -220,6 +229,15 @@ impl Driver {
             self.focus.handle_full(open.session, Instant::now());
         }
     }
+}
+
+/// Looks a name up beside everything else; there are no more at a time than calls that are being made.
+fn look_up(query: u64, name: String, found: mpsc::UnboundedSender<Found>) {
+    tokio::task::spawn_local(async move {
+        let addresses = tokio::net::lookup_host((name, 0)).await;
+        let addresses = addresses.map(|all| all.map(|address| address.ip()).collect()).unwrap_or_default();
+        let _ = found.send((query, addresses));
+    });
 }
 
 impl Shard {

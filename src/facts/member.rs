@@ -72,3 +72,27 @@ pub struct Certificate {
     /// Somebody whom we trust says that it belongs to the name that was connected to. Never true of one who connected to us.
     pub named: bool,
 }
+
+impl Terms {
+    /// What holds while nobody has answered our offer: our own path stands where the peer's will. Whoever was offered it may
+    /// connect before we know the answer, and is known by having our session-id; the answer comes with a change of terms.
+    #[must_use]
+    pub fn unanswered(local: Path) -> Self {
+        Self {
+            remote: local.clone(),
+            local,
+            accept_wrapped_types: None,
+            max_size: None,
+            chatroom: None,
+            direction: Direction::default(),
+            connect_to: None,
+            fingerprints: Vec::new(),
+        }
+    }
+
+    /// Whether the peer's path is known.
+    #[must_use]
+    pub fn are_answered(&self) -> bool {
+        self.remote != self.local
+    }
+}

@@ -8,4 +8,4 @@ mod policy;
 pub use command::{Command, OpenRoom, OpenSession};
 pub use event::{EndReason, Event, Refusal};
 pub use member::{Certificate, ChatroomTokens, Direction, Fingerprint, Member, Outward, Terms};
-pub use policy::{Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy, Subscribers};
+pub use policy::{CREATOR, Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy, Subscribers};

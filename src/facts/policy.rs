@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Among the moderators of a room: whoever made it.
+pub const CREATOR: &str = "creator";
+
 /// Everything about a room that an operator decides. The defaults are those of the config.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoomPolicy {
@@ -53,6 +56,8 @@ pub struct RoomPolicy {
     pub notify_interval: Duration,
     /// Who may subscribe to the roster.
     pub subscribers: Subscribers,
+    /// URI patterns of who may bring others in and send them away; `creator` is whoever made the room.
+    pub moderators: Vec<String>,
     /// URI patterns of who may join; empty is everyone.
     pub allow: Vec<String>,
     /// URI patterns of who may not.
@@ -90,6 +95,7 @@ impl Default for RoomPolicy {
             failure_report: FailureReport::No,
             notify_interval: Duration::from_millis(250),
             subscribers: Subscribers::Participants,
+            moderators: Vec::new(),
             allow: Vec::new(),
             deny: Vec::new(),
             subject: None,

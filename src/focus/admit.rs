@@ -9,7 +9,7 @@ use crate::call::{Caller, Dialog, Identity, matches_any};
 use crate::facts::{Member, RoomPolicy};
 use crate::limits::CALLS_MAX;
 use crate::sdp::{Description, MessageMedia};
-use crate::sip::{HeaderName, Hop, Request, aor, text};
+use crate::sip::{HeaderName, Hop, Recipient, Request, aor, text};
 use crate::uri::{Aor, UriError};
 
 /// Clients that know chat rooms though their SDP has no `a=chatroom`.
@@ -27,6 +27,8 @@ pub(super) struct Admitted {
     pub(super) aware: bool,
     pub(super) origin: InviteOrigin,
     pub(super) offer: Option<(Description, MessageMedia)>,
+    /// Whom else the caller wants in the room.
+    pub(super) listed: Vec<Recipient>,
 }
 
 impl Focus {
@@ -46,11 +48,13 @@ impl Focus {
         let tag = self.new_tag();
         let dialog =
             Dialog::called(request, &tag.to_string(), hop).map_err(|_| Refusal::new(400).because("Bad Contact"))?;
+        self.check_interval(request)?;
         let offer = self.offer_of(request, &room, hop)?;
         let Identity { account, member } = self.identity(request, caller, &room)?;
         self.check_room(&room, &member, account.as_ref())?;
+        let listed = self.listed(request, &room, &member.user, account.as_ref())?;
         let vouched = matches!(caller, Caller::Asserted(_));
-        Ok(Admitted { room, tag, dialog, member, account, vouched, aware: is_aware(request), origin, offer })
+        Ok(Admitted { room, tag, dialog, member, account, vouched, aware: is_aware(request), origin, offer, listed })
     }
 
     /// The room that an OPTIONS asks about, where an INVITE in its place would be let in (RFC 3261 §11.2); `None` where it asks
@@ -65,7 +69,8 @@ impl Focus {
     pub(super) fn new_tag(&mut self) -> Tag {
         loop {
             let tag = Tag(self.random());
-            if !self.calls.contains(tag) && self.subscriptions.leg_mut(tag).is_none() {
+            let taken = self.calls.contains(tag) || self.dialling.contains_key(&tag);
+            if !taken && self.subscriptions.leg_mut(tag).is_none() {
                 return tag;
             }
         }
@@ -102,7 +107,7 @@ impl Focus {
         check_patterns(policy.ok_or(Refusal::new(404))?, &who.member, who.account.as_ref())
     }
 
-    fn check_room(&self, name: &str, member: &Member, account: Option<&Aor>) -> Result<(), Refusal> {
+    pub(super) fn check_room(&self, name: &str, member: &Member, account: Option<&Aor>) -> Result<(), Refusal> {
         let room = self.rooms.find(name);
         let Some(policy) = self.settings.rooms.policy(name).or(room.map(|room| &room.policy)) else {
             return Err(Refusal::new(404));

@@ -76,7 +76,13 @@ impl Focus {
             Method::Options => aor(&request.uri).is_ok_and(|target| target.user().is_some()),
             _ => true,
         };
-        asked && self.authenticator.is_some() && !self.has_word_for(request, hop)
+        asked && self.authenticator.is_some() && !self.has_word_for(request, hop) && !self.have_called(request)
+    }
+
+    /// Whether it is from somebody whom we have called. They need not have a password here, and know of the call only because
+    /// they were called.
+    fn have_called(&self, request: &Request) -> bool {
+        self.calls.owner(request).and_then(|tag| self.calls.get(tag)).is_some_and(|call| call.timing.caller)
     }
 
     /// Whether a trusted peer says whom a request is from, or passes it on in a dialog that began so.

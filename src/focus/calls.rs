@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::refresh::Timing;
 use crate::call::Dialog;
 use crate::facts::{Member, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::msrp::Path;
 use crate::sdp::{Description, MessageMedia, Origin};
-use crate::sip::{HeaderName, Hop, Request, TransactionId, sequence, tag, text};
+use crate::sip::{HeaderName, Hop, Recipient, Request, TransactionId, sequence, tag, text};
 use crate::uri::Aor;
 
 /// A call, by our tag of its dialog: 64 random bits.
@@ -55,6 +56,7 @@ pub(super) struct Call {
     pub(super) contact: String,
     pub(super) sent_by: String,
     pub(super) described: Described,
+    pub(super) timing: Timing,
     pub(super) phase: Phase,
     /// What is in force, once an answer settled it.
     pub(super) terms: Option<Terms>,
@@ -66,6 +68,12 @@ pub(super) struct Call {
     pub(super) present: bool,
     /// It ends as soon as our 200 is acknowledged.
     pub(super) goodbye: Option<Goodbye>,
+    /// Whom it wants to be invited too, until they are.
+    pub(super) listed: Vec<Recipient>,
+    /// The URI of whoever asked for it, where we have made the call.
+    pub(super) brought_by: Option<String>,
+    /// It has sent a REFER.
+    pub(super) referred: bool,
     /// What its first INVITE is told from merged ones by.
     pub(super) origin: InviteOrigin,
 }
@@ -119,6 +127,11 @@ impl Described {
     pub(super) fn new(id: u64) -> Self {
         // Some clients read it into a signed number.
         Self { origin: Origin { id: id >> 1, version: 1 }, last: String::new() }
+    }
+
+    /// The last one.
+    pub(super) fn last(&self) -> &str {
+        &self.last
     }
 
     /// The next description, which `write` makes for an o= line.
@@ -217,6 +230,13 @@ impl Calls {
     /// Whether a trusted peer vouched for a call.
     pub(super) fn is_vouched(&self, tag: Tag) -> bool {
         self.by_tag.get(&tag).is_some_and(|call| call.vouched)
+    }
+
+    /// One of a user's calls.
+    pub(super) fn of_user(&self, user: &Aor) -> Option<&Call> {
+        let own =
+            self.by_tag.iter().filter(|(_, call)| call.member.user == *user && matches!(call.phase, Phase::Confirmed));
+        own.min_by_key(|(tag, _)| **tag).map(|(_, call)| call)
     }
 
     pub(super) fn of_session(&self, session: SessionId) -> Option<Tag> {

@@ -14,21 +14,21 @@ impl Focus {
     /// A re-INVITE. What cannot be taken leaves the call as it was.
     pub(super) fn handle_change(&mut self, id: &TransactionId, request: &Request, tag: Tag, hop: Hop, now: Instant) {
         let Some(call) = self.calls.get_mut(tag) else { return };
-        if matches!(&call.phase, Phase::Answered(waiting) if waiting.awaits_answer) {
+        if call.is_offering() {
             // Our offer is still unanswered: glare (RFC 3261 §14.2, RFC 3264 §4).
             return self.refuse(id, request, &Refusal::new(491));
         }
         if call.goodbye.is_some() {
             return self.refuse(id, request, &Refusal::new(481));
         }
-        let room = call.room;
-        let name = self.rooms.get_mut(room).map(|room| room.name.clone()).unwrap_or_default();
-        let offer = self.offer_of(request, &name, hop);
-        let Some(call) = self.calls.get_mut(tag) else { return };
+        let name = self.room_of(tag);
+        let offer = self.check_interval(request).and_then(|()| self.offer_of(request, &name, hop));
         match offer {
             Err(refusal) => self.refuse(id, request, &refusal),
             Ok(offer) => {
-                call.dialog.refresh(request, hop);
+                if let Some(call) = self.calls.get_mut(tag) {
+                    call.dialog.refresh(request, hop);
+                }
                 match offer {
                     Some((offer, taken)) => self.take_change(id, request, tag, &offer, &taken, now),
                     None => self.send_offer(id, request, tag, now),
@@ -46,17 +46,28 @@ impl Focus {
         taken: &MessageMedia,
         now: Instant,
     ) {
-        let hop = self.calls.get_mut(tag).map(|call| call.dialog.hop());
-        let to = hop.and_then(|hop| self.outward(taken, taken.setup == Some(Setup::Passive), hop).ok().flatten());
-        self.change_terms(tag, taken, to, now);
-        let setup = self.answered_setup(tag);
-        if let Some(body) = self.describe(tag, setup, |ours, origin| ours.answer(origin, offer, taken)) {
+        if let Some(body) = self.put_in_force(tag, offer, taken, now) {
             self.answer(id, request, tag, body, false, now);
         }
     }
 
+    /// Takes an offer, and gives the answer to it.
+    pub(super) fn put_in_force(
+        &mut self,
+        tag: Tag,
+        offer: &Description,
+        taken: &MessageMedia,
+        now: Instant,
+    ) -> Option<String> {
+        let hop = self.calls.get(tag).map(|call| call.dialog.hop());
+        let to = hop.and_then(|hop| self.outward(taken, taken.setup == Some(Setup::Passive), hop).ok().flatten());
+        self.change_terms(tag, taken, to, now);
+        let setup = self.answered_setup(tag);
+        self.describe(tag, setup, |ours, origin| ours.answer(origin, offer, taken))
+    }
+
     /// Puts what a description says in force: on a session that is to be opened yet, or on the one there is.
-    fn change_terms(&mut self, tag: Tag, media: &MessageMedia, connect_to: Option<Outward>, now: Instant) {
+    pub(super) fn change_terms(&mut self, tag: Tag, media: &MessageMedia, connect_to: Option<Outward>, now: Instant) {
         let Some(call) = self.calls.get_mut(tag) else { return };
         // With TLS we are to be found at another port than without.
         let (shard, session) = (call.shard, call.session);

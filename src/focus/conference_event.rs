@@ -43,9 +43,9 @@ impl Focus {
         let device = Device {
             call: tag,
             display_name: call.member.display_name.clone(),
-            joining_method: JoiningMethod::DialedIn,
+            joining_method: if call.timing.caller { JoiningMethod::DialedOut } else { JoiningMethod::DialedIn },
             joined_at,
-            brought_by: None,
+            brought_by: call.brought_by.clone(),
             media: direction.map_or(MediaStatus::SendRecv, media_status),
         };
         let (id, uri, user) = (call.room, call.member.uri.clone(), call.member.user.clone());

@@ -1,13 +1,15 @@
 //! How calls and rooms end.
 
+use std::time::Instant;
+
 use super::Focus;
 use super::calls::{Call, Goodbye, Phase, Tag};
 use super::face::Alarm;
 use super::refusal::Refusal;
-use super::rooms::Left;
-use crate::facts::{Command, EndReason};
+use super::rooms::{Left, Room};
+use crate::facts::{Command, Delete, EndReason};
 use crate::ids::{RoomId, SessionId};
-use crate::sip::{HeaderName, Method, Request, TransactionId, quoted};
+use crate::sip::{Method, Request, TransactionId};
 
 impl Focus {
     /// The peer hangs up (RFC 3261 §15.1.2).
@@ -16,12 +18,16 @@ impl Focus {
         self.transactions.respond(id, response);
         tracing::info!(call = %tag, "the peer hung up");
         self.detach(tag);
-        self.remove(tag);
+        if let Some(call) = self.remove(tag) {
+            self.leave_to_reports(tag, &call.dialog);
+        }
     }
 
     /// The shard says that a session is over.
-    pub(super) fn session_ended(&mut self, session: SessionId, why: EndReason) {
-        let Some(tag) = self.calls.of_session(session) else { return };
+    pub(super) fn session_ended(&mut self, session: SessionId, why: EndReason, now: Instant) {
+        let Some(tag) = self.calls.of_session(session) else {
+            return self.dialling_of(session).into_iter().for_each(|tag| self.give_up_dialling(tag, now));
+        };
         tracing::info!(call = %tag, session = ?session, why = why.text(), "a session ended");
         let cause = match why {
             EndReason::BindTimeout => 408,
@@ -41,6 +47,7 @@ impl Focus {
 
     /// Everybody is sent away.
     pub(super) fn end_everybody(&mut self) {
+        self.no_longer_wanted(None, None);
         for tag in self.calls.tags(None) {
             match self.calls.get_mut(tag).map(|call| &call.phase) {
                 Some(Phase::Opening(_)) => self.unopened(tag, &Refusal::later(60)),
@@ -82,14 +89,11 @@ impl Focus {
         let branch = self.branch();
         let Some(call) = self.calls.get_mut(tag) else { return };
         let (ask, hop) = call.dialog.request(Method::Bye, &call.sent_by, &branch);
+        let left = call.dialog.clone();
         self.remove(tag);
-        let reason = format!("SIP ;cause={} ;text={}", goodbye.cause, quoted(goodbye.text));
-        let bye = ask
-            .header(HeaderName::Reason, reason)
-            .header(HeaderName::UserAgent, self.settings.software.clone())
-            .empty();
         tracing::info!(call = %tag, reason = goodbye.text, "hanging up");
-        self.byes.extend(self.transactions.request(bye, hop));
+        self.say_goodbye(ask, hop, goodbye);
+        self.leave_to_reports(tag, &left);
     }
 
     /// Takes a call out of its room and ends its session. Its dialog may outlive that.
@@ -111,7 +115,11 @@ impl Focus {
             room.leave_account(&account);
         }
         self.roster_left(tag, room);
-        match self.rooms.get_mut(room).map(|room| room.leave(&user)) {
+        let left = self.rooms.get_mut(room).map(|room| room.leave(&user));
+        if self.rooms.get(room).is_some_and(|room| !room.has(&user)) {
+            self.no_longer_wanted(Some(room), Some(&user));
+        }
+        match left {
             Some(Left::Empty) => self.close_room(room),
             Some(Left::Dissolved) => {
                 for other in self.calls.tags(Some(room)).into_iter().filter(|&other| other != tag) {
@@ -124,7 +132,7 @@ impl Focus {
     }
 
     pub(super) fn remove(&mut self, tag: Tag) -> Option<Call> {
-        for alarm in [Alarm::Resend(tag), Alarm::GiveUp(tag), Alarm::Silence(tag)] {
+        for alarm in [Alarm::Resend(tag), Alarm::GiveUp(tag), Alarm::Silence(tag), Alarm::Session(tag)] {
             self.alarms.clear(&alarm);
         }
         let call = self.calls.remove(tag)?;
@@ -139,6 +147,16 @@ impl Focus {
         tracing::info!(room = %room.name, "a room is empty");
         self.command(shard, Command::CloseRoom { room: id });
         self.end_subscriptions_to(id);
+        self.no_longer_wanted(Some(id), None);
+    }
+
+    /// A room that nobody is in, and nobody is called into, goes, unless it is to stay.
+    pub(super) fn close_if_empty(&mut self, id: RoomId) {
+        let awaits = self.dialling.values().any(|dialling| dialling.invitation.room == id);
+        let empty = |room: &Room| room.open && room.users() == 0 && room.policy.delete != Delete::Never;
+        if !awaits && self.rooms.get(id).is_some_and(empty) {
+            self.close_room(id);
+        }
     }
 
     /// Nothing of a room is left on its shard. If it was opened again meanwhile, that was told later and stands.

@@ -1,6 +1,6 @@
 //! What a driver calls.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hasher;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,10 +10,13 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use siphasher::sip::SipHasher13;
 
+use super::asked::AskedFor;
 use super::calls::{Calls, Tag};
+use super::dial_out::Diallings;
 use super::hosts::Hosts;
 use super::nicknames::ServerNicknames;
 use super::refusal::Refusal;
+use super::report::{ReportId, Reports};
 use super::rooms::Rooms;
 use super::shards::Shards;
 use super::subscriptions::{SubscriptionId, Subscriptions};
@@ -24,7 +27,8 @@ use crate::facts::{Command, Event, Refusal as ShardRefusal};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::sip::{Arrival, Fault, HeaderName, Hop, Message, Method, Request, TransactionId, TransactionOutput};
 use crate::sip::{
-    SipConnection, TransactionTimer, Transactions, Via, fault, parse_datagram, reply_hop, stamp_source, text, wire,
+    SipConnection, TransactionTimer, Transactions, Transport, Via, fault, parse_datagram, reply_hop, stamp_source,
+    text, wire,
 };
 
 /// What the focus wants done.
@@ -44,6 +48,13 @@ pub enum Output {
         shard: ShardId,
         /// What.
         command: Command,
+    },
+    /// Look up the addresses of a name and give them to [`Focus::handle_looked_up`].
+    LookUp {
+        /// To be given back.
+        query: u64,
+        /// Whose addresses.
+        name: String,
     },
 }
 
@@ -70,6 +81,14 @@ pub(super) enum Alarm {
     GiveUp(Tag),
     /// A quarantine ends.
     Nicknames,
+    /// A session timer: it is time to refresh, or the session has expired.
+    Session(Tag),
+    /// A call that is being made takes too long.
+    Dialling(Tag),
+    /// A report on a REFER does.
+    Report(ReportId),
+    /// The answers to an INVITE of ours are all there.
+    Forget(TransactionId),
     /// A shard has not said whether the session can be bound.
     Silence(Tag),
     /// A subscription's time runs out.
@@ -100,6 +119,15 @@ pub struct Focus {
     nonce_key: [u8; 32],
     /// Our BYEs that nobody has answered yet.
     pub(super) byes: HashSet<TransactionId>,
+    /// What else of ours nobody has answered yet.
+    pub(super) asked: AskedFor,
+    /// Calls that are being made.
+    pub(super) dialling: Diallings,
+    /// Those of them whose host is looked up, with the port and transport that it is to be called at.
+    pub(super) lookups: HashMap<Tag, (u16, Transport)>,
+    /// Those that nobody wants any more.
+    pub(super) unwanted: Vec<Tag>,
+    pub(super) reports: Reports,
     pub(super) draining: bool,
     pub(super) subscriptions: Subscriptions,
     /// Rooms whose rosters may have changed with this input.
@@ -134,6 +162,11 @@ impl Focus {
             nicknames: ServerNicknames::default(),
             throttle: Throttle::new(settings.max_calls_per_second),
             byes: HashSet::new(),
+            asked: AskedFor::new(),
+            dialling: Diallings::new(),
+            lookups: HashMap::new(),
+            unwanted: Vec::new(),
+            reports: Reports::new(),
             draining: false,
             subscriptions: Subscriptions::default(),
             changed_rooms: Vec::new(),
@@ -158,8 +191,8 @@ impl Focus {
     pub fn handle_event(&mut self, shard: ShardId, event: Event, now: Instant) {
         match event {
             Event::SessionReady { session } => self.session_ready(session, now),
-            Event::SessionRefused { session, why } => self.session_refused(session, why),
-            Event::SessionEnded { session, why } => self.session_ended(session, why),
+            Event::SessionRefused { session, why } => self.session_refused(session, why, now),
+            Event::SessionEnded { session, why } => self.session_ended(session, why, now),
             Event::RoomClosed { room } => self.room_closed(room),
             Event::Load { deliveries_per_second } => self.shards.set_load(shard, deliveries_per_second),
             Event::NicknameAsked { session, nickname } => self.decide_nickname(session, &nickname, now),
@@ -182,6 +215,7 @@ impl Focus {
         {
             self.byes.remove(&id);
             self.notify_unsent(&id, now);
+            self.unanswered(&id, 503, now);
         }
         self.pump(now);
     }
@@ -197,12 +231,13 @@ impl Focus {
             self.byes.remove(&id);
             self.notify_lost(&id);
         }
+        self.unanswered_on(connection, now);
         self.pump(now);
     }
 
     /// A shard's queue had no room for a session.
     pub fn handle_full(&mut self, session: SessionId, now: Instant) {
-        self.session_refused(session, ShardRefusal::Full);
+        self.session_refused(session, ShardRefusal::Full, now);
         self.pump(now);
     }
 
@@ -214,8 +249,13 @@ impl Focus {
                     if let Some(Arrival::TimedOut(id)) = self.transactions.fire(&id, timer) {
                         self.byes.remove(&id);
                         self.notify_lost(&id);
+                        self.unanswered(&id, 408, now);
                     }
                 }
+                Alarm::Session(tag) => self.session_is_due(tag, now),
+                Alarm::Dialling(tag) => self.dialling_is_late(tag, now),
+                Alarm::Report(id) => self.forget_report(id),
+                Alarm::Forget(id) => drop(self.asked.remove(&id)),
                 Alarm::Resend(tag) => self.resend(tag, now),
                 Alarm::GiveUp(tag) => self.give_up(tag),
                 Alarm::Silence(tag) => self.shard_is_silent(tag),
@@ -251,7 +291,8 @@ impl Focus {
     /// Whether no call and no subscription is left and every BYE was answered.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.calls.len() == 0 && self.byes.is_empty() && self.subscriptions.len() == 0
+        let calls = self.calls.len() + self.dialling.len();
+        calls == 0 && self.byes.is_empty() && self.subscriptions.len() == 0
     }
 
     /// Puts other rooms and policies in force. Those who are in a room stay there, on what they have negotiated.
@@ -310,8 +351,10 @@ impl Focus {
                 if !of_notify && response.status.is_final() {
                     self.byes.remove(&id);
                 }
+                self.answered(&id, &response, now);
             }
-            Some(Arrival::TimedOut(_)) | None => {}
+            Some(Arrival::TimedOut(id)) => self.unanswered(&id, 408, now),
+            None => {}
         }
     }
 
@@ -331,8 +374,11 @@ impl Focus {
         format!("{:016x}", hasher.finish())
     }
 
-    /// Sees to subscribers, and carries out what the transactions want.
-    fn pump(&mut self, now: Instant) {
+    /// Sees to subscribers and to calls that nobody wants any more, and carries out what the transactions want.
+    pub(super) fn pump(&mut self, now: Instant) {
+        while let Some(tag) = self.unwanted.pop() {
+            self.give_up_dialling(tag, now);
+        }
         if self.nicknames_unsettled() {
             self.settle_nicknames(now);
         }
@@ -350,6 +396,10 @@ impl Focus {
 
     pub(super) fn send(&mut self, hop: Hop, message: Bytes) {
         self.outputs.push_back(Output::Send { hop, message });
+    }
+
+    pub(super) fn output(&mut self, output: Output) {
+        self.outputs.push_back(output);
     }
 
     pub(super) fn command(&mut self, shard: ShardId, command: Command) {

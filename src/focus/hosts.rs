@@ -14,10 +14,14 @@ impl Hosts {
         let mut hosts = HashSet::new();
         for name in settings.domains.iter().chain([&settings.contact_host]) {
             hosts.extend(normal(name));
-            hosts.extend(settings.listen.iter().filter_map(|at| normal(&format!("{name}:{}", at.port()))));
+            hosts.extend(settings.listen.iter().filter_map(|(_, at)| normal(&format!("{name}:{}", at.port()))));
         }
         hosts.extend(
-            settings.listen.iter().filter(|at| !at.ip().is_unspecified()).filter_map(|at| normal(&at.to_string())),
+            settings
+                .listen
+                .iter()
+                .filter(|(_, at)| !at.ip().is_unspecified())
+                .filter_map(|(_, at)| normal(&at.to_string())),
         );
         Self(hosts)
     }

@@ -1,20 +1,23 @@
 //! An INVITE to a room, until it is answered.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::Focus;
 use super::admit::Admitted;
 use super::calls::{Call, Described, Opening, Phase, Tag, Unacknowledged};
 use super::face::Alarm;
+use super::refresh::Timing;
 use super::refusal::Refusal;
+use super::{Focus, Settings};
 use crate::call::Caller;
 use crate::facts::{ChatroomTokens, Command, OpenRoom, OpenSession, Refusal as ShardRefusal, RoomPolicy, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
+use crate::msrp::Path;
 use crate::sdp::{Description, MessageMedia, Origin, OurMedia, Setup};
 use crate::sip::{HeaderName, Hop, Message, Request, TransactionId, Transactions, is_sips, reply_hop, sequence};
 
 /// How long a shard may take to say whether a session can be bound.
-const SHARD_ANSWER_MAX: Duration = Duration::from_secs(5);
+pub(super) const SHARD_ANSWER_MAX: Duration = Duration::from_secs(5);
 
 impl Focus {
     pub(super) fn handle_join(&mut self, id: TransactionId, request: Request, caller: &Caller, hop: Hop, now: Instant) {
@@ -56,6 +59,7 @@ impl Focus {
             contact: self.contact(Some(&admitted.room), is_sips(&request.uri), hop),
             sent_by: self.sent_by(hop),
             described: Described::new(self.random()),
+            timing: Timing::default(),
             dialog: admitted.dialog,
             room,
             shard,
@@ -72,6 +76,9 @@ impl Focus {
             present: true,
             goodbye: None,
             origin: admitted.origin,
+            listed: admitted.listed,
+            brought_by: None,
+            referred: false,
         };
         // A Call-ID may have the name of the caller's machine in it.
         let call_id = Some(call.dialog.call_id()).filter(|_| !call.member.anonymous);
@@ -80,13 +87,24 @@ impl Focus {
         Ok((admitted.tag, call, admitted.offer))
     }
 
-    fn new_session(&mut self, shard: ShardId) -> SessionId {
+    pub(super) fn new_session(&mut self, shard: ShardId) -> SessionId {
         let random = u128::from(self.random()) << 64 | u128::from(self.random());
         SessionId { shard, random }
     }
 
     fn enter_room(&mut self, admitted: &Admitted) -> Result<(RoomId, ShardId), Refusal> {
-        let name = admitted.room.as_str();
+        let (id, shard) = self.room_named(&admitted.room)?;
+        self.shards.session_opened(shard);
+        if let Some(room) = self.rooms.get_mut(id) {
+            room.enter(&admitted.member.user);
+            admitted.account.iter().for_each(|account| room.enter_account(account));
+            self.nicknames.enter(&admitted.member.user);
+        }
+        Ok((id, shard))
+    }
+
+    /// The room of a name, which is made or opened where it has to be.
+    pub(super) fn room_named(&mut self, name: &str) -> Result<(RoomId, ShardId), Refusal> {
         let known = self.rooms.find(name).map(|room| (room.id, room.shard, room.open));
         let (id, shard, open) = match known {
             Some(known) => known,
@@ -100,12 +118,6 @@ impl Focus {
         };
         if !open {
             self.open_room(id);
-        }
-        self.shards.session_opened(shard);
-        if let Some(room) = self.rooms.get_mut(id) {
-            room.enter(&admitted.member.user);
-            admitted.account.iter().for_each(|account| room.enter_account(account));
-            self.nicknames.enter(&admitted.member.user);
         }
         Ok((id, shard))
     }
@@ -134,7 +146,9 @@ impl Focus {
 
     /// The session can be bound: the INVITE is answered, or, where the answer came with the ACK, it may be bound.
     pub(super) fn session_ready(&mut self, session: SessionId, now: Instant) {
-        let Some(tag) = self.calls.of_session(session) else { return };
+        let Some(tag) = self.calls.of_session(session) else {
+            return self.dialling_of(session).into_iter().for_each(|tag| self.dialling_ready(tag, now));
+        };
         self.alarms.clear(&Alarm::Silence(tag));
         let Some(call) = self.calls.get_mut(tag) else { return };
         call.ready = true;
@@ -145,6 +159,7 @@ impl Focus {
             Phase::Confirmed => self.expect_binding(tag),
             Phase::Answered(_) => {}
         }
+        self.call_the_listed(tag, now);
     }
 
     fn answer_opening(&mut self, tag: Tag, now: Instant) {
@@ -156,8 +171,8 @@ impl Focus {
     }
 
     /// The shard does not take the session.
-    pub(super) fn session_refused(&mut self, session: SessionId, why: ShardRefusal) {
-        let Some(tag) = self.calls.of_session(session) else { return };
+    pub(super) fn session_refused(&mut self, session: SessionId, why: ShardRefusal, now: Instant) {
+        let Some(tag) = self.calls.of_session(session) else { return self.dialling_refused(session, why, now) };
         self.alarms.clear(&Alarm::Silence(tag));
         let refusal = match why {
             ShardRefusal::NoSuchRoom => Refusal::new(500),
@@ -188,18 +203,8 @@ impl Focus {
     ) -> Option<String> {
         let call = self.calls.get_mut(tag)?;
         let policy = self.rooms.get_mut(call.room)?.policy.clone();
-        let ours = OurMedia {
-            host: &self.settings.msrp_host,
-            ipv6: call.dialog.hop().remote.ip().to_canonical().is_ipv6(),
-            port: call.path.first_uri()?.host_and_port().1?,
-            path: &call.path,
-            accept_wrapped_types: &policy.wrapped_types,
-            chatroom: tokens(&policy),
-            max_size: policy.max_message_size,
-            setup,
-            fingerprints: &self.settings.fingerprints,
-            subject: policy.subject.as_deref(),
-        };
+        let peer = call.dialog.hop().remote.ip();
+        let ours = our_media(&self.settings, &policy, &call.path, setup, peer)?;
         Some(call.described.next(|origin| write(&ours, origin)))
     }
 
@@ -215,8 +220,9 @@ impl Focus {
     ) {
         let Some(call) = self.calls.get_mut(tag) else { return };
         let (contact, arrival) = (call.contact.clone(), call.dialog.hop());
+        let reply = self.welcome(request, &tag.to_string(), contact);
         let response = self
-            .welcome(request, &tag.to_string(), contact)
+            .keep_time(tag, request, reply, now)
             .echo(request, &HeaderName::RecordRoute)
             .body("application/sdp", body);
         let unacknowledged = Unacknowledged {
@@ -242,6 +248,24 @@ impl Focus {
     }
 }
 
-fn tokens(policy: &RoomPolicy) -> ChatroomTokens {
-    ChatroomTokens { nickname: policy.nicknames, private_messages: policy.private_messages }
+/// Our side of the media of a room, for a peer at an address.
+pub(super) fn our_media<'a>(
+    settings: &'a Settings,
+    policy: &'a RoomPolicy,
+    path: &'a Path,
+    setup: Setup,
+    peer: IpAddr,
+) -> Option<OurMedia<'a>> {
+    Some(OurMedia {
+        host: &settings.msrp_host,
+        ipv6: peer.to_canonical().is_ipv6(),
+        port: path.first_uri()?.host_and_port().1?,
+        path,
+        accept_wrapped_types: &policy.wrapped_types,
+        chatroom: ChatroomTokens { nickname: policy.nicknames, private_messages: policy.private_messages },
+        max_size: policy.max_message_size,
+        setup,
+        fingerprints: &settings.fingerprints,
+        subject: policy.subject.as_deref(),
+    })
 }

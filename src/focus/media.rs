@@ -1,6 +1,9 @@
 //! What media the focus takes and offers: with TLS or without, and who connects to whom.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::calls::{Call, Tag};
 use super::refusal::Refusal;
@@ -9,7 +12,9 @@ use crate::facts::{ChatroomTokens, Outward, Terms};
 use crate::ids::{SessionId, ShardId};
 use crate::msrp::Path;
 use crate::sdp::{Capabilities, Description, Fingerprint, MessageMedia, Setup, Unusable};
-use crate::sip::{HeaderName, Hop, Request, Transport, accepts_media_type, quoted, session_description};
+use crate::sip::{
+    HeaderName, Headers, Hop, Request, Response, Transport, accepts_media_type, quoted, session_description,
+};
 
 /// Whom the server connects to where a client only listens. A stranger must not be able to point it at others (RFC 4975
 /// §14.5).
@@ -68,7 +73,27 @@ impl Focus {
     /// The answer to an offer of ours, and whom we connect to by it. Without `a=setup` whoever made the offer connects (RFC
     /// 4975 §5.4).
     pub(super) fn answer_of(&self, ack: &Request, room: &str, hop: Hop) -> Option<(MessageMedia, Option<Outward>)> {
-        let body = session_description(&ack.headers, ack.body()).ok()??;
+        self.read_answer(&ack.headers, ack.body(), room, hop)
+    }
+
+    /// The same where it comes in a response.
+    pub(super) fn answer_in(
+        &self,
+        response: &Response,
+        room: &str,
+        hop: Hop,
+    ) -> Option<(MessageMedia, Option<Outward>)> {
+        self.read_answer(&response.headers, response.body(), room, hop)
+    }
+
+    fn read_answer(
+        &self,
+        headers: &Headers,
+        body: &Bytes,
+        room: &str,
+        hop: Hop,
+    ) -> Option<(MessageMedia, Option<Outward>)> {
+        let body = session_description(headers, body).ok()??;
         let mut media = Description::parse(&body).ok()?.answered(self.capabilities(room)).ok()?;
         // Our offers have no a=msrp-cema, so nobody can have agreed to it (RFC 6714 §4.2).
         media.cema = false;
@@ -97,6 +122,17 @@ impl Focus {
     pub(super) fn offers_tls(&self, room: &str, hop: Hop) -> bool {
         let can = self.capabilities(room);
         can.tls && (!can.plain || hop.transport == Transport::Tls)
+    }
+
+    /// Whether media that we offer to somebody whom we call goes over TLS: only where the room wants it.
+    pub(super) fn calls_over_tls(&self, room: &str) -> bool {
+        !self.capabilities(room).plain
+    }
+
+    /// The name of a call's room.
+    pub(super) fn room_of(&self, tag: Tag) -> Arc<str> {
+        let room = self.calls.get(tag).and_then(|call| self.rooms.get(call.room));
+        room.map(|room| room.name.clone()).unwrap_or_default()
     }
 
     /// Our path for a session.

@@ -32,19 +32,27 @@
 //! A BYE of ours waits for the ACK of our 200 or for its time to run out (RFC 3261 §15).
 
 mod admit;
+mod asked;
 mod authenticate;
 mod calls;
 mod change;
 mod conference_event;
+mod dial_out;
+mod dialled;
 mod end;
+mod extensions;
 mod face;
 mod hosts;
 mod join;
+mod lists;
 mod media;
 mod nicknames;
 mod notify;
+mod refer;
+mod refresh;
 mod refusal;
 mod replies;
+mod report;
 mod requests;
 mod rooms;
 mod roster;
@@ -53,6 +61,7 @@ mod shards;
 mod subscribe;
 mod subscriptions;
 mod throttle;
+mod update;
 
 pub use face::{Counts, Focus, Output};
 pub use media::ConnectOut;

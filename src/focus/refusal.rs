@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::sdp::Unusable;
-use crate::sip::{BodyError, HeaderName, quoted};
+use crate::sip::{BodyError, HeaderName, ListError, quoted};
 
 /// A status, a phrase that says more than the usual one, and headers that say what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,15 @@ impl From<Unusable> for Refusal {
             Unusable::Path | Unusable::Setup | Unusable::Fingerprint | Unusable::Mismatch => 399,
         };
         Self::new(488).with(HeaderName::Warning, format!("{code} parlor {}", quoted(&why.to_string())))
+    }
+}
+
+impl From<ListError> for Refusal {
+    fn from(why: ListError) -> Self {
+        match why {
+            ListError::Malformed => Self::new(400).because("Bad Recipient List"),
+            ListError::TooLong => Self::new(413),
+        }
     }
 }
 

@@ -7,13 +7,13 @@ use super::refusal::Refusal;
 use crate::sip::{HeaderName, Hop, Reply, Request, Response, TransactionId, Transport, escape_user, quoted};
 
 /// The methods we take.
-pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, SUBSCRIBE";
+pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, REFER, SUBSCRIBE";
 
 /// The event packages that we notify of (RFC 6665 §4.4.4).
 pub(super) const EVENTS: &str = PACKAGE;
 
 /// The feature tags of a focus (RFC 7701 §9.1, RFC 3840, RFC 4579 §5.1).
-const FEATURES: &str = ";methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS,SUBSCRIBE\";automata;isfocus;message";
+const FEATURES: &str = ";methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS,UPDATE,REFER,SUBSCRIBE\";automata;isfocus;message";
 
 impl Focus {
     pub(super) fn refuse(&mut self, id: &TransactionId, request: &Request, refusal: &Refusal) {
@@ -41,13 +41,13 @@ impl Focus {
         Reply::new(request, status, tag).header(HeaderName::Server, self.settings.software.clone())
     }
 
-    /// A 200 that says what we can: Allow, Supported (no extension), Accept (RFC 3261 §11.2, §13.3.1.4) and Allow-Events
+    /// A 200 that says what we can: Allow, Supported, Accept (RFC 3261 §11.2, §13.3.1.4) and Allow-Events
     /// (RFC 6665 §4.4.4).
     pub(super) fn welcome(&self, request: &Request, tag: &str, contact: String) -> Reply {
         self.reply(request, 200, tag)
             .header(HeaderName::Contact, contact)
             .header(HeaderName::Allow, ALLOW)
-            .header(HeaderName::Supported, "")
+            .header(HeaderName::Supported, self.supported())
             .header(HeaderName::Accept, "application/sdp")
             .header(HeaderName::AllowEvents, EVENTS)
     }

@@ -7,14 +7,14 @@ use super::calls::{Phase, Tag};
 use super::refusal::Refusal;
 use super::replies::ALLOW;
 use crate::call::Caller;
-use crate::sip::{HeaderName, Hop, Method, Request, TransactionId, is_sips, option_tags, sequence, tag};
+use crate::sip::{HeaderName, Hop, Method, Request, TransactionId, is_sips, sequence, tag};
 
 impl Focus {
     pub(super) fn handle_request(&mut self, id: TransactionId, request: Request, hop: Hop, now: Instant) {
         if request.method == Method::Cancel {
             return self.handle_cancel(&id, &request);
         }
-        if let Err(refusal) = check_method(&request).and_then(|()| check_extensions(&request)) {
+        if let Err(refusal) = check_method(&request).and_then(|()| self.check_extensions(&request)) {
             return self.refuse(&id, &request, &refusal);
         }
         let caller = match self.authenticate(&request, hop, now) {
@@ -28,6 +28,7 @@ impl Focus {
             Method::Invite => self.handle_join(id, request, &caller, hop, now),
             Method::Options => self.handle_options(&id, &request, &caller, hop),
             Method::Subscribe => self.handle_subscribe(&id, &request, &caller, hop, now),
+            Method::Refer => self.handle_refer(&id, &request, &caller, None, hop, now),
             _ => self.refuse(&id, &request, &Refusal::new(481)),
         }
     }
@@ -50,6 +51,8 @@ impl Focus {
             _ if !self.calls.contains(tag) => self.refuse(id, request, &Refusal::new(481)),
             Method::Invite => self.handle_change(id, request, tag, hop, now),
             Method::Bye => self.handle_bye(id, request, tag),
+            Method::Refer => self.handle_refer(id, request, caller, Some(tag), hop, now),
+            Method::Update => self.handle_update(id, request, tag, hop, now),
             _ => self.refuse(id, request, &Refusal::new(481)),
         }
     }
@@ -95,17 +98,9 @@ impl Focus {
 /// 405 for a method that others take, 501 for one that nobody knows (RFC 3261 §8.2.1, §21.5.2).
 fn check_method(request: &Request) -> Result<(), Refusal> {
     match request.method {
-        Method::Invite | Method::Bye | Method::Options | Method::Subscribe => Ok(()),
+        Method::Invite | Method::Bye | Method::Options | Method::Update => Ok(()),
+        Method::Subscribe | Method::Refer => Ok(()),
         Method::Other(_) => Err(Refusal::new(501).with(HeaderName::Allow, ALLOW)),
         _ => Err(Refusal::new(405).with(HeaderName::Allow, ALLOW)),
     }
-}
-
-/// We have no extension that anybody could require (RFC 3261 §8.2.2.3).
-fn check_extensions(request: &Request) -> Result<(), Refusal> {
-    let required = option_tags(&request.headers, &HeaderName::Require);
-    if required.is_empty() {
-        return Ok(());
-    }
-    Err(Refusal::new(420).with(HeaderName::Unsupported, required.join(", ")))
 }

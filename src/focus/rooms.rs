@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::roster::Roster;
-use crate::facts::{Delete, RoomPolicy};
+use crate::call::matches_any;
+use crate::facts::{CREATOR, Delete, RoomPolicy};
 use crate::ids::{RoomId, ShardId};
 use crate::uri::Aor;
 
@@ -71,6 +72,25 @@ impl Room {
                 self.accounts.remove(account);
             }
         }
+    }
+
+    /// Whether somebody may bring others in and send them away.
+    /// Patterns are about who it is, not about what the others see.
+    pub(super) fn is_moderated_by(&self, user: &Aor, account: Option<&Aor>) -> bool {
+        let made = self.is_creator(user);
+        let patterns = self.policy.moderators.iter().map(String::as_str);
+        patterns.clone().any(|name| name == CREATOR && made)
+            || matches_any(patterns.filter(|name| *name != CREATOR), account.unwrap_or(user))
+    }
+
+    /// Whether anybody has made it: one that waits for its first, or for its first again, is yet to be made.
+    pub(super) fn is_made(&self) -> bool {
+        self.creator.is_some()
+    }
+
+    /// Somebody has made the room without being in it.
+    pub(super) fn made_by(&mut self, user: &Aor) {
+        self.creator.get_or_insert_with(|| user.clone());
     }
 
     pub(super) fn enter(&mut self, user: &Aor) {

@@ -3,19 +3,23 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ConnectOut;
 use crate::call::Users;
 use crate::facts::{Fingerprint, RoomPolicy};
 use crate::ids::ShardId;
+use crate::sip::{Transport, Uri};
 
 /// Everything the focus is told when it is made.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Hosts whose users are rooms here; the first one stands in the rooms' own URIs. Must not be empty.
     pub domains: Vec<String>,
-    /// The addresses that SIP comes in on.
-    pub listen: Vec<SocketAddr>,
+    /// What SIP comes in on, and where.
+    pub listen: Vec<(Transport, SocketAddr)>,
+    /// Where calls of ours go; without it to the host of who is called.
+    pub outbound_proxy: Option<Uri>,
     /// The host that stands in Contact and Via where a socket listens on every address.
     pub contact_host: String,
     /// The host that stands in `a=path`.
@@ -32,6 +36,8 @@ pub struct Settings {
     pub trusted_peers: Vec<Network>,
     /// INVITEs a second above which they are refused; 0 is no limit.
     pub max_calls_per_second: u32,
+    /// How long a session may last without a refresh (RFC 4028); zero: sessions do not expire.
+    pub session_expires: Duration,
     /// SIP server transactions above which requests are refused without keeping anything of them.
     pub transactions_max: usize,
     /// What stands in Server and User-Agent.

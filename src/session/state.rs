@@ -25,6 +25,8 @@ pub struct Session {
     binding: Binding,
     secure: bool,
     paths: Rc<[u8]>,
+    /// The From-Path of whoever bound it before the answer to our offer was known.
+    early: Option<Box<[u8]>>,
 }
 
 /// What tells about messages and is none (RFC 5438, RFC 3464).
@@ -45,7 +47,7 @@ impl Session {
     pub fn new(id: SessionId, member: Member, terms: Terms) -> Self {
         let paths = path_lines(&terms);
         let secure = is_secure(&terms.local);
-        Self { id, member, terms, binding: Binding::Waiting, secure, paths }
+        Self { id, member, terms, binding: Binding::Waiting, secure, paths, early: None }
     }
 
     /// The connection that carries it.
@@ -78,6 +80,7 @@ impl Session {
             Binding::Bound(_) => Err(Status::BOUND_ELSEWHERE),
             Binding::Waiting => {
                 self.binding = Binding::Bound(connection);
+                self.early = (!self.terms.are_answered()).then(|| head.from_path.into());
                 Ok(true)
             }
         }
@@ -87,10 +90,12 @@ impl Session {
     /// that it does not any more.
     pub fn change(&mut self, terms: Terms) -> Option<ConnectionId> {
         let same_path = self.terms.remote == terms.remote && self.terms.local == terms.local;
+        let early = self.early.take();
         self.paths = path_lines(&terms);
         self.secure = is_secure(&terms.local);
         self.terms = terms;
-        if same_path {
+        // Who came before the answer was known may stay if the answer is theirs.
+        if same_path || early.is_some_and(|path| self.is_from_peer(&path)) {
             return None;
         }
         let bound = self.connection();
@@ -141,7 +146,7 @@ impl Session {
     /// the rest (RFC 6714).
     #[must_use]
     pub fn is_from_peer(&self, from_path: &[u8]) -> bool {
-        if from_path == self.terms.remote.as_str().as_bytes() {
+        if !self.terms.are_answered() || from_path == self.terms.remote.as_str().as_bytes() {
             return true;
         }
         let last = uris(from_path).next_back().and_then(|uri| MsrpUri::parse(uri).ok());

@@ -34,25 +34,62 @@ pub fn session_description(headers: &Headers, body: &Bytes) -> Result<Option<Byt
     let optional = text(headers, &HeaderName::ContentDisposition).is_some_and(|value| handling_is_optional(&value));
     match found {
         Err(_) if optional => Ok(None),
-        found => found.map(Some),
+        found => found,
     }
 }
 
-fn describe(headers: &Headers, body: &Bytes) -> Result<Bytes, BodyError> {
+/// The list of others that an INVITE carries (RFC 5366 §3), as its body or as a part of it; `None` where it has none.
+///
+/// # Errors
+/// Where a multipart body cannot be taken apart.
+pub fn recipient_list(headers: &Headers, body: &Bytes) -> Result<Option<Bytes>, BodyError> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    if is_recipient_list(&text(headers, &HeaderName::ContentDisposition).unwrap_or_default()) {
+        return Ok(Some(body.clone()));
+    }
+    match headers.typed::<ContentType>() {
+        Some(Ok(content)) if content.media_type.eq_ignore_ascii_case(b"multipart") => {
+            let parts = parts_of(&content, body)?;
+            Ok(parts.into_iter().find(|part| is_recipient_list(&part.disposition)).map(|part| part.content))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn describe(headers: &Headers, body: &Bytes) -> Result<Option<Bytes>, BodyError> {
+    if is_recipient_list(&text(headers, &HeaderName::ContentDisposition).unwrap_or_default()) {
+        return Ok(None);
+    }
     let coding = text(headers, &HeaderName::ContentEncoding);
     if coding.is_some_and(|coding| !coding.trim().eq_ignore_ascii_case("identity")) {
         return Err(BodyError::Coding);
     }
     let content = headers.typed::<ContentType>().ok_or(BodyError::Unsupported)?.map_err(|_| BodyError::Malformed)?;
     if content.is("application", "sdp") {
-        return Ok(body.clone());
+        return Ok(Some(body.clone()));
     }
     if !content.media_type.eq_ignore_ascii_case(b"multipart") {
         return Err(BodyError::Unsupported);
     }
+    let parts = parts_of(&content, body)?;
+    let listed = parts.iter().any(|part| is_recipient_list(&part.disposition));
+    match parts.into_iter().find(|part| part.media_type == "application/sdp") {
+        Some(part) => Ok(Some(part.content)),
+        None if listed => Ok(None),
+        None => Err(BodyError::Unsupported),
+    }
+}
+
+fn parts_of(content: &ContentType, body: &Bytes) -> Result<Vec<Part>, BodyError> {
     let boundary = content.param("boundary").filter(|boundary| !boundary.is_empty()).ok_or(BodyError::Malformed)?;
     let parts = parts(body, boundary).ok_or(BodyError::Malformed)?;
-    parts.into_iter().find_map(description_of_part).ok_or(BodyError::Unsupported)
+    Ok(parts.into_iter().filter_map(Part::of).collect())
+}
+
+fn is_recipient_list(disposition: &str) -> bool {
+    disposition.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("recipient-list")
 }
 
 fn handling_is_optional(disposition: &str) -> bool {
@@ -60,6 +97,19 @@ fn handling_is_optional(disposition: &str) -> bool {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         name.trim().eq_ignore_ascii_case("handling") && value.trim().eq_ignore_ascii_case("optional")
     })
+}
+
+/// A description and a list of who else was invited, in one body with its type (RFC 5366 §5).
+#[must_use]
+pub fn parts_with_history(description: &str, history: &str) -> (String, String) {
+    let taken = |boundary: &String| description.contains(boundary) || history.contains(boundary);
+    let boundary = (0u32..).map(|n| format!("parlor-part-{n}")).find(|boundary| !taken(boundary)).unwrap_or_default();
+    let body = format!(
+        "--{boundary}\r\nContent-Type: application/sdp\r\n\r\n{description}\r\n--{boundary}\r\n\
+         Content-Type: application/resource-lists+xml\r\n\
+         Content-Disposition: recipient-list-history; handling=optional\r\n\r\n{history}\r\n--{boundary}--\r\n"
+    );
+    (format!("multipart/mixed;boundary={boundary}"), body)
 }
 
 /// Cuts a multipart body at its boundary lines (RFC 2046 §5.1.1); `None` where it has none, or too many.
@@ -84,21 +134,34 @@ fn parts(body: &Bytes, boundary: &[u8]) -> Option<Vec<Bytes>> {
     (!parts.is_empty()).then_some(parts)
 }
 
-/// The content of a part whose Content-Type is application/sdp.
-fn description_of_part(part: Bytes) -> Option<Bytes> {
-    let (head_end, body_start) = match memchr::memmem::find(&part, b"\r\n\r\n") {
-        Some(at) => (at, at + 4),
-        None => memchr::memmem::find(&part, b"\n\n").map(|at| (at, at + 2))?,
-    };
-    let is_sdp = part[..head_end].split(|&b| b == b'\n').any(|line| {
-        let line = String::from_utf8_lossy(line);
-        let (name, value) = line.split_once(':').unwrap_or_default();
-        let media_type = value.split(';').next().unwrap_or_default().trim();
-        let named =
-            |long: &str, short: &str| name.trim().eq_ignore_ascii_case(long) || name.trim().eq_ignore_ascii_case(short);
-        named("content-type", "c") && media_type.eq_ignore_ascii_case("application/sdp")
-    });
-    is_sdp.then(|| part.slice(body_start..))
+/// One part: what its headers say of it, and what follows them.
+struct Part {
+    /// Without parameters, in lower case.
+    media_type: String,
+    disposition: String,
+    content: Bytes,
+}
+
+impl Part {
+    fn of(part: Bytes) -> Option<Self> {
+        let (head_end, body_start) = match memchr::memmem::find(&part, b"\r\n\r\n") {
+            Some(at) => (at, at + 4),
+            None => memchr::memmem::find(&part, b"\n\n").map(|at| (at, at + 2))?,
+        };
+        let (mut media_type, mut disposition) = (String::new(), String::new());
+        for line in part[..head_end].split(|&b| b == b'\n') {
+            let line = String::from_utf8_lossy(line);
+            let (name, value) = line.split_once(':').unwrap_or_default();
+            match name.trim().to_ascii_lowercase().as_str() {
+                "content-type" | "c" => {
+                    media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+                }
+                "content-disposition" => disposition = value.trim().to_owned(),
+                _ => {}
+            }
+        }
+        Some(Self { media_type, disposition, content: part.slice(body_start..) })
+    }
 }
 
 #[cfg(test)]
@@ -144,6 +207,39 @@ mod tests {
         assert_eq!(find(slice::from_ref(&mixed), "--b 1\r\n\r\nv=0\r\n--b 1--"), Err(BodyError::Unsupported));
         assert_eq!(find(&[mixed], &"--b 1\r\n".repeat(40)), Err(BodyError::Malformed));
         assert_eq!(find(&[(HeaderName::ContentType, "multipart/mixed")], "--\r\n"), Err(BodyError::Malformed));
+    }
+
+    #[test]
+    fn a_list_is_found_beside_a_description_and_without_one() {
+        let list = |rows: &[(HeaderName, &str)], body: &str| {
+            let mut headers = Headers::new();
+            for (name, value) in rows {
+                headers.push(Header::build(name.clone(), (*value).to_owned()).unwrap());
+            }
+            let found = recipient_list(&headers, &Bytes::copy_from_slice(body.as_bytes())).unwrap();
+            found.map(|list| String::from_utf8(list.to_vec()).unwrap())
+        };
+        let mixed = (HeaderName::ContentType, "multipart/mixed;boundary=b");
+        let part = "--b\r\nContent-Type: application/resource-lists+xml\r\nContent-Disposition: Recipient-List; handling=required\r\n\r\n<x/>\r\n";
+        let with_sdp = format!("{part}--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--b--");
+        let alone = format!("{part}--b--");
+        assert_eq!(list(slice::from_ref(&mixed), &with_sdp).as_deref(), Some("<x/>"));
+        assert_eq!(find(slice::from_ref(&mixed), &with_sdp), Ok(Some("v=0".into())));
+        assert_eq!(list(slice::from_ref(&mixed), &alone).as_deref(), Some("<x/>"));
+        assert_eq!(find(slice::from_ref(&mixed), &alone), Ok(None));
+        let whole = [
+            (HeaderName::ContentType, "application/resource-lists+xml"),
+            (HeaderName::ContentDisposition, "recipient-list"),
+        ];
+        assert_eq!((list(&whole, "<x/>").as_deref(), find(&whole, "<x/>")), (Some("<x/>"), Ok(None)));
+        assert_eq!(list(&[(HeaderName::ContentType, "application/sdp")], "v=0"), None);
+    }
+
+    #[test]
+    fn what_is_put_together_comes_apart_again() {
+        let (kind, body) = parts_with_history("v=0\r\ns=parlor-part-0\r\n", "<x/>");
+        let found = find(&[(HeaderName::ContentType, &kind)], &body);
+        assert_eq!(found, Ok(Some("v=0\r\ns=parlor-part-0\r\n".into())));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Reading header fields beyond what the SIP crate types.
 
+use std::time::Duration;
+
 use sipx_sip::{Address, HeaderName, Headers};
 
 /// The first value of a header as text, unfolded; `None` where there is none or where it is not UTF-8.
@@ -24,6 +26,14 @@ pub fn option_tags(headers: &Headers, name: &HeaderName) -> Vec<String> {
         tags.extend(tokens.filter(|token| !token.is_empty()));
     }
     tags
+}
+
+/// The seconds that a header such as Session-Expires or Expires begins with; `None` where it has none.
+#[must_use]
+pub fn seconds(headers: &Headers, name: &HeaderName) -> Option<Duration> {
+    let value = text(headers, name)?;
+    let number = value.split(';').next().unwrap_or_default().trim();
+    number.parse().ok().map(|seconds: u32| Duration::from_secs(seconds.into()))
 }
 
 /// Every address of a header, from every row of it; `None` where one of them cannot be read.

@@ -186,6 +186,7 @@ pub fn phrase(status: u16) -> &'static str {
         415 => "Unsupported Media Type",
         416 => "Unsupported URI Scheme",
         420 => "Bad Extension",
+        422 => "Session Interval Too Small",
         433 => "Anonymity Disallowed",
         423 => "Interval Too Brief",
         480 => "Temporarily Unavailable",

@@ -10,17 +10,21 @@ mod frame;
 mod header;
 mod hop;
 mod message;
+mod recipients;
+mod reference;
 mod transaction;
 mod uri;
 
-pub use body::{BodyError, session_description};
+pub use body::{BodyError, parts_with_history, recipient_list, session_description};
 pub use digest::{Algorithm, Challenge, Credentials, CredentialsError, Login, Qop, hex};
 pub use frame::{Framer, parse_datagram};
-pub use header::{accepts_media_type, addresses, display_name, option_tags, quoted, tag, text, text_rows};
+pub use header::{accepts_media_type, addresses, display_name, option_tags, quoted, seconds, tag, text, text_rows};
 pub use hop::{Hop, SipConnection, Transport, reply_hop, stamp_source};
 pub use message::{Ask, Fault, Reply, fault, phrase, sequence, wire};
-pub use sipx_sip::error::ParseError;
-pub use sipx_sip::{Address, Header, HeaderName, Headers, Host, Message, Method, Request, Response, Uri, Via};
+pub use recipients::{CopyControl, ListError, Recipient, recipients, recipients_history};
+pub use reference::{Reference, ReferenceError, ReferredMethod, reference};
+pub use sipx_sip::error::{HeaderError, ParseError};
+pub use sipx_sip::{Address, CSeq, Header, HeaderName, Headers, Host, Message, Method, Request, Response, Uri, Via};
 pub use transaction::{Arrival, TransactionId, TransactionOutput, Transactions};
 pub use uri::{address_text, aor, escape_user, is_sips, uri};
 

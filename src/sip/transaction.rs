@@ -12,7 +12,7 @@ use sipx_sip::transaction::Dispatch;
 use sipx_sip::{Header, HeaderName, Message, Method, Output, Reliability, Request, Response};
 use sipx_sip::{Timer, Timers, TransactionKey, TransactionLayer, TuEvent, Via};
 
-use super::Hop;
+use super::{Ask, Hop, sequence};
 
 /// One transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -183,6 +183,27 @@ impl Transactions {
     #[must_use]
     pub fn hop(&self, id: &TransactionId) -> Option<Hop> {
         self.entries.get(id).map(|entry| entry.hop)
+    }
+
+    /// A request of ours that is in flight, and its hop.
+    #[must_use]
+    pub fn sent(&self, id: &TransactionId) -> Option<(&Request, Hop)> {
+        Some((self.layer.client_request(&id.0)?, self.entries.get(id)?.hop))
+    }
+
+    /// The CANCEL of an INVITE of ours (RFC 3261 §9.1), which goes where that went. Only after a provisional response.
+    #[must_use]
+    pub fn cancel_of(&self, id: &TransactionId) -> Option<Ask> {
+        let (invite, _) = self.sent(id)?;
+        let mut cancel = Ask::new(Method::Cancel, invite.uri.clone());
+        let rows =
+            |name: HeaderName| invite.headers.get_all(&name).map(|row| row.value().into_owned()).collect::<Vec<_>>();
+        for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::Route] {
+            for value in rows(name.clone()) {
+                cancel = cancel.header(name.clone(), value);
+            }
+        }
+        Some(cancel.header(HeaderName::CSeq, format!("{} CANCEL", sequence(&invite.headers)?)))
     }
 
     /// The INVITE that a CANCEL is about (RFC 3261 §9.2), if it is still in flight.

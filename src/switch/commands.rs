@@ -127,6 +127,7 @@ impl Switch {
     fn change_session(&mut self, session: SessionId, terms: Terms, now: Instant) {
         let Some(key) = self.by_id.get(&session).copied() else { return };
         let Some(entry) = self.sessions.get_mut(key) else { return };
+        let first = !entry.session.terms.are_answered();
         match entry.session.change(terms) {
             Some(connection) => {
                 self.drop_streams(key, now);
@@ -134,8 +135,20 @@ impl Switch {
                 self.unbind(connection, key, now);
                 self.expect_binding(session, now);
             }
+            None if first => self.answered(key, now),
             None => self.sit(key),
         }
+    }
+
+    /// The answer to our offer is known. Whoever is bound already takes part, if they have shown the certificate it speaks of.
+    fn answered(&mut self, key: SessionKey, now: Instant) {
+        let Some(entry) = self.sessions.get(key) else { return };
+        let Some(id) = entry.session.connection() else { return };
+        let certificate = self.outlets.connections.get(id).and_then(|connection| connection.certificate.as_deref());
+        if entry.session.is_secure() && !entry.session.trusts(certificate, false) {
+            return self.reject_certificate(id, key, now);
+        }
+        self.joined(key, now);
     }
 
     /// Gives a bound session its seat in the room, by its terms as they are now.

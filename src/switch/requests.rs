@@ -170,15 +170,23 @@ impl Switch {
         }
     }
 
-    /// A connection carries a session now: its user takes part.
+    /// A connection carries a session now: its user takes part, once its terms are known.
     pub(super) fn bound(&mut self, key: SessionKey, id: ConnectionId, now: Instant) {
         let Some(entry) = self.sessions.get_mut(key) else { return };
         entry.bind_by = None;
-        let session = entry.session.id;
+        let answered = entry.session.terms.are_answered();
         if let Some(connection) = self.outlets.connections.get_mut(id) {
             connection.sessions.push(key);
             connection.deadline = None;
         }
+        if answered {
+            self.joined(key, now);
+        }
+    }
+
+    /// A session is bound and its terms are known: its user takes part.
+    pub(super) fn joined(&mut self, key: SessionKey, now: Instant) {
+        let Some(session) = self.sessions.get(key).map(|entry| entry.session.id) else { return };
         self.sit(key);
         self.set_load_alarm(now);
         self.tell(Event::SessionBound { session });

@@ -31,10 +31,10 @@ fn the_200_says_what_a_focus_must_say() {
     let response = world.last_response();
     let contact = header(response, HeaderName::Contact);
     assert!(contact.starts_with("<sip:lobby@192.0.2.1:5060>;"), "{contact}");
-    for tag in ["isfocus", "automata", "message", "methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS,SUBSCRIBE\""] {
+    for tag in ["isfocus", "automata", "message", "methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS,UPDATE,REFER,SUBSCRIBE\""] {
         assert!(contact.split(';').any(|part| part == tag), "{tag} in {contact}");
     }
-    assert_eq!(header(response, HeaderName::Allow), "INVITE, ACK, BYE, CANCEL, OPTIONS, SUBSCRIBE");
+    assert_eq!(header(response, HeaderName::Allow), "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, REFER, SUBSCRIBE");
     assert_eq!(header(response, HeaderName::Accept), "application/sdp");
     assert!(response.headers.get(&HeaderName::Supported).is_some());
     let session = world.opened()[0].session;
@@ -275,8 +275,10 @@ fn a_body_of_several_parts_brings_its_offer() {
 
 #[test]
 fn contact_has_a_name_where_the_socket_has_no_address() {
-    let mut world =
-        World::with(parlor::focus::Settings { listen: vec!["0.0.0.0:5070".parse().unwrap()], ..settings() });
+    let mut world = World::with(parlor::focus::Settings {
+        listen: vec![(parlor::sip::Transport::Udp, "0.0.0.0:5070".parse().unwrap())],
+        ..settings()
+    });
     let mut ann = Peer::new("ann", "lobby");
     let invite = ann.request("INVITE", &ann.offer());
     world.deliver(&invite, parlor::sip::Hop { local: "0.0.0.0:5070".parse().unwrap(), ..ann.hop() });

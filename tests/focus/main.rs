@@ -1,18 +1,23 @@
 //! The focus with fake peers and fake shards: no sockets, and a clock that the tests turn.
 
 mod changing;
+mod dial_out;
 mod ending;
 mod identity;
 mod joining;
+mod lists;
 mod media;
 mod nicknames;
 mod overload;
+mod refer;
 mod refusals;
 mod rooms;
 #[path = "../support/schema.rs"]
 mod schema;
+mod session_timer;
 mod storm;
 mod subscribers;
 mod subscribing;
+mod update;
 mod watcher;
 mod world;

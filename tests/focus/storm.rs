@@ -38,7 +38,7 @@ impl Storm {
                 Output::Send { hop, message } if message.starts_with(b"NOTIFY ") => self.answer(&message, hop),
                 Output::Send { message, .. } => self.note(&message),
                 Output::Command { shard, command: Command::OpenSession(open) } => self.ready(shard, open.session),
-                Output::Command { .. } => {}
+                Output::Command { .. } | Output::LookUp { .. } => {}
             }
         }
     }

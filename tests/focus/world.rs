@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use parlor::facts::{Command, Event, OpenSession, RoomPolicy};
 use parlor::focus::{Focus, Output, RoomSettings, Settings, ShardAddress};
 use parlor::ids::{SessionId, ShardId};
-use parlor::sip::{HeaderName, Hop, Message, Request, Response, SipConnection, Transport, parse_datagram, text};
+use parlor::sip::{
+    HeaderName, Hop, Message, Method, Request, Response, SipConnection, Transport, parse_datagram, text,
+};
 
 pub struct World {
     pub focus: Focus,
@@ -19,12 +21,17 @@ pub struct World {
     pub commands: Vec<(ShardId, Command)>,
     /// Whether shards answer OpenSession by themselves.
     pub shards_answer: bool,
+    /// Names that are to be looked up.
+    pub lookups: Vec<(u64, String)>,
 }
 
 pub fn settings() -> Settings {
     Settings {
         domains: vec!["chat.example".into(), "127.0.0.1".into()],
-        listen: vec!["192.0.2.1:5060".parse().unwrap(), "192.0.2.1:5070".parse().unwrap()],
+        listen: [(Transport::Udp, 5060), (Transport::Tcp, 5060), (Transport::Udp, 5070)]
+            .map(|(transport, port)| (transport, SocketAddr::new("192.0.2.1".parse().unwrap(), port)))
+            .into(),
+        outbound_proxy: None,
         contact_host: "chat.example".into(),
         msrp_host: "192.0.2.1".into(),
         connect_out: parlor::focus::ConnectOut::Source,
@@ -36,6 +43,7 @@ pub fn settings() -> Settings {
         users: None,
         trusted_peers: vec![],
         max_calls_per_second: 0,
+        session_expires: Duration::from_secs(1800),
         transactions_max: 100,
         software: "Parlor".into(),
         rooms: RoomSettings { on_demand: true, ..RoomSettings::default() },
@@ -55,7 +63,7 @@ impl World {
 
     pub fn with(settings: Settings) -> Self {
         let focus = Focus::new(settings, [7; 32]);
-        Self { focus, now: Instant::now(), sent: vec![], commands: vec![], shards_answer: true }
+        Self { focus, now: Instant::now(), sent: vec![], commands: vec![], shards_answer: true, lookups: vec![] }
     }
 
     pub fn with_policy(change: impl FnOnce(&mut RoomPolicy)) -> Self {
@@ -82,6 +90,7 @@ impl World {
                     self.sent.push((hop, parse_datagram(&message).expect("what we send parses").expect("a message")));
                 }
                 Output::Command { shard, command } => self.obey(shard, command),
+                Output::LookUp { query, name } => self.lookups.push((query, name)),
             }
         }
     }
@@ -131,6 +140,11 @@ impl World {
         self.sent.iter().filter_map(|(hop, message)| Some((*hop, message.as_request()?.clone()))).collect()
     }
 
+    /// The requests of a method that the focus has sent.
+    pub fn asked(&self, method: Method) -> Vec<Request> {
+        self.requests().into_iter().map(|(_, request)| request).filter(|request| request.method == method).collect()
+    }
+
     pub fn opened(&self) -> Vec<&OpenSession> {
         let mut opened = Vec::new();
         for (_, command) in &self.commands {
@@ -163,6 +177,9 @@ impl World {
         peer
     }
 }
+
+/// The methods that the focus takes.
+pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, REFER, SUBSCRIBE";
 
 pub fn header(response: &Response, name: HeaderName) -> String {
     text(&response.headers, &name).unwrap_or_default()
@@ -268,13 +285,27 @@ impl Peer {
 
     /// Answers the last request of the focus with 200.
     pub fn agree(&self, world: &mut World) {
+        self.respond(world, 200, "", "");
+    }
+
+    /// Answers the last request of the focus.
+    pub fn respond(&self, world: &mut World, status: u16, extra: &str, body: &str) {
         let (_, request) = world.requests().pop().expect("a request");
-        let mut answer = String::from("SIP/2.0 200 OK\r\n");
+        self.respond_to(world, &request, status, extra, body);
+    }
+
+    /// Answers a request of the focus. A To without a tag gets one of this peer.
+    pub fn respond_to(&self, world: &mut World, request: &Request, status: u16, extra: &str, body: &str) {
+        let mut answer = format!("SIP/2.0 {status} {}\r\n", parlor::sip::phrase(status));
         for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
-            let value = text(&request.headers, &name).unwrap();
+            let mut value = text(&request.headers, &name).unwrap();
+            if name == HeaderName::To && !value.contains(";tag=") && status > 100 {
+                value += &format!(";tag=of-{}", self.name);
+            }
             answer += &format!("{name}: {value}\r\n");
         }
-        world.deliver(&(answer + "Content-Length: 0\r\n\r\n"), self.hop());
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        world.deliver(&format!("{answer}{extra}{kind}Content-Length: {}\r\n\r\n{body}", body.len()), self.hop());
     }
 }
 

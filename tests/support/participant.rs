@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use super::Server;
@@ -32,7 +32,10 @@ pub struct Participant {
 
 struct Call {
     contact: String,
-    remote_tag: String,
+    /// From and To of requests from here, and what ties them together.
+    local: String,
+    remote: String,
+    id: String,
 }
 
 /// A SIP connection.
@@ -62,11 +65,40 @@ fn header<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
+fn connect(path: &str) -> TcpStream {
+    let authority = path.split('/').nth(2).unwrap();
+    let msrp = TcpStream::connect(authority).unwrap();
+    msrp.set_read_timeout(Some(PATIENCE)).unwrap();
+    msrp
+}
+
 impl Sip {
     pub fn connect(address: &str) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::on(TcpStream::connect(address).unwrap())
+    }
+
+    pub fn on(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { stream, input: Vec::new() }
+    }
+
+    /// Answers a request, with a description where there is one. A To without a tag gets this one.
+    pub fn reply(&mut self, request: &str, status: &str, tag: &str, body: &str) {
+        let head = request.split("\r\n\r\n").next().unwrap();
+        let echo =
+            |line: &&str| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name));
+        let tagged = |line: &str| {
+            if line.starts_with("To:") && !line.contains(";tag=") {
+                format!("{line};tag={tag}\r\n")
+            } else {
+                format!("{line}\r\n")
+            }
+        };
+        let echoed: String = head.lines().filter(echo).map(tagged).collect();
+        let local = self.stream.local_addr().unwrap();
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let contact = format!("Contact: <sip:me@{local};transport=tcp>\r\n");
+        self.write(&format!("SIP/2.0 {status}\r\n{echoed}{contact}{kind}Content-Length: {}\r\n\r\n{body}", body.len()));
     }
 
     /// A request within a call, with its body.
@@ -83,8 +115,9 @@ impl Sip {
         body: &str,
     ) {
         let local = self.stream.local_addr().unwrap();
+        let branch = format!("{call}{cseq}{method}").replace('@', "-");
         let text = format!(
-            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/TCP {local};branch=z9hG4bK{call}{cseq}{method}\r\nMax-Forwards: 70\r\n\
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/TCP {local};branch=z9hG4bK{branch}\r\nMax-Forwards: 70\r\n\
              From: {from}\r\nTo: {to}\r\nCall-ID: {call}\r\nCSeq: {cseq} {method}\r\n\
              Contact: <sip:me@{local};transport=tcp>\r\n{extra}Content-Length: {}\r\n\r\n{body}",
             body.len()
@@ -161,13 +194,10 @@ impl Participant {
         assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
         let contact = header(&answer, "Contact").unwrap().split(['<', '>']).nth(1).unwrap().to_owned();
         let to = header(&answer, "To").unwrap().to_owned();
-        let remote_tag = to.split("tag=").nth(1).unwrap().to_owned();
         sip.request("ACK", &contact, &from, &to, &call, 1, "", "");
         let body = answer.split_once("\r\n\r\n").unwrap().1.to_owned();
         let to_path = body.lines().find_map(|line| line.strip_prefix("a=path:")).unwrap().to_owned();
-        let authority = to_path.split('/').nth(2).unwrap();
-        let msrp = TcpStream::connect(authority).unwrap();
-        msrp.set_read_timeout(Some(PATIENCE)).unwrap();
+        let msrp = connect(&to_path);
         Self {
             name: name.into(),
             user: user.into(),
@@ -181,8 +211,54 @@ impl Participant {
             kept: VecDeque::new(),
             partial: HashMap::new(),
             count: 0,
-            call: Call { contact, remote_tag },
+            call: Call { contact, local: from, remote: to, id: call },
         }
+    }
+
+    /// Waits for a call at a listener, takes it as an active endpoint and binds the session, even before the ACK is there.
+    pub fn invited(listener: &TcpListener, name: &str) -> Self {
+        let (stream, _) = listener.accept().unwrap();
+        let mut sip = Sip::on(stream);
+        let invite = sip.next();
+        assert!(invite.starts_with("INVITE "), "{invite}");
+        sip.reply(&invite, "180 Ringing", name, "");
+        let answer = offer(name);
+        sip.reply(&invite, "200 OK", name, &answer);
+        let value = |header_name: &str| header(&invite, header_name).unwrap().to_owned();
+        let contact = value("Contact").split(['<', '>']).nth(1).unwrap().to_owned();
+        let body = invite.split_once("\r\n\r\n").unwrap().1.to_owned();
+        let to_path = body.lines().find_map(|line| line.strip_prefix("a=path:")).unwrap().to_owned();
+        let remote = value("From");
+        let mut participant = Self {
+            name: name.into(),
+            user: name.into(),
+            room: remote.split(['<', '>']).nth(1).unwrap().to_owned(),
+            from_path: format!("msrp://127.0.0.1:9/{name}path;tcp"),
+            msrp: connect(&to_path),
+            to_path,
+            answer: body,
+            sip,
+            input: Vec::new(),
+            kept: VecDeque::new(),
+            partial: HashMap::new(),
+            count: 0,
+            call: Call { contact, local: format!("{};tag={name}", value("To")), remote, id: value("Call-ID") },
+        };
+        participant.bind();
+        let ack = participant.sip.next();
+        assert!(ack.starts_with("ACK "), "{ack}");
+        participant
+    }
+
+    /// The next SIP message.
+    pub fn sip_message(&mut self) -> String {
+        self.sip.next()
+    }
+
+    /// Answers a request.
+    pub fn reply(&mut self, request: &str, status: &str) {
+        let name = self.name.clone();
+        self.sip.reply(request, status, &name, "");
     }
 
     pub fn bind(&mut self) {
@@ -330,10 +406,8 @@ impl Participant {
 
     /// A request within the call.
     pub fn in_call(&mut self, method: &str, cseq: u32, extra: &str, body: &str) -> String {
-        let from = format!("<sip:{}@127.0.0.1>;tag={}", self.user, self.name);
-        let to = format!("<{}>;tag={}", self.room, self.call.remote_tag);
-        let (contact, call) = (self.call.contact.clone(), format!("call-{}", self.name));
-        self.sip.request(method, &contact, &from, &to, &call, cseq, extra, body);
+        let Call { contact, local, remote, id } = &self.call;
+        self.sip.request(method, contact, local, remote, id, cseq, extra, body);
         if method == "ACK" { String::new() } else { self.sip.answer() }
     }
 
@@ -362,12 +436,7 @@ impl Participant {
     /// Waits for a BYE and confirms it. Answers the request.
     pub fn hung_up_on(&mut self) -> String {
         let bye = self.sees_bye();
-        let echo: String = bye
-            .lines()
-            .filter(|line| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name)))
-            .map(|line| format!("{line}\r\n"))
-            .collect();
-        self.sip.write(&format!("SIP/2.0 200 OK\r\n{echo}Content-Length: 0\r\n\r\n"));
+        self.reply(&bye, "200 OK");
         bye
     }
 }

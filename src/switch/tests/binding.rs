@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::fixture::{Fixture, Options, bodies};
-use crate::facts::{Command, EndReason, Event, RoomPolicy};
+use crate::facts::{Command, EndReason, Event, RoomPolicy, Terms};
+use crate::msrp::Path;
 
 #[test]
 fn an_unknown_session_is_481_and_one_bound_elsewhere_506() {
@@ -125,4 +126,42 @@ fn a_drained_switch_lets_what_waits_go_out_first() {
     assert_eq!(room.switch.poll_closing(), None, "something waits for both");
     assert_eq!(bodies(&room.received_bytes(1)), [body]);
     assert_eq!(room.switch.poll_closing(), Some(room.members[1].connection));
+}
+
+#[test]
+fn who_was_called_may_bind_before_the_answer_is_known_and_takes_part_once_it_is() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
+    let bob = room.negotiate("bob", &Options { unanswered: true, ..Options::default() });
+    let session = room.members[bob].session;
+    room.events.clear();
+    room.bind(bob);
+    assert_eq!(room.events, [], "it has a connection, but no terms");
+    let body = room.to_room(0, "too early for bob");
+    let message = room.message(0, "m1", &body);
+    room.send(0, &message);
+    assert_eq!(room.received(bob), "");
+    let remote = Path::parse(room.members[bob].remote.as_bytes()).unwrap();
+    let terms = Terms { remote, ..room.terms(bob) };
+    room.control(Command::ChangeSession { session, terms: Box::new(terms) });
+    assert_eq!(room.events, [Event::SessionBound { session }]);
+    let body = room.to_room(0, "in time");
+    let message = room.message(0, "m2", &body);
+    room.send(0, &message);
+    assert_eq!(bodies(&room.received_bytes(bob)).last(), Some(&body), "behind the notice of where it is");
+}
+
+#[test]
+fn who_binds_early_and_is_not_who_answers_is_turned_out() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
+    let bob = room.negotiate("bob", &Options { unanswered: true, ..Options::default() });
+    let session = room.members[bob].session;
+    room.bind(bob);
+    room.events.clear();
+    let remote = Path::parse(b"msrp://elsewhere.example.com:7654/another;tcp").unwrap();
+    let terms = Terms { remote, ..room.terms(bob) };
+    room.control(Command::ChangeSession { session, terms: Box::new(terms) });
+    room.control(Command::ExpectBinding { session });
+    assert_eq!(room.events, []);
+    room.pass(Duration::from_secs(31));
+    assert_eq!(room.events.last(), Some(&Event::SessionEnded { session, why: EndReason::BindTimeout }));
 }

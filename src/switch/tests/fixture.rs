@@ -23,6 +23,8 @@ pub struct Options {
     pub accepts: Option<&'static str>,
     pub max_size: Option<u64>,
     pub unaware: bool,
+    /// Was called, and has not answered yet as far as the switch knows.
+    pub unanswered: bool,
     /// Comes on the connection of this member, as through a relay.
     pub shares: Option<usize>,
 }
@@ -119,6 +121,11 @@ impl Fixture {
                 connect_to: None,
                 fingerprints: Vec::new(),
             },
+        };
+        let open = if options.unanswered {
+            OpenSession { terms: Terms::unanswered(open.terms.local.clone()), ..open }
+        } else {
+            open
         };
         self.control(Command::OpenSession(Box::new(open)));
         self.members.push(Seated { name: name.into(), session, connection, local, remote });

@@ -1,0 +1,98 @@
+//! An INVITE with a list of others, who are invited too (RFC 5366).
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use super::Focus;
+use super::calls::Tag;
+use super::dial_out::Invitation;
+use super::extensions::LIST_TAG;
+use super::refusal::Refusal;
+use crate::call::matches_any;
+use crate::facts::{CREATOR, Member};
+use crate::sip::{
+    CopyControl, HeaderName, Recipient, Request, address_text, aor, option_tags, recipient_list, recipients,
+    recipients_history, uri,
+};
+use crate::uri::Aor;
+
+impl Focus {
+    /// Whom else an INVITE wants in the room; nobody, where there is no list, or one that need not be looked at and that the
+    /// caller has no right to.
+    pub(super) fn listed(
+        &self,
+        request: &Request,
+        room: &str,
+        user: &Aor,
+        account: Option<&Aor>,
+    ) -> Result<Vec<Recipient>, Refusal> {
+        let required = option_tags(&request.headers, &HeaderName::Require).iter().any(|tag| tag == LIST_TAG);
+        let Some(body) = recipient_list(&request.headers, request.body())? else {
+            return if required { Err(Refusal::new(400).because("No Recipient List")) } else { Ok(Vec::new()) };
+        };
+        if !self.may_bring_others(room, user, account) {
+            tracing::info!(room, user = %user, required, "a list of others from one who may not bring any");
+            return if required { Err(Refusal::new(403).because("Not A Moderator")) } else { Ok(Vec::new()) };
+        }
+        Ok(recipients(&body)?)
+    }
+
+    /// One who makes the room by this very call has made it.
+    fn may_bring_others(&self, name: &str, user: &Aor, account: Option<&Aor>) -> bool {
+        if let Some(room) = self.rooms.find(name).filter(|room| room.open && room.is_made()) {
+            return room.is_moderated_by(user, account);
+        }
+        let policy = self.settings.rooms.policy(name);
+        let moderators = policy.map(|policy| policy.moderators.as_slice()).unwrap_or_default();
+        moderators.iter().any(|name| name == CREATOR)
+            || matches_any(moderators.iter().map(String::as_str), account.unwrap_or(user))
+    }
+
+    /// The session of whoever brought a list is there: now the others are called, each once.
+    pub(super) fn call_the_listed(&mut self, tag: Tag, now: Instant) {
+        let Some(call) = self.calls.get_mut(tag) else { return };
+        let listed = std::mem::take(&mut call.listed);
+        let (room, by) = (call.room, call.member.user.clone());
+        let mut met = HashSet::from([by.clone()]);
+        let history = recipients_history(&listed);
+        for recipient in listed {
+            let Some((target, member)) = callable(&recipient) else {
+                tracing::info!(call = %tag, uri = recipient.uri, "somebody on a list cannot be called");
+                continue;
+            };
+            let there = self.rooms.get(room).is_some_and(|room| room.has(&member.user));
+            if there || !met.insert(member.user.clone()) {
+                continue;
+            }
+            let user = member.user.clone();
+            // Whoever is not to be named does not see the others either.
+            let history = history.clone().filter(|_| recipient.copy != CopyControl::Bcc);
+            let invitation = Invitation {
+                room,
+                target,
+                member,
+                by: by.clone(),
+                referred_by: None,
+                replaces: None,
+                history,
+                report: None,
+            };
+            if let Err(refusal) = self.dial(invitation, now) {
+                tracing::info!(call = %tag, user = %user, status = refusal.status, "somebody on a list is not called");
+            }
+        }
+    }
+}
+
+fn callable(recipient: &Recipient) -> Option<(crate::sip::Uri, Member)> {
+    let mut target = uri(&recipient.uri)?;
+    target.remove_param("method");
+    if target.has_headers() {
+        return None;
+    }
+    let user = aor(&target).ok()?;
+    let display_name = recipient.display_name.as_deref().map(Into::into);
+    let identities = vec![user.clone()];
+    let member = Member { user, uri: address_text(&target).into(), display_name, identities, anonymous: false };
+    Some((target, member))
+}
