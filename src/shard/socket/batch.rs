@@ -73,13 +73,18 @@ impl Batch {
     /// begun, how many octets the kernel took.
     pub fn submit(&mut self) -> &[io::Result<usize>] {
         self.prepare();
-        match &mut self.ring {
-            Some(ring) if self.sends.len() > 1 => {
-                submit_to_ring(ring, &self.sends, &self.messages, &self.iovecs, &mut self.results);
+        let through_ring = self.sends.len() > 1
+            && self
+                .ring
+                .as_mut()
+                .is_some_and(|ring| submit_to_ring(ring, &self.sends, &self.messages, &self.iovecs, &mut self.results));
+        if !through_ring {
+            if self.sends.len() > 1 {
+                // What it has refused still stands in its queue, and must never be submitted.
+                self.ring = None;
             }
-            _ => self
-                .results
-                .extend(self.sends.iter().zip(&self.messages).map(|(send, message)| send_now(send.fd, message))),
+            let sends = self.sends.iter().zip(&self.messages);
+            self.results.extend(sends.map(|(send, message)| send_now(send.fd, message)));
         }
         self.clear();
         &self.results
@@ -159,14 +164,15 @@ fn send_ring(sends_max: usize) -> Option<IoUring> {
         .ok()
 }
 
-/// Sends that do not wait are complete when the submission returns, so nothing outlives this call.
+/// Sends that do not wait are complete when the submission returns, so nothing outlives this call. `false`: the kernel has refused
+/// all of them, and they still stand in the ring's queue.
 fn submit_to_ring(
     ring: &mut IoUring,
     sends: &[Send],
     messages: &[libc::msghdr],
     iovecs: &[libc::iovec],
     results: &mut Vec<io::Result<usize>>,
-) {
+) -> bool {
     for (at, (send, message)) in sends.iter().zip(messages).enumerate() {
         let entry = entry(send, message, iovecs).user_data(at as u64);
         // SAFETY: the message, its pieces and the descriptor live until the completions below are in.
@@ -183,11 +189,9 @@ fn submit_to_ring(
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // Nothing of the batch can be in flight: the kernel has refused the call itself.
-            Err(_) if done == 0 => {
-                for (result, (send, message)) in results.iter_mut().zip(sends.iter().zip(messages)) {
-                    *result = send_now(send.fd, message);
-                }
-                return;
+            Err(_) if ring.submission().len() == expected => {
+                results.clear();
+                return false;
             }
             Err(error) => panic!("the send ring failed in the middle of a batch: {error}"),
         }
@@ -202,6 +206,7 @@ fn submit_to_ring(
             done += 1;
         }
     }
+    true
 }
 
 fn send_now(fd: RawFd, message: &libc::msghdr) -> io::Result<usize> {
@@ -283,6 +288,32 @@ mod tests {
         let mut text = [0; 5];
         receiver.read_exact(&mut text).unwrap();
         assert_eq!(&text, b"hello");
+    }
+
+    /// The kernel refuses a ring whose one submitter is another thread, and never sees what was queued for it.
+    #[test]
+    fn a_ring_that_is_refused_is_done_without() {
+        let ring = std::thread::spawn(|| send_ring(8)).join().unwrap().expect("no ring on this machine");
+        let mut batch = Batch::new(8, 16, false);
+        batch.ring = Some(ring);
+        let mut pairs = [pair(), pair()];
+        for text in ["first", "other"] {
+            for (sender, _) in &pairs {
+                batch.begin(sender.as_raw_fd());
+                batch.push(text.as_bytes());
+            }
+            assert!(batch.submit().iter().all(|result| matches!(result, Ok(5))));
+            assert!(!batch.has_ring());
+            for (_, receiver) in &mut pairs {
+                let mut got = [0; 5];
+                receiver.read_exact(&mut got).unwrap();
+                assert_eq!(&got, text.as_bytes());
+            }
+        }
+        for (sender, mut receiver) in pairs {
+            drop(sender);
+            assert_eq!(receiver.read(&mut [0]).unwrap(), 0, "something came twice");
+        }
     }
 
     #[test]
