@@ -246,7 +246,7 @@ fn options_say_what_is_taken() {
     Peer::new("ann", "lobby").send(&mut world, "OPTIONS", "");
     let response = world.last_response();
     for (name, value) in [
-        (HeaderName::Allow, "INVITE, ACK, BYE, CANCEL, OPTIONS, SUBSCRIBE"),
+        (HeaderName::Allow, crate::world::ALLOW),
         (HeaderName::Accept, "application/sdp"),
         (HeaderName::AcceptEncoding, "identity"),
         (HeaderName::AcceptLanguage, "*"),
