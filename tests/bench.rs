@@ -70,6 +70,16 @@ fn run(arguments: &[&str]) -> Output {
 }
 
 #[test]
+fn fanout_over_tls_reaches_everybody_beside_the_same_without() {
+    for window in ["1", "64"] {
+        let found =
+            bench(&["fanout", "--receivers", "3", "--senders", "2", "--window", window, "--tls", "--seconds", "0.3"]);
+        assert_eq!(found.subjects(), ["parlor", "without TLS"]);
+        assert_eq!(found.parameter("tls"), &Value::Bool(true));
+    }
+}
+
+#[test]
 fn fanout_reaches_everybody_beside_the_floors() {
     let found = bench(&["fanout", "--receivers", "3", "--window", "4", "--seconds", "0.3"]);
     assert_eq!(found.subjects(), ["parlor", "floor copied", "floor gathered"]);

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
@@ -26,13 +27,15 @@ pub struct Manner {
     pub sessions_per_connection: usize,
     /// Whether each subscribes to the roster.
     pub subscribe: bool,
+    /// Whether MSRP goes over TLS.
+    pub tls: bool,
 }
 
 impl Manner {
     /// Each with a connection of its own and no subscription.
     #[must_use]
     pub fn talking(transport: Transport) -> Self {
-        Self { transport, sessions_per_connection: 1, subscribe: false }
+        Self { transport, sessions_per_connection: 1, subscribe: false, tls: false }
     }
 }
 
@@ -128,8 +131,11 @@ impl Calls {
             SocketAddr::V4(address) => address.ip().to_string(),
             SocketAddr::V6(address) => format!("[{}]", address.ip()),
         };
-        let agent = Agent { run, transport: manner.transport, local: link.local()?, host };
-        let pipes = Pipes::new(poll.registry().try_clone()?, FIRST_PIPE, manner.sessions_per_connection);
+        let agent = Agent { run, transport: manner.transport, local: link.local()?, host, tls: manner.tls };
+        // The server is our own, or one that the caller has chosen: whatever it shows is believed.
+        let tls =
+            manner.tls.then(|| crate::tls::client_config(None).map(Arc::new)).transpose().map_err(io::Error::other)?;
+        let pipes = Pipes::new(poll.registry().try_clone()?, FIRST_PIPE, manner.sessions_per_connection, tls);
         Ok(Self { poll, alarm, link, book: Book::new(agent, manner, pipes) })
     }
 

@@ -63,7 +63,7 @@ const WITHOUT: &str = "without churn";
 /// As the sockets, and where the server refuses somebody.
 pub fn run(arguments: &ChurnArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
     let ChurnArguments { rooms, receivers, size, rate, joins, stay, ref run, .. } = *arguments;
-    let load = Load { rooms, receivers, senders: 1, privately: false, size, freeze: None };
+    let load = Load { rooms, receivers, senders: 1, privately: false, size, tls: false, freeze: None };
     let comers = (joins * (stay as f64 / 1000.0 + 1.0)).ceil() as usize;
     descriptors::reserve(load.members() + comers)?;
     let server = Subjected::start(run, run.shards, "")?;

@@ -1,10 +1,8 @@
 //! One measurement: load from the senders, and everything that every member gets, on this thread.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream as StdStream;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::alarm::Alarm;
@@ -13,6 +11,7 @@ use super::flight::{Flight, Hearing};
 use super::freeze::Freeze;
 use super::layout::{FrameLen, Layout};
 use super::outcome::{Measured, Pace, Unwatched, Watch};
+use super::stream::Stream;
 use super::wire::{Script, Seat};
 
 /// Connections of one subject, and what is known of them; used for several rounds.
@@ -29,7 +28,7 @@ pub struct Engine {
 }
 
 struct Lane {
-    stream: TcpStream,
+    stream: Stream,
     /// Octets of a copy of which the rest has not come.
     rest: Vec<u8>,
     layout: Option<Layout>,
@@ -70,8 +69,11 @@ impl Engine {
         let poll = Poll::new()?;
         let alarm = Alarm::new(&poll, ALARM)?;
         let (mut lanes, mut senders) = (Vec::with_capacity(seats.len()), Vec::new());
-        for seat in seats {
-            let stream = registered(&poll, seat.stream, Token(lanes.len()), seat.sends.is_some())?;
+        for mut seat in seats {
+            // Who only listens has nothing to write, once the handshakes are over.
+            let interest = seat.sends.as_ref().map_or(Interest::READABLE, |_| Interest::READABLE | Interest::WRITABLE);
+            seat.stream.register(poll.registry(), Token(lanes.len()), interest)?;
+            let stream = seat.stream;
             let sender = seat.sends.map(|(script, recipients)| {
                 let lane = lanes.len();
                 senders.push(Sender { lane, script, recipients, number: 0, out: Vec::new(), sent: 0 });
@@ -197,8 +199,10 @@ impl Engine {
 
     fn write(&mut self, at: usize) -> io::Result<()> {
         let sender = &mut self.senders[at];
+        let stream = &mut self.lanes[sender.lane].stream;
+        stream.push()?;
         while sender.sent < sender.out.len() {
-            match self.lanes[sender.lane].stream.write(&sender.out[sender.sent..]) {
+            match stream.write(&sender.out[sender.sent..]) {
                 Ok(n) => sender.sent += n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
@@ -268,14 +272,6 @@ impl Lane {
             }
         }
     }
-}
-
-fn registered(poll: &Poll, stream: StdStream, token: Token, writes: bool) -> io::Result<TcpStream> {
-    stream.set_nonblocking(true)?;
-    let mut stream = TcpStream::from_std(stream);
-    let interest = if writes { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-    poll.registry().register(&mut stream, token, interest)?;
-    Ok(stream)
 }
 
 pub(super) fn interrupted(error: io::Error) -> io::Result<()> {

@@ -20,6 +20,7 @@ Examples:
   parlor bench fanout --receivers 100 --window 64 --json result.json
   parlor bench fanout --receivers 9 --rate 1000            a small room, a message each millisecond
   parlor bench fanout --rooms 100 --receivers 10 --shards 2   many rooms, two shards against one
+  parlor bench fanout --receivers 100 --window 64 --tls    what TLS costs
   parlor bench fanout --receivers 50 --server 127.0.0.1:5060")]
 pub struct FanoutArguments {
     #[command(flatten)]
@@ -49,6 +50,9 @@ pub struct FanoutLoad {
     /// Rooms, all alike
     #[arg(long, default_value_t = 1)]
     pub rooms: usize,
+    /// Have MSRP go over TLS; it is compared with the same without
+    #[arg(long)]
+    pub tls: bool,
     /// Milliseconds for which the server stands still in the middle of each round: a test of the bench itself
     #[arg(long, value_name = "MS", hide = true)]
     pub freeze: Option<u64>,
@@ -64,6 +68,7 @@ impl FanoutLoad {
             senders: usize::from(self.senders),
             privately: false,
             size: self.size,
+            tls: self.tls,
             freeze: self.freeze.map(Duration::from_millis),
         }
     }
@@ -140,7 +145,15 @@ pub struct MembersLoad {
 
 impl MembersLoad {
     fn load(&self, privately: bool) -> Load {
-        Load { rooms: self.rooms, receivers: 0, senders: self.members, privately, size: self.size, freeze: None }
+        Load {
+            rooms: self.rooms,
+            receivers: 0,
+            senders: self.members,
+            privately,
+            size: self.size,
+            tls: false,
+            freeze: None,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use super::engine::{Engine, interrupted};
 use super::layout::{self, Layout};
 use super::outcome::{FLOOR_COPIED, FLOOR_GATHERED, Measured, Pace, Subject, Watch};
 use super::server::{Server, end_with_parent};
+use super::stream::Stream;
 use super::talk::Load;
 use super::wire::{self, Script};
 use super::{Cores, descriptors};
@@ -57,6 +58,7 @@ impl Floor {
         let Some(layout) = Layout::learn(sample) else { return Ok(None) };
         let (server, address) = Server::floor(cores, &arguments(load, layout.len, gathered))?;
         let streams = wire::connect_to_floor(address, load.members())?;
+        let streams = streams.into_iter().map(Stream::plain).collect::<io::Result<_>>()?;
         let seats = load.seats(streams, |stream| stream, |_, _| Script::Raw { template: sample.to_vec(), layout });
         let mut engine = Engine::new(seats, layout::msrp, server.target())?;
         engine.warm_up(Duration::from_millis(100))?;

@@ -66,8 +66,15 @@ fn octets(text: &str) -> Result<u64, String> {
 /// As the sockets, and where the server refuses the file.
 pub fn run(arguments: &LargeArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
     let LargeArguments { size, members, chunk, ref run, .. } = *arguments;
-    let load =
-        Load { rooms: 1, receivers: usize::from(members) - 1, senders: 1, privately: false, size: 0, freeze: None };
+    let load = Load {
+        rooms: 1,
+        receivers: usize::from(members) - 1,
+        senders: 1,
+        privately: false,
+        size: 0,
+        tls: false,
+        freeze: None,
+    };
     descriptors::reserve(2 * load.members())?;
     let server = Subjected::start(run, run.shards, "")?;
     pin(cores.client);

@@ -3,6 +3,7 @@
 mod alarm;
 mod arguments;
 mod calls;
+mod certificate;
 mod churn;
 mod compare;
 mod cpu;
@@ -32,6 +33,7 @@ mod slow;
 mod stamp;
 mod stats;
 mod storm;
+mod stream;
 mod summary;
 mod sweep;
 mod tables;
@@ -58,6 +60,7 @@ Examples:
   parlor bench fanout --rate 1000 --hgrm latency.hgrm   a message each millisecond, whatever becomes of it
   parlor bench fanout --receivers 9 --rate 1000         a small room on an idle server, beside a bare epoll loop
   parlor bench fanout --against floor,redis,nats        beside the peers that are installed
+  parlor bench fanout --tls                             MSRP over TLS, beside the same without
   parlor bench sweep --p99 10ms                         the highest rate that is borne
   parlor bench compare before.json after.json           whether two results differ by more than noise
   parlor bench nxn --members 20                         everybody sends to everybody

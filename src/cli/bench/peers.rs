@@ -19,6 +19,7 @@ use super::findings::is_floor;
 use super::layout::{FrameLen, Layout, text};
 use super::outcome::{Measured, Pace, Subject, Watch};
 use super::server::end_with_parent;
+use super::stream::Stream;
 use super::talk::Load;
 use super::wire::{Script, Seat};
 use super::{Cores, descriptors, pin};
@@ -171,7 +172,7 @@ fn seats(protocol: &Protocol, load: &Load, address: SocketAddr) -> io::Result<Ve
     let others = if protocol.senders_hear { load.senders - 1 } else { 0 };
     let seat = |at: usize| -> io::Result<Seat> {
         let sends = at >= load.receivers;
-        let stream = connect(protocol, address, !sends || protocol.senders_hear)?;
+        let stream = Stream::plain(connect(protocol, address, !sends || protocol.senders_hear)?)?;
         if !sends {
             return Ok(Seat::receiver(stream, 0..load.senders));
         }
@@ -200,7 +201,7 @@ fn connect(protocol: &Protocol, address: SocketAddr, hears: bool) -> io::Result<
 }
 
 /// A port that nobody listens on. Somebody may take it before the peer does, which then does not start.
-fn free_port() -> io::Result<u16> {
+pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 

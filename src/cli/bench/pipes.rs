@@ -1,12 +1,14 @@
 //! The MSRP connections of a load's calls: each session binds on one, and what else comes is read and forgotten.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream as StdStream};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustls::ClientConfig;
 
 use super::layout::chunk_len;
+use super::stream::Stream;
 use crate::msrp::{ByteRange, Continuation, FailureReport, Path, encode};
 
 /// All of them.
@@ -14,6 +16,8 @@ pub struct Pipes {
     first_token: usize,
     sessions_per_connection: usize,
     registry: Registry,
+    /// What TLS is set up with, if the paths want it.
+    tls: Option<Arc<ClientConfig>>,
     pipes: Vec<Option<Pipe>>,
     free: Vec<usize>,
     /// The one that takes more sessions still.
@@ -21,7 +25,7 @@ pub struct Pipes {
 }
 
 struct Pipe {
-    stream: TcpStream,
+    stream: Stream,
     address: SocketAddr,
     sessions: usize,
     input: Vec<u8>,
@@ -35,8 +39,13 @@ const BIND: &str = "bind";
 impl Pipes {
     /// None yet; their tokens begin at `first_token`.
     #[must_use]
-    pub fn new(registry: Registry, first_token: usize, sessions_per_connection: usize) -> Self {
-        Self { first_token, sessions_per_connection, registry, pipes: Vec::new(), free: Vec::new(), open: None }
+    pub fn new(
+        registry: Registry,
+        first_token: usize,
+        sessions_per_connection: usize,
+        tls: Option<Arc<ClientConfig>>,
+    ) -> Self {
+        Self { first_token, sessions_per_connection, registry, tls, pipes: Vec::new(), free: Vec::new(), open: None }
     }
 
     /// Binds a call's session to the server's path. Answers the connection's place.
@@ -59,10 +68,10 @@ impl Pipes {
 
     fn connect(&mut self, address: SocketAddr) -> io::Result<usize> {
         let at = self.free.pop().unwrap_or(self.pipes.len());
-        let mut stream = TcpStream::connect(address)?;
+        let mut stream = Stream::connect(address, self.tls.as_ref())?;
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.registry.register(&mut stream, Token(self.first_token + at), interest)?;
-        stream.set_nodelay(true)?;
+        stream.register(&self.registry, Token(self.first_token + at), interest)?;
+        stream.set_nodelay()?;
         let pipe = Some(Pipe { stream, address, sessions: 0, input: Vec::new(), out: Vec::new() });
         if at == self.pipes.len() {
             self.pipes.push(pipe);
@@ -76,12 +85,12 @@ impl Pipes {
     ///
     /// # Errors
     /// As the socket, and where it is not there.
-    pub fn take(&mut self, at: usize) -> io::Result<StdStream> {
+    pub fn take(&mut self, at: usize) -> io::Result<Stream> {
         let pipe = self.pipes.get_mut(at).and_then(Option::take);
         let mut stream = pipe.ok_or_else(|| io::Error::other("a connection is gone"))?.stream;
-        self.registry.deregister(&mut stream)?;
+        stream.deregister(&self.registry)?;
         self.free.push(at);
-        Ok(stream.into())
+        Ok(stream)
     }
 
     /// A session has ended. A connection of its own is closed.
@@ -122,6 +131,7 @@ impl Pipes {
 
 impl Pipe {
     fn flush(&mut self) -> io::Result<()> {
+        self.stream.push()?;
         let mut sent = 0;
         while sent < self.out.len() {
             match self.stream.write(&self.out[sent..]) {

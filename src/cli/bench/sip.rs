@@ -31,6 +31,8 @@ pub struct Agent {
     pub local: SocketAddr,
     /// Of the URIs of rooms and members.
     pub host: String,
+    /// Whether MSRP goes over TLS.
+    pub tls: bool,
 }
 
 /// The other side of a call.
@@ -58,16 +60,17 @@ impl Agent {
     /// A call's own MSRP path.
     #[must_use]
     pub fn path(&self, call: usize) -> String {
-        format!("msrp://127.0.0.1:9/bench{call:06};tcp")
+        format!("{}://127.0.0.1:9/bench{call:06};tcp", if self.tls { "msrps" } else { "msrp" })
     }
 
     /// The INVITE that joins a room.
     #[must_use]
     pub fn invite(&self, call: usize, room: &str) -> String {
         let offer = format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=message 9 TCP/MSRP *\r\n\
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=message 9 {} *\r\n\
              a=accept-types:message/cpim\r\na=accept-wrapped-types:*\r\na=path:{}\r\na=setup:active\r\n\
              a=chatroom:nickname private-messages\r\n",
+            if self.tls { "TCP/TLS/MSRP" } else { "TCP/MSRP" },
             self.path(call)
         );
         let (to, extra) = (format!("<{room}>"), "Content-Type: application/sdp\r\n");
@@ -201,7 +204,7 @@ mod tests {
 
     fn agent() -> Agent {
         let local = "127.0.0.1:5070".parse().unwrap();
-        Agent { run: 7, transport: Transport::Udp, local, host: "127.0.0.1".into() }
+        Agent { run: 7, transport: Transport::Udp, local, host: "127.0.0.1".into(), tls: false }
     }
 
     #[test]
@@ -212,6 +215,10 @@ mod tests {
         assert_eq!((heard.call(), heard.path()), (Some((12, false)), Some("msrp://127.0.0.1:9/bench000012;tcp")));
         assert!(Heard::read(&text.as_bytes()[..text.len() - 1]).is_none());
         assert!(crate::sip::parse_datagram(text.as_bytes()).is_ok(), "the server's own parser takes it");
+        let secure = Agent { tls: true, ..agent() }.invite(12, "sip:r@b");
+        assert!(
+            secure.contains(" TCP/TLS/MSRP *\r\n") && secure.contains("a=path:msrps://127.0.0.1:9/bench000012;tcp\r\n")
+        );
         let (heard, _) = Heard::read(agent().subscribe(3, "sip:r@b").leak().as_bytes()).unwrap();
         assert_eq!(heard.call(), Some((3, true)));
     }

@@ -59,7 +59,7 @@ const READING_RECEIVE_BYTES: usize = 1024 * 1024;
 /// As the sockets, and where the server refuses somebody.
 pub fn run(arguments: &SlowArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
     let SlowArguments { receivers, stalled, size, rate, ref run, .. } = *arguments;
-    let load = Load { rooms: 1, receivers, senders: 1, privately: false, size, freeze: None };
+    let load = Load { rooms: 1, receivers, senders: 1, privately: false, size, tls: false, freeze: None };
     descriptors::reserve(2 * load.members() + stalled)?;
     let server = Subjected::start(run, run.shards, "")?;
     pin(cores.client);
@@ -109,7 +109,8 @@ impl Room {
         let mut engine = Engine::new(load.seats_of(members), layout::msrp, server.target())?;
         engine.warm_up(Duration::from_millis(300))?;
         let stalled = calls.gather(stalled, |_| room.clone(), watch)?;
-        let stalled = stalled.into_iter().map(|member| Stalled::new(member.stream)).collect::<io::Result<_>>()?;
+        let stalled =
+            stalled.into_iter().map(|member| Stalled::new(member.stream.into_plain()?)).collect::<io::Result<_>>()?;
         Ok(Self { name, engine, stalled, pid: server.pid() })
     }
 }

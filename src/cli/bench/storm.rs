@@ -60,7 +60,7 @@ pub fn run(arguments: &StormArguments, cores: Cores, watch: &mut dyn Watch) -> i
     let server = Subjected::start(&arguments.run, arguments.run.shards, "")?;
     pin(cores.client);
     let pace = arguments.rate.map_or(Pace::Window(arguments.window.max(1)), Pace::Rate);
-    let manner = Manner { transport: arguments.transport, sessions_per_connection: 1, subscribe: arguments.subscribe };
+    let manner = Manner { subscribe: arguments.subscribe, ..Manner::talking(arguments.transport) };
     let own_server = server.own.is_some();
     let storm = Storm { server, manner, joins: arguments.joins, run: u64::from(std::process::id()) << 8 };
     let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(storm)];

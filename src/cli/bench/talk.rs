@@ -1,7 +1,6 @@
 //! Loads of talk: members of rooms who send messages that others get.
 
 use std::io;
-use std::net::TcpStream;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use serde_json::json;
 
 use super::arguments::RunArguments;
 use super::calls::{Calls, Manner};
+use super::certificate::Certificate;
 use super::descriptors;
 use super::engine::Engine;
 use super::floor::Floor;
@@ -17,11 +17,12 @@ use super::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
 use super::peers::AgainstArguments;
 use super::server::Subjected;
 use super::sip::Transport;
+use super::stream::Stream;
 use super::wire::{Member, Script, Seat};
 use super::{Cores, pin};
 
 /// What is said by whom to whom.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Load {
     /// Rooms, all alike.
     pub rooms: usize,
@@ -33,6 +34,8 @@ pub struct Load {
     pub privately: bool,
     /// Octets of text.
     pub size: usize,
+    /// Whether MSRP goes over TLS.
+    pub tls: bool,
     /// How long the server stands still in the middle of each turn.
     pub freeze: Option<Duration>,
 }
@@ -48,6 +51,7 @@ pub struct Talk {
 /// Senders have four digits on the wire.
 const SENDERS_MAX: usize = 10_000;
 const ONE_SHARD: &str = "one shard";
+const WITHOUT_TLS: &str = "without TLS";
 
 impl Load {
     /// Connections of all rooms.
@@ -84,7 +88,7 @@ impl Load {
     pub fn seats<T>(
         &self,
         members: Vec<T>,
-        stream: impl Fn(T) -> TcpStream,
+        stream: impl Fn(T) -> Stream,
         script: impl Fn(&T, &T) -> Script,
     ) -> Vec<Seat> {
         let width = self.receivers + self.senders;
@@ -129,12 +133,16 @@ pub fn run(
     watch: &mut dyn Watch,
 ) -> io::Result<Outcome> {
     let mut talk = prepare(load, run, cores, watch)?;
-    if run.server.is_none() && run.shards == 1 {
+    if run.server.is_none() && run.shards == 1 && !load.tls {
         against.apply(&mut talk.subjects, load, cores, watch)?;
     }
     let rounds = outcome::in_turns(&mut talk.subjects, pace, run.time(), run.rounds, watch)?;
     let mut outcome = outcome(scenario, load, pace, run, cores, talk.sample.len(), rounds);
-    outcome.parameters.push(("against", json!(against.names().join(","))));
+    outcome.parameters.push(match load.tls {
+        // Results of before have no such parameter.
+        true => ("tls", json!(true)),
+        false => ("against", json!(against.names().join(","))),
+    });
     Ok(outcome)
 }
 
@@ -187,12 +195,13 @@ pub fn prepare(load: &Load, run: &RunArguments, cores: Cores, watch: &mut dyn Wa
     if load.members() == 0 || load.senders == 0 || load.recipients() == 0 {
         return Err(io::Error::other("nobody would get anything: a room needs a sender and somebody else"));
     }
-    let several = run.shards > 1 && run.server.is_none();
-    // The subjects one by one: Parlor, and the floors or Parlor on one shard beside it.
-    let subjects = if several || run.server.is_some() { 2 } else { 3 };
+    let reference = reference(load, run);
+    // The subjects one by one: Parlor, and the floors or Parlor otherwise beside it.
+    let subjects = if reference.is_some() || run.server.is_some() { 2 } else { 3 };
     descriptors::reserve(load.members() * subjects)?;
-    let server = Subjected::start(run, run.shards, "")?;
-    let reference = several.then(|| Subjected::start(run, 1, "")).transpose()?;
+    let server = start(load, run, run.shards)?;
+    let reference = reference.map(|(name, load, shards)| Ok::<_, io::Error>((name, load, start(&load, run, shards)?)));
+    let reference = reference.transpose()?;
     pin(cores.client);
     let own = server.own.is_some();
     let mut parlor = Parlor::join(load, server, PARLOR, watch)?;
@@ -200,8 +209,8 @@ pub fn prepare(load: &Load, run: &RunArguments, cores: Cores, watch: &mut dyn Wa
     parlor.warm_up()?;
     let sample = parlor.engine.sample().to_vec();
     let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(parlor)];
-    if let Some(reference) = reference {
-        let mut parlor = Parlor::join(load, reference, ONE_SHARD, watch)?;
+    if let Some((name, load, server)) = reference {
+        let mut parlor = Parlor::join(&load, server, name, watch)?;
         parlor.warm_up()?;
         subjects.push(Box::new(parlor));
     } else if own {
@@ -211,6 +220,25 @@ pub fn prepare(load: &Load, run: &RunArguments, cores: Cores, watch: &mut dyn Wa
         }
     }
     Ok(Talk { subjects, sample })
+}
+
+/// What a server of the bench's own is compared with where that is not the floors: the same on one shard, or without TLS.
+fn reference(load: &Load, run: &RunArguments) -> Option<(&'static str, Load, usize)> {
+    match run.server {
+        Some(_) => None,
+        None if load.tls => Some((WITHOUT_TLS, Load { tls: false, ..*load }, run.shards)),
+        None => (run.shards > 1).then_some((ONE_SHARD, *load, 1)),
+    }
+}
+
+/// Starts a server that can take a load.
+fn start(load: &Load, run: &RunArguments, shards: usize) -> io::Result<Subjected> {
+    if !load.tls || run.server.is_some() {
+        return Subjected::start(run, shards, "");
+    }
+    // The server has read it when it is ready.
+    let certificate = Certificate::new()?;
+    Subjected::start(run, shards, &certificate.config()?)
 }
 
 /// Rooms of Parlor's, with their members.
@@ -223,7 +251,8 @@ struct Parlor {
 
 impl Parlor {
     fn join(load: &Load, server: Subjected, name: &'static str, watch: &mut dyn Watch) -> io::Result<Self> {
-        let mut calls = Calls::new(server.addresses, Manner::talking(Transport::Tcp), u64::from(std::process::id()))?;
+        let manner = Manner { tls: load.tls, ..Manner::talking(Transport::Tcp) };
+        let mut calls = Calls::new(server.addresses, manner, u64::from(std::process::id()))?;
         let rooms: Vec<_> = (0..load.rooms).map(|room| calls.room(&room.to_string())).collect();
         let members = calls.gather(load.members(), |member| rooms[load.room_of(member)].clone(), watch)?;
         let mut engine = Engine::new(load.seats_of(members), layout::msrp, server.target())?;
@@ -253,7 +282,7 @@ mod tests {
     use super::*;
 
     fn load(rooms: usize, receivers: usize, senders: usize, privately: bool) -> Load {
-        Load { rooms, receivers, senders, privately, size: 10, freeze: None }
+        Load { rooms, receivers, senders, privately, size: 10, tls: false, freeze: None }
     }
 
     #[test]

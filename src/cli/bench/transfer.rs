@@ -74,7 +74,8 @@ impl Transfer {
             sender.from, sender.room
         );
         let content = Content::Msrp { head: head.into_bytes(), paths: sender.paths.clone() };
-        Self::new(members.into_iter().map(|member| member.stream).collect(), content, size, chunk)
+        let streams = members.into_iter().map(|member| member.stream.into_plain()).collect::<io::Result<_>>()?;
+        Self::new(streams, content, size, chunk)
     }
 
     /// Over these connections, of which the last one sends.

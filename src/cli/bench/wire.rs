@@ -5,12 +5,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
 
 use super::layout;
+use super::stream::Stream;
 
 /// A bound MSRP session.
 #[derive(Debug)]
 pub struct Member {
     /// Its connection.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// Its room's URI.
     pub room: String,
     /// The URI in its CPIM From.
@@ -22,7 +23,7 @@ pub struct Member {
 /// A connection as the engine takes it.
 pub struct Seat {
     /// The connection.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// The senders whose copies come here.
     pub hears: Range<usize>,
     /// What it sends, and how many members each message goes to.
@@ -32,13 +33,13 @@ pub struct Seat {
 impl Seat {
     /// Who only listens.
     #[must_use]
-    pub fn receiver(stream: TcpStream, hears: Range<usize>) -> Self {
+    pub fn receiver(stream: Stream, hears: Range<usize>) -> Self {
         Self { stream, hears, sends: None }
     }
 
     /// Who sends too.
     #[must_use]
-    pub fn sender(stream: TcpStream, hears: Range<usize>, script: Script, recipients: usize) -> Self {
+    pub fn sender(stream: Stream, hears: Range<usize>, script: Script, recipients: usize) -> Self {
         Self { stream, hears, sends: Some((script, recipients)) }
     }
 }
