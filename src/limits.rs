@@ -96,8 +96,10 @@ pub const CALLS_MAX: usize = 1 << 20;
 pub const DATAGRAM_REQUEST_BYTES_MAX: usize = 1300;
 /// Subscriptions at a time.
 pub const SUBSCRIPTIONS_MAX: usize = 1 << 20;
-/// Subscriptions in one dialog.
+/// Subscriptions to rooms in one dialog.
 pub const SUBSCRIPTIONS_PER_DIALOG_MAX: usize = 16;
+/// Subscriptions in one dialog above which no REFER opens another one.
+pub const REPORTS_PER_DIALOG_MAX: usize = 256;
 /// Subscriptions of one user to one room.
 pub const SUBSCRIPTIONS_PER_USER_MAX: usize = 32;
 /// Seconds of the longest subscription, and of one that asks for no time (RFC 4575 §3.3).

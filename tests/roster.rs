@@ -134,7 +134,7 @@ fn strangers_and_unknown_events_are_refused() {
     let event = |name: &str| format!("Event: {name}\r\nExpires: 600\r\n");
     assert!(Subscriber::new(&server, "eve", "lobby").ask(&event("conference")).starts_with("SIP/2.0 403"));
     let refusal = Subscriber::new(&server, "alice", "lobby").ask(&event("presence"));
-    assert!(refusal.starts_with("SIP/2.0 489") && header(&refusal, "Allow-Events") == "conference", "{refusal}");
+    assert!(refusal.starts_with("SIP/2.0 489") && header(&refusal, "Allow-Events") == "conference, refer", "{refusal}");
     assert_eq!(told(&Subscriber::new(&server, "eve", "open").subscribe(600)).len(), 1);
 }
 
@@ -166,7 +166,7 @@ fn sipsimple_gets_the_roster_it_asks_for() {
         }
         assert!(answer.starts_with("SIP/2.0 1"), "{answer}");
     };
-    assert!(header(&answer, "Contact").contains(";isfocus") && header(&answer, "Allow-Events") == "conference");
+    assert!(header(&answer, "Contact").contains(";isfocus") && header(&answer, "Allow-Events") == "conference, refer");
     let tag = header(&answer, "To").split("tag=").nth(1).unwrap().to_owned();
     send("sipsimple-ack.sip", &|text| {
         let lines = text.lines().map(|line| match line.strip_prefix("To: ") {

@@ -6,7 +6,6 @@ use std::time::Instant;
 use super::Focus;
 use super::calls::Tag;
 use super::face::Alarm;
-use super::report::ReportId;
 use crate::sip::{Request, Response, SipConnection, TransactionId, Transactions};
 
 /// What a request of ours is about.
@@ -18,8 +17,6 @@ pub(super) enum Asked {
     Invite(Tag),
     /// And is not to be, after all.
     Cancel,
-    /// Whoever sent a REFER is told what becomes of it.
-    Report(ReportId),
 }
 
 /// All requests of ours, BYEs aside.
@@ -44,10 +41,7 @@ impl Focus {
         match asked {
             Asked::Refresh(tag) => self.refresh_answered(tag, response, now),
             Asked::Invite(tag) => self.invite_answered(id, tag, response, now),
-            Asked::Report(report) if response.status.is_final() => {
-                self.report_answered(report, response.status.code(), now)
-            }
-            Asked::Cancel | Asked::Report(_) => {}
+            Asked::Cancel => {}
         }
     }
 
@@ -58,7 +52,6 @@ impl Focus {
         match asked {
             Asked::Refresh(tag) => self.refresh_unanswered(tag),
             Asked::Invite(tag) => self.invite_unanswered(id, tag, status, now),
-            Asked::Report(report) => self.forget_report(report),
             Asked::Cancel => {}
         }
     }

@@ -200,10 +200,13 @@ impl Focus {
         self.ending_subscriptions.extend(ended);
     }
 
-    /// The server goes away: another one may take them (RFC 6665 §4.4.2).
+    /// The server goes away: another one may take them (RFC 6665 §4.4.2). What a REFER has asked for ends with it, and its report
+    /// with that.
     pub(super) fn end_all_subscriptions(&mut self, now: Instant) {
         for id in self.subscriptions.all() {
-            self.end_subscription(id, EndOfSubscription::Deactivated, now);
+            if self.subscriptions.get_mut(id).is_some_and(|held| held.watch().is_some()) {
+                self.end_subscription(id, EndOfSubscription::Deactivated, now);
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use super::face::{Alarm, Output};
 use super::join::{SHARD_ANSWER_MAX, our_media};
 use super::refresh::Timing;
 use super::refusal::Refusal;
-use super::report::ReportId;
+use super::subscriptions::SubscriptionId;
 use crate::facts::{Command, Member, OpenSession, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::limits::{CALLS_MAX, DIALLINGS_MAX};
@@ -44,7 +44,7 @@ pub(super) struct Invitation {
     pub(super) replaces: Option<String>,
     /// Who else was invited, for the invited to see (RFC 5366 §5).
     pub(super) history: Option<String>,
-    pub(super) report: Option<ReportId>,
+    pub(super) report: Option<SubscriptionId>,
 }
 
 /// One call that is being made.

@@ -18,9 +18,7 @@ impl Focus {
         self.transactions.respond(id, response);
         tracing::info!(call = %tag, "the peer hung up");
         self.detach(tag);
-        if let Some(call) = self.remove(tag) {
-            self.leave_to_reports(tag, &call.dialog);
-        }
+        self.remove(tag);
     }
 
     /// The shard says that a session is over.
@@ -89,11 +87,9 @@ impl Focus {
         let branch = self.branch();
         let Some(call) = self.calls.get_mut(tag) else { return };
         let (ask, hop) = call.dialog.request(Method::Bye, &call.sent_by, &branch);
-        let left = call.dialog.clone();
         self.remove(tag);
         tracing::info!(call = %tag, reason = goodbye.text, "hanging up");
         self.say_goodbye(ask, hop, goodbye);
-        self.leave_to_reports(tag, &left);
     }
 
     /// Takes a call out of its room and ends its session. Its dialog may outlive that.

@@ -16,7 +16,6 @@ use super::dial_out::Diallings;
 use super::hosts::Hosts;
 use super::nicknames::ServerNicknames;
 use super::refusal::Refusal;
-use super::report::{ReportId, Reports};
 use super::rooms::Rooms;
 use super::shards::Shards;
 use super::subscriptions::{SubscriptionId, Subscriptions};
@@ -85,8 +84,6 @@ pub(super) enum Alarm {
     Session(Tag),
     /// A call that is being made takes too long.
     Dialling(Tag),
-    /// A report on a REFER does.
-    Report(ReportId),
     /// The answers to an INVITE of ours are all there.
     Forget(TransactionId),
     /// A shard has not said whether the session can be bound.
@@ -127,7 +124,6 @@ pub struct Focus {
     pub(super) lookups: HashMap<Tag, (u16, Transport)>,
     /// Those that nobody wants any more.
     pub(super) unwanted: Vec<Tag>,
-    pub(super) reports: Reports,
     pub(super) draining: bool,
     pub(super) subscriptions: Subscriptions,
     /// Rooms whose rosters may have changed with this input.
@@ -166,7 +162,6 @@ impl Focus {
             dialling: Diallings::new(),
             lookups: HashMap::new(),
             unwanted: Vec::new(),
-            reports: Reports::new(),
             draining: false,
             subscriptions: Subscriptions::default(),
             changed_rooms: Vec::new(),
@@ -254,7 +249,6 @@ impl Focus {
                 }
                 Alarm::Session(tag) => self.session_is_due(tag, now),
                 Alarm::Dialling(tag) => self.dialling_is_late(tag, now),
-                Alarm::Report(id) => self.forget_report(id),
                 Alarm::Forget(id) => drop(self.asked.remove(&id)),
                 Alarm::Resend(tag) => self.resend(tag, now),
                 Alarm::GiveUp(tag) => self.give_up(tag),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::Focus;
 use super::calls::{Call, Tag};
 use super::face::Alarm;
+use super::report::SIPFRAG;
 use super::subscriptions::{Leg, Package, SubscriptionId};
 use crate::call::{Dialog, Due, EndOfSubscription, Standing};
 use crate::conference_info::MEDIA_TYPE;
@@ -55,7 +56,9 @@ impl Focus {
 
     /// The body of a NOTIFY that is due, with its type, if it has one.
     fn body_of(&mut self, id: SubscriptionId, due: Due) -> Option<(&'static str, Bytes)> {
-        match self.subscriptions.get_mut(id)?.package {
+        match &self.subscriptions.get_mut(id)?.package {
+            // Every one of its NOTIFYs has a body (RFC 3515 §2.4.4).
+            Package::Refer(progress) => Some((SIPFRAG, progress.told())),
             Package::Conference(_) => self.conference_document(id, due).map(|document| (MEDIA_TYPE, document)),
         }
     }

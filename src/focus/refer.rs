@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use super::Focus;
-use super::calls::{Goodbye, Phase, Tag};
+use super::calls::{Goodbye, InviteOrigin, Phase, Tag};
 use super::dial_out::Invitation;
 use super::refusal::Refusal;
-use super::report::{Origin, ReportId};
+use super::report::Origin;
+use super::subscriptions::{Leg, SubscriptionId};
 use crate::call::{Caller, Dialog, Identity};
 use crate::facts::Member;
 use crate::ids::RoomId;
@@ -20,6 +21,7 @@ use crate::uri::Aor;
 struct Referral {
     room: RoomId,
     by: Aor,
+    account: Option<Aor>,
     reference: Reference,
 }
 
@@ -35,21 +37,15 @@ impl Focus {
         now: Instant,
     ) {
         let tag = within.unwrap_or_else(|| self.new_tag());
-        let dialog = match within {
-            Some(_) => Ok(None),
-            None => Dialog::called(request, &tag.to_string(), hop).map(Some),
-        };
-        let dialog = dialog.map_err(|_| Refusal::new(400).because("Bad Contact"));
-        let followed = dialog.and_then(|dialog| Ok((dialog, self.referral(request, caller, within)?)));
-        let (dialog, referral) = match followed {
-            Ok(followed) => followed,
+        let silent = text(&request.headers, &HeaderName::ReferSub).is_some_and(|value| is_false(&value));
+        let accepted = self.accept_refer(request, caller, within, tag, hop, silent);
+        let (dialog, origin, referral) = match accepted {
+            Ok(accepted) => accepted,
             Err(refusal) => return self.refuse(id, request, &refusal),
         };
-        let silent = text(&request.headers, &HeaderName::ReferSub).is_some_and(|value| is_false(&value));
         let name = self.rooms.get(referral.room).map(|room| room.name.clone());
         let contact = self.contact(name.as_deref(), is_sips(&request.uri), hop);
-        let done = self.follow(&referral, request, now);
-        let outcome = match done {
+        let outcome = match self.follow(&referral, request, now) {
             Ok(outcome) => outcome,
             Err(refusal) => {
                 self.close_if_empty(referral.room);
@@ -63,12 +59,41 @@ impl Focus {
         self.transactions.respond(id, reply.empty());
         let report = (!silent).then(|| {
             let origin = match dialog {
-                Some(dialog) => Origin::Own(Box::new(dialog)),
-                None => Origin::Call { tag, number: self.number_of_refer(tag, request) },
+                Some(dialog) => {
+                    let (sent_by, account) = (self.sent_by(hop), referral.account.clone());
+                    let vouched = matches!(caller, Caller::Asserted(_));
+                    Origin::Own(Box::new(Leg { dialog, contact, sent_by, account, vouched, origin }))
+                }
+                None => Origin::Call { number: self.number_of_refer(tag, request) },
             };
-            self.open_report(origin, contact, now)
+            self.open_report(tag, origin, now)
         });
         self.carry_on(outcome, report, now);
+    }
+
+    /// What a REFER asks for, and the dialog that one from outside begins, with what that is told from merged ones by.
+    fn accept_refer(
+        &mut self,
+        request: &Request,
+        caller: &Caller,
+        within: Option<Tag>,
+        tag: Tag,
+        hop: Hop,
+        silent: bool,
+    ) -> Result<(Option<Dialog>, Option<InviteOrigin>, Referral), Refusal> {
+        if !silent {
+            self.check_reports(tag)?;
+        }
+        if within.is_some() {
+            return Ok((None, None, self.referral(request, caller, within)?));
+        }
+        let origin = InviteOrigin::of(request);
+        if origin.as_ref().is_some_and(|origin| self.subscriptions.merges(origin)) {
+            return Err(Refusal::new(482).because("Merged Request"));
+        }
+        let dialog =
+            Dialog::called(request, &tag.to_string(), hop).map_err(|_| Refusal::new(400).because("Bad Contact"))?;
+        Ok((Some(dialog), origin, self.referral(request, caller, None)?))
     }
 
     /// Who asks for what, in which room, if they may.
@@ -85,7 +110,11 @@ impl Focus {
         };
         let room = room.ok_or(Refusal::new(404))?;
         let may = self.rooms.get(room).is_some_and(|room| room.is_moderated_by(&by, account.as_ref()));
-        if may { Ok(Referral { room, by, reference }) } else { Err(Refusal::new(403).because("Not A Moderator")) }
+        if may {
+            Ok(Referral { room, by, account, reference })
+        } else {
+            Err(Refusal::new(403).because("Not A Moderator"))
+        }
     }
 
     /// The room of a REFER from outside. One that is not there is made by a moderator who brings somebody in.
@@ -151,7 +180,7 @@ impl Focus {
         if found.is_empty() { Err(Refusal::new(404).because("Not In The Room")) } else { Ok(found) }
     }
 
-    fn carry_on(&mut self, outcome: Outcome, report: Option<ReportId>, now: Instant) {
+    fn carry_on(&mut self, outcome: Outcome, report: Option<SubscriptionId>, now: Instant) {
         match outcome {
             // It may have failed by now.
             Outcome::Called(tag) => match (self.dialling.get_mut(&tag), report) {

@@ -2,7 +2,6 @@
 
 use super::Focus;
 use super::calls::Tag;
-use super::conference_event::PACKAGE;
 use super::refusal::Refusal;
 use crate::sip::{HeaderName, Hop, Reply, Request, Response, TransactionId, Transport, escape_user, quoted};
 
@@ -10,7 +9,7 @@ use crate::sip::{HeaderName, Hop, Reply, Request, Response, TransactionId, Trans
 pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, REFER, SUBSCRIBE";
 
 /// The event packages that we notify of (RFC 6665 §4.4.4).
-pub(super) const EVENTS: &str = PACKAGE;
+pub(super) const EVENTS: &str = "conference, refer";
 
 /// The feature tags of a focus (RFC 7701 §9.1, RFC 3840, RFC 4579 §5.1).
 const FEATURES: &str = ";methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS,UPDATE,REFER,SUBSCRIBE\";automata;isfocus;message";

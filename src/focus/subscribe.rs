@@ -8,6 +8,7 @@ use super::conference_event::PACKAGE;
 use super::face::Alarm;
 use super::refusal::Refusal;
 use super::replies::{ALLOW, EVENTS};
+use super::report::{REFER, REPORT_MAX};
 use super::subscriptions::{Leg, Package, Place, SubscriptionId, Watch};
 use crate::call::{Caller, Dialog, EventName, Identity, Subscription};
 use crate::conference_info::MEDIA_TYPE;
@@ -120,7 +121,7 @@ impl Focus {
         Ok(Watch { room, entity, user, place: Place::default(), before: Place::default() })
     }
 
-    /// A SUBSCRIBE within a dialog: a call's (RFC 6665 §4.5.2), or one that a SUBSCRIBE made.
+    /// A SUBSCRIBE within a dialog: a call's (RFC 6665 §4.5.2), or one that a SUBSCRIBE or a REFER made.
     pub(super) fn handle_subscribe_in_dialog(
         &mut self,
         id: &TransactionId,
@@ -160,10 +161,14 @@ impl Focus {
         hop: Hop,
         now: Instant,
     ) -> Result<Duration, Refusal> {
-        let granted = granted(request)?;
         let held = self.subscriptions.get_mut(id).ok_or(Refusal::new(481))?;
+        let (over, default) = match held.package {
+            Package::Conference(_) => (Refusal::new(481), SUBSCRIPTION_SECONDS_MAX),
+            Package::Refer(_) => (not_by_subscribe(), REPORT_MAX.as_secs()),
+        };
+        let granted = granted(request, default)?;
         if held.subscription.is_ending() {
-            return Err(Refusal::new(481));
+            return Err(over);
         }
         held.subscription.refresh(granted, now);
         // It is a target refresh request (RFC 6665 §4.4.1, RFC 3261 §12.2.2).
@@ -177,15 +182,14 @@ impl Focus {
         if self.draining {
             return Err(Refusal::later(60).because("Server Is Ending"));
         }
-        if self.subscriptions.of_dialog(tag).len() >= SUBSCRIPTIONS_PER_DIALOG_MAX {
+        if self.subscriptions.watches_in(tag).count() >= SUBSCRIPTIONS_PER_DIALOG_MAX {
             return Err(Refusal::new(403).because("Too Many Subscriptions"));
         }
         if let Some(call) = self.calls.get_mut(tag) {
             let (room, user, present) = (call.room, call.member.user.clone(), call.present);
             return if present { self.watch(room, user) } else { Err(Refusal::new(481)) };
         }
-        let first = self.subscriptions.of_dialog(tag).first().copied().ok_or(Refusal::new(481))?;
-        let watch = self.subscriptions.get_mut(first).and_then(|held| held.watch()).ok_or(Refusal::new(481))?;
+        let watch = self.subscriptions.watches_in(tag).next().ok_or(Refusal::new(481))?;
         let (room, user) = (watch.room, watch.user.clone());
         self.watch(room, user)
     }
@@ -238,6 +242,9 @@ fn wish_of_known(request: &Request) -> Result<EventName, Refusal> {
 /// What a new subscription is to be.
 fn wish_of(request: &Request) -> Result<Wish, Refusal> {
     let event = wish_of_known(request)?;
+    if event.package == REFER {
+        return Err(not_by_subscribe());
+    }
     if event.package != PACKAGE {
         return Err(bad_event());
     }
@@ -248,7 +255,7 @@ fn wish_of(request: &Request) -> Result<Wish, Refusal> {
     if !request.body().is_empty() && !is_optional(request) {
         return Err(Refusal::new(415).with(HeaderName::Accept, ""));
     }
-    Ok(Wish { event, granted: granted(request)? })
+    Ok(Wish { event, granted: granted(request, SUBSCRIPTION_SECONDS_MAX)? })
 }
 
 fn bad_event() -> Refusal {
@@ -260,11 +267,16 @@ fn is_optional(request: &Request) -> bool {
     disposition.split(';').any(|part| part.replace(' ', "") == "handling=optional")
 }
 
-/// For how long: an hour where nothing is asked (RFC 4575 §3.3), never longer than asked, and 423 for less than is worth it
+/// REFER alone begins a subscription to what becomes of it (RFC 3515 §2.4.4).
+fn not_by_subscribe() -> Refusal {
+    Refusal::new(403).because("Only REFER Subscribes To It")
+}
+
+/// For how long: `default` seconds where nothing is asked, never longer than asked, and 423 for less than is worth it
 /// (RFC 6665 §4.2.1.1).
-fn granted(request: &Request) -> Result<Duration, Refusal> {
+fn granted(request: &Request, default: u64) -> Result<Duration, Refusal> {
     let asked = match text(&request.headers, &HeaderName::Expires) {
-        None => SUBSCRIPTION_SECONDS_MAX,
+        None => default,
         Some(value) => {
             let digits = value.trim();
             let legal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use smallvec::SmallVec;
 
 use super::calls::{InviteOrigin, Tag};
+use super::report::Progress;
 use super::roster::Change;
 use crate::call::{Dialog, EventName, Subscription};
 use crate::ids::RoomId;
@@ -36,6 +37,7 @@ impl Held {
     pub(super) fn watch_mut(&mut self) -> Option<&mut Watch> {
         match &mut self.package {
             Package::Conference(watch) => Some(watch),
+            Package::Refer(_) => None,
         }
     }
 }
@@ -45,12 +47,15 @@ impl Held {
 pub(super) enum Package {
     /// A room's roster (RFC 4575).
     Conference(Watch),
+    /// What becomes of a REFER (RFC 3515 §2.4.4).
+    Refer(Progress),
 }
 
 impl Package {
     fn watch(&self) -> Option<&Watch> {
         match self {
             Self::Conference(watch) => Some(watch),
+            Self::Refer(_) => None,
         }
     }
 }
@@ -77,7 +82,7 @@ pub(super) struct Place {
     pub(super) version: u32,
 }
 
-/// A dialog that no call has: a SUBSCRIBE made it, or the call has ended and left it (RFC 6665 §4.5.2).
+/// A dialog that no call has: a SUBSCRIBE or a REFER made it, or the call has ended and left it (RFC 6665 §4.5.2).
 #[derive(Debug)]
 pub(super) struct Leg {
     pub(super) dialog: Dialog,
@@ -164,6 +169,11 @@ impl Subscriptions {
     /// The subscriptions within a dialog.
     pub(super) fn of_dialog(&self, tag: Tag) -> &[SubscriptionId] {
         self.by_tag.get(&tag).map_or(&[], SmallVec::as_slice)
+    }
+
+    /// The watches on rooms within a dialog.
+    pub(super) fn watches_in(&self, tag: Tag) -> impl Iterator<Item = &Watch> {
+        self.of_dialog(tag).iter().filter_map(|id| self.by_id.get(id)?.watch())
     }
 
     /// The one that a request within a dialog is about (RFC 6665 §8.2.1).

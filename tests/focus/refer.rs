@@ -85,6 +85,132 @@ fn without_a_subscription_nothing_is_told() {
     assert_eq!((notifies(&world).len(), world.asked(Method::Invite).len()), (0, 1));
 }
 
+/// SUBSCRIBEs within a dialog; gives the status.
+fn subscribe(world: &mut World, by: &mut Peer, event: &str, extra: &str) -> u16 {
+    by.extra = format!("Event: {event}\r\n{extra}");
+    by.send(world, "SUBSCRIBE", "");
+    by.extra = String::new();
+    world.last_status()
+}
+
+#[test]
+fn whoever_has_asked_may_ask_to_be_told_for_longer() {
+    let (mut world, mut ann) = world();
+    refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\n"));
+    let (_, first) = notifies(&world).remove(0);
+    ann.respond_to(&mut world, &first, 200, "", "");
+    world.advance(Duration::from_secs(30));
+    assert_eq!(subscribe(&mut world, &mut ann, "refer", "Expires: 600\r\n"), 200);
+    assert_eq!(header(world.last_response(), HeaderName::Expires), "600");
+    let (_, second) = notifies(&world).remove(1);
+    assert_eq!(told(&second), ("SIP/2.0 100 Trying\r\n".into(), "active;expires=600".into()));
+    ann.respond_to(&mut world, &second, 200, "", "");
+    assert_eq!(subscribe(&mut world, &mut ann, "refer", ""), 200);
+    assert_eq!(header(world.last_response(), HeaderName::Expires), "180", "where nothing is asked");
+    assert_eq!(subscribe(&mut world, &mut ann, "refer", "Expires: 5\r\n"), 423);
+    let (_, third) = notifies(&world).remove(2);
+    ann.respond_to(&mut world, &third, 200, "", "");
+    let invite = world.asked(Method::Invite).remove(0);
+    Peer::new("carol", "lobby").respond_to(&mut world, &invite, 486, "", "");
+    let (_, last) = notifies(&world).remove(3);
+    assert_eq!(told(&last), ("SIP/2.0 486 Busy Here\r\n".into(), "terminated;reason=noresource".into()));
+    assert_eq!(subscribe(&mut world, &mut ann, "refer", ""), 403, "it is over");
+}
+
+#[test]
+fn whoever_has_asked_may_ask_to_be_told_no_more() {
+    let (mut world, mut ann) = world();
+    refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\n"));
+    refer(&mut world, &mut ann, "Refer-To: <sip:dave@192.0.2.9>\r\n");
+    let second = format!("refer;id={}", ann.sequence);
+    for (_, notify) in notifies(&world) {
+        ann.respond_to(&mut world, &notify, 200, "", "");
+    }
+    assert_eq!(subscribe(&mut world, &mut ann, &second, "Expires: 0\r\n"), 200);
+    let (_, last) = notifies(&world).remove(2);
+    assert_eq!(told(&last), ("SIP/2.0 100 Trying\r\n".into(), "terminated;reason=timeout".into()));
+    assert_eq!(of(&last, HeaderName::Event), second);
+    ann.respond_to(&mut world, &last, 200, "", "");
+    assert_eq!(subscribe(&mut world, &mut ann, &second, "Expires: 0\r\n"), 403);
+    // Both are called all the same, and of the first she is told what becomes of it.
+    assert!(world.asked(Method::Cancel).is_empty());
+    for invite in world.asked(Method::Invite) {
+        Peer::new("carol", "lobby").respond_to(&mut world, &invite, 603, "", "");
+    }
+    assert_eq!((notifies(&world).len(), of(&notifies(&world)[3].1, HeaderName::Event).as_str()), (4, "refer"));
+}
+
+#[test]
+fn no_subscribe_begins_a_report() {
+    let (mut world, mut ann) = world();
+    assert_eq!(subscribe(&mut world, &mut ann, "refer", ""), 403);
+    assert_eq!(subscribe(&mut world, &mut ann, "refer;id=7", "Expires: 0\r\n"), 403);
+    let mut op = Peer::new("op", "lobby").over_tcp();
+    assert_eq!(subscribe(&mut world, &mut op, "refer", ""), 403);
+    refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\n"));
+    assert_eq!(subscribe(&mut world, &mut ann, "refer;id=7", ""), 403, "another one does not count");
+    assert_eq!((notifies(&world).len(), world.focus.counts().subscriptions), (1, 1));
+}
+
+#[test]
+fn a_report_outside_of_any_call_is_asked_for_in_its_own_dialog() {
+    let (mut world, _) = world();
+    let mut op = Peer::new("op", "lobby").over_tcp();
+    refer(&mut world, &mut op, &format!("Refer-To: {CAROL}\r\n"));
+    op.to_tag = header(world.last_response(), HeaderName::To).split_once(";tag=").map(|(_, tag)| tag.to_owned());
+    let (_, first) = notifies(&world).remove(0);
+    op.respond_to(&mut world, &first, 200, "", "");
+    assert_eq!(subscribe(&mut world, &mut op, "conference", ""), 481, "nobody is in a room by it");
+    assert_eq!(subscribe(&mut world, &mut op, "refer", "Expires: 0\r\n"), 200);
+    let (_, last) = notifies(&world).remove(1);
+    assert_eq!(told(&last).1, "terminated;reason=timeout");
+    op.respond_to(&mut world, &last, 200, "", "");
+    assert_eq!(subscribe(&mut world, &mut op, "refer", ""), 481, "the dialog is over with it");
+    assert_eq!(world.focus.counts().subscriptions, 0);
+}
+
+#[test]
+fn the_same_refer_by_another_way_is_not_followed_twice() {
+    let (mut world, _) = world();
+    let mut op = Peer::new("op", "lobby").over_tcp();
+    refer(&mut world, &mut op, &format!("Refer-To: {CAROL}\r\n"));
+    op.sequence -= 1;
+    refer(&mut world, &mut op, &format!("Refer-To: {CAROL}\r\n"));
+    assert_eq!((world.last_status(), notifies(&world).len()), (482, 1));
+}
+
+#[test]
+fn one_call_cannot_have_reports_without_end() {
+    let (mut world, mut ann) = world();
+    for number in 0..parlor::limits::REPORTS_PER_DIALOG_MAX {
+        refer(&mut world, &mut ann, &format!("Refer-To: <sip:user-{number}@192.0.2.9>\r\n"));
+        assert_eq!(world.last_status(), 202);
+        world.forget();
+    }
+    refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\n"));
+    assert_eq!((world.last_status(), world.told()), (503, Vec::new()));
+    refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\nRefer-Sub: false\r\n"));
+    assert_eq!(world.last_status(), 202, "without a report there is no such limit");
+}
+
+#[test]
+fn a_server_that_ends_tells_what_became_of_a_refer() {
+    let (mut world, mut ann) = world();
+    refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\n"));
+    let (_, first) = notifies(&world).remove(0);
+    ann.respond_to(&mut world, &first, 200, "", "");
+    let invite = world.asked(Method::Invite).remove(0);
+    let carol = Peer::new("carol", "lobby");
+    carol.respond_to(&mut world, &invite, 180, "", "");
+    world.focus.drain(world.now);
+    world.settle();
+    let cancel = world.asked(Method::Cancel).remove(0);
+    carol.respond_to(&mut world, &cancel, 200, "", "");
+    carol.respond_to(&mut world, &invite, 487, "", "");
+    let (_, last) = notifies(&world).remove(1);
+    assert_eq!(told(&last), ("SIP/2.0 487 Request Terminated\r\n".into(), "terminated;reason=noresource".into()));
+}
+
 #[test]
 fn a_subscriber_that_is_not_there_ends_the_report_and_nothing_else() {
     let (mut world, mut ann) = world();

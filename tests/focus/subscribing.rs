@@ -33,7 +33,7 @@ fn a_subscribe_is_answered_and_notified_at_once_of_everything() {
     assert_eq!(watcher.subscribe(&mut world), 200);
     let response = world.last_response().clone();
     assert_eq!(header(&response, HeaderName::Expires), "600");
-    assert_eq!(header(&response, HeaderName::AllowEvents), "conference");
+    assert_eq!(header(&response, HeaderName::AllowEvents), "conference, refer");
     assert!(header(&response, HeaderName::Contact).contains("sip:lobby@192.0.2.1:5060"));
     let [(_, notify)] = &watcher.waiting(&world)[..] else { panic!("{:?}", world.sent) };
     let of = |name| text(&notify.headers, &name).unwrap();
@@ -175,9 +175,9 @@ fn what_cannot_be_subscribed_to_is_refused() {
     world.join("ann", "lobby");
     let event = |event: &str| format!("{event}Expires: 600\r\n");
     let with = |world: &mut World, extra: String| refused(world, |peer| peer.extra = extra);
-    assert_eq!(with(&mut world, event("Event: presence\r\n")), (489, "conference".into()));
-    assert_eq!(with(&mut world, event("")), (489, "conference".into()));
-    assert_eq!(with(&mut world, event("Event: Conference\r\n")), (489, "conference".into()));
+    assert_eq!(with(&mut world, event("Event: presence\r\n")), (489, "conference, refer".into()));
+    assert_eq!(with(&mut world, event("")), (489, "conference, refer".into()));
+    assert_eq!(with(&mut world, event("Event: Conference\r\n")), (489, "conference, refer".into()));
     let conference = "Event: conference\r\n";
     assert_eq!(with(&mut world, format!("{conference}Expires: 59\r\n")), (423, "60".into()));
     assert_eq!(with(&mut world, format!("{conference}Expires: soon\r\n")).0, 400);
@@ -574,9 +574,9 @@ fn an_answer_names_the_events_and_an_offer_of_options_too() {
     let mut world = World::new();
     let mut ann = Peer::new("ann", "lobby");
     ann.invite(&mut world);
-    assert_eq!(header(world.last_response(), HeaderName::AllowEvents), "conference");
+    assert_eq!(header(world.last_response(), HeaderName::AllowEvents), "conference, refer");
     assert!(header(world.last_response(), HeaderName::Allow).contains("SUBSCRIBE"));
     Peer::new("bob", "lobby").send(&mut world, "OPTIONS", "");
-    assert_eq!(header(world.last_response(), HeaderName::AllowEvents), "conference");
+    assert_eq!(header(world.last_response(), HeaderName::AllowEvents), "conference, refer");
     assert!(world.requests().iter().all(|(_, request)| request.method != Method::Notify));
 }
