@@ -1,27 +1,20 @@
 //! What strangers send harms nobody but themselves.
 
+#[path = "support/numbers.rs"]
+mod numbers;
 mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use numbers::Numbers;
 use support::Server;
-
-/// A generator that gives the same numbers at every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % below
-    }
-}
 
 #[test]
 fn mutants_of_what_is_legal_leave_the_others_talking() {
     let mut server = Server::start();
     let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
-    let mut numbers = Numbers(1);
+    let mut numbers = Numbers::new(1);
     for round in 0..300 {
         let mut stranger = server.join(&format!("stranger{round}"), "attic");
         let body = stranger.wrap("sip:attic@127.0.0.1", "text");
@@ -33,14 +26,7 @@ fn mutants_of_what_is_legal_leave_the_others_talking() {
             body.len()
         );
         let mut mutant = legal.into_bytes();
-        for _ in 0..=numbers.next(8) {
-            let at = numbers.next(mutant.len());
-            match numbers.next(3) {
-                0 => mutant[at] = numbers.next(256) as u8,
-                1 => drop(mutant.remove(at)),
-                _ => mutant.insert(at, numbers.next(256) as u8),
-            }
-        }
+        numbers.mutate(&mut mutant, b"");
         let _ = stranger.msrp.write_all(&mutant);
     }
     alice.say("still here");
