@@ -1,6 +1,7 @@
 //! Identifiers. The owner is inside the id: a session's id names its shard, so nothing has to be looked up across cores.
 
 use std::fmt;
+use std::hash::Hasher;
 
 /// One shard: a pinned core with its own rooms, sessions and connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +20,30 @@ slotmap::new_key_type! {
 
     /// Where a shard keeps a room.
     pub struct RoomKey;
+}
+
+/// A hasher for keys that a shard hands out itself, slot by slot: nobody else has a say in them, so there is no need of one
+/// that stands up to an attacker, and a member who has to be looked up for each message is cheap.
+#[derive(Debug, Default)]
+pub struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, octets: &[u8]) {
+        for octet in octets {
+            self.write_u64(u64::from(*octet));
+        }
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        // Multiplied by an odd number near 2^64 divided by the golden ratio, neighbours end far apart; tables take the lowest bits
+        // and the highest.
+        let spread = (self.0.rotate_left(5) ^ key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = spread ^ (spread >> 32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// One MSRP session: the shard that owns it and 128 random bits. Its text form is the session-id of the path URI that the

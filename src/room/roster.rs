@@ -2,11 +2,12 @@
 //! every session of its user).
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use crate::ids::{ConnectionId, SessionKey};
+use crate::ids::{ConnectionId, KeyHasher, SessionKey};
 use crate::sdp::AcceptTypes;
 use crate::uri::Aor;
 
@@ -50,7 +51,7 @@ pub struct Seating<'a> {
 #[derive(Debug, Default)]
 pub struct Roster {
     seats: Vec<Seat>,
-    places: HashMap<SessionKey, usize>,
+    places: HashMap<SessionKey, usize, BuildHasherDefault<KeyHasher>>,
     users: HashMap<Aor, SmallVec<[SessionKey; 1]>>,
     /// Users by their other addresses, and these by their users.
     aliases: HashMap<Aor, Aor>,

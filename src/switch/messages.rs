@@ -191,7 +191,7 @@ impl Switch {
 
     /// Whether a piece may be held, where it has to be. Where too much is held already, a message whose recipients are known
     /// goes out from here on as it comes.
-    fn find_room(&self, key: SessionKey, stream: &mut Stream, piece: &Piece<'_>) -> Result<(), Status> {
+    fn find_room(&mut self, key: SessionKey, stream: &mut Stream, piece: &Piece<'_>) -> Result<(), Status> {
         let len = piece.octets.len();
         let of_session = self.sessions.get(key).map_or(0, |entry| entry.held_bytes);
         if of_session + len <= HELD_BYTES_PER_SESSION_MAX && self.held_bytes + len <= HELD_BYTES_PER_SHARD_MAX {
@@ -203,7 +203,7 @@ impl Switch {
         match &stream.phase {
             Phase::Flowing(_) => Ok(()),
             Phase::Held { .. } => {
-                self.start_flow(stream);
+                self.start_flow(key, stream);
                 Ok(())
             }
             Phase::Wrapper { .. } => Err(Status::STOP_SENDING),
@@ -238,7 +238,7 @@ impl Switch {
             }
         }
         if self.is_large(key, stream) {
-            self.start_flow(stream);
+            self.start_flow(key, stream);
         }
         if matches!(stream.phase, Phase::Flowing(_)) && self.flowing.last() != Some(&key) {
             self.flowing.push(key);
@@ -272,8 +272,9 @@ impl Switch {
         octets.len() > limit || stream.declared.is_some_and(|total| total > limit as u64)
     }
 
-    fn start_flow(&self, stream: &mut Stream) {
+    fn start_flow(&mut self, key: SessionKey, stream: &mut Stream) {
         if let Phase::Held { recipients, octets } = &mut stream.phase {
+            self.senders.begin(stream.out_id, key);
             stream.phase = Phase::Flowing(Flow::of(std::mem::take(recipients), std::mem::take(octets)));
         }
     }
@@ -301,6 +302,7 @@ impl Switch {
             return Ok(None);
         }
         let outcome = self.finish(key, &mut stream, now);
+        self.senders.end(&stream.out_id, key);
         self.book_held(key);
         outcome
     }

@@ -50,6 +50,7 @@ use self::awaited::Awaited;
 use self::connection::MessageId;
 use self::outlets::Outlets;
 use self::stream::Stream;
+use self::streams::Senders;
 use self::timers::{Alarm, Timers};
 use crate::facts::{EndReason, Event, RoomPolicy};
 use crate::ids::{ConnectionId, RoomId, RoomKey, SessionId, SessionKey};
@@ -78,6 +79,8 @@ pub struct Switch {
     dials: VecDeque<SessionKey>,
     /// Sessions with a message that goes out as it comes, of which something came in this turn. Empty between turns.
     flowing: Vec<SessionKey>,
+    /// Who sends the messages that go out as they come.
+    senders: Senders,
     told_load: Load,
     draining: bool,
     rng: ChaCha8Rng,
@@ -139,6 +142,7 @@ impl Switch {
             held_bytes: 0,
             dials: VecDeque::new(),
             flowing: Vec::new(),
+            senders: Senders::default(),
             told_load: Load::default(),
             draining: false,
             rng,

@@ -49,19 +49,11 @@ impl Switch {
         let out_id = head.message_id.and_then(|id| <[u8; MESSAGE_ID_LEN]>::try_from(id).ok());
         if status == Status::STOP_SENDING
             && let Some(out_id) = out_id
-            && let Some(sender) = self.sender_of(recipient, &out_id)
         {
-            self.stop_stream_for(recipient, sender, &out_id);
+            for sender in self.senders.of(&out_id) {
+                self.stop_stream_for(recipient, sender, &out_id);
+            }
         }
-    }
-
-    /// Who in the recipient's room is sending a message that goes out under this Message-ID.
-    fn sender_of(&self, recipient: SessionKey, out_id: &[u8; MESSAGE_ID_LEN]) -> Option<SessionKey> {
-        let room = self.rooms.get(self.sessions.get(recipient)?.room)?;
-        let sends = |key: &SessionKey| {
-            self.sessions.get(*key).is_some_and(|entry| entry.streams.iter().any(|stream| stream.out_id == *out_id))
-        };
-        room.roster.seats().iter().map(|seat| seat.session).find(sends)
     }
 }
 

@@ -1,6 +1,9 @@
 //! The messages that a session is sending: kept between chunks, given up in time, flushed at the end of each turn.
 
+use std::collections::HashMap;
 use std::time::Instant;
+
+use smallvec::SmallVec;
 
 use super::connection::MessageId;
 use super::stream::{Phase, Stream};
@@ -9,6 +12,36 @@ use super::{Entry, Switch};
 use crate::ids::SessionKey;
 use crate::limits::{REFUSED_MESSAGES_PER_SESSION_MAX, STREAMS_PER_SESSION_MAX};
 use crate::msrp::{Continuation, Status};
+use crate::room::MESSAGE_ID_LEN;
+
+/// Who sends the messages that go out as they come, by the Message-IDs that these have on the way out. Two sessions of one user
+/// may send the same message (RFC 4975 §5.4).
+#[derive(Debug, Default)]
+pub struct Senders(HashMap<[u8; MESSAGE_ID_LEN], SmallVec<[SessionKey; 1]>>);
+
+impl Senders {
+    pub(super) fn begin(&mut self, out_id: [u8; MESSAGE_ID_LEN], sender: SessionKey) {
+        self.0.entry(out_id).or_default().push(sender);
+    }
+
+    pub(super) fn end(&mut self, out_id: &[u8; MESSAGE_ID_LEN], sender: SessionKey) {
+        let Some(senders) = self.0.get_mut(out_id) else { return };
+        senders.retain(|other| *other != sender);
+        if senders.is_empty() {
+            self.0.remove(out_id);
+        }
+    }
+
+    /// Who is sending the message.
+    pub(super) fn of(&self, out_id: &[u8; MESSAGE_ID_LEN]) -> SmallVec<[SessionKey; 1]> {
+        self.0.get(out_id).cloned().unwrap_or_default()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
 
 impl Switch {
     pub(super) fn new_stream(
@@ -55,6 +88,7 @@ impl Switch {
     pub(super) fn abort_stream(&mut self, key: SessionKey, message_id: &[u8], now: Instant) {
         if let Some(mut stream) = self.take_stream(key, message_id) {
             self.outlets.counters.aborted += 1;
+            self.senders.end(&stream.out_id, key);
             self.end_for_everybody(key, &mut stream, now);
             self.book_held(key);
         }
@@ -97,6 +131,7 @@ impl Switch {
     pub(super) fn drop_streams(&mut self, key: SessionKey, now: Instant) {
         while let Some(mut stream) = self.sessions.get_mut(key).and_then(|entry| entry.streams.pop()) {
             self.outlets.counters.aborted += 1;
+            self.senders.end(&stream.out_id, key);
             self.end_for_everybody(key, &mut stream, now);
         }
         if let Some(entry) = self.sessions.get_mut(key) {

@@ -203,3 +203,36 @@ fn without_a_type_content_is_plain_text() {
     assert_eq!(room.received(pictures), "");
     assert_eq!(bodies(&room.received_bytes(texts)), [body]);
 }
+
+#[test]
+fn who_reports_that_it_wants_no_more_gets_no_more_and_nothing_is_remembered_of_a_message_that_has_ended() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob", "carol"]);
+    let body = long(&room, 200_000);
+    let begin = |room: &mut Fixture, id: &str| {
+        let chunk = piece(room, 0, id, &body, 0..90_000, "*", '+');
+        room.send(0, &chunk);
+    };
+    begin(&mut room, "big");
+    let wire = room.received(1);
+    let out_id = wire.split("Message-ID: ").nth(1).unwrap().split("\r\n").next().unwrap();
+    let headers = format!("Message-ID: {out_id}\r\nByte-Range: 1-9/*\r\nStatus: 000 413 enough\r\n");
+    let report = room.chunk(1, "rep00001", "REPORT", &headers, None, '$');
+    room.send(1, &report);
+    assert!(room.received(1).trim_end().ends_with('#'), "it is told that this was all");
+    let rest = piece(&room, 0, "big", &body, 90_000..body.len(), "*", '$');
+    room.send(0, &rest);
+    assert_eq!(room.received(1), "");
+    assert_eq!(bodies(&room.received_bytes(2)), std::slice::from_ref(&body));
+    assert_eq!(room.switch.senders.len(), 0, "it has ended");
+    begin(&mut room, "given-up");
+    assert_eq!(room.switch.senders.len(), 1);
+    let end = room.chunk(0, "c000001", "SEND", "Message-ID: given-up\r\n", None, '#');
+    room.send(0, &end);
+    assert_eq!(room.switch.senders.len(), 0, "its sender has given it up");
+    begin(&mut room, "late");
+    room.pass(Duration::from_secs(600));
+    assert_eq!(room.switch.senders.len(), 0, "its rest did not come");
+    begin(&mut room, "lost");
+    room.close(0);
+    assert_eq!(room.switch.senders.len(), 0, "its sender is gone");
+}
