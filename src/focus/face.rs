@@ -323,12 +323,15 @@ impl Focus {
             Some(Fault::Unanswerable) => return None,
             Some(Fault::Status(status)) => Some(Refusal::new(status)),
             None if self.transactions.knows(&request) => None,
+            // What ends a transaction is no load.
+            None if self.transactions.cancelled(&request).is_some() => None,
             None if self.transactions.servers() >= self.settings.transactions_max => Some(Refusal::later(5)),
             None => self.is_unasked(&request, hop).then(|| self.challenge(false, now)),
         };
         match refusal {
             None => self.transactions.receive(Message::Request(request), back),
-            Some(_) if request.method == Method::Ack => None,
+            // RFC 3261 §8.2.7.
+            Some(_) if matches!(request.method, Method::Ack | Method::Cancel) => None,
             Some(refusal) => {
                 self.refuse_without_state(&request, back, &refusal);
                 None

@@ -417,6 +417,13 @@ mod tests {
     }
 
     #[test]
+    fn an_address_of_zeros_is_taken() {
+        let text = media(&format!("m=message 1 TCP/MSRP *\r\n{PATH}{TYPES}"))
+            .replace("c=IN IP4 192.0.2.9", "c=IN IP4 0.0.0.0");
+        assert!(Description::parse(text.as_bytes()).unwrap().offered(CAN).is_ok());
+    }
+
+    #[test]
     fn a_star_in_accept_types_takes_cpim() {
         assert!(offered(&format!("m=message 1 TCP/MSRP *\r\n{PATH}a=accept-types:*\r\n")).is_ok());
     }

@@ -121,3 +121,16 @@ fn another_chatroom_attribute_goes_to_the_shard() {
     let tokens = terms.chatroom.unwrap();
     assert!(tokens.nickname && !tokens.private_messages);
 }
+
+#[test]
+fn numbers_in_descriptions_fit_and_start_low() {
+    let mut world = World::new();
+    for n in 0..8 {
+        world.join(&format!("user{n}"), "lobby");
+        let text = body(world.last_response());
+        let origin: Vec<_> = text.lines().find(|line| line.starts_with("o=")).unwrap().split(' ').collect();
+        assert!(origin[1].parse::<i64>().is_ok(), "{text}");
+        assert_eq!(version(&text), 1);
+        assert!(text.contains("\r\ns=-\r\n") && text.contains("\r\nt=0 0\r\n"), "{text}");
+    }
+}

@@ -64,3 +64,17 @@ fn over_the_last_transaction_requests_are_refused_without_state() {
     world.advance(Duration::from_secs(33));
     assert_eq!(world.focus.counts().transactions, 0);
 }
+
+#[test]
+fn over_the_last_transaction_a_cancel_ends_its_invite_or_is_ignored() {
+    let mut world = World::with(Settings { transactions_max: 1, ..settings() });
+    world.shards_answer = false;
+    let mut ann = Peer::new("ann", "lobby");
+    let offer = ann.offer();
+    ann.send(&mut world, "INVITE", &offer);
+    Peer::new("bob", "lobby").send(&mut world, "CANCEL", "");
+    Peer::new("bob", "lobby").send(&mut world, "ACK", "");
+    assert_eq!(world.statuses(), [0; 0]);
+    ann.send(&mut world, "CANCEL", "");
+    assert_eq!((world.statuses(), world.focus.counts().calls), (vec![200, 487], 0));
+}
