@@ -580,3 +580,20 @@ fn an_answer_names_the_events_and_an_offer_of_options_too() {
     assert_eq!(header(world.last_response(), HeaderName::AllowEvents), "conference, refer");
     assert!(world.requests().iter().all(|(_, request)| request.method != Method::Notify));
 }
+
+#[test]
+fn whoever_has_its_200_may_watch_at_either_address_of_the_room() {
+    let mut world = World::new();
+    world.shards_answer = false;
+    let mut ann = Peer::new("ann", "lobby");
+    let offer = ann.offer();
+    ann.send(&mut world, "INVITE", &offer);
+    assert_eq!(Watcher::new("ann", "lobby").subscribe(&mut world), 403, "not yet");
+    let (shard, session) = (world.opened()[0].session.shard, world.opened()[0].session);
+    world.event(shard, parlor::facts::Event::SessionReady { session });
+    for target in ["sip:lobby@chat.example", "sip:lobby@192.0.2.1:5060"] {
+        let mut watcher = Watcher::new("ann", "lobby");
+        watcher.peer.target = target.into();
+        assert_eq!(watcher.subscribe(&mut world), 200, "{target}, without an ACK yet");
+    }
+}
