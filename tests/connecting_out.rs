@@ -112,6 +112,51 @@ fn nobody_there_and_nobody_answering_end_the_call() {
     assert!(bye.starts_with("BYE ") && bye.contains("MSRP peer out of reach"), "{bye}");
 }
 
+/// Takes the call of somebody who is brought in, and answers that it listens at a port. Gives what was offered, and the call.
+fn picks_up(calls: &TcpListener, port: u16) -> (Sip, String) {
+    let mut sip = Sip::on(accept(calls));
+    let invite = sip.next();
+    assert!(invite.starts_with("INVITE "), "{invite}");
+    sip.reply(&invite, "200 OK", "bob", &passive("bob", "127.0.0.1", port));
+    let ack = sip.next();
+    assert!(ack.starts_with("ACK "), "{ack}");
+    (sip, invite)
+}
+
+/// A server whose rooms have a moderator, one who is there, a listener for a call and one for MSRP; somebody is being called.
+fn brings_in(io: &str, connect_out: &str) -> (Server, Participant, TcpListener, TcpListener) {
+    let more = format!("io = \"{io}\"\n[rooms.defaults]\nmoderators = [\"creator\"]\n");
+    let msrp = format!("[msrp]\nconnect_out = \"{connect_out}\"\n");
+    let server = Server::of(&support::config(&more).replace("[msrp]\n", &msrp));
+    let mut alice = server.join("alice", "lobby");
+    let [calls, listener] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    let to = format!("Refer-To: <sip:bob@{};transport=tcp>\r\nRefer-Sub: false\r\n", calls.local_addr().unwrap());
+    let answer = alice.in_call("REFER", 2, &to, "");
+    assert!(answer.starts_with("SIP/2.0 202 "), "{answer}");
+    (server, alice, calls, listener)
+}
+
+#[test]
+fn one_who_is_called_and_only_listens_is_connected_to_and_takes_part() {
+    for io in ["ring", "glommio"] {
+        let (_server, mut alice, calls, listener) = brings_in(io, "source");
+        let (_sip, invite) = picks_up(&calls, listener.local_addr().unwrap().port());
+        assert!(invite.contains("a=setup:actpass\r\n"), "{invite}");
+        takes_part(accept(&listener), &mut alice);
+    }
+}
+
+#[test]
+fn one_who_is_called_and_only_listens_is_hung_up_on_where_we_do_not_connect() {
+    let (_server, mut alice, calls, listener) = brings_in("ring", "never");
+    let (mut sip, _) = picks_up(&calls, listener.local_addr().unwrap().port());
+    let bye = sip.next();
+    assert!(bye.starts_with("BYE ") && bye.contains("cause=488"), "{bye}");
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err());
+    alice.say("still here");
+}
+
 #[test]
 fn a_stranger_cannot_point_the_server_at_others() {
     let server = Server::start();

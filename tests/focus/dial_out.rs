@@ -4,6 +4,8 @@ use parlor::facts::{Command, EndReason, Event};
 use parlor::focus::Settings;
 use parlor::sip::{HeaderName, Hop, Method, Request, Transport, text, uri};
 
+use crate::identity::{self, ALICE, alice, guarded, log_in};
+use crate::watcher::Watcher;
 use crate::world::{Peer, World, offer, policy, settings};
 
 /// A world whose rooms are moderated by whoever made them, with ann in the lobby.
@@ -92,6 +94,65 @@ fn who_answers_is_in() {
     assert_eq!(world.focus.counts().calls, 2, "what rang does not end what was answered");
 }
 
+/// Whoever has answered an INVITE hangs up.
+fn hang_up(world: &mut World, by: &mut Peer, invite: &Request) {
+    by.to_tag = of(invite, HeaderName::From).split_once(";tag=").map(|(_, tag)| tag.to_owned());
+    by.from = format!("{};tag=of-{}", of(invite, HeaderName::To), by.name);
+    let bye = by.request("BYE", "").replace(&format!("call-of-{}", by.name), &of(invite, HeaderName::CallId));
+    world.deliver(&bye, by.hop());
+}
+
+#[test]
+fn who_was_called_needs_no_password_to_hang_up() {
+    let mut world =
+        World::with(Settings { rooms: policy(|policy| policy.moderators = vec!["creator".into()]), ..guarded() });
+    let mut alice = alice();
+    identity::join(&mut world, &mut alice, ALICE);
+    world.forget();
+    refer(&mut world, &mut alice, CAROL);
+    assert_eq!((world.last_status(), world.opened().len()), (401, 0), "a REFER needs one");
+    log_in(&world, &mut alice, ALICE, "REFER", 1);
+    alice.extra += &format!("Refer-To: {CAROL}\r\nRefer-Sub: false\r\n");
+    alice.send(&mut world, "REFER", "");
+    assert_eq!(world.last_status(), 202);
+    let invite = invite(&world);
+    let (headers, sdp) = answer();
+    let mut carol = Peer::new("carol", "lobby");
+    carol.respond_to(&mut world, &invite, 200, &headers, &sdp);
+    assert_eq!(world.focus.counts().calls, 2);
+    let mut mallory = Peer::new("mallory", "lobby");
+    hang_up(&mut world, &mut mallory, &invite);
+    assert_eq!((world.last_status(), world.focus.counts().calls), (401, 2), "who was not called does");
+    hang_up(&mut world, &mut carol, &invite);
+    assert_eq!((world.last_status(), world.focus.counts().calls), (200, 1));
+}
+
+#[test]
+fn the_roster_says_who_was_called_and_by_whom() {
+    let (mut world, mut ann) = world();
+    world.focus.tell_time(world.now, Duration::from_secs(86_400));
+    let mut watcher = Watcher::watching("ann", "lobby", &mut world);
+    refer(&mut world, &mut ann, CAROL);
+    let (carol, invite) = (Peer::new("carol", "lobby"), invite(&world));
+    carol.respond_to(&mut world, &invite, 180, "", "");
+    world.advance(Duration::from_secs(5));
+    assert!(watcher.waiting(&world).is_empty(), "nobody is there before they have answered");
+    let (headers, sdp) = answer();
+    carol.respond_to(&mut world, &invite, 200, &headers, &sdp);
+    world.advance(Duration::from_secs(5));
+    let [(_, notify)] = &watcher.waiting(&world)[..] else { panic!("{:?}", world.sent) };
+    let document = String::from_utf8(notify.body().to_vec()).unwrap();
+    let (_, user) = document.split_once("<user entity=\"sip:carol@192.0.2.9:5099\"").expect(&document);
+    assert!(user.contains("<display-text>Carol</display-text>"), "{document}");
+    assert!(
+        user.contains("<joining-method>dialed-out</joining-method><joining-info><when>1970-01-02T00:00:"),
+        "{document}"
+    );
+    assert!(user.contains("</when><by>sip:ann@home.example</by></joining-info>"), "{document}");
+    watcher.take(&mut world);
+    assert_eq!(watcher.names(), ["ann", "Carol"]);
+}
+
 #[test]
 fn who_was_called_may_hang_up_as_any_other() {
     let (mut world, mut ann) = world();
@@ -100,11 +161,7 @@ fn who_was_called_may_hang_up_as_any_other() {
     let (headers, sdp) = answer();
     let mut carol = Peer::new("carol", "lobby");
     carol.respond_to(&mut world, &invite, 200, &headers, &sdp);
-    let tag = of(&invite, HeaderName::From).split_once(";tag=").unwrap().1.to_owned();
-    carol.to_tag = Some(tag);
-    carol.from = format!("{};tag=of-carol", of(&invite, HeaderName::To));
-    let bye = carol.request("BYE", "").replace("call-of-carol", &of(&invite, HeaderName::CallId));
-    world.deliver(&bye, carol.hop());
+    hang_up(&mut world, &mut carol, &invite);
     assert_eq!((world.last_status(), world.focus.counts().calls), (200, 1));
     assert_eq!(*world.told().last().unwrap(), "close session");
 }

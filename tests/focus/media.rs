@@ -2,7 +2,7 @@ use parlor::facts::{Command, Fingerprint, Outward, Terms};
 use parlor::focus::{ConnectOut, Network, Settings, ShardAddress};
 use parlor::ids::ShardId;
 use parlor::sdp::HashFunction;
-use parlor::sip::{HeaderName, Transport};
+use parlor::sip::{HeaderName, Method, Request, Transport};
 
 use crate::world::{Peer, World, body, header, offer, policy, settings};
 
@@ -70,6 +70,43 @@ fn a_room_that_wants_tls_takes_nothing_else() {
     assert_eq!((world.last_status(), world.focus.counts().calls), (488, 1), "nor does a change get round it");
     let (world, _) = called(Settings { rooms, ..with_tls() }, "");
     assert!(body(world.last_response()).contains("TCP/TLS/MSRP"), "our own offer is over TLS then");
+}
+
+/// The INVITE to carol, whom somebody brings in.
+fn brings_in(world: &mut World, by: &mut Peer) -> Option<Request> {
+    by.extra = "Refer-To: <sip:carol@192.0.2.77:5099>\r\nRefer-Sub: false\r\n".into();
+    by.send(world, "REFER", "");
+    by.extra.clear();
+    world.asked(Method::Invite).pop()
+}
+
+#[test]
+fn whoever_is_called_into_a_room_that_wants_tls_has_to_take_it() {
+    let rooms = policy(|policy| {
+        policy.force_tls = true;
+        policy.moderators = vec!["creator".into(), "sip:op@home.example".into()];
+    });
+    let plain = Peer::new("ann", "lobby").offer();
+    for (answer, joins) in [(plain.clone(), false), (secure(&plain), true)] {
+        let (mut world, mut ann) = called(Settings { rooms: rooms.clone(), ..with_tls() }, &secure(&plain));
+        ann.send(&mut world, "ACK", "");
+        let invite = brings_in(&mut world, &mut ann).expect("an INVITE");
+        let offer = String::from_utf8(invite.body().to_vec()).unwrap();
+        assert!(offer.contains("m=message 3855 TCP/TLS/MSRP *\r\n"), "{offer}");
+        assert!(offer.contains("a=path:msrps://192.0.2.1:3855/") && offer.contains("a=fingerprint:sha-256 AB:AB:"));
+        world.forget();
+        let contact = "Contact: <sip:carol@192.0.2.77:5099>\r\n";
+        Peer::new("carol", "lobby").respond_to(&mut world, &invite, 200, contact, &answer);
+        assert_eq!(world.focus.counts().calls, if joins { 2 } else { 1 }, "{answer}");
+        let reason = |bye: &Request| parlor::sip::text(&bye.headers, &HeaderName::Reason).unwrap();
+        let byes: Vec<String> = world.asked(Method::Bye).iter().map(reason).collect();
+        assert_eq!(byes.iter().any(|reason| reason.contains("cause=488")), !joins, "{byes:?}");
+        assert_eq!(world.told(), if joins { vec!["change", "expect"] } else { vec!["close session"] });
+    }
+    let mut world = World::with(Settings { rooms, ..settings() });
+    let invite = brings_in(&mut world, &mut Peer::new("op", "lobby"));
+    assert_eq!((world.last_status(), invite.is_none()), (488, true), "without TLS there is nothing to offer");
+    assert_eq!(world.told(), ["open room", "close room"]);
 }
 
 #[test]
