@@ -28,6 +28,21 @@ use crate::msrp::{ByteRange, Continuation};
 pub trait PieceSink {
     /// Takes the next octets. They stay where they are until the switch is called again.
     fn push(&mut self, piece: &[u8]);
+
+    /// Takes the next octets, which others get too: whatever comes with this mark begins with the same octets, always.
+    fn push_marked(&mut self, piece: &[u8], mark: Mark) {
+        let _ = mark;
+        self.push(piece);
+    }
+}
+
+/// What octets that several connections get are known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Which page; numbers are not used again.
+    pub page: u64,
+    /// Where on the page.
+    pub at: usize,
 }
 
 /// A chunk without the lines that are its recipient's own.

@@ -17,10 +17,11 @@
 //! emptied when all have read it.
 
 use std::cell::OnceCell;
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::connection::{Connection, Sending};
-use super::frame::{Body, Frame, PieceSink, Seed};
+use super::frame::{Body, Frame, Mark, PieceSink, Seed};
 use super::outlets::Outlets;
 use crate::ids::{ConnectionId, RoomKey, SessionKey};
 use crate::room::Seat;
@@ -61,6 +62,8 @@ pub struct Place {
 /// What was said. Used again by one room after the other, so that nothing is allocated for a message.
 #[derive(Debug, Default)]
 pub struct Page {
+    /// Another one each time that it is used.
+    number: u64,
     octets: Vec<u8>,
     said: Vec<Said>,
     /// Octets of all entries.
@@ -138,8 +141,11 @@ impl Log {
     }
 
     /// The end of one entry and the beginning of the next are one piece.
-    fn pieces(&self, id: ConnectionId, place: &Place, sink: &mut impl PieceSink) {
-        let octets = &self.page.octets[..];
+    fn pieces<S: PieceSink>(&self, id: ConnectionId, place: &Place, sink: &mut S) {
+        let Page { number: page, octets, .. } = &self.page;
+        let push = |sink: &mut S, run: Range<usize>| {
+            sink.push_marked(&octets[run.clone()], Mark { page: *page, at: run.start })
+        };
         let mut run = 0..0;
         for said in self.unread(place) {
             if said.from == id {
@@ -148,21 +154,21 @@ impl Log {
             match &said.content {
                 Content::Logged { start, split, end, .. } => {
                     if run.end != *start {
-                        sink.push(&octets[run]);
+                        push(sink, run);
                         run = *start..*start;
                     }
-                    sink.push(&octets[run.start..*split]);
+                    push(sink, run.start..*split);
                     sink.push(&place.paths);
                     run = *split..*end;
                 }
                 Content::Framed(frame) => {
-                    sink.push(&octets[run]);
+                    push(sink, run);
                     run = 0..0;
                     frame.gather(&place.paths, 0, usize::MAX, sink);
                 }
             }
         }
-        sink.push(&octets[run]);
+        push(sink, run);
     }
 }
 
@@ -177,6 +183,12 @@ impl<S: PieceSink> PieceSink for Cut<'_, S> {
         let piece = &piece[..piece.len().min(self.left)];
         self.left -= piece.len();
         self.sink.push(piece);
+    }
+
+    fn push_marked(&mut self, piece: &[u8], mark: Mark) {
+        let piece = &piece[..piece.len().min(self.left)];
+        self.left -= piece.len();
+        self.sink.push_marked(piece, mark);
     }
 }
 
@@ -224,7 +236,8 @@ impl Outlets {
             return None;
         }
         if log.page.said.is_empty() {
-            log.page = self.spare.pop().unwrap_or_default();
+            self.stamp += 1;
+            log.page = Page { number: self.stamp, ..self.spare.pop().unwrap_or_default() };
         }
         let page = &mut log.page;
         let start = page.octets.len();

@@ -59,7 +59,7 @@ use crate::room::Room;
 use crate::session::Session;
 
 pub use dialling::Dial;
-pub use frame::PieceSink;
+pub use frame::{Mark, PieceSink};
 pub use settings::{Counters, Settings};
 
 /// One shard's machine.

@@ -38,7 +38,8 @@ pub struct Outlets {
     pub(super) fresh: Vec<RoomKey>,
     pub(super) spare: Vec<Page>,
     pub(super) rng: ChaCha8Rng,
-    stamp: u64,
+    /// Numbers messages, and pages of logs.
+    pub(super) stamp: u64,
 }
 
 /// The frames of one message: one for all recipients of whom no two share a connection.

@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use io_uring::{IoUring, opcode, squeue, types};
 
 use super::Ring;
-use crate::switch::PieceSink;
+use crate::switch::{Mark, PieceSink};
 
 /// Sends for several connections, gathered and then submitted at once.
 ///
@@ -14,7 +14,10 @@ use crate::switch::PieceSink;
 /// nothing may touch the outboxes they stand in; the flusher keeps the switch borrowed for that time.
 pub struct Batch {
     ring: Option<IoUring>,
-    scratch: Vec<u8>,
+    scratch: Box<[u8]>,
+    /// Octets of the scratch that this batch has taken.
+    used: usize,
+    stays: Stays,
     iovecs: Vec<libc::iovec>,
     messages: Vec<libc::msghdr>,
     sends: Vec<Send>,
@@ -41,7 +44,9 @@ impl Batch {
     pub fn new(sends_max: usize, copy_below: usize, with_ring: bool) -> Self {
         Self {
             ring: if with_ring { send_ring(sends_max) } else { None },
-            scratch: Vec::with_capacity(SCRATCH_BYTES_MAX),
+            scratch: vec![0; SCRATCH_BYTES_MAX].into(),
+            used: 0,
+            stays: Stays::default(),
             iovecs: Vec::new(),
             messages: Vec::new(),
             sends: Vec::new(),
@@ -66,7 +71,7 @@ impl Batch {
     /// Whether it should be submitted before another connection is begun.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.sends.len() >= self.sends_max || self.scratch.len() >= SCRATCH_BYTES_MAX / 2
+        self.sends.len() >= self.sends_max || self.used >= SCRATCH_BYTES_MAX / 2
     }
 
     /// Sends what was gathered, through the batch's own ring if it has one. Answers, for each connection in the order they were
@@ -118,7 +123,8 @@ impl Batch {
     fn clear(&mut self) {
         self.sends.clear();
         self.iovecs.clear();
-        self.scratch.clear();
+        self.used = 0;
+        self.stays.turn();
     }
 }
 
@@ -136,22 +142,81 @@ fn entry(send: &Send, message: &libc::msghdr, iovecs: &[libc::iovec]) -> squeue:
 
 impl PieceSink for Batch {
     fn push(&mut self, piece: &[u8]) {
-        // The scratch never grows: what points into it stays valid.
-        if piece.len() < self.copy_below && self.scratch.len() + piece.len() <= self.scratch.capacity() {
-            let at = self.scratch.len();
-            self.scratch.extend_from_slice(piece);
-            let fresh = self.sends.last().is_some_and(|send| send.first == self.iovecs.len());
-            let base = self.scratch[at..].as_ptr();
-            if let Some(last) = self.iovecs.last_mut().filter(|_| !fresh)
-                && last.iov_base.cast_const().cast::<u8>().wrapping_add(last.iov_len) == base
-            {
-                last.iov_len += piece.len();
-            } else {
-                self.iovecs.push(libc::iovec { iov_base: base.cast_mut().cast(), iov_len: piece.len() });
-            }
+        if self.is_copied(piece) {
+            let at = self.used;
+            self.scratch[at..][..piece.len()].copy_from_slice(piece);
+            self.point_into_scratch(piece.len());
         } else {
             self.iovecs.push(libc::iovec { iov_base: piece.as_ptr().cast_mut().cast(), iov_len: piece.len() });
         }
+    }
+
+    fn push_marked(&mut self, piece: &[u8], mark: Mark) {
+        if !self.is_copied(piece) {
+            return self.push(piece);
+        }
+        let at = self.used;
+        if !self.stays.has(Stay { at, len: piece.len(), mark }) {
+            self.scratch[at..][..piece.len()].copy_from_slice(piece);
+        }
+        self.point_into_scratch(piece.len());
+    }
+}
+
+impl Batch {
+    fn is_copied(&self, piece: &[u8]) -> bool {
+        piece.len() < self.copy_below && piece.len() <= self.scratch.len() - self.used
+    }
+
+    /// The next octets of the scratch belong to the last send.
+    fn point_into_scratch(&mut self, len: usize) {
+        let base = self.scratch[self.used..].as_ptr();
+        self.used += len;
+        let fresh = self.sends.last().is_some_and(|send| send.first == self.iovecs.len());
+        if let Some(last) = self.iovecs.last_mut().filter(|_| !fresh)
+            && last.iov_base.cast_const().cast::<u8>().wrapping_add(last.iov_len) == base
+        {
+            last.iov_len += len;
+        } else {
+            self.iovecs.push(libc::iovec { iov_base: base.cast_mut().cast(), iov_len: len });
+        }
+    }
+}
+
+/// What the batch before this one has left in the scratch, where that is something that several connections get.
+///
+/// Those who follow a room get the same octets but for their path lines. Where these are equally long, and the batch before had as
+/// many connections, all but the path lines stands in its place already.
+#[derive(Debug, Default)]
+struct Stays {
+    before: Vec<Stay>,
+    /// Which of them is next; what lies before it has been written over.
+    next: usize,
+    now: Vec<Stay>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stay {
+    at: usize,
+    len: usize,
+    mark: Mark,
+}
+
+impl Stays {
+    /// Whether these octets stand in the scratch. From now on they do. Every one lies behind what was written before.
+    fn has(&mut self, stay: Stay) -> bool {
+        while self.before.get(self.next).is_some_and(|before| before.at < stay.at) {
+            self.next += 1;
+        }
+        self.now.push(stay);
+        self.before.get(self.next) == Some(&stay)
+    }
+
+    /// The next batch begins.
+    fn turn(&mut self) {
+        std::mem::swap(&mut self.before, &mut self.now);
+        self.now.clear();
+        self.next = 0;
     }
 }
 
@@ -288,6 +353,47 @@ mod tests {
         let mut text = [0; 5];
         receiver.read_exact(&mut text).unwrap();
         assert_eq!(&text, b"hello");
+    }
+
+    /// What stays in the scratch from batch to batch is what would be copied, whatever comes in between.
+    #[test]
+    fn octets_that_others_have_got_are_the_same_for_the_next() {
+        let pages = [b"one|two|three|".as_slice(), b"ONE|TWO|THREE|".as_slice()];
+        let mut batch = Batch::new(2, 16, false);
+        let mut pairs = [pair(), pair()];
+        let mut found = 0;
+        // Page, where the second piece begins, and the path lines of both: the same again, other lines, longer ones, another cut,
+        // another page, and back.
+        let turns = [
+            (0, 4, ["<a>", "<b>"]),
+            (0, 4, ["<c>", "<d>"]),
+            (0, 4, ["<c>", "<longer>"]),
+            (0, 4, ["<longer>", "<e>"]),
+            (0, 8, ["<f>", "<g>"]),
+            (1, 8, ["<f>", "<g>"]),
+            (1, 8, ["<h>", "<i>"]),
+            (0, 8, ["<h>", "<i>"]),
+        ];
+        for (page, cut, paths) in turns {
+            let octets = pages[page];
+            let mark = |at| Mark { page: page as u64, at };
+            for ((sender, _), path) in pairs.iter().zip(paths) {
+                batch.begin(sender.as_raw_fd());
+                batch.push_marked(&octets[..cut], mark(0));
+                batch.push(path.as_bytes());
+                batch.push_marked(&octets[cut..], mark(cut));
+            }
+            found += batch.stays.now.iter().filter(|stay| batch.stays.before.contains(stay)).count();
+            assert!(batch.submit().iter().all(Result::is_ok));
+            for ((_, receiver), path) in pairs.iter_mut().zip(paths) {
+                let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
+                let expected = text(&octets[..cut]) + path + &text(&octets[cut..]);
+                let mut got = vec![0; expected.len()];
+                receiver.read_exact(&mut got).unwrap();
+                assert_eq!(text(&got), expected);
+            }
+        }
+        assert_eq!(found, 4 + 3 + 2 + 4, "what stays is used");
     }
 
     /// The kernel refuses a ring whose one submitter is another thread, and never sees what was queued for it.

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::fixture::{Fixture, Options, bodies};
 use crate::facts::{Command, RoomPolicy};
 use crate::ids::ConnectionId;
+use crate::switch::{Mark, PieceSink};
 
 /// What the log must not be told from: for each member the texts that are for it, in order.
 #[derive(Default)]
@@ -21,6 +22,29 @@ struct Model {
     said: usize,
     /// Octets that may wait on one connection at most, were all of them on it.
     waiting: usize,
+    marked: HashMap<(u64, usize), Vec<u8>>,
+}
+
+/// Takes octets down, and holds whoever marks them to it.
+struct Noting<'a> {
+    out: Vec<u8>,
+    marked: &'a mut HashMap<(u64, usize), Vec<u8>>,
+}
+
+impl PieceSink for Noting<'_> {
+    fn push(&mut self, piece: &[u8]) {
+        self.out.extend_from_slice(piece);
+    }
+
+    fn push_marked(&mut self, piece: &[u8], mark: Mark) {
+        let known = self.marked.entry((mark.page, mark.at)).or_default();
+        let both = known.len().min(piece.len());
+        assert_eq!(known[..both], piece[..both], "a mark stands for the same octets always");
+        if piece.len() > both {
+            *known = piece.to_vec();
+        }
+        self.push(piece);
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -140,8 +164,9 @@ impl Model {
         room.switch.take_dirty(&mut self.dirty);
         for id in std::mem::take(&mut self.dirty) {
             let Some(at) = (0..room.members.len()).find(|n| room.members[*n].connection == id) else { continue };
-            let mut out = Vec::new();
-            let n = room.switch.gather(id, &mut out, usize::MAX);
+            let mut sink = Noting { out: Vec::new(), marked: &mut self.marked };
+            let n = room.switch.gather(id, &mut sink, usize::MAX);
+            let out = sink.out;
             assert_eq!(n, out.len());
             room.switch.sent(id, n, room.now);
             self.got.entry(at).or_default().extend(out);
