@@ -218,8 +218,7 @@ impl Ring {
         }
     }
 
-    /// Every look is a system call. A thread that only watched memory would see what comes as well, but hold up whatever else the
-    /// kernel has to do on its core, such as handing on what has come: worst latencies were three times as long.
+    /// Every look is a system call: a thread that only watches memory may hold up what else the kernel has to do on its core.
     fn poll_busily(&mut self, started: Instant, limit: Duration) {
         while self.ring.completion().is_empty() && started.elapsed() < limit {
             self.glance();
