@@ -69,7 +69,7 @@ impl Focus {
     pub(super) fn new_tag(&mut self) -> Tag {
         loop {
             let tag = Tag(self.random());
-            let taken = self.calls.contains(tag) || self.dialling.contains_key(&tag);
+            let taken = self.calls.contains(tag) || self.dialling.contains(tag);
             if !taken && self.subscriptions.leg_mut(tag).is_none() {
                 return tag;
             }

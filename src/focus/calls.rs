@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::refresh::Timing;
+use super::subscriptions::forget;
 use crate::call::Dialog;
 use crate::facts::{Member, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
@@ -168,6 +170,7 @@ pub(super) struct Calls {
     by_session: HashMap<SessionId, Tag>,
     by_origin: HashMap<InviteOrigin, Tag>,
     by_invite: HashMap<TransactionId, Tag>,
+    by_user: HashMap<Aor, SmallVec<[Tag; 1]>>,
 }
 
 impl Calls {
@@ -177,6 +180,7 @@ impl Calls {
 
     pub(super) fn insert(&mut self, tag: Tag, call: Call) {
         self.by_session.insert(call.session, tag);
+        self.by_user.entry(call.member.user.clone()).or_default().push(tag);
         self.by_origin.insert(call.origin.clone(), tag);
         if let Phase::Opening(opening) = &call.phase {
             self.by_invite.insert(opening.invite.clone(), tag);
@@ -187,6 +191,7 @@ impl Calls {
     pub(super) fn remove(&mut self, tag: Tag) -> Option<Call> {
         let call = self.by_tag.remove(&tag)?;
         self.by_session.remove(&call.session);
+        forget(&mut self.by_user, &call.member.user, tag);
         self.by_origin.remove(&call.origin);
         if let Phase::Opening(opening) = &call.phase {
             self.by_invite.remove(&opening.invite);
@@ -232,11 +237,12 @@ impl Calls {
         self.by_tag.get(&tag).is_some_and(|call| call.vouched)
     }
 
-    /// One of a user's calls.
+    /// One of a user's calls, always the same.
     pub(super) fn of_user(&self, user: &Aor) -> Option<&Call> {
-        let own =
-            self.by_tag.iter().filter(|(_, call)| call.member.user == *user && matches!(call.phase, Phase::Confirmed));
-        own.min_by_key(|(tag, _)| **tag).map(|(_, call)| call)
+        let own = self.by_user.get(user)?.iter().filter_map(|tag| Some((tag, self.by_tag.get(tag)?)));
+        own.filter(|(_, call)| matches!(call.phase, Phase::Confirmed))
+            .min_by_key(|(tag, _)| **tag)
+            .map(|(_, call)| call)
     }
 
     pub(super) fn of_session(&self, session: SessionId) -> Option<Tag> {

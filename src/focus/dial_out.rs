@@ -3,7 +3,6 @@
 //! The shard is asked first whether it takes the session, so that the invited may connect as soon as they have answered. Then it
 //! is found out where to call, then the INVITE goes out. What comes back is `dialled.rs`'s.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -82,9 +81,6 @@ struct Way {
     hop: Hop,
 }
 
-/// All calls that are being made, by our tag in them.
-pub(super) type Diallings = HashMap<Tag, Dialling>;
-
 /// Where a call goes.
 enum Direction {
     Known(Box<Way>),
@@ -149,9 +145,10 @@ impl Focus {
         }
         let name = self.rooms.get(invitation.room).map(|room| room.name.clone()).ok_or(Refusal::new(404))?;
         let (member, user) = (&invitation.member, &invitation.member.user);
-        let called =
-            |other: &Dialling| other.invitation.room == invitation.room && other.invitation.member.user == *user;
-        if self.dialling.values().any(called) {
+        let called = |(_, other): (Tag, &Dialling)| {
+            other.invitation.room == invitation.room && other.invitation.member.user == *user
+        };
+        if self.dialling.iter().any(called) {
             return Err(Refusal::new(486).because("Already Being Called"));
         }
         self.check_room(&name, member, Some(user))
@@ -218,7 +215,7 @@ impl Focus {
     pub fn handle_looked_up(&mut self, query: u64, addresses: &[IpAddr], now: Instant) {
         let tag = Tag(query);
         let Some((port, transport)) = self.lookups.remove(&tag) else { return };
-        let Some(dialling) = self.dialling.get(&tag) else { return };
+        let Some(dialling) = self.dialling.get(tag) else { return };
         let target = dialling.invitation.target.clone();
         let routes = self.settings.outbound_proxy.iter().map(|proxy| format!("<{proxy}>")).collect();
         let hop = addresses.iter().find_map(|ip| self.hop_to(SocketAddr::new(*ip, port), transport).ok());
@@ -231,24 +228,24 @@ impl Focus {
 
     fn set_way(&mut self, tag: Tag, way: Way, now: Instant) {
         let sent_by = self.sent_by(way.hop);
-        let Some(dialling) = self.dialling.get(&tag) else { return };
+        let Some(dialling) = self.dialling.get(tag) else { return };
         let room = self.rooms.get(dialling.invitation.room).map(|room| room.name.clone());
         let contact = self.contact(room.as_deref(), false, way.hop);
-        let Some(dialling) = self.dialling.get_mut(&tag) else { return };
+        let Some(dialling) = self.dialling.get_mut(tag) else { return };
         (dialling.way, dialling.contact, dialling.sent_by) = (Some(way), contact, sent_by);
         self.call_if_ready(tag, now);
     }
 
     /// The shard takes the session of a call that is being made.
     pub(super) fn dialling_ready(&mut self, tag: Tag, now: Instant) {
-        if let Some(dialling) = self.dialling.get_mut(&tag) {
+        if let Some(dialling) = self.dialling.get_mut(tag) {
             dialling.ready = true;
             self.call_if_ready(tag, now);
         }
     }
 
     fn call_if_ready(&mut self, tag: Tag, now: Instant) {
-        let Some(dialling) = self.dialling.get(&tag) else { return };
+        let Some(dialling) = self.dialling.get(tag) else { return };
         if dialling.ready && dialling.way.is_some() && dialling.invite.is_none() {
             self.alarms.set(Alarm::Dialling(tag), now + ANSWER_MAX);
             self.send_invite(tag);
@@ -257,7 +254,7 @@ impl Focus {
 
     /// The INVITE, with everything it may carry. A large one goes over a stream, where there is one to be had.
     pub(super) fn send_invite(&mut self, tag: Tag) {
-        let Some(dialling) = self.dialling.get_mut(&tag) else { return };
+        let Some(dialling) = self.dialling.get_mut(tag) else { return };
         dialling.sequence += 1;
         let (Some(mut hop), streams) = (dialling.way.as_ref().map(|way| way.hop), dialling.stream.is_some()) else {
             return;
@@ -270,7 +267,7 @@ impl Focus {
             request = self.invite_over(tag, hop).unwrap_or(request);
         }
         let invite = self.ask(request, hop, Asked::Invite(tag));
-        if let Some(dialling) = self.dialling.get_mut(&tag) {
+        if let Some(dialling) = self.dialling.get_mut(tag) {
             dialling.invite = invite;
             dialling.stream = dialling.stream.map(|_| by_size);
         }
@@ -279,7 +276,7 @@ impl Focus {
     fn invite_over(&mut self, tag: Tag, hop: Hop) -> Option<Request> {
         let branch = self.branch();
         let body = self.offer_for(tag)?;
-        let dialling = self.dialling.get(&tag)?;
+        let dialling = self.dialling.get(tag)?;
         let (target, way) = (&dialling.invitation.target, dialling.way.as_ref()?);
         let to = match &dialling.invitation.member.display_name {
             Some(name) => format!("{} <{}>", quoted(name), address_text(target)),
@@ -306,7 +303,7 @@ impl Focus {
         let (room, contact) = (dialling.invitation.room, dialling.contact.clone());
         let history = dialling.invitation.history.clone();
         let ask = ask.header(HeaderName::From, self.room_address(room, tag)?);
-        let dialling = self.dialling.get(&tag)?;
+        let dialling = self.dialling.get(tag)?;
         let ask = self.ask_for_time(self.introduce(ask, contact), &dialling.timing);
         Some(match history {
             Some(history) => {
@@ -326,7 +323,7 @@ impl Focus {
     }
 
     fn offer_for(&mut self, tag: Tag) -> Option<String> {
-        let dialling = self.dialling.get_mut(&tag)?;
+        let dialling = self.dialling.get_mut(tag)?;
         let policy = self.rooms.get(dialling.invitation.room)?.policy.clone();
         let peer = dialling.way.as_ref()?.hop.remote.ip();
         let ours = our_media(&self.settings, &policy, &dialling.path, Setup::ActPass, peer)?;

@@ -20,7 +20,7 @@ const TRIES_MAX: u32 = 3;
 impl Focus {
     /// A response to an INVITE of ours.
     pub(super) fn invite_answered(&mut self, id: &TransactionId, tag: Tag, response: &Response, now: Instant) {
-        let current = self.dialling.get(&tag).is_some_and(|dialling| dialling.invite.as_ref() == Some(id));
+        let current = self.dialling.get(tag).is_some_and(|dialling| dialling.invite.as_ref() == Some(id));
         match response.status.code() {
             100..=199 if current => self.is_ringing(tag),
             200..=299 if current => self.picked_up(id, tag, response, now),
@@ -31,7 +31,7 @@ impl Focus {
     }
 
     fn is_ringing(&mut self, tag: Tag) {
-        let Some(dialling) = self.dialling.get_mut(&tag) else { return };
+        let Some(dialling) = self.dialling.get_mut(tag) else { return };
         let first = !std::mem::replace(&mut dialling.ringing, true);
         if first && dialling.given_up {
             self.cancel(tag);
@@ -41,7 +41,7 @@ impl Focus {
     /// Somebody has answered: they are in, if the room still is there for them.
     fn picked_up(&mut self, id: &TransactionId, tag: Tag, response: &Response, now: Instant) {
         let Some((invite, hop)) = self.transactions.sent(id).map(|(invite, hop)| (invite.clone(), hop)) else { return };
-        let Some(dialling) = self.dialling.get(&tag) else { return };
+        let Some(dialling) = self.dialling.get(tag) else { return };
         let dialog = Dialog::calling(&invite, response, hop);
         let (room, member) = (dialling.invitation.room, dialling.invitation.member.clone());
         let name = self.rooms.get(room).filter(|room| room.open).map(|room| room.name.clone());
@@ -79,7 +79,7 @@ impl Focus {
     ) {
         let Some(origin) = InviteOrigin::of(invite) else { return };
         self.alarms.clear(&Alarm::Dialling(tag));
-        let Some(dialling) = self.dialling.remove(&tag) else { return };
+        let Some(dialling) = self.dialling.remove(tag) else { return };
         let Dialling { invitation, shard, session, path, described, timing, contact, sent_by, .. } = dialling;
         let (room, user) = (invitation.room, invitation.member.user.clone());
         let call = Call {
@@ -157,7 +157,7 @@ impl Focus {
     /// Who was called does not come. What can be changed about it is changed, and asked again.
     fn declined(&mut self, tag: Tag, response: &Response, now: Instant) {
         let status = response.status.code();
-        let Some(dialling) = self.dialling.get_mut(&tag) else { return };
+        let Some(dialling) = self.dialling.get_mut(tag) else { return };
         let once_more = !dialling.given_up
             && dialling.tries() < TRIES_MAX
             && match status {
@@ -176,7 +176,7 @@ impl Focus {
 
     /// Nobody has answered an INVITE, or it could not be sent.
     pub(super) fn invite_unanswered(&mut self, id: &TransactionId, tag: Tag, status: u16, now: Instant) {
-        let Some(dialling) = self.dialling.get_mut(&tag).filter(|dialling| dialling.invite.as_ref() == Some(id)) else {
+        let Some(dialling) = self.dialling.get_mut(tag).filter(|dialling| dialling.invite.as_ref() == Some(id)) else {
             return;
         };
         // A stream that was only tried because of the size (RFC 3261 §18.1.1).
@@ -188,7 +188,7 @@ impl Focus {
 
     /// The time for something has run out: the shard's word or the name's address, the answer, or that to our CANCEL.
     pub(super) fn dialling_is_late(&mut self, tag: Tag, now: Instant) {
-        let Some(dialling) = self.dialling.get(&tag) else { return };
+        let Some(dialling) = self.dialling.get(tag) else { return };
         match (dialling.invite.is_some(), dialling.given_up) {
             (false, _) => self.dial_failed(tag, 503, "Service Unavailable", now),
             (true, false) => self.give_up_dialling(tag, now),
@@ -199,7 +199,7 @@ impl Focus {
     /// Nobody wants the call any more: CANCEL, if somebody has said that they have the INVITE, and else as soon as they do
     /// (RFC 3261 §9.1).
     pub(super) fn give_up_dialling(&mut self, tag: Tag, now: Instant) {
-        let Some(dialling) = self.dialling.get_mut(&tag) else { return };
+        let Some(dialling) = self.dialling.get_mut(tag) else { return };
         if dialling.invite.is_none() {
             return self.dial_failed(tag, 487, "Request Terminated", now);
         }
@@ -214,7 +214,7 @@ impl Focus {
     }
 
     fn cancel(&mut self, tag: Tag) {
-        let Some(id) = self.dialling.get(&tag).and_then(|dialling| dialling.invite.clone()) else { return };
+        let Some(id) = self.dialling.get(tag).and_then(|dialling| dialling.invite.clone()) else { return };
         let hop = self.transactions.hop(&id);
         if let (Some(cancel), Some(hop)) = (self.transactions.cancel_of(&id), hop) {
             self.ask(cancel.empty(), hop, Asked::Cancel);
@@ -225,7 +225,7 @@ impl Focus {
     pub(super) fn dial_failed(&mut self, tag: Tag, status: u16, phrase: &str, now: Instant) {
         self.alarms.clear(&Alarm::Dialling(tag));
         self.lookups.remove(&tag);
-        let Some(dialling) = self.dialling.remove(&tag) else { return };
+        let Some(dialling) = self.dialling.remove(tag) else { return };
         tracing::info!(call = %tag, user = %dialling.invitation.member.user, status, "who was called does not come");
         self.command(dialling.shard, Command::CloseSession { session: dialling.session });
         self.shards.session_closed(dialling.shard);
@@ -237,14 +237,9 @@ impl Focus {
 
     /// The shard does not take the session of a call that is being made.
     pub(super) fn dialling_refused(&mut self, session: SessionId, why: ShardRefusal, now: Instant) {
-        let Some(tag) = self.dialling_of(session) else { return };
+        let Some(tag) = self.dialling.of_session(session) else { return };
         let status = if why == ShardRefusal::NoSuchRoom { 500 } else { 503 };
         self.dial_failed(tag, status, crate::sip::phrase(status), now);
-    }
-
-    /// A session that is not in a call yet.
-    pub(super) fn dialling_of(&self, session: SessionId) -> Option<Tag> {
-        self.dialling.iter().find(|(_, dialling)| dialling.session == session).map(|(tag, _)| *tag)
     }
 
     /// Calls that are being made into a room end with it, and those that somebody has asked for with their leaving it.
@@ -253,7 +248,7 @@ impl Focus {
             let invitation = &dialling.invitation;
             room.is_none_or(|room| invitation.room == room) && by.is_none_or(|by| invitation.by == *by)
         };
-        self.unwanted.extend(self.dialling.iter().filter(|(_, one)| of(one)).map(|(tag, _)| *tag));
+        self.unwanted.extend(self.dialling.iter().filter(|(_, one)| of(one)).map(|(tag, _)| tag));
     }
 
     /// Sends a BYE with its reason (RFC 3326).

@@ -24,7 +24,7 @@ impl Focus {
     /// The shard says that a session is over.
     pub(super) fn session_ended(&mut self, session: SessionId, why: EndReason, now: Instant) {
         let Some(tag) = self.calls.of_session(session) else {
-            return self.dialling_of(session).into_iter().for_each(|tag| self.give_up_dialling(tag, now));
+            return self.dialling.of_session(session).into_iter().for_each(|tag| self.give_up_dialling(tag, now));
         };
         tracing::info!(call = %tag, session = ?session, why = why.text(), "a session ended");
         let cause = match why {
@@ -148,7 +148,7 @@ impl Focus {
 
     /// A room that nobody is in, and nobody is called into, goes, unless it is to stay.
     pub(super) fn close_if_empty(&mut self, id: RoomId) {
-        let awaits = self.dialling.values().any(|dialling| dialling.invitation.room == id);
+        let awaits = self.dialling.iter().any(|(_, dialling)| dialling.invitation.room == id);
         let empty = |room: &Room| room.open && room.users() == 0 && room.policy.delete != Delete::Never;
         if !awaits && self.rooms.get(id).is_some_and(empty) {
             self.close_room(id);

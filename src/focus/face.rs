@@ -12,7 +12,7 @@ use siphasher::sip::SipHasher13;
 
 use super::asked::AskedFor;
 use super::calls::{Calls, Tag};
-use super::dial_out::Diallings;
+use super::diallings::Diallings;
 use super::hosts::Hosts;
 use super::nicknames::ServerNicknames;
 use super::refusal::Refusal;
@@ -159,7 +159,7 @@ impl Focus {
             throttle: Throttle::new(settings.max_calls_per_second),
             byes: HashSet::new(),
             asked: AskedFor::new(),
-            dialling: Diallings::new(),
+            dialling: Diallings::default(),
             lookups: HashMap::new(),
             unwanted: Vec::new(),
             draining: false,

@@ -147,7 +147,7 @@ impl Focus {
     /// The session can be bound: the INVITE is answered, or, where the answer came with the ACK, it may be bound.
     pub(super) fn session_ready(&mut self, session: SessionId, now: Instant) {
         let Some(tag) = self.calls.of_session(session) else {
-            return self.dialling_of(session).into_iter().for_each(|tag| self.dialling_ready(tag, now));
+            return self.dialling.of_session(session).into_iter().for_each(|tag| self.dialling_ready(tag, now));
         };
         self.alarms.clear(&Alarm::Silence(tag));
         let Some(call) = self.calls.get_mut(tag) else { return };

@@ -39,6 +39,7 @@ mod change;
 mod conference_event;
 mod dial_out;
 mod dialled;
+mod diallings;
 mod end;
 mod extensions;
 mod face;

@@ -183,7 +183,7 @@ impl Focus {
     fn carry_on(&mut self, outcome: Outcome, report: Option<SubscriptionId>, now: Instant) {
         match outcome {
             // It may have failed by now.
-            Outcome::Called(tag) => match (self.dialling.get_mut(&tag), report) {
+            Outcome::Called(tag) => match (self.dialling.get_mut(tag), report) {
                 (Some(dialling), report) => dialling.invitation.report = report,
                 (None, Some(report)) => self.report_last(report, 503, "Service Unavailable", now),
                 (None, None) => {}

@@ -1,6 +1,7 @@
 //! The subscriptions there are, whatever they are to, and by what they are found.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::hash::Hash;
 
 use smallvec::SmallVec;
 
@@ -252,7 +253,8 @@ impl Subscriptions {
     }
 }
 
-fn forget<K: Eq + std::hash::Hash>(map: &mut HashMap<K, SmallVec<[SubscriptionId; 1]>>, key: &K, id: SubscriptionId) {
+/// Takes one of several that are found by a key out of an index.
+pub(super) fn forget<K: Eq + Hash, T: PartialEq>(map: &mut HashMap<K, SmallVec<[T; 1]>>, key: &K, id: T) {
     if let Some(ids) = map.get_mut(key) {
         ids.retain(|other| *other != id);
         if ids.is_empty() {

@@ -411,6 +411,52 @@ fn a_shard_that_refuses_or_loses_the_session_ends_the_call() {
 }
 
 #[test]
+fn a_session_that_is_gone_concerns_nobody() {
+    let (mut world, mut ann) = world();
+    refer(&mut world, &mut ann, CAROL);
+    let (first, gone) = (invite(&world), world.opened()[0].session);
+    Peer::new("carol", "lobby").respond_to(&mut world, &first, 603, "", "");
+    refer(&mut world, &mut ann, CAROL);
+    let second = invite(&world);
+    Peer::new("carol", "lobby").respond_to(&mut world, &second, 180, "", "");
+    world.forget();
+    for event in [
+        Event::SessionReady { session: gone },
+        Event::SessionRefused { session: gone, why: parlor::facts::Refusal::Full },
+        Event::SessionEnded { session: gone, why: EndReason::ConnectionLost },
+    ] {
+        world.event(gone.shard, event);
+    }
+    assert!(world.told().is_empty() && world.sent.is_empty(), "{:?}", world.sent);
+    let (headers, sdp) = answer();
+    Peer::new("carol", "lobby").respond_to(&mut world, &second, 200, &headers, &sdp);
+    assert_eq!(world.focus.counts().calls, 2, "the one that rings is another");
+}
+
+#[test]
+fn whoever_has_left_is_called_where_their_uri_says() {
+    let (mut world, mut ann) = world();
+    let mut bob = world.join("bob", "kitchen");
+    let mut again = Peer::new("bob2", "garden");
+    again.from = bob.from.replace("tag=from-bob", "tag=other");
+    again.join(&mut world);
+    for at in [Some(again.at), None] {
+        bob.send(&mut world, "BYE", "");
+        world.forget();
+        refer(&mut world, &mut ann, "<sip:bob@home.example>");
+        let called: Vec<_> = world.requests().into_iter().map(|(hop, invite)| (hop.remote, invite)).collect();
+        match at {
+            Some(at) => {
+                assert_eq!(called[0].0, at, "the call that is left");
+                Peer::new("bob", "lobby").respond_to(&mut world, &called[0].1, 486, "", "");
+                bob = again.clone();
+            }
+            None => assert!(called.is_empty() && world.lookups.last().unwrap().1 == "home.example"),
+        }
+    }
+}
+
+#[test]
 fn a_drain_cancels_what_rings() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, CAROL);
