@@ -1,8 +1,13 @@
 //! Who a subscriber is, where passwords are asked for.
 
+use std::time::Duration;
+
+use parlor::conference_info::State;
+use parlor::sip::HeaderName;
+
 use crate::identity::{ALICE, ANYBODY, BOB, alice, guarded, join, log_in};
 use crate::watcher::Watcher;
-use crate::world::World;
+use crate::world::{Peer, World, header};
 
 const EVENT: &str = "Event: conference\r\nExpires: 600\r\n";
 
@@ -49,4 +54,59 @@ fn who_hides_is_known_to_us_by_its_password_and_to_nobody_else() {
     watcher.watch(&mut world);
     let uris: Vec<_> = watcher.roster.keys().cloned().collect();
     assert!(matches!(&uris[..], [one] if one.starts_with("sip:anonymous-")), "{uris:?}");
+}
+
+#[test]
+fn a_refresh_that_is_too_brief_changes_nothing() {
+    let mut world = World::new();
+    world.join("ann", "lobby");
+    let mut watcher = Watcher::watching("ann", "lobby", &mut world);
+    watcher.asks(59);
+    assert_eq!(
+        (watcher.subscribe(&mut world), header(world.last_response(), HeaderName::MinExpires)),
+        (423, "60".into())
+    );
+    assert!(watcher.waiting(&world).is_empty());
+    world.advance(Duration::from_secs(500));
+    assert_eq!(world.focus.counts().subscriptions, 1, "it lasts as long as before");
+    watcher.asks(60);
+    watcher.watch(&mut world);
+    assert_eq!(header(world.last_response(), HeaderName::Expires), "60");
+    assert_eq!(header(world.last_response(), HeaderName::Event), "", "no response has it");
+}
+
+#[test]
+fn a_202_to_a_notify_is_as_good_as_a_200() {
+    let mut world = World::new();
+    world.join("ann", "lobby");
+    let mut watcher = Watcher::watching("ann", "lobby", &mut world);
+    world.join("bob", "lobby");
+    world.advance(Duration::from_millis(250));
+    let (_, notify) = watcher.waiting(&world).remove(0);
+    watcher.read(&notify);
+    watcher.refuse(&mut world, 202);
+    world.join("cyn", "lobby");
+    world.advance(Duration::from_millis(250));
+    watcher.take(&mut world);
+    assert_eq!(watcher.documents, [State::Full, State::Partial, State::Partial], "nothing was missed");
+    assert_eq!(watcher.names(), ["ann", "bob", "cyn"]);
+}
+
+#[test]
+fn two_devices_of_a_user_have_keys_of_their_own() {
+    let mut world = World::new();
+    world.join("ann", "lobby");
+    let mut phone = Peer::new("ann-phone", "lobby");
+    phone.from = "<sip:ann@home.example>;tag=phone".into();
+    phone.join(&mut world);
+    let mut watcher = Watcher::new("ann", "lobby");
+    watcher.subscribe(&mut world);
+    let (_, notify) = watcher.waiting(&world).remove(0);
+    let document = String::from_utf8(notify.body().to_vec()).unwrap();
+    assert_eq!(document.matches("<user entity=").count(), 1, "{document}");
+    let mut keys: Vec<_> =
+        document.split("<endpoint entity=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(keys.len(), 2, "{document}");
+    keys.dedup();
+    assert!(keys.len() == 2 && keys.iter().all(|key| key.starts_with("sip:ann@home.example;endpoint=")), "{keys:?}");
 }
