@@ -1,15 +1,19 @@
 //! One SIP connection: messages in by Content-Length, messages out in order (RFC 3261 §18.3).
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::flows::{Arrived, Inbound};
-use crate::sip::{Framer, Hop};
+use crate::sip::{Framer, Hop, Message};
 use crate::tls::Stream;
 
 /// Who connects and says nothing, or begins a message and does not end it, for so long is hung up on.
@@ -45,18 +49,15 @@ async fn read(
     own: mpsc::Sender<Bytes>,
 ) -> io::Result<()> {
     let mut framer = Framer::default();
-    let mut buffer = vec![0; READ_BYTES_MAX];
     // By when the message that has begun is to be whole; between messages a connection may rest.
     let mut whole_by = Some(Instant::now() + MESSAGE_TIMEOUT);
     loop {
-        let n = match whole_by {
-            Some(at) => timeout_at(at, reader.read(&mut buffer)).await??,
-            None => reader.read(&mut buffer).await?,
+        let more = poll_fn(|cx| poll_messages(Pin::new(&mut reader), &mut framer, cx));
+        let messages = match whole_by {
+            Some(at) => timeout_at(at, more).await??,
+            None => more.await?,
         };
-        if n == 0 {
-            return Ok(());
-        }
-        let messages = framer.push(&buffer[..n]).map_err(io::Error::other)?;
+        let Some(messages) = messages else { return Ok(()) };
         for _ in 0..framer.take_pings() {
             // RFC 5626 §4.4.1. No room means that the peer does not read; it will notice.
             let _ = own.try_send(Bytes::from_static(b"\r\n"));
@@ -74,6 +75,27 @@ async fn read(
             }
         }
     }
+}
+
+thread_local! {
+    /// What every connection of the thread reads into: one that rests owns no buffer.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES_MAX]);
+}
+
+/// Reads once. `None` when the peer has ended the connection; no messages where what came completes none.
+fn poll_messages(
+    reader: Pin<&mut ReadHalf<Stream>>,
+    framer: &mut Framer,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<Option<Vec<Message>>>> {
+    BUFFER.with_borrow_mut(|buffer| {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(reader.poll_read(cx, &mut buffer))?;
+        if buffer.filled().is_empty() {
+            return Poll::Ready(Ok(None));
+        }
+        Poll::Ready(framer.push(buffer.filled()).map(Some).map_err(io::Error::other))
+    })
 }
 
 async fn write(mut writer: WriteHalf<Stream>, mut outbound: mpsc::Receiver<Bytes>) -> io::Result<()> {

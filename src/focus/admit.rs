@@ -41,7 +41,7 @@ impl Focus {
     ) -> Result<Admitted, Refusal> {
         self.check_load(now)?;
         let room = self.locate(request)?.ok_or(Refusal::new(404))?;
-        let origin = InviteOrigin::of(request).ok_or(Refusal::new(400))?;
+        let origin = InviteOrigin::of(request, self.tag_keys).ok_or(Refusal::new(400))?;
         if self.calls.merges(&origin) {
             return Err(Refusal::new(482).because("Merged Request"));
         }

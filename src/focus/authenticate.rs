@@ -40,7 +40,7 @@ impl Focus {
         // An INVITE that came by two ways has the same credentials twice: it is merged, not replayed (RFC 3261 §8.2.2.2).
         let is_new = tag(&request.headers, &HeaderName::To).is_none();
         if is_new
-            && InviteOrigin::of(request)
+            && InviteOrigin::of(request, self.tag_keys)
                 .is_some_and(|origin| self.calls.merges(&origin) || self.subscriptions.merges(&origin))
         {
             return Err(Refusal::new(482).because("Merged Request"));

@@ -1,9 +1,11 @@
 //! The calls there are, and by what they are found.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::Duration;
 
 use bytes::Bytes;
+use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
 use smallvec::SmallVec;
 
 use super::refresh::Timing;
@@ -86,7 +88,7 @@ pub(super) enum Phase {
     /// The shard's word.
     Opening(Box<Opening>),
     /// The ACK.
-    Answered(Unacknowledged),
+    Answered(Box<Unacknowledged>),
     /// Nothing.
     Confirmed,
 }
@@ -148,25 +150,26 @@ impl Described {
 }
 
 /// Call-ID, From tag and CSeq of an INVITE: another one with the same is the same, come by another way (RFC 3261 §8.2.2.2).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct InviteOrigin {
-    call_id: String,
-    from_tag: Option<String>,
-    sequence: u32,
-}
+/// A digest of 128 bits under a key of ours stands for them, so that what they are long costs nothing for as long as a call lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct InviteOrigin(u64, u64);
 
 impl InviteOrigin {
-    pub(super) fn of(request: &Request) -> Option<Self> {
+    pub(super) fn of(request: &Request, keys: (u64, u64)) -> Option<Self> {
         let call_id = text(&request.headers, &HeaderName::CallId)?;
         let from_tag = tag(&request.headers, &HeaderName::From);
-        Some(Self { call_id, from_tag, sequence: sequence(&request.headers)? })
+        let mut hasher = SipHasher13::new_with_keys(keys.0, keys.1);
+        (call_id, from_tag, sequence(&request.headers)?).hash(&mut hasher);
+        let Hash128 { h1, h2 } = hasher.finish128();
+        Some(Self(h1, h2))
     }
 }
 
 /// All calls.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    by_tag: HashMap<Tag, Call>,
+    /// Boxed, because a table has more places than calls.
+    by_tag: HashMap<Tag, Box<Call>>,
     by_session: HashMap<SessionId, Tag>,
     by_origin: HashMap<InviteOrigin, Tag>,
     by_invite: HashMap<TransactionId, Tag>,
@@ -181,11 +184,11 @@ impl Calls {
     pub(super) fn insert(&mut self, tag: Tag, call: Call) {
         self.by_session.insert(call.session, tag);
         self.by_user.entry(call.member.user.clone()).or_default().push(tag);
-        self.by_origin.insert(call.origin.clone(), tag);
+        self.by_origin.insert(call.origin, tag);
         if let Phase::Opening(opening) = &call.phase {
             self.by_invite.insert(opening.invite.clone(), tag);
         }
-        self.by_tag.insert(tag, call);
+        self.by_tag.insert(tag, Box::new(call));
     }
 
     pub(super) fn remove(&mut self, tag: Tag) -> Option<Call> {
@@ -196,7 +199,7 @@ impl Calls {
         if let Phase::Opening(opening) = &call.phase {
             self.by_invite.remove(&opening.invite);
         }
-        Some(call)
+        Some(*call)
     }
 
     /// The INVITE of a call was answered: `phase` is what it waits for now. Gives what it waited for.
@@ -210,11 +213,11 @@ impl Calls {
     }
 
     pub(super) fn get_mut(&mut self, tag: Tag) -> Option<&mut Call> {
-        self.by_tag.get_mut(&tag)
+        self.by_tag.get_mut(&tag).map(|call| &mut **call)
     }
 
     pub(super) fn get(&self, tag: Tag) -> Option<&Call> {
-        self.by_tag.get(&tag)
+        self.by_tag.get(&tag).map(|call| &**call)
     }
 
     pub(super) fn contains(&self, tag: Tag) -> bool {

@@ -50,7 +50,7 @@ impl Focus {
         };
         let (id, uri, user) = (call.room, call.member.uri.clone(), call.member.user.clone());
         // Users are told apart by what others see of them: who hides is not to be recognised by a second session.
-        let key = Aor::parse(uri.as_bytes()).unwrap_or_else(|_| user.clone());
+        let key = Aor::parse(uri.as_bytes()).ok().filter(|key| *key != user).unwrap_or_else(|| user.clone());
         let Some(room) = self.rooms.get_mut(id) else { return };
         let role = if room.is_creator(&user) { "moderator" } else { "participant" };
         room.roster.join(&key, &uri, role, device);

@@ -133,7 +133,8 @@ pub struct Focus {
     /// A moment, and what time it was in the world then.
     pub(super) world_time: Option<(Instant, Duration)>,
     outputs: VecDeque<Output>,
-    tag_keys: (u64, u64),
+    /// What is made of something a peer has sent, so that it cannot foresee it, is hashed under these.
+    pub(super) tag_keys: (u64, u64),
 }
 
 impl Focus {

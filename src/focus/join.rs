@@ -232,7 +232,7 @@ impl Focus {
             interval: Transactions::t1(),
             awaits_answer,
         };
-        self.calls.set_phase(tag, Phase::Answered(unacknowledged));
+        self.calls.set_phase(tag, Phase::Answered(Box::new(unacknowledged)));
         self.transactions.respond(id, response);
         self.alarms.set(Alarm::Resend(tag), now + Transactions::t1());
         self.alarms.set(Alarm::GiveUp(tag), now + 64 * Transactions::t1());

@@ -12,10 +12,12 @@
 //!
 //! `published <= last`, and nobody is told of a departure up to `forgotten`.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::calls::Tag;
 use crate::conference_info::{
@@ -44,7 +46,7 @@ pub(super) struct Device {
 struct Entry {
     device: Device,
     /// Its key among the user's: a number, which tells nothing of the client's address.
-    entity: String,
+    number: u64,
     nickname: Option<(Change, Arc<str>)>,
 }
 
@@ -52,9 +54,10 @@ struct Entry {
 struct Person {
     uri: Arc<str>,
     role: &'static str,
-    devices: Vec<Entry>,
+    devices: SmallVec<[Entry; 1]>,
     changed: Change,
-    written: String,
+    /// As it stands in documents, once somebody has asked for one.
+    written: OnceCell<Box<str>>,
 }
 
 /// Who a change is about.
@@ -141,10 +144,10 @@ impl Roster {
             return;
         }
         self.devices += 1;
-        let entity = format!("{uri};endpoint={}", self.devices);
+        let number = self.devices;
         self.of_call.insert(device.call, key.clone());
-        let new = || Person { uri: uri.clone(), role, devices: Vec::new(), changed: 0, written: String::new() };
-        self.people.entry(key.clone()).or_insert_with(new).devices.push(Entry { device, entity, nickname: None });
+        let new = || Person { uri: uri.clone(), role, devices: SmallVec::new(), changed: 0, written: OnceCell::new() };
+        self.people.entry(key.clone()).or_insert_with(new).devices.push(Entry { device, number, nickname: None });
         self.touch(key);
     }
 
@@ -201,7 +204,7 @@ impl Roster {
         self.last += 1;
         self.changes.remove(&std::mem::replace(&mut person.changed, self.last));
         self.changes.insert(self.last, Who::Present(key.clone()));
-        person.write();
+        person.written.take();
         if let Some(before) = self.gone.remove(&person.uri) {
             self.changes.remove(&before);
             self.departures.remove(&before);
@@ -270,7 +273,7 @@ impl Roster {
         for (&change, who) in self.changes.range(after + 1..until + 1) {
             let before = users.len();
             match who {
-                Who::Present(key) => users.push_str(self.people.get(key).map_or("", |person| &person.written)),
+                Who::Present(key) => users.push_str(self.people.get(key).map_or("", Person::written)),
                 Who::Gone(uri) if departures => write_deleted_user(&mut users, uri),
                 Who::Gone(_) => {}
             }
@@ -292,22 +295,27 @@ impl Person {
         given.max_by_key(|(change, _)| *change).map(|(_, nickname)| &**nickname)
     }
 
-    fn write(&mut self) {
-        let mut written = std::mem::take(&mut self.written);
-        written.clear();
-        let endpoints = self.devices.iter().map(Entry::endpoint).collect();
+    fn written(&self) -> &str {
+        self.written.get_or_init(|| self.write().into())
+    }
+
+    fn write(&self) -> String {
+        let entities: Vec<String> =
+            self.devices.iter().map(|entry| format!("{};endpoint={}", self.uri, entry.number)).collect();
+        let endpoints = self.devices.iter().zip(&entities).map(|(entry, entity)| entry.endpoint(entity)).collect();
         let display_text = self.devices.iter().find_map(|entry| entry.device.display_name.as_deref());
         let roles = [self.role];
         let user = User { entity: &self.uri, nickname: self.nickname(), display_text, roles: &roles, endpoints };
+        let mut written = String::new();
         write_user(&mut written, &user);
-        self.written = written;
+        written
     }
 }
 
 impl Entry {
-    fn endpoint(&self) -> Endpoint<'_> {
+    fn endpoint<'a>(&'a self, entity: &'a str) -> Endpoint<'a> {
         Endpoint {
-            entity: &self.entity,
+            entity,
             joining_method: self.device.joining_method,
             joined_at: self.device.joined_at.as_deref(),
             brought_by: self.device.brought_by.as_deref(),

@@ -57,7 +57,7 @@ impl Focus {
         self.check_load(now)?;
         let name = self.locate(request)?.ok_or(Refusal::new(404))?;
         let wish = wish_of(request)?;
-        let origin = InviteOrigin::of(request).ok_or(Refusal::new(400))?;
+        let origin = InviteOrigin::of(request, self.tag_keys).ok_or(Refusal::new(400))?;
         if self.subscriptions.merges(&origin) {
             return Err(Refusal::new(482).because("Merged Request"));
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::limits::MSRP_PATH_URIS_MAX;
 
@@ -21,8 +22,9 @@ pub struct MsrpUri<'a> {
 }
 
 /// A To-Path, From-Path or `a=path`: one or more URIs in order. The first is the next hop, the last is the endpoint.
+/// Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Path(Box<str>);
+pub struct Path(Arc<str>);
 
 /// Why a text is no path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,10 +1,12 @@
 //! The value of `a=accept-types` and `a=accept-wrapped-types` (RFC 4975 §8.6).
 
 use std::fmt;
+use std::sync::Arc;
 
-/// A list of media ranges: `text/plain`, `text/*`, `*`. Types are compared without regard to case and parameters.
+/// A list of media ranges: `text/plain`, `text/*`, `*`. Types are compared without regard to case and parameters. Cheap to clone:
+/// the ranges stand in one text, with a space between them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AcceptTypes(Vec<Box<str>>);
+pub struct AcceptTypes(Option<Arc<str>>);
 
 impl AcceptTypes {
     /// Reads the attribute's value. Parameters (`text/plain;charset=utf-8`) are dropped, what is no type is skipped.
@@ -16,16 +18,17 @@ impl AcceptTypes {
     /// Makes a list of the ranges given.
     pub fn from_ranges<'a>(ranges: impl IntoIterator<Item = &'a str>) -> Self {
         let bare = |range: &str| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let legal =
-            |range: &String| range == "*" || range.split_once('/').is_some_and(|(t, s)| !t.is_empty() && !s.is_empty());
-        Self(ranges.into_iter().map(bare).filter(legal).map(String::into_boxed_str).collect())
+        let whole = |range: &str| range.split_once('/').is_some_and(|(t, s)| !t.is_empty() && !s.is_empty());
+        let legal = |range: &String| range == "*" || (whole(range) && !range.contains(' '));
+        let ranges: Vec<String> = ranges.into_iter().map(bare).filter(legal).collect();
+        Self((!ranges.is_empty()).then(|| ranges.join(" ").into()))
     }
 
     /// Whether the list has an entry for a media type, which may come with parameters.
     #[must_use]
     pub fn accepts(&self, media_type: &str) -> bool {
         let bare = media_type.split(';').next().unwrap_or_default().trim();
-        self.0.iter().any(|range| range_covers(range, bare))
+        self.ranges().any(|range| range_covers(range, bare))
     }
 
     /// This list and another one, as one.
@@ -38,13 +41,17 @@ impl AcceptTypes {
     /// Whether the list takes every type.
     #[must_use]
     pub fn accepts_everything(&self) -> bool {
-        self.0.iter().any(|range| matches!(&**range, "*" | "*/*"))
+        self.ranges().any(|range| matches!(range, "*" | "*/*"))
     }
 
     /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flat_map(|text| text.split(' '))
     }
 }
 
@@ -62,7 +69,7 @@ fn range_covers(range: &str, media_type: &str) -> bool {
 
 impl fmt::Display for AcceptTypes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(" "))
+        f.write_str(self.0.as_deref().unwrap_or_default())
     }
 }
 

@@ -14,9 +14,12 @@ use super::outlets::Outlets;
 use crate::ids::ConnectionId;
 use crate::limits::CONTROL_LANE_BYTES_MAX;
 
-/// What one connection's congestion state is.
+/// What one connection's congestion state is. Most never have any, and keep no room for it.
 #[derive(Debug, Default)]
-pub struct Congestion {
+pub struct Congestion(Option<Box<Course>>);
+
+#[derive(Debug, Default)]
+struct Course {
     /// Since when it gets nothing new, if it is congested.
     congested: Option<Instant>,
     /// Connections that it holds back.
@@ -39,24 +42,40 @@ impl Congestion {
     /// Whether it gets nothing new at the moment.
     #[must_use]
     pub fn is_congested(&self) -> bool {
-        self.congested.is_some()
+        self.since_congested().is_some()
     }
 
     /// Since when it is congested.
     #[must_use]
     pub fn since_congested(&self) -> Option<Instant> {
-        self.congested
+        self.0.as_ref()?.congested
     }
 
     /// Whether its own sending is paused.
     #[must_use]
     pub fn is_paused(&self) -> bool {
+        self.0.as_ref().is_some_and(|course| course.is_paused())
+    }
+
+    fn course(&mut self) -> &mut Course {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl Course {
+    fn is_paused(&self) -> bool {
         self.is_held() || self.chokes
     }
 
     /// Whether somebody else holds it back.
     fn is_held(&self) -> bool {
         !self.held_by.is_empty()
+    }
+
+    /// Whether it is as if nothing had ever been.
+    fn is_over(&self) -> bool {
+        let free = self.congested.is_none() && self.since.is_none() && self.window.is_none();
+        free && self.holding.is_empty() && !self.is_paused()
     }
 
     fn left(&mut self, now: Instant, patience: Duration) -> Duration {
@@ -91,20 +110,23 @@ impl Outlets {
         let half = self.outbox_max / 2;
         let sender_has_one = self.connections.get(sender).is_some_and(|c| c.sessions.len() == 1);
         let Some(connection) = self.connections.get_mut(recipient) else { return Hold::NotNeeded };
-        let congestion = &mut connection.congestion;
         // Before the kernel has refused anything the next flush may empty the outbox.
         let pressed = connection.state == Sending::Blocked && connection.outbox.message_bytes() > half;
-        if !pressed || congestion.is_congested() || congestion.holding.contains(&sender) {
+        if !pressed || connection.congestion.is_congested() {
             return Hold::NotNeeded;
         }
-        let left = congestion.left(now, patience);
+        let course = connection.congestion.course();
+        if course.holding.contains(&sender) {
+            return Hold::NotNeeded;
+        }
+        let left = course.left(now, patience);
         if !sender_has_one || left.is_zero() || sender == recipient {
             return Hold::Congested;
         }
-        congestion.holding.push(sender);
-        let since = *congestion.since.get_or_insert(now);
+        course.holding.push(sender);
+        let since = *course.since.get_or_insert(now);
         if let Some(sender) = self.connections.get_mut(sender) {
-            sender.congestion.held_by.push(recipient);
+            sender.congestion.course().held_by.push(recipient);
         }
         Hold::Until(since + left)
     }
@@ -117,17 +139,17 @@ impl Outlets {
         now: Instant,
         patience: Duration,
     ) -> Option<Instant> {
-        let congestion = &mut self.connections.get_mut(recipient)?.congestion;
-        let since = congestion.since?;
+        let course = self.connections.get_mut(recipient)?.congestion.0.as_mut()?;
+        let since = course.since?;
         let spent = now.saturating_duration_since(since);
-        let left = congestion.left(since, patience);
+        let left = course.left(since, patience);
         if spent < left {
             return Some(since + left);
         }
-        if congestion.is_held() {
+        if course.is_held() {
             // No budget runs against a member whose own connection we have paused: that one is resumed first.
-            congestion.since = Some(now);
-            let left = congestion.left(now, patience).max(Duration::from_millis(1));
+            course.since = Some(now);
+            let left = course.left(now, patience).max(Duration::from_millis(1));
             self.resume(recipient);
             return Some(now + left);
         }
@@ -140,7 +162,7 @@ impl Outlets {
         if let Some(connection) = self.connections.get_mut(recipient)
             && !connection.congestion.is_congested()
         {
-            connection.congestion.congested = Some(now);
+            connection.congestion.course().congested = Some(now);
             self.counters.congested += 1;
             self.fallen_behind.push(recipient);
             self.release_all(recipient, Some(now));
@@ -155,15 +177,21 @@ impl Outlets {
         if waiting > quarter {
             return;
         }
-        if connection.congestion.congested.take().is_some() {
+        let Some(course) = &mut connection.congestion.0 else { return };
+        if course.congested.take().is_some() {
             self.recovered.push(id);
         }
         if waiting == 0 {
-            connection.congestion.spent = Duration::ZERO;
-            connection.congestion.window = None;
+            course.spent = Duration::ZERO;
+            course.window = None;
         }
-        if connection.congestion.since.is_some() {
+        if course.since.is_some() {
             self.release_all(id, (waiting > 0).then_some(now));
+        }
+        if let Some(connection) = self.connections.get_mut(id)
+            && connection.congestion.0.as_ref().is_some_and(|course| course.is_over())
+        {
+            connection.congestion.0 = None;
         }
     }
 
@@ -172,12 +200,12 @@ impl Outlets {
     pub(super) fn balance(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let waiting = connection.outbox.control_bytes();
-        let congestion = &mut connection.congestion;
         if waiting > CONTROL_LANE_BYTES_MAX / 4 {
-            congestion.chokes = true;
+            connection.congestion.course().chokes = true;
         } else if waiting <= CONTROL_LANE_BYTES_MAX / 8
-            && std::mem::take(&mut congestion.chokes)
-            && !congestion.is_held()
+            && let Some(course) = &mut connection.congestion.0
+            && std::mem::take(&mut course.chokes)
+            && !course.is_held()
         {
             self.resumed.push(id);
         }
@@ -186,14 +214,14 @@ impl Outlets {
     /// Lets go of everybody whom `holder` holds back, and books the time until `now` on its budget.
     pub(super) fn release_all(&mut self, holder: ConnectionId, now: Option<Instant>) {
         let Some(connection) = self.connections.get_mut(holder) else { return };
-        let congestion = &mut connection.congestion;
-        if let (Some(since), Some(now)) = (congestion.since.take(), now) {
-            congestion.spent += now.saturating_duration_since(since);
+        let Some(course) = &mut connection.congestion.0 else { return };
+        if let (Some(since), Some(now)) = (course.since.take(), now) {
+            course.spent += now.saturating_duration_since(since);
         }
-        for held in std::mem::take(&mut congestion.holding) {
-            if let Some(connection) = self.connections.get_mut(held) {
-                connection.congestion.held_by.retain(|other| *other != holder);
-                if !connection.congestion.is_paused() {
+        for held in std::mem::take(&mut course.holding) {
+            if let Some(course) = self.connections.get_mut(held).and_then(|held| held.congestion.0.as_mut()) {
+                course.held_by.retain(|other| *other != holder);
+                if !course.is_paused() {
                     self.resumed.push(held);
                 }
             }
@@ -202,14 +230,15 @@ impl Outlets {
 
     /// Lets `paused` be read again, whoever holds it back.
     fn resume(&mut self, paused: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(paused) else { return };
-        let holders = std::mem::take(&mut connection.congestion.held_by);
-        if !holders.is_empty() && !connection.congestion.is_paused() {
+        let course = self.connections.get_mut(paused).and_then(|paused| paused.congestion.0.as_mut());
+        let Some(course) = course else { return };
+        let holders = std::mem::take(&mut course.held_by);
+        if !holders.is_empty() && !course.is_paused() {
             self.resumed.push(paused);
         }
         for holder in holders {
-            if let Some(holder) = self.connections.get_mut(holder) {
-                holder.congestion.holding.retain(|held| *held != paused);
+            if let Some(course) = self.connections.get_mut(holder).and_then(|holder| holder.congestion.0.as_mut()) {
+                course.holding.retain(|held| *held != paused);
             }
         }
     }

@@ -17,6 +17,13 @@ pub struct Outbox {
     message_bytes: usize,
 }
 
+/// Empty lanes, kept for whoever writes next: a response costs no allocation, and idle connections own none.
+#[derive(Debug, Default)]
+pub struct Lanes(Vec<Vec<u8>>);
+
+const SPARE_LANES_MAX: usize = 256;
+const SPARE_LANE_BYTES_MAX: usize = 256;
+
 /// One recipient's copy of a chunk.
 #[derive(Debug)]
 struct Copy {
@@ -31,7 +38,6 @@ impl Copy {
 }
 
 /// An empty outbox keeps no more than this for the next time: idle connections own next to nothing.
-const KEPT_CONTROL_BYTES_MAX: usize = 256;
 const KEPT_COPIES_MAX: usize = 8;
 
 impl Outbox {
@@ -60,9 +66,25 @@ impl Outbox {
         self.messages.push_back(copy);
     }
 
-    /// The lane of responses and REPORTs, to be written to at its end.
-    pub fn control(&mut self) -> &mut Vec<u8> {
+    /// The lane of responses and REPORTs, to be written to at its end. It is made of one of `spare` where there is none yet.
+    pub fn control(&mut self, spare: &mut Lanes) -> &mut Vec<u8> {
+        if self.control.capacity() == 0
+            && let Some(lane) = spare.0.pop()
+        {
+            self.control = lane;
+        }
         &mut self.control
+    }
+
+    /// Gives the lane away once nothing waits in it.
+    pub fn spare_control(&mut self, spare: &mut Lanes) {
+        if self.control.is_empty() && self.control.capacity() > 0 {
+            let mut lane = std::mem::take(&mut self.control);
+            if spare.0.len() < SPARE_LANES_MAX {
+                lane.shrink_to(SPARE_LANE_BYTES_MAX);
+                spare.0.push(lane);
+            }
+        }
     }
 
     /// Hands what waits to a sink, `max` octets at most. Answers how many.
@@ -100,7 +122,6 @@ impl Outbox {
         n -= control;
         if self.control_sent == self.control.len() {
             self.control.clear();
-            self.control.shrink_to(KEPT_CONTROL_BYTES_MAX);
             self.control_sent = 0;
         }
         while n > 0 && !self.messages.is_empty() {
@@ -164,12 +185,12 @@ mod tests {
         let paths: Rc<[u8]> = Rc::from(&b"P\r\n"[..]);
         outbox.push(frame(b"one", &mut rng), paths.clone());
         outbox.push(frame(b"two", &mut rng), paths);
-        outbox.control().extend_from_slice(b"<response>");
+        outbox.control(&mut Lanes::default()).extend_from_slice(b"<response>");
         let mut out = Vec::new();
         outbox.gather(usize::MAX, &mut out);
         assert!(out.starts_with(b"<response>MSRP "));
         outbox.sent(12);
-        outbox.control().extend_from_slice(b"<second>");
+        outbox.control(&mut Lanes::default()).extend_from_slice(b"<second>");
         out.clear();
         outbox.gather(usize::MAX, &mut out);
         let text = String::from_utf8(out).unwrap();
@@ -198,7 +219,7 @@ mod tests {
                     1 => {
                         let response = format!("<{}>", "r".repeat(amount));
                         put += response.len();
-                        outbox.control().extend_from_slice(response.as_bytes());
+                        outbox.control(&mut Lanes::default()).extend_from_slice(response.as_bytes());
                     }
                     _ => {
                         let before = wire.len();

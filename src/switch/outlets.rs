@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use super::connection::{Connection, Sending};
 use super::frame::{Frame, PieceSink, Seed};
 use super::log::{Log, Page};
+use super::outbox::Lanes;
 use super::settings::Counters;
 use crate::ids::{ConnectionId, RoomKey};
 use crate::limits::CONTROL_LANE_BYTES_MAX;
@@ -37,6 +38,7 @@ pub struct Outlets {
     /// Rooms that have said something new.
     pub(super) fresh: Vec<RoomKey>,
     pub(super) spare: Vec<Page>,
+    spare_lanes: Lanes,
     pub(super) rng: ChaCha8Rng,
     /// Numbers messages, and pages of logs.
     pub(super) stamp: u64,
@@ -88,6 +90,7 @@ impl Outlets {
             logs: SecondaryMap::new(),
             fresh: Vec::new(),
             spare: Vec::new(),
+            spare_lanes: Lanes::default(),
             rng,
             stamp: 0,
         }
@@ -167,7 +170,7 @@ impl Outlets {
     /// Writes into a connection's lane of responses and REPORTs.
     pub(super) fn control(&mut self, id: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        write(connection.outbox.control());
+        write(connection.outbox.control(&mut self.spare_lanes));
         let waiting = connection.outbox.control_bytes();
         self.mark(id);
         if waiting > CONTROL_LANE_BYTES_MAX {
@@ -220,6 +223,8 @@ impl Outlets {
         } else {
             connection.outbox.sent(n);
         }
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.outbox.spare_control(&mut self.spare_lanes);
         let Some(connection) = self.connections.get(id) else { return };
         let empty = connection.outbox.is_empty() && !self.has_unread(connection, id);
         if empty && connection.closing {

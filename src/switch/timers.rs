@@ -28,6 +28,9 @@ pub enum Alarm {
     Load,
 }
 
+/// Places for alarms that are kept, however few are set.
+const KEPT_MAX: usize = 64;
+
 /// The alarms that are set.
 #[derive(Debug, Default)]
 pub struct Timers(BinaryHeap<Reverse<(Instant, Alarm)>>);
@@ -55,6 +58,11 @@ impl Timers {
         if self.next()? > now {
             return None;
         }
-        self.0.pop().map(|Reverse((_, alarm))| alarm)
+        let Reverse((_, alarm)) = self.0.pop()?;
+        // Many are set when many join; what they took is not kept for ever.
+        if self.0.len() < self.0.capacity() / 4 && self.0.capacity() > KEPT_MAX {
+            self.0.shrink_to(self.0.capacity() / 2);
+        }
+        Some(alarm)
     }
 }

@@ -46,10 +46,12 @@ pub struct SlowArguments {
 }
 
 const WITHOUT: &str = "without stalled";
-/// What a stalled member's own kernel holds for it: little, so that the server feels it soon.
-const STALLED_RECEIVE_BYTES: usize = 4096;
-/// A stalled member has everything when nothing more has come for so long.
-const QUIET: Duration = Duration::from_secs(1);
+/// What a stalled member's own kernel holds for it: little, so that the server feels it soon, but more than a segment of loopback,
+/// or nothing gets through at all.
+const STALLED_RECEIVE_BYTES: usize = 64 * 1024;
+/// A stalled member has everything when nothing more has come for so long: longer than the server's kernel waits before it tries
+/// a window that was shut again.
+const QUIET: Duration = Duration::from_secs(3);
 /// What it takes in one go when it reads at last.
 const READING_RECEIVE_BYTES: usize = 1024 * 1024;
 
@@ -145,6 +147,7 @@ impl Subject for Room {
             measured.figure("discarded", meant.saturating_sub(told.copies) as f64, "");
             measured.figure("given_up", told.given_up as f64, "");
             measured.figure("notices", told.others as f64, "");
+            measured.figure("told_missed", told.missed as f64, "");
             measured.figure("ended", told.ended as f64, "");
         }
         Ok(measured)
@@ -167,6 +170,8 @@ struct Told {
     given_up: u64,
     /// What else came: a notice of what was missed.
     others: u64,
+    /// Messages that were missed by those notices.
+    missed: u64,
     /// Connections that the server has closed.
     ended: u64,
 }
@@ -208,11 +213,35 @@ impl Stalled {
             match (Layout::learn(chunk), chunk.ends_with(b"#\r\n")) {
                 (_, true) => told.given_up += 1,
                 (Some(_), false) => told.copies += 1,
-                (None, false) => told.others += 1,
+                (None, false) => {
+                    told.others += 1;
+                    told.missed += missed(chunk).unwrap_or(0);
+                }
             }
             used += len;
         }
         self.input.drain(..used);
         Ok(())
+    }
+}
+
+/// How many messages a notice says were not sent.
+fn missed(chunk: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(chunk).ok()?;
+    let at = text.find(" not sent to you")?;
+    text[..at].rsplit("\r\n").next()?.split(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_says_how_many() {
+        let notice = |count: &str| {
+            missed(format!("MSRP a SEND\r\n\r\n{count} not sent to you, because\r\n-------a$\r\n").as_bytes())
+        };
+        assert_eq!((notice("1 message was"), notice("987 messages were")), (Some(1), Some(987)));
+        assert_eq!(missed(b"MSRP a SEND\r\n\r\nYou are anonymous here.\r\n-------a$\r\n"), None);
     }
 }
