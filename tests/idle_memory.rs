@@ -69,7 +69,9 @@ impl Server {
     fn new(with_switch: bool) -> Self {
         let settings = Settings {
             domains: vec!["127.0.0.1".into()],
-            listen: vec!["127.0.0.1:5060".parse().unwrap()],
+            listen: vec![(Transport::Tcp, "127.0.0.1:5060".parse().unwrap())],
+            outbound_proxy: None,
+            session_expires: Duration::from_secs(1800),
             contact_host: "127.0.0.1".into(),
             msrp_host: "127.0.0.1".into(),
             shards: vec![ShardAddress { id: SHARD, port: 2855, tls_port: None }],
@@ -109,6 +111,7 @@ impl Server {
                     self.answer = answer.cloned().or(self.answer.take());
                 }
                 Output::Command { command, .. } => self.obey(command),
+                Output::LookUp { .. } => panic!("nobody has a name here"),
             }
         }
     }

@@ -245,7 +245,7 @@ impl Calls {
         let own = self.by_user.get(user)?.iter().filter_map(|tag| Some((tag, self.by_tag.get(tag)?)));
         own.filter(|(_, call)| matches!(call.phase, Phase::Confirmed))
             .min_by_key(|(tag, _)| **tag)
-            .map(|(_, call)| call)
+            .map(|(_, call)| &**call)
     }
 
     pub(super) fn of_session(&self, session: SessionId) -> Option<Tag> {

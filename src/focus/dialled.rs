@@ -77,7 +77,7 @@ impl Focus {
         response: &Response,
         now: Instant,
     ) {
-        let Some(origin) = InviteOrigin::of(invite) else { return };
+        let Some(origin) = InviteOrigin::of(invite, self.tag_keys) else { return };
         self.alarms.clear(&Alarm::Dialling(tag));
         let Some(dialling) = self.dialling.remove(tag) else { return };
         let Dialling { invitation, shard, session, path, described, timing, contact, sent_by, .. } = dialling;

@@ -34,8 +34,8 @@ impl AcceptTypes {
     /// This list and another one, as one.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
-        let more = other.0.iter().filter(|range| !self.0.contains(range)).cloned();
-        Self(self.0.iter().cloned().chain(more).collect())
+        let more = other.ranges().filter(|range| !self.ranges().any(|own| own == *range));
+        Self::from_ranges(self.ranges().chain(more))
     }
 
     /// Whether the list takes every type.
