@@ -87,7 +87,7 @@ impl Focus {
         if within.is_some() {
             return Ok((None, None, self.referral(request, caller, within)?));
         }
-        let origin = InviteOrigin::of(request);
+        let origin = InviteOrigin::of(request, self.tag_keys);
         if origin.as_ref().is_some_and(|origin| self.subscriptions.merges(origin)) {
             return Err(Refusal::new(482).because("Merged Request"));
         }
