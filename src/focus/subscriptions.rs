@@ -200,7 +200,7 @@ impl Subscriptions {
 
     /// Keeps a dialog for the subscriptions in it.
     pub(super) fn keep(&mut self, tag: Tag, leg: Leg) {
-        self.origins.extend(leg.origin.clone());
+        self.origins.extend(leg.origin);
         self.legs.insert(tag, leg);
     }
 
