@@ -86,8 +86,9 @@ pub const RECIPIENTS_MAX: usize = 100;
 pub const BODY_PARTS_MAX: usize = 16;
 /// SIP connections that the control thread accepts.
 pub const SIP_CONNECTIONS_MAX: usize = 4096;
-/// Messages that may wait to be sent on one SIP connection; one that lets more pile up is closed.
-pub const SIP_WAITING_MESSAGES_MAX: usize = 256;
+/// Messages that may wait to be sent on one SIP connection; one that lets more pile up is closed. A proxy's connection carries
+/// many subscribers, and a change of a roster is a NOTIFY for each of them at once.
+pub const SIP_WAITING_MESSAGES_MAX: usize = 4096;
 /// Calls of ours that nobody has answered yet.
 pub const DIALLINGS_MAX: usize = 1024;
 /// SIP calls at a time.
