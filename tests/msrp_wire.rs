@@ -131,6 +131,9 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         &b"\r\n-------abcd"[..],
         b"\r\n-------abcd$x",
         b"\r\n-------abcd$\rx",
+        b"\r\n-------abcd#",
+        b"\r\n-------abcd#\n",
+        b"\r\n-------abcd+",
         b"\r\n-------abce$\r\n",
         b"-------abcd$\r\n",
         b"\r\n------",
@@ -146,7 +149,12 @@ proptest! {
     /// Whatever a body holds and however it is cut, it comes out as it went in, unless its own end-line stands in it.
     #[test]
     fn bodies_survive(bodies in prop::collection::vec(body(), 1..4), cuts in prop::collection::vec(1usize..40, 1..60)) {
-        let is_legal = |body: &Vec<u8>| !body.windows(16).any(|w| w == b"\r\n-------abcd$\r\n");
+        // Any of the three flags ends a chunk (RFC 4975 §7.1); the line may end with a bare LF (`at_end_line`).
+        let is_end_line = |w: &[u8]| {
+            let flagged = w.strip_prefix(b"\r\n-------abcd").and_then(|rest| rest.split_first());
+            flagged.is_some_and(|(flag, rest)| b"$+#".contains(flag) && (rest[0] == b'\n' || rest == b"\r\n"))
+        };
+        let is_legal = |body: &Vec<u8>| !body.windows(16).any(is_end_line);
         let bodies: Vec<_> = bodies.into_iter().filter(is_legal).collect();
         let mut stream = Vec::new();
         for body in &bodies {
