@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use parlor::msrp::Path as MsrpPath;
-use parlor::sdp::{Capabilities, ChatroomTokens, Description, Origin, OurMedia, Setup, Unusable};
+use parlor::sdp::{Capabilities, ChatroomTokens, Description, Origin, OurMedia, OurTerms, Setup, Unusable};
 
 const SERVER: Capabilities = Capabilities { plain: true, tls: false, listen: true, connect: false };
 const CLIENT: Capabilities = Capabilities { plain: true, tls: false, listen: false, connect: true };
@@ -26,16 +26,18 @@ fn answer(offer: &Description) -> Option<String> {
     let taken = offer.offered(SERVER).ok()?;
     let path = MsrpPath::parse(b"msrp://192.0.2.1:2855/us;tcp").unwrap();
     let ours = OurMedia {
-        host: "192.0.2.1",
-        ipv6: false,
+        terms: OurTerms {
+            host: "192.0.2.1",
+            ipv6: false,
+            accept_wrapped_types: &["*".to_owned()],
+            chatroom: ChatroomTokens { nickname: true, private_messages: true },
+            max_size: 0,
+            subject: None,
+        },
         port: 2855,
         path: &path,
-        accept_wrapped_types: &["*".to_owned()],
-        chatroom: ChatroomTokens { nickname: true, private_messages: true },
-        max_size: 0,
         setup: Setup::Passive,
         fingerprints: &[],
-        subject: None,
     };
     Some(ours.answer(Origin { id: 1, version: 1 }, offer, &taken))
 }

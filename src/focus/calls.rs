@@ -82,6 +82,13 @@ pub(super) struct Call {
     pub(super) origin: InviteOrigin,
 }
 
+impl Call {
+    /// Whether its INVITE was answered with 200, and it has not left its room since.
+    pub(super) fn has_joined(&self) -> bool {
+        self.present && !matches!(self.phase, Phase::Opening(_))
+    }
+}
+
 /// What a call waits for.
 #[derive(Debug)]
 pub(super) enum Phase {
@@ -258,6 +265,17 @@ impl Calls {
 
     pub(super) fn merges(&self, origin: &InviteOrigin) -> bool {
         self.by_origin.contains_key(origin)
+    }
+
+    /// The call that an INVITE has begun.
+    pub(super) fn begun_by(&self, origin: &InviteOrigin) -> Option<Tag> {
+        self.by_origin.get(origin).copied()
+    }
+
+    /// Whether a user has had its 200 to an INVITE to a room, and is still there.
+    pub(super) fn has_joined(&self, user: &Aor, room: RoomId) -> bool {
+        let mut own = self.by_user.get(user).into_iter().flatten().filter_map(|tag| self.get(*tag));
+        own.any(|call| call.room == room && call.has_joined())
     }
 
     /// Every call, or those of one room, in a fixed order.

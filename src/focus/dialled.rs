@@ -217,6 +217,8 @@ impl Focus {
         let Some(id) = self.dialling.get(tag).and_then(|dialling| dialling.invite.clone()) else { return };
         let hop = self.transactions.hop(&id);
         if let (Some(cancel), Some(hop)) = (self.transactions.cancel_of(&id), hop) {
+            // RFC 4028 §7.1: in each request but ACK.
+            let cancel = cancel.header(HeaderName::Supported, self.supported());
             self.ask(cancel.empty(), hop, Asked::Cancel);
         }
     }

@@ -13,7 +13,7 @@ use crate::call::Caller;
 use crate::facts::{ChatroomTokens, Command, OpenRoom, OpenSession, Refusal as ShardRefusal, RoomPolicy, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::msrp::Path;
-use crate::sdp::{Description, MessageMedia, Origin, OurMedia, Setup};
+use crate::sdp::{Description, MessageMedia, Origin, OurMedia, OurTerms, Setup};
 use crate::sip::{HeaderName, Hop, Message, Request, TransactionId, Transactions, is_sips, reply_hop, sequence};
 
 /// How long a shard may take to say whether a session can be bound.
@@ -256,16 +256,18 @@ pub(super) fn our_media<'a>(
     setup: Setup,
     peer: IpAddr,
 ) -> Option<OurMedia<'a>> {
-    Some(OurMedia {
+    let port = path.first_uri()?.host_and_port().1?;
+    Some(OurMedia { terms: our_terms(settings, policy, peer), port, path, setup, fingerprints: &settings.fingerprints })
+}
+
+/// What a room takes, as a peer at an address is to be told.
+pub(super) fn our_terms<'a>(settings: &'a Settings, policy: &'a RoomPolicy, peer: IpAddr) -> OurTerms<'a> {
+    OurTerms {
         host: &settings.msrp_host,
         ipv6: peer.to_canonical().is_ipv6(),
-        port: path.first_uri()?.host_and_port().1?,
-        path,
         accept_wrapped_types: &policy.wrapped_types,
         chatroom: ChatroomTokens { nickname: policy.nicknames, private_messages: policy.private_messages },
         max_size: policy.max_message_size,
-        setup,
-        fingerprints: &settings.fingerprints,
         subject: policy.subject.as_deref(),
-    })
+    }
 }

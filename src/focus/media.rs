@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::calls::{Call, Tag};
+use super::join::our_terms;
 use super::refusal::Refusal;
 use super::{Focus, Network};
 use crate::facts::{ChatroomTokens, Outward, Terms};
 use crate::ids::{SessionId, ShardId};
 use crate::msrp::Path;
-use crate::sdp::{Capabilities, Description, Fingerprint, MessageMedia, Setup, Unusable};
+use crate::sdp::{Capabilities, Description, Fingerprint, MessageMedia, Origin, Setup, Unusable};
 use crate::sip::{
     HeaderName, Headers, Hop, Request, Response, Transport, accepts_media_type, quoted, session_description,
 };
@@ -49,6 +50,15 @@ impl Focus {
         let force_tls = self.settings.rooms.policy(room).or(known).is_some_and(|policy| policy.force_tls);
         let connect = self.settings.connect_out != ConnectOut::Never;
         Capabilities { plain: !force_tls, tls: self.shards.have_tls(), listen: true, connect }
+    }
+
+    /// What a room takes, for an OPTIONS (RFC 3264 §9). Its number is used by no session (§5).
+    pub(super) fn described(&mut self, room: &str, hop: Hop) -> Option<String> {
+        let origin = Origin { id: self.random() >> 1, version: 1 };
+        let Capabilities { plain, tls, .. } = self.capabilities(room);
+        let known = self.rooms.find(room).map(|room| &room.policy);
+        let policy = self.settings.rooms.policy(room).or(known)?;
+        Some(our_terms(&self.settings, policy, hop.remote.ip()).capabilities(origin, plain, tls))
     }
 
     /// The offer of a request to a room, with the media that we take; `None` where we are to make it (RFC 3261 §13.2.1).

@@ -30,11 +30,11 @@ impl Focus {
         let (tag, event, datagrams_only) = (held.tag, held.subscription.event().to_string(), held.datagrams_only);
         self.tell_the_rest(id);
         let branch = self.branch();
-        let software = self.settings.software.clone();
+        let (software, supported) = (self.settings.software.clone(), self.supported());
         let Some((dialog, contact, sent_by)) = self.way_of(tag) else { return self.forget_subscription(id) };
         // RFC 3261 §18.1.1: what is large goes over a stream.
-        let large = body.as_ref().map_or(0, |(_, body)| body.len()) + dialog.weight() + contact.len()
-            > DATAGRAM_REQUEST_BYTES_MAX;
+        let own = contact.len() + software.len() + supported.len();
+        let large = body.as_ref().map_or(0, |(_, body)| body.len()) + dialog.weight() + own > DATAGRAM_REQUEST_BYTES_MAX;
         let (ask, hop) = match large && !datagrams_only {
             true => dialog.large_request(Method::Notify, sent_by, &branch),
             false => dialog.request(Method::Notify, sent_by, &branch),
@@ -43,6 +43,7 @@ impl Focus {
             .header(HeaderName::Contact, contact.to_owned())
             .header(HeaderName::Event, event)
             .header(HeaderName::SubscriptionState, state)
+            .header(HeaderName::Supported, supported)
             .header(HeaderName::UserAgent, software);
         let notify = match body {
             Some((media_type, body)) => ask.body(media_type, body),

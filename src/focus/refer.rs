@@ -6,6 +6,7 @@ use super::Focus;
 use super::calls::{Goodbye, InviteOrigin, Phase, Tag};
 use super::dial_out::Invitation;
 use super::refusal::Refusal;
+use super::replies::{ALLOW, EVENTS};
 use super::report::Origin;
 use super::subscriptions::{Leg, SubscriptionId};
 use crate::call::{Caller, Dialog, Identity};
@@ -53,7 +54,11 @@ impl Focus {
             }
         };
         let reply = self.reply(request, 202, &tag.to_string()).header(HeaderName::Contact, contact.clone());
-        let reply = reply.header(HeaderName::Supported, self.supported()).echo(request, &HeaderName::RecordRoute);
+        let reply = reply
+            .header(HeaderName::Allow, ALLOW)
+            .header(HeaderName::Supported, self.supported())
+            .header(HeaderName::AllowEvents, EVENTS)
+            .echo(request, &HeaderName::RecordRoute);
         // RFC 4488 §4: no subscription where none is wanted, and the answer says so.
         let reply = if silent { reply.header(HeaderName::ReferSub, "false") } else { reply };
         self.transactions.respond(id, reply.empty());

@@ -9,7 +9,7 @@ use super::asked::Asked;
 use super::calls::{Call, Goodbye, Phase, Tag};
 use super::face::Alarm;
 use super::refusal::Refusal;
-use super::replies::ALLOW;
+use super::replies::{ALLOW, EVENTS};
 use crate::call::{INTERVAL_MIN, SessionTimer, TIMER_TAG, TooBrief, min_se};
 use crate::sip::{
     Ask, HeaderName, Headers, Hop, Message, Method, Reply, Request, Response, option_tags, seconds, sequence,
@@ -158,6 +158,7 @@ impl Focus {
             .header(HeaderName::Allow, ALLOW)
             .header(HeaderName::Supported, self.supported())
             .header(HeaderName::Accept, "application/sdp")
+            .header(HeaderName::AllowEvents, EVENTS)
             .header(HeaderName::UserAgent, self.settings.software.clone())
     }
 

@@ -3,7 +3,9 @@
 use super::Focus;
 use super::calls::Tag;
 use super::refusal::Refusal;
-use crate::sip::{HeaderName, Hop, Reply, Request, Response, TransactionId, Transport, escape_user, quoted};
+use crate::sip::{
+    HeaderName, Hop, Reply, Request, Response, TransactionId, Transport, accepts_media_type, escape_user, quoted,
+};
 
 /// The methods we take.
 pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, REFER, SUBSCRIBE";
@@ -51,10 +53,24 @@ impl Focus {
             .header(HeaderName::AllowEvents, EVENTS)
     }
 
-    /// The answer to an OPTIONS (RFC 3261 §11.2).
-    pub(super) fn options(&self, request: &Request, tag: &str, contact: String) -> Response {
+    /// The answer to an OPTIONS (RFC 3261 §11.2), with what a room takes where it is about one.
+    pub(super) fn options(
+        &mut self,
+        request: &Request,
+        tag: &str,
+        contact: String,
+        room: Option<&str>,
+        hop: Hop,
+    ) -> Response {
+        let takes_sdp = request.headers.get(&HeaderName::Accept).is_none()
+            || accepts_media_type(&request.headers, "application/sdp");
+        let description = room.filter(|_| takes_sdp).and_then(|room| self.described(room, hop));
         let reply = self.welcome(request, tag, contact).header(HeaderName::AcceptEncoding, "identity");
-        reply.header(HeaderName::AcceptLanguage, "*").empty()
+        let reply = reply.header(HeaderName::AcceptLanguage, "*");
+        match description {
+            Some(description) => reply.body("application/sdp", description),
+            None => reply.empty(),
+        }
     }
 
     /// Our host and port as the other end of a hop can reach them.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Focus;
-use super::calls::{Phase, Tag};
+use super::calls::{InviteOrigin, Phase, Tag};
 use super::refusal::Refusal;
 use super::replies::ALLOW;
 use crate::call::Caller;
@@ -46,7 +46,7 @@ impl Focus {
         }
         match request.method {
             Method::Subscribe => self.handle_subscribe_in_dialog(id, request, tag, hop, now),
-            Method::Options => self.handle_options_in_dialog(id, request, tag),
+            Method::Options => self.handle_options_in_dialog(id, request, tag, hop),
             // A dialog of subscriptions only has no call to change or to end.
             _ if !self.calls.contains(tag) => self.refuse(id, request, &Refusal::new(481)),
             Method::Invite => self.handle_change(id, request, tag, hop, now),
@@ -67,23 +67,28 @@ impl Focus {
         };
         let tag = Tag(self.random()).to_string();
         let contact = self.contact(room.as_deref(), is_sips(&request.uri), hop);
-        let response = self.options(request, &tag, contact);
+        let response = self.options(request, &tag, contact, room.as_deref(), hop);
         self.transactions.respond(id, response);
     }
 
-    fn handle_options_in_dialog(&mut self, id: &TransactionId, request: &Request, tag: Tag) {
+    fn handle_options_in_dialog(&mut self, id: &TransactionId, request: &Request, tag: Tag, hop: Hop) {
         let Some(contact) = self.contact_in(tag) else { return };
-        let response = self.options(request, &tag.to_string(), contact);
+        let room = Some(self.room_of(tag)).filter(|name| !name.is_empty());
+        let response = self.options(request, &tag.to_string(), contact, room.as_deref(), hop);
         self.transactions.respond(id, response);
     }
 
-    /// Cancels an INVITE that has no answer yet (RFC 3261 §9.2); one that has is let be.
+    /// Cancels an INVITE that has no answer yet (RFC 3261 §9.2); one that has is let be, and so is every other request.
     fn handle_cancel(&mut self, id: &TransactionId, request: &Request) {
-        let Some(invite) = self.transactions.cancelled(request) else {
+        let invite = self.transactions.cancelled(request);
+        if invite.is_none() && !self.transactions.cancels_in_vain(request) {
             return self.refuse(id, request, &Refusal::new(481));
-        };
-        let opening = self.calls.of_invite(&invite);
-        let own = opening.unwrap_or(Tag(self.random())).to_string();
+        }
+        let opening = invite.and_then(|invite| self.calls.of_invite(&invite));
+        // It has the Call-ID, From and number of what it cancels, and its answer the same tag.
+        let origin = InviteOrigin::of(request, self.tag_keys);
+        let known = origin.and_then(|origin| self.calls.begun_by(&origin).or_else(|| self.subscriptions.begun_by(&origin)));
+        let own = known.unwrap_or(Tag(self.random())).to_string();
         let response = self.reply(request, 200, &own).empty();
         self.transactions.respond(id, response);
         if let Some(tag) = opening {

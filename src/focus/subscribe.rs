@@ -77,17 +77,17 @@ impl Focus {
         Ok((tag, leg, watch, wish))
     }
 
-    /// The user in a room who subscribes. One who is hidden there is known by who it is; of whom nobody knows that, the place that
-    /// the call came from tells.
+    /// The user in a room who subscribes: one is from its 200 on. One who is hidden there is known by who it is; of whom nobody
+    /// knows that, the place that the call came from tells.
     fn user_within(&self, room: RoomId, who: &Identity, hop: Hop) -> Option<Aor> {
-        let room = self.rooms.get(room)?;
-        if room.has(&who.member.user) {
+        if self.calls.has_joined(&who.member.user, room) {
             return Some(who.member.user.clone());
         }
+        let room = self.rooms.get(room)?;
         if who.account.as_ref().is_some_and(|account| !room.has_account(account)) {
             return None;
         }
-        let mut calls = room.roster.calls().filter_map(|tag| self.calls.get(tag));
+        let mut calls = room.roster.calls().filter_map(|tag| self.calls.get(tag)).filter(|call| call.has_joined());
         let same = |call: &&Call| match &who.account {
             Some(account) => call.account.as_ref() == Some(account),
             None => {

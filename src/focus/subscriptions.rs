@@ -1,6 +1,6 @@
 //! The subscriptions there are, whatever they are to, and by what they are found.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 
 use smallvec::SmallVec;
@@ -110,7 +110,7 @@ pub(super) struct Subscriptions {
     by_tag: HashMap<Tag, SmallVec<[SubscriptionId; 1]>>,
     by_room: HashMap<RoomId, Watchers>,
     legs: HashMap<Tag, Leg>,
-    origins: HashSet<InviteOrigin>,
+    origins: HashMap<InviteOrigin, Tag>,
     /// NOTIFYs that nobody has answered yet.
     pub(super) under_way: HashMap<TransactionId, SubscriptionId>,
     /// Those that have something to tell and wait for their turn.
@@ -200,7 +200,7 @@ impl Subscriptions {
 
     /// Keeps a dialog for the subscriptions in it.
     pub(super) fn keep(&mut self, tag: Tag, leg: Leg) {
-        self.origins.extend(leg.origin);
+        self.origins.extend(leg.origin.map(|origin| (origin, tag)));
         self.legs.insert(tag, leg);
     }
 
@@ -225,7 +225,12 @@ impl Subscriptions {
     }
 
     pub(super) fn merges(&self, origin: &InviteOrigin) -> bool {
-        self.origins.contains(origin)
+        self.origins.contains_key(origin)
+    }
+
+    /// The kept dialog that a request has begun.
+    pub(super) fn begun_by(&self, origin: &InviteOrigin) -> Option<Tag> {
+        self.origins.get(origin).copied()
     }
 
     /// Puts a subscription into the queue, where it is not there yet.

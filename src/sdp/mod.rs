@@ -1,7 +1,7 @@
 //! Session descriptions (RFC 8866) as far as MSRP needs them (RFC 4975 §8, RFC 7701 §8, RFC 6135, RFC 6714, RFC 8122).
 //!
 //! [`Description`] reads what came; [`Description::offered`] and [`Description::answered`] find the message media in it that
-//! can be used. [`OurMedia`] writes what goes out: an offer, or the answer to one.
+//! can be used. [`OurMedia`] writes what goes out: an offer, or the answer to one; [`OurTerms`] what there is to be negotiated.
 
 mod accept_types;
 mod description;
@@ -13,4 +13,4 @@ pub use accept_types::AcceptTypes;
 pub use description::{Capabilities, Description, MessageMedia, SdpError, Unusable};
 pub use fingerprint::{Fingerprint, HASH_FUNCTIONS, HashFunction};
 pub use media::{ChatroomTokens, Direction, Setup};
-pub use write::{Origin, OurMedia};
+pub use write::{Origin, OurMedia, OurTerms};

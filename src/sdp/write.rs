@@ -1,4 +1,4 @@
-//! Writing our own description: an offer, or the answer to one.
+//! Writing our own description: an offer, the answer to one, or what could be negotiated.
 
 use std::net::IpAddr;
 
@@ -7,6 +7,10 @@ use sdp_types::{AddrType, Attribute, Connection, Media, NetType, Session, Time};
 use super::description::CPIM;
 use super::{ChatroomTokens, Description, Fingerprint, MessageMedia, Setup};
 use crate::msrp::Path;
+
+/// MSRP over TCP, and over TLS.
+const PLAIN: &str = "TCP/MSRP";
+const SECURE: &str = "TCP/TLS/MSRP";
 
 /// What the o= line tells one description from the next by (RFC 3264 §5, §8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,49 +21,49 @@ pub struct Origin {
     pub version: u64,
 }
 
-/// Our side of the message media.
+/// What we take, whoever is asking.
 #[derive(Debug, Clone)]
-pub struct OurMedia<'a> {
+pub struct OurTerms<'a> {
     /// The host of the c= and o= lines.
     pub host: &'a str,
     /// Where the host is a name: whether the peer is to look for an IPv6 address of it.
     pub ipv6: bool,
-    /// The port of the m= line.
-    pub port: u16,
-    /// `a=path`. Its own URI says whether the media is over TLS.
-    pub path: &'a Path,
     /// `a=accept-wrapped-types`; nothing is written where it is empty.
     pub accept_wrapped_types: &'a [String],
     /// `a=chatroom`.
     pub chatroom: ChatroomTokens,
     /// `a=max-size`; 0 is no limit and not written.
     pub max_size: u64,
-    /// `a=setup`.
-    pub setup: Setup,
-    /// `a=fingerprint`, once for each; written where the media is over TLS (RFC 8122 §5.1).
-    pub fingerprints: &'a [Fingerprint],
     /// What the session is about, for people: the i= line (RFC 8866 §5.4).
     pub subject: Option<&'a str>,
 }
 
-impl OurMedia<'_> {
-    /// An offer with one media line.
-    #[must_use]
-    pub fn offer(&self, origin: Origin) -> String {
-        let mut session = self.session(origin);
-        let media = self.media("*".into());
-        session.medias.push(media);
-        session.to_string()
-    }
+/// Our side of the message media of a session.
+#[derive(Debug, Clone)]
+pub struct OurMedia<'a> {
+    /// What we take.
+    pub terms: OurTerms<'a>,
+    /// The port of the m= line.
+    pub port: u16,
+    /// `a=path`. Its own URI says whether the media is over TLS.
+    pub path: &'a Path,
+    /// `a=setup`.
+    pub setup: Setup,
+    /// `a=fingerprint`, once for each; written where the media is over TLS (RFC 8122 §5.1).
+    pub fingerprints: &'a [Fingerprint],
+}
 
-    /// The answer: one line for every line of the offer, the others refused with port 0 (RFC 3264 §6).
+impl OurTerms<'_> {
+    /// What could be negotiated, for whoever asks (RFC 3264 §9): a line for each protocol, with port 0 and nothing that belongs to
+    /// one session, such as a path.
     #[must_use]
-    pub fn answer(&self, origin: Origin, offer: &Description, taken: &MessageMedia) -> String {
+    pub fn capabilities(&self, origin: Origin, plain: bool, tls: bool) -> String {
         let mut session = self.session(origin);
-        session.times = offer.session.times.clone();
-        for (index, theirs) in offer.session.medias.iter().enumerate() {
-            let line = if index == taken.index { self.answer_media(theirs, taken) } else { refused(theirs) };
-            session.medias.push(line);
+        for proto in [(plain, PLAIN), (tls, SECURE)].into_iter().filter_map(|(can, proto)| can.then_some(proto)) {
+            let mut media = line("message", 0, proto, "*".into());
+            self.write_types(&mut media);
+            self.write_bounds(&mut media);
+            session.medias.push(media);
         }
         session.to_string()
     }
@@ -75,6 +79,49 @@ impl OurMedia<'_> {
         session
     }
 
+    fn write_types(&self, media: &mut Media) {
+        media.attributes.push(Attribute::with_value("accept-types", CPIM));
+        if !self.accept_wrapped_types.is_empty() {
+            let types = self.accept_wrapped_types.join(" ");
+            media.attributes.push(Attribute::with_value("accept-wrapped-types", types));
+        }
+    }
+
+    fn write_bounds(&self, media: &mut Media) {
+        if self.max_size > 0 {
+            media.attributes.push(Attribute::with_value("max-size", self.max_size.to_string()));
+        }
+        let chatroom = self.chatroom.to_string();
+        media.attributes.push(if chatroom.is_empty() {
+            Attribute::new("chatroom")
+        } else {
+            Attribute::with_value("chatroom", chatroom)
+        });
+    }
+}
+
+impl OurMedia<'_> {
+    /// An offer with one media line.
+    #[must_use]
+    pub fn offer(&self, origin: Origin) -> String {
+        let mut session = self.terms.session(origin);
+        let media = self.media("*".into());
+        session.medias.push(media);
+        session.to_string()
+    }
+
+    /// The answer: one line for every line of the offer, the others refused with port 0 (RFC 3264 §6).
+    #[must_use]
+    pub fn answer(&self, origin: Origin, offer: &Description, taken: &MessageMedia) -> String {
+        let mut session = self.terms.session(origin);
+        session.times = offer.session.times.clone();
+        for (index, theirs) in offer.session.medias.iter().enumerate() {
+            let line = if index == taken.index { self.answer_media(theirs, taken) } else { refused(theirs) };
+            session.medias.push(line);
+        }
+        session.to_string()
+    }
+
     fn answer_media(&self, theirs: &Media, taken: &MessageMedia) -> Media {
         let mut media = self.media(theirs.fmt.clone());
         if let Some(direction) = taken.direction.answer() {
@@ -88,27 +135,15 @@ impl OurMedia<'_> {
 
     fn media(&self, fmt: String) -> Media {
         let secure = self.path.iter().next_back().is_some_and(|uri| uri.secure);
-        let proto = if secure { "TCP/TLS/MSRP" } else { "TCP/MSRP" };
-        let mut media = line("message", self.port, proto, fmt);
+        let mut media = line("message", self.port, if secure { SECURE } else { PLAIN }, fmt);
+        self.terms.write_types(&mut media);
         let mut attribute = |name: &str, value: String| media.attributes.push(Attribute::with_value(name, value));
-        attribute("accept-types", CPIM.into());
-        if !self.accept_wrapped_types.is_empty() {
-            attribute("accept-wrapped-types", self.accept_wrapped_types.join(" "));
-        }
         attribute("path", self.path.as_str().into());
         attribute("setup", self.setup.to_string());
         for fingerprint in self.fingerprints.iter().filter(|_| secure) {
             attribute("fingerprint", fingerprint.to_string());
         }
-        if self.max_size > 0 {
-            attribute("max-size", self.max_size.to_string());
-        }
-        let chatroom = self.chatroom.to_string();
-        media.attributes.push(if chatroom.is_empty() {
-            Attribute::new("chatroom")
-        } else {
-            Attribute::with_value("chatroom", chatroom)
-        });
+        self.terms.write_bounds(&mut media);
         media
     }
 }
@@ -146,9 +181,9 @@ mod tests {
 
     fn ours<'a>(path: &'a Path, wrapped: &'a [String], setup: Setup) -> OurMedia<'a> {
         let chatroom = ChatroomTokens { nickname: true, private_messages: true };
-        let (host, port) = ("192.0.2.1", 2855);
-        let (accept_wrapped_types, ipv6, max_size, fingerprints, subject) = (wrapped, false, 0, &[][..], None);
-        OurMedia { host, ipv6, port, path, accept_wrapped_types, chatroom, max_size, setup, fingerprints, subject }
+        let (host, ipv6, max_size, subject) = ("192.0.2.1", false, 0, None);
+        let terms = OurTerms { host, ipv6, accept_wrapped_types: wrapped, chatroom, max_size, subject };
+        OurMedia { terms, port: 2855, path, setup, fingerprints: &[] }
     }
 
     fn path() -> Path {
@@ -195,14 +230,33 @@ mod tests {
     fn an_offer_reads_back_as_what_it_was_made_of() {
         let (path, wrapped) = (path(), ["text/plain".to_owned(), "text/html".to_owned()]);
         let mut ours = ours(&path, &wrapped, Setup::ActPass);
-        ours.max_size = 5000;
+        ours.terms.max_size = 5000;
         let offer = Description::parse(ours.offer(Origin { id: 1, version: 1 }).as_bytes()).unwrap();
         let media = offer.offered(CAN).unwrap();
         assert_eq!(media.path, path);
         assert_eq!((media.setup, media.max_size, media.port), (Some(Setup::ActPass), Some(5000), 2855));
         assert_eq!(media.accept_wrapped_types.unwrap().to_string(), "text/plain text/html");
-        assert_eq!(media.chatroom, Some(ours.chatroom));
+        assert_eq!(media.chatroom, Some(ours.terms.chatroom));
         assert_eq!(media.address.as_deref(), Some("192.0.2.1"));
+    }
+
+    #[test]
+    fn capabilities_are_those_of_every_session_and_have_no_path() {
+        let (path, wrapped) = (path(), ["text/plain".to_owned()]);
+        let mut terms = ours(&path, &wrapped, Setup::ActPass).terms;
+        terms.max_size = 5000;
+        let line = |proto: &str| {
+            format!(
+                "m=message 0 {proto} *\r\na=accept-types:message/cpim\r\na=accept-wrapped-types:text/plain\r\n\
+                 a=max-size:5000\r\na=chatroom:nickname private-messages\r\n"
+            )
+        };
+        let head = "v=0\r\no=- 7 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n";
+        let origin = Origin { id: 7, version: 1 };
+        let (plain, tls) = (line("TCP/MSRP"), line("TCP/TLS/MSRP"));
+        assert_eq!(terms.capabilities(origin, true, true), format!("{head}{plain}{tls}"));
+        assert_eq!(terms.capabilities(origin, false, true), format!("{head}{tls}"));
+        assert_eq!(terms.capabilities(origin, true, false), format!("{head}{plain}"));
     }
 
     #[test]
@@ -223,7 +277,7 @@ mod tests {
     fn an_empty_token_list_is_still_a_chatroom() {
         let path = path();
         let mut ours = ours(&path, &[], Setup::Active);
-        ours.chatroom = ChatroomTokens::default();
+        ours.terms.chatroom = ChatroomTokens::default();
         assert!(ours.offer(Origin { id: 1, version: 1 }).contains("a=chatroom\r\n"));
     }
 
@@ -231,12 +285,12 @@ mod tests {
     fn addresses_of_either_family_and_names_are_written() {
         let path = Path::parse(b"msrps://[2001:db8::1]:2855/us;tcp").unwrap();
         let mut ours = ours(&path, &[], Setup::Active);
-        ours.host = "[2001:db8::1]";
+        ours.terms.host = "[2001:db8::1]";
         let text = ours.offer(Origin { id: 1, version: 1 });
         assert!(text.contains("c=IN IP6 2001:db8::1\r\n") && text.contains("m=message 2855 TCP/TLS/MSRP *\r\n"));
-        ours.host = "chat.example.com";
+        ours.terms.host = "chat.example.com";
         assert!(ours.offer(Origin { id: 1, version: 1 }).contains("o=- 1 1 IN IP4 chat.example.com\r\n"));
-        ours.ipv6 = true;
+        ours.terms.ipv6 = true;
         assert!(ours.offer(Origin { id: 1, version: 1 }).contains("c=IN IP6 chat.example.com\r\n"));
     }
 }

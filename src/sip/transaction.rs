@@ -213,6 +213,19 @@ impl Transactions {
         self.entries.contains_key(&id).then_some(id)
     }
 
+    /// Whether a CANCEL is about another request than an INVITE, whose transaction is still known: it is answered, and changes
+    /// nothing (RFC 3261 §9.2).
+    #[must_use]
+    pub fn cancels_in_vain(&self, cancel: &Request) -> bool {
+        let Some(TransactionKey::Rfc3261 { branch, sent_by, .. }) = TransactionKey::from_request(cancel) else {
+            return false;
+        };
+        [Method::Subscribe, Method::Refer, Method::Bye, Method::Options, Method::Update].iter().any(|method| {
+            let (branch, sent_by, method) = (branch.clone(), sent_by.clone(), method.as_bytes().to_vec());
+            self.layer.server_state(&TransactionKey::Rfc3261 { branch, sent_by, method }).is_some()
+        })
+    }
+
     /// Whether a message belongs to a transaction that is in flight.
     #[must_use]
     pub fn knows(&self, request: &Request) -> bool {
@@ -432,6 +445,13 @@ mod tests {
         let (own, cancel) = request(&mut transactions, "CANCEL", Transport::Udp);
         assert_ne!(own, id);
         assert_eq!(transactions.cancelled(&cancel), Some(id));
+        assert!(!transactions.cancels_in_vain(&cancel));
+        for method in ["SUBSCRIBE", "REFER", "BYE", "OPTIONS", "UPDATE"] {
+            let mut transactions = Transactions::default();
+            request(&mut transactions, method, Transport::Udp);
+            let (_, cancel) = request(&mut transactions, "CANCEL", Transport::Udp);
+            assert!(transactions.cancelled(&cancel).is_none() && transactions.cancels_in_vain(&cancel), "{method}");
+        }
     }
 
     #[test]

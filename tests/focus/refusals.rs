@@ -1,7 +1,7 @@
 use parlor::focus::{RoomSettings, Settings};
 use parlor::sip::HeaderName;
 
-use crate::world::{Peer, World, header, policy, settings};
+use crate::world::{Peer, World, body, header, policy, settings};
 
 /// Sends an INVITE after `change` was made to its text, and gives the world.
 fn invited(world: World, change: impl FnOnce(String) -> String) -> World {
@@ -254,6 +254,35 @@ fn options_say_what_is_taken() {
         assert_eq!(header(response, name.clone()), value, "{name}");
     }
     assert!(response.headers.get(&HeaderName::Supported).is_some());
+}
+
+#[test]
+fn options_describe_what_a_room_takes_and_nothing_of_a_session() {
+    let mut world = World::with_policy(|policy| {
+        policy.max_message_size = 5000;
+        policy.wrapped_types = vec!["text/plain".into()];
+        policy.private_messages = false;
+    });
+    let mut ann = Peer::new("ann", "lobby");
+    ann.send(&mut world, "OPTIONS", "");
+    let outside = body(world.last_response());
+    assert_eq!(header(world.last_response(), HeaderName::ContentType), "application/sdp");
+    let lines = "m=message 0 TCP/MSRP *\r\na=accept-types:message/cpim\r\na=accept-wrapped-types:text/plain\r\n\
+                 a=max-size:5000\r\na=chatroom:nickname\r\n";
+    assert!(outside.ends_with(lines), "{outside}");
+    ann.extra = "Accept: application/pidf+xml\r\n".into();
+    ann.send(&mut world, "OPTIONS", "");
+    assert_eq!((world.last_status(), body(world.last_response())), (200, String::new()), "no type that could tell it");
+    ann.extra = "Accept: application/pidf+xml, application/sdp\r\n".into();
+    ann.join(&mut world);
+    ann.send(&mut world, "OPTIONS", "");
+    let within = body(world.last_response());
+    let number = |text: &str| text.split(' ').nth(1).unwrap().to_owned();
+    assert!(within.ends_with(lines) && number(&within) != number(&outside), "each has a number of its own: {within}");
+    ann.to_tag = None;
+    ann.target = "sip:chat.example".into();
+    ann.send(&mut world, "OPTIONS", "");
+    assert_eq!((world.last_status(), body(world.last_response())), (200, String::new()), "the server is no room");
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub struct World {
     pub shards_answer: bool,
     /// Names that are to be looked up.
     pub lookups: Vec<(u64, String)>,
+    /// Whether sessions expire.
+    timers: bool,
 }
 
 pub fn settings() -> Settings {
@@ -62,8 +64,10 @@ impl World {
     }
 
     pub fn with(settings: Settings) -> Self {
+        let timers = !settings.session_expires.is_zero();
         let focus = Focus::new(settings, [7; 32]);
-        Self { focus, now: Instant::now(), sent: vec![], commands: vec![], shards_answer: true, lookups: vec![] }
+        let now = Instant::now();
+        Self { focus, now, sent: vec![], commands: vec![], shards_answer: true, lookups: vec![], timers }
     }
 
     pub fn with_policy(change: impl FnOnce(&mut RoomPolicy)) -> Self {
@@ -87,10 +91,30 @@ impl World {
         while let Some(output) = self.focus.poll_output() {
             match output {
                 Output::Send { hop, message } => {
-                    self.sent.push((hop, parse_datagram(&message).expect("what we send parses").expect("a message")));
+                    let message = parse_datagram(&message).expect("what we send parses").expect("a message");
+                    self.check_letter(&message);
+                    self.sent.push((hop, message));
                 }
                 Output::Command { shard, command } => self.obey(shard, command),
                 Output::LookUp { query, name } => self.lookups.push((query, name)),
+            }
+        }
+    }
+
+    /// What holds for every message, whatever it is about (RFC 4028 §5, §7.1, RFC 6665 §8.2).
+    fn check_letter(&self, message: &Message) {
+        let has = |name: HeaderName| message.headers().get(&name).is_some();
+        let notifies = message.as_request().is_some_and(|request| request.method == Method::Notify);
+        assert_eq!(has(HeaderName::SubscriptionState), notifies, "{message:?}");
+        match message {
+            Message::Request(request) if request.method == Method::Ack => assert!(!has(HeaderName::Supported)),
+            Message::Request(request) => {
+                let tags = text(&request.headers, &HeaderName::Supported).expect("option tags in every request");
+                assert_eq!(tags.split(", ").any(|tag| tag == "timer"), self.timers, "{} {tags}", request.method);
+            }
+            Message::Response(response) => {
+                assert!(!has(HeaderName::Event), "{response:?}");
+                assert_eq!(has(HeaderName::MinSe), response.status.code() == 422, "{response:?}");
             }
         }
     }

@@ -24,7 +24,7 @@ use super::watch::RosterNews;
 use crate::cli::random;
 use crate::cpim::Envelope;
 use crate::msrp::Path;
-use crate::sdp::{Capabilities, ChatroomTokens, Description, MessageMedia, Origin, OurMedia, Setup};
+use crate::sdp::{Capabilities, ChatroomTokens, Description, MessageMedia, Origin, OurMedia, OurTerms, Setup};
 use crate::sip::{Hop, address_text};
 use crate::tls::Stream;
 use crate::uri::Aor;
@@ -159,16 +159,18 @@ fn our_path(hop: &Hop, secure: bool, rng: &mut ChaCha12Rng) -> Path {
 
 fn offer(hop: &Hop, path: &Path, rng: &mut ChaCha12Rng) -> String {
     let ours = OurMedia {
-        host: &hop.local.ip().to_string(),
-        ipv6: false,
+        terms: OurTerms {
+            host: &hop.local.ip().to_string(),
+            ipv6: false,
+            accept_wrapped_types: &["*".to_owned()],
+            chatroom: ChatroomTokens { nickname: true, private_messages: true },
+            max_size: 0,
+            subject: None,
+        },
         port: 9,
         path,
-        accept_wrapped_types: &["*".to_owned()],
-        chatroom: ChatroomTokens { nickname: true, private_messages: true },
-        max_size: 0,
         setup: Setup::Active,
         fingerprints: &[],
-        subject: None,
     };
     ours.offer(Origin { id: rng.next_u64() >> 2, version: 1 })
 }
