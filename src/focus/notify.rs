@@ -34,7 +34,8 @@ impl Focus {
         let Some((dialog, contact, sent_by)) = self.way_of(tag) else { return self.forget_subscription(id) };
         // RFC 3261 §18.1.1: what is large goes over a stream.
         let own = contact.len() + software.len() + supported.len();
-        let large = body.as_ref().map_or(0, |(_, body)| body.len()) + dialog.weight() + own > DATAGRAM_REQUEST_BYTES_MAX;
+        let large =
+            body.as_ref().map_or(0, |(_, body)| body.len()) + dialog.weight() + own > DATAGRAM_REQUEST_BYTES_MAX;
         let (ask, hop) = match large && !datagrams_only {
             true => dialog.large_request(Method::Notify, sent_by, &branch),
             false => dialog.request(Method::Notify, sent_by, &branch),

@@ -87,7 +87,8 @@ impl Focus {
         let opening = invite.and_then(|invite| self.calls.of_invite(&invite));
         // It has the Call-ID, From and number of what it cancels, and its answer the same tag.
         let origin = InviteOrigin::of(request, self.tag_keys);
-        let known = origin.and_then(|origin| self.calls.begun_by(&origin).or_else(|| self.subscriptions.begun_by(&origin)));
+        let known =
+            origin.and_then(|origin| self.calls.begun_by(&origin).or_else(|| self.subscriptions.begun_by(&origin)));
         let own = known.unwrap_or(Tag(self.random())).to_string();
         let response = self.reply(request, 200, &own).empty();
         self.transactions.respond(id, response);

@@ -234,7 +234,10 @@ fn an_answer_names_the_events_and_an_offer_of_options_too() {
     let to = Peer::new("carol", "lobby");
     ann.extra = format!("Refer-To: <sip:carol@{}>\r\nRefer-Sub: false\r\n", to.at);
     ann.send(&mut world, "REFER", "");
-    assert_eq!((world.last_status(), header(world.last_response(), HeaderName::AllowEvents).as_str()), (202, "conference, refer"));
+    assert_eq!(
+        (world.last_status(), header(world.last_response(), HeaderName::AllowEvents).as_str()),
+        (202, "conference, refer")
+    );
     let invite = world.asked(Method::Invite).remove(0);
     assert_eq!(text(&invite.headers, &HeaderName::AllowEvents).as_deref(), Some("conference, refer"));
     Peer::new("bob", "lobby").send(&mut world, "OPTIONS", "");
