@@ -120,7 +120,8 @@ fn normal_host(raw: &[u8], secure: bool) -> Result<String, UriError> {
     let (host, port) = match text.strip_prefix('[') {
         Some(bracketed) => {
             let (address, rest) = bracketed.split_once(']').ok_or(UriError::Host)?;
-            let address = Ipv6Addr::from_str(address).map_err(|_| UriError::Host)?;
+            // RFC 3261's grammar has a colon too many before an embedded IPv4 address (RFC 5118 §4.10).
+            let address = Ipv6Addr::from_str(&address.replace(":::", "::")).map_err(|_| UriError::Host)?;
             let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or(UriError::Host)?) };
             (format!("[{address}]"), port)
         }
@@ -204,6 +205,7 @@ mod tests {
         assert_eq!(key("sip:example.com"), "example.com");
         assert_eq!(key("sip:alice@[2001:DB8:0::1]:5060"), "alice@[2001:db8::1]");
         assert_eq!(key("sip:alice@[::1]:5062"), "alice@[::1]:5062");
+        assert_eq!(key("sip:alice@[2001:db8:::192.0.2.1]"), key("sip:alice@[2001:db8::192.0.2.1]"));
         assert_eq!(key("tel:+1-201-555.0123;ext=5"), "tel:+12015550123");
         assert_eq!(key("sip:example.com?To=sip%3Aa%40b"), "example.com");
     }

@@ -192,6 +192,36 @@ fn a_stream_may_bring_several_messages_at_once_or_one_in_pieces() {
 }
 
 #[test]
+fn a_request_that_cannot_be_read_is_answered() {
+    with_server(|server| async move {
+        let broken = |name: &str, via: &str| request("OPTIONS", name, via, "", "").replacen("OPTIONS ", "OPTIONS  ", 1);
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.send_to(broken("a", "SIP/2.0/UDP 127.0.0.1:9;rport").as_bytes(), server.udp).await.unwrap();
+        let mut buffer = [0; 4096];
+        let len = socket.recv(&mut buffer).await.unwrap();
+        let response = String::from_utf8_lossy(&buffer[..len]);
+        assert!(response.starts_with("SIP/2.0 400 ") && response.contains("Call-ID: a\r\n"), "{response}");
+
+        // On a stream, what is good before it and behind it is answered too.
+        let via = "SIP/2.0/TCP 127.0.0.1:9";
+        let mut stream = TcpStream::connect(server.tcp).await.unwrap();
+        let good = |name: &str| request("OPTIONS", name, via, "", "");
+        let lost = good("e").replace("Content-Length: 0", "Content-Length: none");
+        let all = [good("b"), broken("c", via), good("d"), lost, good("f")].concat();
+        stream.write_all(all.as_bytes()).await.unwrap();
+        for (name, status) in [("b", 200), ("c", 400), ("d", 200), ("e", 400)] {
+            let response = message(&mut stream).await;
+            let expected = format!("SIP/2.0 {status} ");
+            assert!(
+                response.starts_with(&expected) && response.contains(&format!("Call-ID: {name}\r\n")),
+                "{response}"
+            );
+        }
+        let _ = stream.read(&mut buffer).await;
+    });
+}
+
+#[test]
 fn what_cannot_be_framed_closes_its_connection_only() {
     with_server(|server| async move {
         let mut good = join_over_tcp(&server, "ann", "127.0.0.1:9".parse().unwrap()).await;

@@ -7,7 +7,8 @@ use std::time::Instant;
 use parlor::facts::{Command, Event};
 use parlor::focus::{Focus, Output, RoomSettings, Settings, ShardAddress};
 use parlor::ids::ShardId;
-use parlor::sip::{Framer, HeaderName, Hop, Message, Response, SipConnection, Transport, parse_datagram, text};
+use parlor::sip::{Broken, Framed, Framer, HeaderName, Hop, Message, Response, SipConnection};
+use parlor::sip::{Transport, parse_datagram, text};
 
 fn samples(folder: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire").join(folder);
@@ -16,6 +17,10 @@ fn samples(folder: &str) -> Vec<(String, Vec<u8>)> {
     files.sort();
     let name = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
     files.iter().map(|path| (name(path), std::fs::read(path).unwrap())).collect()
+}
+
+fn all_samples() -> Vec<(String, Vec<u8>)> {
+    ["sip", "sip/rfc4475", "sip/rfc5118"].into_iter().flat_map(samples).collect()
 }
 
 fn sample(name: &str) -> Vec<u8> {
@@ -53,6 +58,10 @@ fn hop(transport: Transport) -> Hop {
 /// Gives the focus a message, with a shard that takes every session, and returns the responses.
 fn responses(focus: &mut Focus, message: Message, transport: Transport, now: Instant) -> Vec<Response> {
     focus.handle_message(message, hop(transport), now);
+    sent_responses(focus, now)
+}
+
+fn sent_responses(focus: &mut Focus, now: Instant) -> Vec<Response> {
     let mut responses = Vec::new();
     while let Some(output) = focus.poll_output() {
         match output {
@@ -71,24 +80,29 @@ fn responses(focus: &mut Focus, message: Message, transport: Transport, now: Ins
 }
 
 fn status(domains: &[&str], sample: &[u8]) -> Option<u16> {
-    let Ok(Some(message)) = parse_datagram(sample) else { return None };
-    let answers = responses(&mut focus(domains), message, Transport::Udp, Instant::now());
+    let mut focus = focus(domains);
+    let answers = match parse_datagram(sample) {
+        Ok(message) => responses(&mut focus, message?, Transport::Udp, Instant::now()),
+        Err(why) => {
+            focus.handle_broken(Broken::of(sample, why)?, hop(Transport::Udp));
+            sent_responses(&mut focus, Instant::now())
+        }
+    };
     answers.last().map(|response| response.status.code())
 }
 
-/// RFC 4475: what becomes of each message. `None`: it is no SIP message, or a response to nothing, or one that cannot even be
-/// answered, and is dropped.
+/// RFC 4475: what becomes of each message. `None`: it is a response to nothing, or no SIP message at all, and is dropped.
 const TORTURE: [(&str, Option<u16>); 49] = [
     ("badaspec", Some(400)),
     ("badbranch", Some(200)),
     ("baddate", Some(488)),
-    ("baddn", None),
-    ("badinv01", None),
+    ("baddn", Some(400)),
+    ("badinv01", Some(400)),
     ("badvers", Some(505)),
     ("bcast", None),
     ("bext01", Some(420)),
     ("bigcode", None),
-    ("clerr", None),
+    ("clerr", Some(400)),
     ("cparam01", Some(405)),
     ("cparam02", Some(405)),
     ("dblreq", Some(405)),
@@ -96,21 +110,21 @@ const TORTURE: [(&str, Option<u16>); 49] = [
     ("esc02", Some(501)),
     ("escnull", Some(405)),
     ("escruri", Some(400)),
-    ("insuf", None),
+    ("insuf", Some(400)),
     ("intmeth", Some(501)),
     ("inv2543", Some(400)),
     ("invut", Some(415)),
     ("longreq", Some(488)),
-    ("ltgtruri", None),
+    ("ltgtruri", Some(400)),
     ("lwsdisp", Some(200)),
-    ("lwsruri", None),
-    ("lwsstart", None),
-    ("mcl01", None),
+    ("lwsruri", Some(400)),
+    ("lwsstart", Some(400)),
+    ("mcl01", Some(400)),
     ("mismatch01", Some(400)),
     ("mismatch02", Some(400)),
     ("mpart01", Some(405)),
     ("multi01", Some(400)),
-    ("ncl", None),
+    ("ncl", Some(400)),
     ("noreason", None),
     ("novelsc", Some(416)),
     ("quotbal", Some(400)),
@@ -122,7 +136,7 @@ const TORTURE: [(&str, Option<u16>); 49] = [
     ("sdp01", Some(406)),
     ("semiuri", Some(200)),
     ("transports", Some(200)),
-    ("trws", None),
+    ("trws", Some(400)),
     ("unkscm", Some(416)),
     ("unksm2", Some(405)),
     ("unreason", None),
@@ -138,10 +152,34 @@ fn torture_messages_get_what_they_deserve() {
     assert_eq!(outcomes, TORTURE);
 }
 
+/// RFC 5118: IPv6 addresses, well written and not.
+const TORTURE_BY_IPV6: [(&str, Option<u16>); 12] = [
+    ("ipv4-mapped-ipv6", Some(488)),
+    ("ipv6-bad", Some(400)),
+    ("ipv6-bug-abnf-3-colons", Some(200)),
+    ("ipv6-correct-abnf-2-colons", Some(200)),
+    ("ipv6-good", Some(405)),
+    ("ipv6-in-sdp", Some(488)),
+    ("mult-ip-in-header", Some(481)),
+    ("mult-ip-in-sdp", Some(488)),
+    ("port-ambiguous", Some(405)),
+    ("port-unambiguous", Some(405)),
+    ("via-received-param-no-delim", Some(200)),
+    ("via-received-param-with-delim", Some(481)),
+];
+
+#[test]
+fn ipv6_addresses_are_read_in_every_place_and_spelling() {
+    let found = samples("sip/rfc5118");
+    let domains = ["example.com", "[2001:db8::10]", "[2001:db8::192.0.2.1]"];
+    let outcomes: Vec<_> = found.iter().map(|(name, octets)| (name.as_str(), status(&domains, octets))).collect();
+    assert_eq!(outcomes, TORTURE_BY_IPV6);
+}
+
 #[test]
 fn what_is_parsed_is_written_back_octet_for_octet() {
     let mut whole = 0;
-    for (name, octets) in samples("sip").into_iter().chain(samples("sip/rfc4475")) {
+    for (name, octets) in all_samples() {
         let Ok(Some(message)) = parse_datagram(&octets) else { continue };
         // A datagram may have noise behind its message (RFC 3261 §18.3).
         assert!(octets.starts_with(&message.to_bytes()), "{name}");
@@ -211,11 +249,15 @@ fn stream() -> (Vec<u8>, Vec<Vec<u8>>) {
     (stream, whole)
 }
 
+fn octets_of(framed: Framed) -> Option<Vec<u8>> {
+    framed.message().map(|message| message.to_bytes().to_vec())
+}
+
 fn framed(pieces: &[&[u8]]) -> (Vec<Vec<u8>>, usize, bool) {
     let (mut framer, mut messages, mut pings) = (Framer::default(), Vec::new(), 0);
     for piece in pieces {
-        let found = framer.push(piece).expect("the stream can be framed");
-        messages.extend(found.into_iter().map(|message| message.to_bytes().to_vec()));
+        messages.extend(framer.push(piece).into_iter().map(|framed| octets_of(framed).expect("it can be read")));
+        assert!(framer.lost().is_none(), "the stream can be framed");
         pings += framer.take_pings();
     }
     (messages, pings, framer.is_partial())
@@ -252,16 +294,77 @@ fn a_prefix_of_a_message_is_none_and_is_known_to_be_one() {
     }
 }
 
+/// RFC 4475: those after which nobody can tell where the next message begins.
+const UNFRAMEABLE: [&str; 2] = ["mcl01", "ncl"];
+
 #[test]
 fn a_stream_that_cannot_be_framed_stays_so() {
-    for name in ["mcl01", "ncl", "lwsstart", "bigcode"] {
-        let octets = samples("sip/rfc4475").into_iter().find(|(found, _)| found == name).unwrap().1;
-        let mut framer = Framer::default();
-        assert!(framer.push(&octets).is_err(), "{name}");
-        assert!(framer.push(&sample("sipsimple-invite")).is_err(), "{name}");
+    let next = sample("sipsimple-invite");
+    for (name, octets) in samples("sip/rfc4475").into_iter().filter(|(name, _)| UNFRAMEABLE.contains(&name.as_str())) {
+        for at in 0..octets.len() {
+            let mut framer = Framer::default();
+            let mut found = framer.push(&octets[..at]);
+            found.extend(framer.push(&octets[at..]));
+            assert!(matches!(found.as_slice(), [Framed::Broken(_)]), "{name} at {at}: it is answered, once");
+            assert!(framer.lost().is_some() && framer.push(&next).is_empty() && !framer.is_partial(), "{name}");
+        }
     }
     let endless = vec![b'a'; 2 * parlor::limits::SIP_MESSAGE_BYTES_MAX];
-    assert!(Framer::default().push(&endless).is_err());
+    let mut framer = Framer::default();
+    assert!(framer.push(&endless).is_empty() && framer.lost().is_some());
+}
+
+#[test]
+fn what_cannot_be_read_but_framed_is_answered_and_the_stream_goes_on() {
+    let next = sample("sipsimple-tcp-invite");
+    for name in ["ltgtruri", "lwsruri", "lwsstart", "trws", "badinv01", "bigcode"] {
+        let (_, mut octets) = samples("sip/rfc4475").into_iter().find(|(found, _)| found == name).unwrap();
+        octets.extend_from_slice(&next);
+        for size in [1, 7, octets.len()] {
+            let mut framer = Framer::default();
+            let mut found: Vec<_> = octets.chunks(size).flat_map(|piece| framer.push(piece)).collect();
+            let last = found.pop().and_then(octets_of);
+            assert_eq!(last.as_ref(), Some(&next), "{name}");
+            let expected = usize::from(name != "bigcode");
+            let broken = |framed: &Framed| matches!(framed, Framed::Broken(_)) || name == "badinv01";
+            assert_eq!(
+                found.iter().filter(|framed| broken(framed)).count(),
+                expected,
+                "{name}: responses get no answer"
+            );
+            assert!(framer.lost().is_none() && !framer.is_partial());
+        }
+    }
+}
+
+#[test]
+fn a_length_is_taken_where_there_is_one_way_to_read_it() {
+    let message = |length: &str| {
+        format!("OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\r\n{length}X: y\r\n\r\nabcde")
+    };
+    for length in ["Content-Length: 5\r\n", "l:5\r\n", "L \t:\r\n 5 \r\n", "content-LENGTH:   0005\r\n"] {
+        let mut framer = Framer::default();
+        let found = framer.push(message(length).as_bytes());
+        assert_eq!((found.len(), framer.lost(), framer.is_partial()), (1, None, false), "{length:?}");
+    }
+    for length in [
+        "",
+        "Content-Length:\r\n",
+        "Content-Length: five\r\n",
+        "Content-Length: +5\r\n",
+        "Content-Length: 1\r\n 5\r\n",
+        "Content-Length: 5, 5\r\n",
+        "Content-Length: 5\r\nl: 5\r\n",
+        "Content-Length: 65537\r\n",
+        "Content-Length: 99999999999999999999999\r\n",
+        "Y: z\nContent-Length: 5\r\n",
+        "Y: z\rContent-Length: 5\r\nl: 5\r\n",
+        "Y: z\r\r\nContent-Length: 5\r\n",
+    ] {
+        let mut framer = Framer::default();
+        let found = framer.push(message(length).as_bytes());
+        assert!(matches!(found.as_slice(), [Framed::Broken(_)]) && framer.lost().is_some(), "{length:?}: {found:?}");
+    }
 }
 
 /// A generator that gives the same numbers in every run (xorshift).
@@ -297,7 +400,7 @@ impl Chance {
 
 #[test]
 fn nothing_that_chance_makes_of_a_message_panics() {
-    let all: Vec<_> = samples("sip").into_iter().chain(samples("sip/rfc4475")).map(|(_, octets)| octets).collect();
+    let all: Vec<_> = all_samples().into_iter().map(|(_, octets)| octets).collect();
     let (mut chance, now) = (Chance(0x5eed_cafe), Instant::now());
     let mut focus = focus(&["127.0.0.1", "example.com"]);
     let mut parsed = 0;
@@ -305,10 +408,19 @@ fn nothing_that_chance_makes_of_a_message_panics() {
         let mut octets = all[chance.below(all.len())].clone();
         chance.mutate(&mut octets);
         let _ = Framer::default().push(&octets);
-        if let Ok(Some(message)) = parse_datagram(&octets) {
-            parsed += 1;
-            let transport = if round % 2 == 0 { Transport::Udp } else { Transport::Tcp };
-            responses(&mut focus, message, transport, now);
+        let transport = if round % 2 == 0 { Transport::Udp } else { Transport::Tcp };
+        match parse_datagram(&octets) {
+            Ok(Some(message)) => {
+                parsed += 1;
+                responses(&mut focus, message, transport, now);
+            }
+            Ok(None) => {}
+            Err(why) => {
+                if let Some(broken) = Broken::of(&octets, why) {
+                    focus.handle_broken(broken, hop(transport));
+                    assert!(sent_responses(&mut focus, now).len() <= 1);
+                }
+            }
         }
     }
     assert!(parsed > 5_000, "{parsed} of them could still be read");

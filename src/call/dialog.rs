@@ -300,7 +300,7 @@ mod tests {
              Call-ID: c1\r\nCSeq: 7 INVITE\r\nMax-Forwards: 70\r\n{extra}Content-Length: 0\r\n\r\n"
         );
         let Ok(Some(Message::Request(mut request))) = parse_datagram(text.as_bytes()) else { panic!("{text}") };
-        stamp_source(&mut request, hop().remote);
+        stamp_source(&mut request.headers, hop().remote);
         request
     }
 

@@ -142,6 +142,7 @@ impl Driver {
         let Inbound { hop, what } = arrived;
         match what {
             Arrived::Message(message) => self.focus.handle_message(*message, hop, Instant::now()),
+            Arrived::Broken(broken) => self.focus.handle_broken(*broken, hop),
             Arrived::Accepted(stream) => self.flows.accepted(stream, hop),
             Arrived::Connected(stream, message) => self.flows.connected(stream, hop, message),
             Arrived::Unreachable(message) => {

@@ -18,7 +18,7 @@ use tracing::{debug, warn};
 use super::SipSockets;
 use super::stream::carry;
 use crate::limits::{SIP_CONNECTIONS_MAX, SIP_MESSAGE_BYTES_MAX, SIP_WAITING_MESSAGES_MAX};
-use crate::sip::{Hop, Message, SipConnection, Transport, parse_datagram};
+use crate::sip::{Broken, Hop, Message, SipConnection, Transport, parse_datagram};
 use crate::tls::{Stream, TlsSetup};
 
 /// Something that came in.
@@ -33,6 +33,8 @@ pub struct Inbound {
 pub enum Arrived {
     /// A message.
     Message(Box<Message>),
+    /// A request that cannot be read.
+    Broken(Box<Broken>),
     /// A connection that somebody has made. Over TLS the handshake is still to come.
     Accepted(TcpStream),
     /// A connection that we have made, with what is to be sent on it.
@@ -210,15 +212,19 @@ async fn read_datagrams(socket: Rc<UdpSocket>, local: SocketAddr, inbound: mpsc:
         // An error here is about a datagram sent earlier, which nobody took.
         let Ok((n, remote)) = socket.recv_from(&mut buffer).await else { continue };
         let hop = Hop { transport: Transport::Udp, local, remote, connection: None };
-        match parse_datagram(&buffer[..n]) {
-            Ok(Some(message)) => {
-                let arrived = Inbound { hop, what: Arrived::Message(Box::new(message)) };
-                if inbound.send(arrived).await.is_err() {
-                    return;
-                }
-            }
-            Ok(None) => {}
-            Err(error) => debug!(peer = %remote, %error, "a datagram that is no SIP message"),
+        let Some(what) = read_datagram(&buffer[..n], remote) else { continue };
+        if inbound.send(Inbound { hop, what }).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn read_datagram(datagram: &[u8], remote: SocketAddr) -> Option<Arrived> {
+    match parse_datagram(datagram) {
+        Ok(message) => Some(Arrived::Message(Box::new(message?))),
+        Err(error) => {
+            debug!(peer = %remote, %error, "a datagram that is no SIP message");
+            Some(Arrived::Broken(Box::new(Broken::of(datagram, error)?)))
         }
     }
 }

@@ -10,16 +10,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tracing::debug;
 
 use super::flows::{Arrived, Inbound};
-use crate::sip::{Framer, Hop, Message};
+use crate::sip::{Framed, Framer, Hop};
 use crate::tls::Stream;
 
 /// Who connects and says nothing, or begins a message and does not end it, for so long is hung up on.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Who takes nothing of what is sent to it for so long is hung up on.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the answer to what cannot be framed has to leave before the connection is closed.
+const FAREWELL: Duration = Duration::from_millis(500);
 const READ_BYTES_MAX: usize = 16 * 1024;
 
 /// Carries a connection, once it is there, until either side ends it.
@@ -53,26 +56,34 @@ async fn read(
     let mut whole_by = Some(Instant::now() + MESSAGE_TIMEOUT);
     loop {
         let more = poll_fn(|cx| poll_messages(Pin::new(&mut reader), &mut framer, cx));
-        let messages = match whole_by {
+        let framed = match whole_by {
             Some(at) => timeout_at(at, more).await??,
             None => more.await?,
         };
-        let Some(messages) = messages else { return Ok(()) };
+        let Some(framed) = framed else { return Ok(()) };
         for _ in 0..framer.take_pings() {
             // RFC 5626 §4.4.1. No room means that the peer does not read; it will notice.
             let _ = own.try_send(Bytes::from_static(b"\r\n"));
         }
-        if !messages.is_empty() {
+        if !framed.is_empty() {
             whole_by = None;
         }
         if framer.is_partial() {
             whole_by = whole_by.or_else(|| Some(Instant::now() + MESSAGE_TIMEOUT));
         }
-        for message in messages {
-            let arrived = Inbound { hop, what: Arrived::Message(Box::new(message)) };
-            if inbound.send(arrived).await.is_err() {
+        for framed in framed {
+            let what = match framed {
+                Framed::Message(message) => Arrived::Message(message),
+                Framed::Broken(broken) => Arrived::Broken(broken),
+            };
+            if inbound.send(Inbound { hop, what }).await.is_err() {
                 return Ok(());
             }
+        }
+        if let Some(why) = framer.lost() {
+            debug!(peer = %hop.remote, %why, "nothing can be made of a SIP connection any more");
+            sleep(FAREWELL).await;
+            return Ok(());
         }
     }
 }
@@ -87,14 +98,14 @@ fn poll_messages(
     reader: Pin<&mut ReadHalf<Stream>>,
     framer: &mut Framer,
     cx: &mut Context<'_>,
-) -> Poll<io::Result<Option<Vec<Message>>>> {
+) -> Poll<io::Result<Option<Vec<Framed>>>> {
     BUFFER.with_borrow_mut(|buffer| {
         let mut buffer = ReadBuf::new(buffer);
         ready!(reader.poll_read(cx, &mut buffer))?;
         if buffer.filled().is_empty() {
             return Poll::Ready(Ok(None));
         }
-        Poll::Ready(framer.push(buffer.filled()).map(Some).map_err(io::Error::other))
+        Poll::Ready(Ok(Some(framer.push(buffer.filled()))))
     })
 }
 

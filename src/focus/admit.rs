@@ -46,8 +46,7 @@ impl Focus {
             return Err(Refusal::new(482).because("Merged Request"));
         }
         let tag = self.new_tag();
-        let dialog =
-            Dialog::called(request, &tag.to_string(), hop).map_err(|_| Refusal::new(400).because("Bad Contact"))?;
+        let dialog = Dialog::called(request, &tag.to_string(), hop)?;
         self.check_interval(request)?;
         let offer = self.offer_of(request, &room, hop)?;
         let Identity { account, member } = self.identity(request, caller, &room)?;

@@ -24,10 +24,10 @@ use super::{RoomSettings, Settings};
 use crate::call::{Alarms, Authenticator, EndOfSubscription, Users};
 use crate::facts::{Command, Event, Refusal as ShardRefusal};
 use crate::ids::{RoomId, SessionId, ShardId};
-use crate::sip::{Arrival, Fault, HeaderName, Hop, Message, Method, Request, TransactionId, TransactionOutput};
+use crate::sip::{Arrival, Broken, Fault, HeaderName, Headers, Hop, Message, Method, Reply, Request};
 use crate::sip::{
-    SipConnection, TransactionTimer, Transactions, Transport, Via, fault, parse_datagram, reply_hop, stamp_source,
-    text, wire,
+    SipConnection, TransactionId, TransactionOutput, TransactionTimer, Transactions, Transport, Via, fault,
+    parse_datagram, reply_hop, stamp_source, text, wire,
 };
 
 /// What the focus wants done.
@@ -183,6 +183,16 @@ impl Focus {
         self.pump(now);
     }
 
+    /// A request has come that cannot be read: it is refused without state (RFC 3261 §18.3, RFC 4475 §3.1.2).
+    pub fn handle_broken(&mut self, mut broken: Broken, hop: Hop) {
+        tracing::debug!(peer = %hop.remote, why = %broken.why, "a request that cannot be read");
+        stamp_source(&mut broken.headers, hop.remote);
+        let tag = self.stateless_tag(&broken.headers);
+        let reply = Reply::to(&broken.headers, broken.status(), &tag).because(&broken.phrase());
+        let response = reply.header(HeaderName::Server, self.settings.software.clone()).empty();
+        self.send(reply_hop(&broken.headers, hop), Message::Response(response).to_bytes());
+    }
+
     /// Something happened on a shard.
     pub fn handle_event(&mut self, shard: ShardId, event: Event, now: Instant) {
         match event {
@@ -318,11 +328,11 @@ impl Focus {
 
     /// Looks at what every request must have, and passes it to its transaction. What is wrong is answered without one.
     fn receive_request(&mut self, mut request: Request, hop: Hop, now: Instant) -> Option<Arrival> {
-        stamp_source(&mut request, hop.remote);
-        let back = reply_hop(&request, hop);
+        stamp_source(&mut request.headers, hop.remote);
+        let back = reply_hop(&request.headers, hop);
         let refusal = match fault(&request) {
             Some(Fault::Unanswerable) => return None,
-            Some(Fault::Status(status)) => Some(Refusal::new(status)),
+            Some(Fault::Refused(status, phrase)) => Some(Refusal::new(status).because(phrase)),
             None if self.transactions.knows(&request) => None,
             // What ends a transaction is no load.
             None if self.transactions.cancelled(&request).is_some() => None,
@@ -357,17 +367,16 @@ impl Focus {
     }
 
     fn refuse_without_state(&mut self, request: &Request, hop: Hop, refusal: &Refusal) {
-        let tag = self.stateless_tag(request);
+        let tag = self.stateless_tag(&request.headers);
         let response = self.refusal(request, refusal, &tag);
         self.send(hop, Message::Response(response).to_bytes());
     }
 
     /// A tag that a request sent again gets again (RFC 3261 §8.2.7).
-    fn stateless_tag(&self, request: &Request) -> String {
+    fn stateless_tag(&self, headers: &Headers) -> String {
         let mut hasher = SipHasher13::new_with_keys(self.tag_keys.0, self.tag_keys.1);
-        hasher.write(text(&request.headers, &HeaderName::CallId).unwrap_or_default().as_bytes());
-        let branch =
-            request.headers.typed::<Via>().and_then(Result::ok).and_then(|via| via.branch().map(<[u8]>::to_vec));
+        hasher.write(text(headers, &HeaderName::CallId).unwrap_or_default().as_bytes());
+        let branch = headers.typed::<Via>().and_then(Result::ok).and_then(|via| via.branch().map(<[u8]>::to_vec));
         hasher.write(&branch.unwrap_or_default());
         format!("{:016x}", hasher.finish())
     }

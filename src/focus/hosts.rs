@@ -1,11 +1,12 @@
 //! Which hosts are ours.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 
 use super::Settings;
 use crate::uri::Aor;
 
-/// Every host whose users are rooms here: the domains, our own addresses, and both with the ports we listen on.
+/// Every host whose users are rooms here: the domains and our own addresses, without a port and with those we listen on.
 #[derive(Debug)]
 pub(super) struct Hosts(HashSet<String>);
 
@@ -16,13 +17,10 @@ impl Hosts {
             hosts.extend(normal(name));
             hosts.extend(settings.listen.iter().filter_map(|(_, at)| normal(&format!("{name}:{}", at.port()))));
         }
-        hosts.extend(
-            settings
-                .listen
-                .iter()
-                .filter(|(_, at)| !at.ip().is_unspecified())
-                .filter_map(|(_, at)| normal(&at.to_string())),
-        );
+        for (_, at) in settings.listen.iter().filter(|(_, at)| !at.ip().is_unspecified()) {
+            let (with_port, host) = (at.to_string(), SocketAddr::new(at.ip(), 5060).to_string());
+            hosts.extend([with_port, host].iter().filter_map(|host| normal(host)));
+        }
         Self(hosts)
     }
 

@@ -227,7 +227,7 @@ impl Focus {
             .body("application/sdp", body);
         let unacknowledged = Unacknowledged {
             response: Message::Response(response.clone()).to_bytes(),
-            hop: reply_hop(request, arrival),
+            hop: reply_hop(&request.headers, arrival),
             sequence: sequence(&request.headers).unwrap_or_default(),
             interval: Transactions::t1(),
             awaits_answer,

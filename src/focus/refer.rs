@@ -96,8 +96,7 @@ impl Focus {
         if origin.as_ref().is_some_and(|origin| self.subscriptions.merges(origin)) {
             return Err(Refusal::new(482).because("Merged Request"));
         }
-        let dialog =
-            Dialog::called(request, &tag.to_string(), hop).map_err(|_| Refusal::new(400).because("Bad Contact"))?;
+        let dialog = Dialog::called(request, &tag.to_string(), hop)?;
         Ok((Some(dialog), origin, self.referral(request, caller, None)?))
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::call::DialogError;
 use crate::sdp::Unusable;
 use crate::sip::{BodyError, HeaderName, ListError, quoted};
 
@@ -44,6 +45,16 @@ impl From<Unusable> for Refusal {
             Unusable::Path | Unusable::Setup | Unusable::Fingerprint | Unusable::Mismatch => 399,
         };
         Self::new(488).with(HeaderName::Warning, format!("{code} parlor {}", quoted(&why.to_string())))
+    }
+}
+
+impl From<DialogError> for Refusal {
+    fn from(why: DialogError) -> Self {
+        Self::new(400).because(match why {
+            DialogError::Contact => "Bad Contact",
+            DialogError::RecordRoute => "Bad Record-Route",
+            DialogError::Header => "Bad Request",
+        })
     }
 }
 

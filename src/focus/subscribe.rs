@@ -62,8 +62,7 @@ impl Focus {
             return Err(Refusal::new(482).because("Merged Request"));
         }
         let tag = self.new_tag();
-        let dialog =
-            Dialog::called(request, &tag.to_string(), hop).map_err(|_| Refusal::new(400).because("Bad Contact"))?;
+        let dialog = Dialog::called(request, &tag.to_string(), hop)?;
         let who = self.identity(request, caller, &name)?;
         self.check_room_patterns(&name, &who)?;
         let room = self.rooms.find(&name).filter(|room| room.open).map(|room| room.id);

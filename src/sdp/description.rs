@@ -171,6 +171,10 @@ impl Description {
         let secure = media.proto.eq_ignore_ascii_case("TCP/TLS/MSRP");
         let value = |name: &'static str| first_value(&media.attributes, name);
         let path = Path::parse(value("path").ok_or(Unusable::Path)?.as_bytes()).map_err(|_| Unusable::Path)?;
+        // Without a session-id it names a machine and no session (RFC 4975 §6).
+        if path.session_id().is_none() {
+            return Err(Unusable::Path);
+        }
         // The scheme of its own URI says whether it speaks TLS (RFC 4975 §8.1); a relay before it may differ.
         if path.iter().next_back().is_some_and(|uri| uri.secure) != secure && path.iter().count() == 1 {
             return Err(Unusable::Path);
@@ -330,6 +334,7 @@ mod tests {
             (format!("m=message 1 TCP/MSRP *\r\n{msrps}{TYPES}"), Unusable::Path),
             (format!("m=message 1 TCP/MSRP *\r\n{TYPES}"), Unusable::Path),
             (format!("m=message 1 TCP/MSRP *\r\na=path:http://x\r\n{TYPES}"), Unusable::Path),
+            (format!("m=message 1 TCP/MSRP *\r\na=path:msrp://192.0.2.9:9;tcp\r\n{TYPES}"), Unusable::Path),
             (format!("m=message 1 TCP/MSRP *\r\n{PATH}"), Unusable::NotCpim),
             (format!("m=message 1 TCP/MSRP *\r\n{PATH}{TYPES}a=setup:passive\r\n"), Unusable::Setup),
         ] {

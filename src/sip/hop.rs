@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use sipx_sip::headers::first_hop_end;
-use sipx_sip::{Header, HeaderName, Host, Request, Via};
+use sipx_sip::{Header, HeaderName, Headers, Host, Via};
 
 /// What carries a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,16 +58,33 @@ pub struct Hop {
 }
 
 /// Notes in the topmost Via where the request really came from: `received` where its host differs (RFC 3261 §18.2.1) or
-/// where `rport` is asked for, and the port in `rport` (RFC 3581 §4).
-pub fn stamp_source(request: &mut Request, source: SocketAddr) {
-    let Some(row) = request.headers.get(&HeaderName::Via) else { return };
-    let Some(at) = request.headers.iter().position(|h| h.name() == &HeaderName::Via) else { return };
-    let value = row.value().into_owned();
+/// where `rport` is asked for, and the port in `rport` (RFC 3581 §4). White space around the colon of its sent-by (§25.1) goes.
+pub fn stamp_source(headers: &mut Headers, source: SocketAddr) {
+    let Some(at) = headers.iter().position(|h| h.name() == &HeaderName::Via) else { return };
+    let Some(value) = headers.value(&HeaderName::Via).map(|value| tight_sent_by(&value)) else { return };
     let Ok(via) = Via::parse_one(&value[..first_hop_end(&value)]) else { return };
     let stamped = stamp(&value, &via, source);
     let Ok(header) = Header::build(HeaderName::Via, stamped) else { return };
-    request.headers.remove_first(&HeaderName::Via);
-    request.headers.insert(at, header);
+    headers.remove_first(&HeaderName::Via);
+    headers.insert(at, header);
+}
+
+/// A Via without white space around the colon between host and port, which is legal (RFC 3261 §25.1, COLON) and met by no parser
+/// without surprise.
+fn tight_sent_by(value: &[u8]) -> Vec<u8> {
+    let end = value.iter().position(|b| matches!(b, b';' | b',')).unwrap_or(value.len());
+    let (sent_by, rest) = value.split_at(end);
+    let mut tight = Vec::with_capacity(value.len());
+    for &octet in sent_by {
+        if octet == b':' {
+            tight.truncate(tight.trim_ascii_end().len());
+        }
+        if !(octet.is_ascii_whitespace() && tight.last() == Some(&b':')) {
+            tight.push(octet);
+        }
+    }
+    tight.extend_from_slice(rest);
+    tight
 }
 
 fn stamp(value: &[u8], via: &Via, source: SocketAddr) -> Vec<u8> {
@@ -121,14 +138,13 @@ fn split_parameters(text: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4): back on its connection, or to its source, at the
-/// port it came from where it asked for that and else at the port it named. `maddr` is not followed.
+/// port it came from where it asked for that, or its Via cannot be read, and else at the port it named. `maddr` is not followed.
 #[must_use]
-pub fn reply_hop(request: &Request, arrival: Hop) -> Hop {
-    let via = request.headers.typed::<Via>().and_then(Result::ok);
-    let named = via.as_ref().and_then(|via| via.port).unwrap_or(arrival.transport.default_port());
-    let symmetric = via.as_ref().is_some_and(|via| via.rport().is_some());
+pub fn reply_hop(headers: &Headers, arrival: Hop) -> Hop {
+    let Some(via) = headers.typed::<Via>().and_then(Result::ok) else { return arrival };
+    let named = via.port.unwrap_or(arrival.transport.default_port());
     match arrival.transport {
-        Transport::Udp if symmetric => arrival,
+        Transport::Udp if via.rport().is_some() => arrival,
         _ => Hop { remote: SocketAddr::new(arrival.remote.ip(), named), ..arrival },
     }
 }
@@ -136,7 +152,7 @@ pub fn reply_hop(request: &Request, arrival: Hop) -> Hop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::{Message, parse_datagram};
+    use crate::sip::{Message, Request, parse_datagram};
 
     fn arrival(transport: Transport) -> Hop {
         let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.7:40000".parse().unwrap());
@@ -146,7 +162,7 @@ mod tests {
     fn stamped(via: &str) -> Request {
         let text = format!("OPTIONS sip:a@b SIP/2.0\r\nMax-Forwards: 70\r\nVia: {via}\r\nVia: second\r\nl: 0\r\n\r\n");
         let Ok(Some(Message::Request(mut request))) = parse_datagram(text.as_bytes()) else { panic!("{via}") };
-        stamp_source(&mut request, arrival(Transport::Udp).remote);
+        stamp_source(&mut request.headers, arrival(Transport::Udp).remote);
         request
     }
 
@@ -167,6 +183,7 @@ mod tests {
                 "SIP/2.0/UDP 192.0.2.7;RPORT ; received=6.6.6.6;x=\"a;b,c\", SIP/2.0/UDP p;branch=q",
                 "SIP/2.0/UDP 192.0.2.7;x=\"a;b,c\";rport=40000;received=192.0.2.7, SIP/2.0/UDP p;branch=q",
             ),
+            ("SIP / 2.0 / UDP  192.0.2.7 : 40000 ;branch=z9hG4bKa", "SIP / 2.0 / UDP  192.0.2.7:40000;branch=z9hG4bKa"),
         ] {
             assert_eq!(via_of(&stamped(sent)), noted, "{sent}");
         }
@@ -182,12 +199,13 @@ mod tests {
 
     #[test]
     fn responses_go_back_where_they_are_waited_for() {
-        let to = |via: &str, transport| reply_hop(&stamped(via), arrival(transport)).remote.to_string();
+        let to = |via: &str, transport| reply_hop(&stamped(via).headers, arrival(transport)).remote.to_string();
         assert_eq!(to("SIP/2.0/UDP h:5099;rport;branch=z", Transport::Udp), "192.0.2.7:40000");
         assert_eq!(to("SIP/2.0/UDP h:5099;branch=z", Transport::Udp), "192.0.2.7:5099");
         assert_eq!(to("SIP/2.0/UDP h;branch=z", Transport::Udp), "192.0.2.7:5060");
         assert_eq!(to("SIP/2.0/TCP h:5062;rport;branch=z", Transport::Tcp), "192.0.2.7:5062");
-        let back = reply_hop(&stamped("SIP/2.0/TCP h;branch=z"), arrival(Transport::Tcp));
+        assert_eq!(to("SIP/2.0/UDP ;branch=z", Transport::Udp), "192.0.2.7:40000", "whoever it is, it is there");
+        let back = reply_hop(&stamped("SIP/2.0/TCP h;branch=z").headers, arrival(Transport::Tcp));
         assert_eq!(back.connection, Some(SipConnection(7)));
     }
 }

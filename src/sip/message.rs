@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use sipx_sip::{
-    CSeq, Header, HeaderName, Headers, Message, Method, Request, Response, StatusCode, Uri, Via, validate_request,
+    CSeq, Finding, Header, HeaderName, Headers, Message, Method, Request, Response, StatusCode, Uri, validate_request,
 };
 
 use super::{tag, text};
@@ -16,15 +16,21 @@ impl Reply {
     /// where the request has none and `status` is not 100.
     #[must_use]
     pub fn new(request: &Request, status: u16, to_tag: &str) -> Self {
+        Self::to(&request.headers, status, to_tag)
+    }
+
+    /// The same for a request of which only the headers are known.
+    #[must_use]
+    pub fn to(headers: &Headers, status: u16, to_tag: &str) -> Self {
         let code = StatusCode::new(status).or_else(|| StatusCode::new(500)).expect("500 is a status code");
         let mut response = Response::new(code, phrase(code.code()));
         for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
-            for header in request.headers.get_all(&name) {
+            for header in headers.get_all(&name) {
                 response.headers.push(header.clone());
             }
         }
         let mut reply = Self(response);
-        if status != 100 && tag(&request.headers, &HeaderName::To).is_none() {
+        if status != 100 && tag(headers, &HeaderName::To).is_none() {
             reply.tag_to(to_tag);
         }
         reply
@@ -143,27 +149,36 @@ pub fn sequence(headers: &Headers) -> Option<u32> {
 }
 
 /// What is wrong with a request before anybody asks what it wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// Not even a response can be made for it.
+    /// It has no Via, so that nobody waits for a response.
     Unanswerable,
-    /// It is refused with this status.
-    Status(u16),
+    /// It is refused with this status, and this phrase for it (RFC 3261 §21.4.1).
+    Refused(u16, String),
 }
 
 /// Looks at what every request must have (RFC 3261 §8.1.1): 505 for another version, 400 for what is missing, broken or
 /// there twice. A missing Max-Forwards is let pass.
 #[must_use]
 pub fn fault(request: &Request) -> Option<Fault> {
-    let present = |name: &HeaderName| request.headers.get(name).is_some();
-    let via = request.headers.typed::<Via>().is_some_and(|via| via.is_ok());
-    if !(via && present(&HeaderName::From) && present(&HeaderName::To) && present(&HeaderName::CallId)) {
+    if request.headers.get(&HeaderName::Via).is_none() {
         return Some(Fault::Unanswerable);
     }
     let findings = validate_request(request);
-    let version = findings.iter().map(sipx_sip::Finding::status).find(|&status| status == 505);
-    let other = findings.iter().find(|finding| !finding.is_repairable()).map(sipx_sip::Finding::status);
-    version.or(other).map(Fault::Status)
+    let version = findings.iter().find(|finding| finding.status() == 505);
+    let other = findings.iter().find(|finding| !finding.is_repairable());
+    version.or(other).map(|finding| Fault::Refused(finding.status(), what_is_wrong(finding)))
+}
+
+fn what_is_wrong(finding: &Finding) -> String {
+    match finding {
+        Finding::MissingRequiredHeader(name) => format!("Missing {name}"),
+        Finding::MalformedRequiredHeader(name) => format!("Malformed {name}"),
+        Finding::RepeatedSingleValueHeader(name) => format!("More Than One {name}"),
+        Finding::CSeqMethodMismatch => "Another Method In CSeq".into(),
+        Finding::RequestUriHasHeaders => "Headers In Request-URI".into(),
+        other => phrase(other.status()).into(),
+    }
 }
 
 /// The usual reason phrase of a status (RFC 3261 §21).
@@ -201,6 +216,7 @@ pub fn phrase(status: u16) -> &'static str {
         501 => "Not Implemented",
         503 => "Service Unavailable",
         505 => "Version Not Supported",
+        513 => "Message Too Large",
         _ => "Refused",
     }
 }
@@ -253,13 +269,23 @@ mod tests {
     }
 
     #[test]
-    fn faults_have_their_status() {
+    fn faults_have_their_status_and_say_what_is_wrong() {
+        let found = |old: &str, new: &str| match fault(&request(&GOOD.replacen(old, new, 1))) {
+            Some(Fault::Refused(status, phrase)) => format!("{status} {phrase}"),
+            other => panic!("{old} {new}: {other:?}"),
+        };
         assert_eq!(fault(&request(GOOD)), None);
         assert_eq!(fault(&request(&GOOD.replace("Max-Forwards: 9\r\n", ""))), None);
-        assert_eq!(fault(&request(&GOOD.replace("CSeq: 3 INVITE", "CSeq: 3 BYE"))), Some(Fault::Status(400)));
-        assert_eq!(fault(&request(&GOOD.replace("CSeq: 3 INVITE\r\n", ""))), Some(Fault::Status(400)));
-        assert_eq!(fault(&request(&GOOD.replace("From: <sip:c@d>", "From: <sip:c@d"))), Some(Fault::Status(400)));
-        assert_eq!(fault(&request(&GOOD.replacen("SIP/2.0", "SIP/7.0", 1))), Some(Fault::Status(505)));
-        assert_eq!(fault(&request(&GOOD.replace("Call-ID: x\r\n", ""))), Some(Fault::Unanswerable));
+        assert_eq!(found("CSeq: 3 INVITE", "CSeq: 3 BYE"), "400 Another Method In CSeq");
+        assert_eq!(found("CSeq: 3 INVITE\r\n", ""), "400 Missing CSeq");
+        assert_eq!(found("CSeq: 3", "CSeq: three"), "400 Malformed CSeq");
+        assert_eq!(found("From: <sip:c@d>", "From: <sip:c@d"), "400 Malformed From");
+        assert_eq!(found("Call-ID: x\r\n", ""), "400 Missing Call-ID");
+        assert_eq!(found("Call-ID: x\r\n", "Call-ID: x\r\ni: y\r\n"), "400 More Than One Call-ID");
+        assert_eq!(found("SIP/2.0/UDP h;", "SIP/2.0/UDP ;"), "400 Malformed Via");
+        assert_eq!(found("sip:a@b", "sip:a@b?x=y"), "400 Headers In Request-URI");
+        assert_eq!(found("SIP/2.0", "SIP/7.0"), "505 Version Not Supported");
+        let nobody = GOOD.replace("Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP g;branch=z9hG4bK2\r\n", "");
+        assert_eq!(fault(&request(&nobody)), Some(Fault::Unanswerable));
     }
 }

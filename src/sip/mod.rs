@@ -1,10 +1,11 @@
 //! The Session Initiation Protocol (RFC 3261) on the wire, and its transactions.
 //!
 //! This is the only folder that names the SIP crate: what others need of it they take from here. Messages are read by
-//! [`parse_datagram`] and [`Framer`], answered through [`Reply`], asked through [`Ask`], and matched by [`Transactions`].
+//! [`parse_datagram`] and [`Framer`], those that cannot be read by [`Broken`], answered through [`Reply`], asked through [`Ask`], and matched by [`Transactions`].
 //! Where bytes come from and go to is a [`Hop`].
 
 mod body;
+mod broken;
 mod digest;
 mod frame;
 mod header;
@@ -16,8 +17,9 @@ mod transaction;
 mod uri;
 
 pub use body::{BodyError, parts_with_history, recipient_list, session_description};
+pub use broken::Broken;
 pub use digest::{Algorithm, Challenge, Credentials, CredentialsError, Login, Qop, hex};
-pub use frame::{Framer, parse_datagram};
+pub use frame::{Framed, Framer, parse_datagram};
 pub use header::{accepts_media_type, addresses, display_name, option_tags, quoted, seconds, tag, text, text_rows};
 pub use hop::{Hop, SipConnection, Transport, reply_hop, stamp_source};
 pub use message::{Ask, Fault, Reply, fault, phrase, sequence, wire};

@@ -135,6 +135,24 @@ fn all_names_of_a_room_lead_into_one_room() {
 }
 
 #[test]
+fn the_place_that_we_listen_at_is_ours_without_its_port_too() {
+    for (listen, target, status) in [
+        ("192.0.2.9:5070", "sip:lobby@192.0.2.9", 200),
+        ("192.0.2.9:5070", "sip:lobby@192.0.2.9:5070", 200),
+        ("[2001:db8::9]:5070", "sip:lobby@[2001:db8:0::9]", 200),
+        ("192.0.2.9:5070", "sip:lobby@192.0.2.9:5080", 404),
+        ("0.0.0.0:5070", "sip:lobby@0.0.0.0", 404),
+    ] {
+        let listen = vec![(Transport::Udp, listen.parse().unwrap())];
+        let mut world = World::with(parlor::focus::Settings { listen, ..settings() });
+        let mut peer = Peer::new("ann", "lobby");
+        peer.target = target.into();
+        peer.invite(&mut world);
+        assert_eq!(world.last_status(), status, "{target}");
+    }
+}
+
+#[test]
 fn every_session_id_is_another_and_names_its_shard() {
     let mut world = World::new();
     for i in 0..20 {

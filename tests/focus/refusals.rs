@@ -25,6 +25,7 @@ fn unknown_places_are_404_and_unknown_schemes_416() {
     for (target, status) in [
         ("sip:lobby@elsewhere.example", 404),
         ("sip:lobby@chat.example:9999", 404),
+        ("sip:lobby@192.0.2.1:9999", 404),
         ("sip:chat.example", 404),
         ("tel:+1234", 404),
         ("mailto:lobby@chat.example", 416),
@@ -200,6 +201,13 @@ fn a_number_that_does_not_rise_is_500() {
 fn what_is_broken_is_400_and_an_ack_is_never_answered() {
     refused(World::new(), |r| r.replace("Contact: <sip:ann@", "X: <sip:ann@"), 400);
     refused(World::new(), |r| r.replace("CSeq: 1 INVITE", "CSeq: 1 BYE"), 400);
+    for (missing, phrase) in [("Contact", "Bad Contact"), ("To", "Missing To"), ("Call-ID", "Missing Call-ID")] {
+        let world = invited(World::new(), |r| r.replace(&format!("\r\n{missing}: "), "\r\nX: "));
+        let response = world.last_response();
+        assert_eq!((response.status.code(), &response.reason[..]), (400, phrase.as_bytes()));
+    }
+    let world = invited(World::new(), |r| r.replace("Contact: ", "Record-Route: <sip:h\r\nContact: "));
+    assert_eq!(&world.last_response().reason[..], b"Bad Record-Route");
     refused(World::new(), |r| r.replace(" SIP/2.0\r\nVia", " SIP/9.0\r\nVia"), 505);
     let mut world = World::new();
     Peer::new("ann", "lobby").send(&mut world, "ACK", "");

@@ -11,7 +11,7 @@ use super::secure::Security;
 use crate::limits::SIP_MESSAGE_BYTES_MAX;
 use crate::msrp::Path;
 use crate::sdp::Fingerprint;
-use crate::sip::{Framer, Hop, Message, SipConnection, Transport, parse_datagram};
+use crate::sip::{Framed, Framer, Hop, Message, SipConnection, Transport, parse_datagram};
 use crate::tls::Stream;
 
 /// Our end of the SIP hop.
@@ -74,7 +74,13 @@ impl SipSocket {
             }
             Self::Stream(stream, framer) => match stream.read(&mut buffer).await? {
                 0 => Err(io::ErrorKind::UnexpectedEof.into()),
-                len => framer.push(&buffer[..len]).map_err(io::Error::other),
+                len => {
+                    let framed = framer.push(&buffer[..len]);
+                    match framer.lost() {
+                        Some(why) if framed.is_empty() => Err(io::Error::other(why.clone())),
+                        _ => Ok(framed.into_iter().filter_map(Framed::message).collect()),
+                    }
+                }
             },
         }
     }
