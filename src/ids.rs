@@ -57,25 +57,9 @@ pub struct SessionId {
 }
 
 /// Octets in the text form of a [`SessionId`]: four hexadecimal digits of shard, 32 of randomness.
-pub const SESSION_ID_TEXT_LEN: usize = 36;
+const SESSION_ID_TEXT_LEN: usize = 36;
 
 impl SessionId {
-    /// The text form, lower-case hexadecimal.
-    #[must_use]
-    pub fn to_text(self) -> [u8; SESSION_ID_TEXT_LEN] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut out = [0; SESSION_ID_TEXT_LEN];
-        for (i, octet) in out.iter_mut().enumerate() {
-            let nibble = if i < 4 {
-                u128::from(self.shard.0) >> (12 - 4 * i)
-            } else {
-                self.random >> (4 * (SESSION_ID_TEXT_LEN - 1 - i))
-            };
-            *octet = DIGITS[(nibble & 0xf) as usize];
-        }
-        out
-    }
-
     /// Reads the text form; `None` for anything else. Session-ids are compared case-sensitively (RFC 4975 §6.1), so upper
     /// case is not ours.
     #[must_use]
@@ -101,6 +85,7 @@ impl SessionId {
     }
 }
 
+/// The text form, lower-case hexadecimal.
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04x}{:032x}", self.shard.0, self.random)
@@ -143,18 +128,15 @@ mod tests {
             SessionId { shard: ShardId(0xabcd), random: u128::MAX },
             SessionId { shard: ShardId(7), random: 0x0123_4567_89ab_cdef_0011_2233_4455_6677 },
         ] {
-            assert_eq!(SessionId::from_text(&id.to_text()), Some(id));
-            assert_eq!(id.to_string().as_bytes(), id.to_text());
+            assert_eq!(SessionId::from_text(id.to_string().as_bytes()), Some(id));
         }
     }
 
     #[test]
     fn anything_else_is_no_session_id() {
-        let good = SessionId { shard: ShardId(1), random: 0xabc }.to_text();
-        let mut upper = good;
-        upper.make_ascii_uppercase();
-        assert_eq!(SessionId::from_text(&upper), None);
-        assert_eq!(SessionId::from_text(&good[1..]), None);
+        let good = SessionId { shard: ShardId(1), random: 0xabc }.to_string();
+        assert_eq!(SessionId::from_text(good.to_ascii_uppercase().as_bytes()), None);
+        assert_eq!(SessionId::from_text(&good.as_bytes()[1..]), None);
         assert_eq!(SessionId::from_text(b""), None);
     }
 

@@ -138,14 +138,14 @@ fn every_supported_key_is_read() {
         subject: None,
         display_text: None,
     };
-    assert_eq!(config.rooms.policy_of("elsewhere"), &expected);
+    assert_eq!(config.rooms.defaults, expected);
     let lobby = RoomPolicy {
         max_participants: 3,
         subject: Some("Welcome".into()),
         display_text: Some("Lobby".into()),
         ..expected
     };
-    assert_eq!(config.rooms.policy_of("lobby"), &lobby);
+    assert_eq!(config.rooms.named["lobby"], lobby);
 }
 
 #[test]

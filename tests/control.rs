@@ -48,7 +48,7 @@ fn start() -> Server {
     sockets.listen(Transport::Tcp, any).unwrap();
     let addresses = sockets.addresses();
     let (sender, events) = mesh::events();
-    let (handle, port) = mesh::link(ShardId(0), 2855, sender);
+    let (handle, port) = mesh::link(ShardId(0), 2855, sender, None);
     let (orders, received) = mpsc::channel(4);
     tokio::task::spawn_local(agree(port, orders.clone()));
     let settings = Settings {

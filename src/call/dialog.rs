@@ -106,12 +106,6 @@ impl Dialog {
         self.hop
     }
 
-    /// The peer's tag.
-    #[must_use]
-    pub fn remote_tag(&self) -> Option<&str> {
-        self.remote_tag.as_deref()
-    }
-
     /// Takes the number of a request of the peer; `false` where it is not higher than the last one (RFC 3261 §12.2.2).
     pub fn advance(&mut self, sequence: u32) -> bool {
         if self.remote_sequence.is_some_and(|last| sequence <= last) {

@@ -68,14 +68,10 @@ fn is_token(text: &str) -> bool {
 pub enum EndOfSubscription {
     /// The server goes away: another one may take it.
     Deactivated,
-    /// It may be tried again after so long.
-    Probation(Duration),
     /// It is not allowed any more.
     Rejected,
     /// Its time has run out, or its subscriber has ended it.
     Timeout,
-    /// Nobody decided in time whether it is allowed.
-    GiveUp,
     /// What it is about is no more.
     NoResource,
 }
@@ -200,12 +196,8 @@ impl Subscription {
         match self.end {
             None => format!("active;expires={}", self.remaining(now).as_secs()),
             Some(EndOfSubscription::Deactivated) => "terminated;reason=deactivated".into(),
-            Some(EndOfSubscription::Probation(after)) => {
-                format!("terminated;reason=probation;retry-after={}", after.as_secs())
-            }
             Some(EndOfSubscription::Rejected) => "terminated;reason=rejected".into(),
             Some(EndOfSubscription::Timeout) => "terminated;reason=timeout".into(),
-            Some(EndOfSubscription::GiveUp) => "terminated;reason=giveup".into(),
             Some(EndOfSubscription::NoResource) => "terminated;reason=noresource".into(),
         }
     }
@@ -351,10 +343,8 @@ mod tests {
     fn an_end_waits_for_the_answer_under_way_and_its_first_reason_counts() {
         for (why, state) in [
             (EndOfSubscription::Deactivated, "terminated;reason=deactivated"),
-            (EndOfSubscription::Probation(HOUR), "terminated;reason=probation;retry-after=3600"),
             (EndOfSubscription::Rejected, "terminated;reason=rejected"),
             (EndOfSubscription::Timeout, "terminated;reason=timeout"),
-            (EndOfSubscription::GiveUp, "terminated;reason=giveup"),
             (EndOfSubscription::NoResource, "terminated;reason=noresource"),
         ] {
             let (mut subscription, now) = subscription(HOUR);

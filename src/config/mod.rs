@@ -258,14 +258,6 @@ impl Default for RoomsConfig {
     }
 }
 
-impl RoomsConfig {
-    /// The policy of a room of this name, whether it is named in the config or not.
-    #[must_use]
-    pub fn policy_of(&self, name: &str) -> &RoomPolicy {
-        self.named.get(name).unwrap_or(&self.defaults)
-    }
-}
-
 impl Config {
     /// Reads a config file, and the users file that it names.
     ///

@@ -52,8 +52,6 @@ pub enum Command {
 pub struct OpenRoom {
     /// Its id.
     pub room: RoomId,
-    /// Its name: the user part of its URI, unescaped.
-    pub name: Arc<str>,
     /// Its own URI as the switch writes it into what it sends itself, `sip:NAME@DOMAIN`.
     pub uri: Arc<str>,
     /// Every address of record that names it (`choices`: each of `domains`, and our Contact).

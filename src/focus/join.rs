@@ -132,7 +132,7 @@ impl Focus {
         let (name, shard, policy) = (room.name.clone(), room.shard, room.policy.clone());
         let uri = self.room_uri(&name).into();
         let names = self.hosts.names(&name);
-        self.command(shard, Command::OpenRoom(Box::new(OpenRoom { room: id, name, uri, names, policy })));
+        self.command(shard, Command::OpenRoom(Box::new(OpenRoom { room: id, uri, names, policy })));
     }
 
     /// Asks the call's shard to take its session.

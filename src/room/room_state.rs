@@ -23,8 +23,6 @@ pub const MESSAGE_ID_LEN: usize = 24;
 pub struct Room {
     /// Its id.
     pub id: RoomId,
-    /// Its name, for logs.
-    pub name: Arc<str>,
     /// Its URI as we write it.
     pub uri: Arc<str>,
     /// What the operator decided.
@@ -52,7 +50,6 @@ impl Room {
     pub fn new(open: &OpenRoom, secret: [u8; 16]) -> Self {
         Self {
             id: open.room,
-            name: open.name.clone(),
             uri: open.uri.clone(),
             policy: open.policy.clone(),
             roster: Roster::default(),
@@ -119,7 +116,6 @@ mod tests {
     fn room(policy: RoomPolicy) -> Room {
         let open = OpenRoom {
             room: RoomId(1),
-            name: "lobby".into(),
             uri: "sip:lobby@example.com".into(),
             names: vec![Aor::parse(b"sip:lobby@example.com").unwrap(), Aor::parse(b"sip:lobby@10.0.0.1:5070").unwrap()],
             policy: Arc::new(policy),

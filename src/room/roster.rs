@@ -102,12 +102,6 @@ impl Roster {
         found.map_or(&[], |sessions| sessions.as_slice())
     }
 
-    /// Users at the moment.
-    #[must_use]
-    pub fn user_count(&self) -> usize {
-        self.users.len()
-    }
-
     /// Gives a session its seat, or changes the one it has.
     pub fn sit(&mut self, session: SessionKey, connection: ConnectionId, paths: Rc<[u8]>, seating: &Seating<'_>) {
         self.leave(session, seating.user);
@@ -217,7 +211,7 @@ mod tests {
         sit(&mut roster, 1, &alice, None);
         sit(&mut roster, 2, &alice, None);
         sit(&mut roster, 3, &bob, None);
-        assert_eq!((roster.seats().len(), roster.user_count()), (3, 2));
+        assert_eq!((roster.seats().len(), roster.users.len()), (3, 2));
         assert_eq!(roster.sessions_of(&alice), [key(1), key(2)]);
         assert!(!roster.leave(key(1), &alice), "the other device is still here");
         assert!(roster.leave(key(2), &alice));
@@ -243,7 +237,7 @@ mod tests {
             roster.sit(key(n), KeyData::from_ffi(1 << 32 | n).into(), Rc::from(&b""[..]), &seating);
         }
         assert_eq!(roster.sessions_of(&phone), [key(1), key(2)]);
-        assert_eq!(roster.user_count(), 1);
+        assert_eq!(roster.users.len(), 1);
         roster.leave(key(1), &alice);
         assert_eq!(roster.sessions_of(&phone), [key(2)]);
         roster.leave(key(2), &alice);

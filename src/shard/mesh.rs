@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_channel::{SendError, TrySendError};
+use async_channel::TrySendError;
 use tokio::sync::mpsc;
 
 use super::socket::EventFd;
@@ -59,16 +59,6 @@ impl CommandSender {
     /// The command back: there is no room, or no shard any more.
     pub fn try_send(&self, command: Command) -> Result<(), TrySendError<Command>> {
         self.queue.try_send(command)?;
-        self.bell.ring();
-        Ok(())
-    }
-
-    /// Gives the shard a command, and waits until there is room for it.
-    ///
-    /// # Errors
-    /// The command back: there is no shard any more.
-    pub fn send_blocking(&self, command: Command) -> Result<(), SendError<Command>> {
-        self.queue.send_blocking(command)?;
         self.bell.ring();
         Ok(())
     }
@@ -169,14 +159,9 @@ pub fn events() -> (mpsc::Sender<ShardEvent>, mpsc::Receiver<ShardEvent>) {
     mpsc::channel(EVENT_QUEUE_MAX)
 }
 
-/// A shard's two ends, where the channel itself wakes the shard.
+/// A shard's two ends. `wake` is rung for each command; without one the channel itself wakes the shard.
 #[must_use]
-pub fn link(id: ShardId, port: u16, events: mpsc::Sender<ShardEvent>) -> (ShardHandle, ShardPort) {
-    link_with_bell(id, port, events, None)
-}
-
-/// A shard's two ends; `wake` is rung for each command.
-pub(super) fn link_with_bell(
+pub fn link(
     id: ShardId,
     port: u16,
     events: mpsc::Sender<ShardEvent>,

@@ -121,7 +121,7 @@ pub fn start(
             Io::Ring => Some(Wake::new().map_err(|error| failed(error.to_string()))?),
             Io::Glommio => None,
         };
-        let (handle, port) = mesh::link_with_bell(id, shard.port, events.clone(), wake.clone());
+        let (handle, port) = mesh::link(id, shard.port, events.clone(), wake.clone());
         let joined = match wake {
             Some(wake) => ring::start(settings, shard, port, wake, seed()).map(Handle::Ring),
             None => glommio::start(settings, shard, port, seed()).map(Handle::Glommio),

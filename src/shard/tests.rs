@@ -25,7 +25,6 @@ fn run(io: Io) -> Running {
     let (handle, thread) = start(&settings, bound, &sender, || [3; 32]).unwrap().remove(0);
     let open = OpenRoom {
         room: RoomId(1),
-        name: "lobby".into(),
         uri: "sip:lobby@localhost".into(),
         names: vec![Aor::parse(b"sip:lobby@localhost").unwrap()],
         policy: Arc::new(RoomPolicy::default()),

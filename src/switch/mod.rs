@@ -337,7 +337,10 @@ impl Switch {
     fn check_congestion(&mut self, id: ConnectionId, now: Instant) {
         let Some(timeout) = self.policy_of(id).map(|policy| policy.congestion_timeout) else { return };
         let Some(connection) = self.outlets.connections.get_mut(id) else { return };
-        if connection.congestion.since_congested().is_none_or(|since| now < since + timeout) {
+        let Some(since) = connection.congestion.since_congested() else { return };
+        if now < since + timeout {
+            // It has recovered once since the time was set.
+            self.timers.set(since + timeout, Alarm::Congestion(id));
             return;
         }
         for key in std::mem::take(&mut connection.sessions) {

@@ -68,7 +68,6 @@ impl Plane {
         let uri = room_uri(self.rooms);
         let open = OpenRoom {
             room: RoomId(self.rooms),
-            name: "r".into(),
             uri: uri.as_str().into(),
             names: vec![Aor::parse(uri.as_bytes()).unwrap()],
             policy: Arc::new(RoomPolicy::default()),

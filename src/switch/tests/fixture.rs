@@ -65,7 +65,6 @@ impl Fixture {
     pub fn open_room(&mut self) {
         let open = OpenRoom {
             room: RoomId(1),
-            name: "lobby".into(),
             uri: ROOM_URI.into(),
             names: vec![Aor::parse(ROOM_URI.as_bytes()).unwrap()],
             policy: Arc::new(self.policy.clone()),

@@ -68,6 +68,25 @@ fn copies_ask_for_what_the_room_wants_and_missing_answers_are_counted() {
 }
 
 #[test]
+fn however_many_answers_are_waited_for_one_alarm_looks_for_them() {
+    let policy = RoomPolicy { failure_report: FailureReport::Yes, ..RoomPolicy::default() };
+    let mut room = Fixture::new(policy, &["alice", "bob"]);
+    let mut set = 0;
+    for n in 0..100 {
+        let body = room.to_room(0, "hi");
+        let message = room.message(0, &format!("m{n}"), &body);
+        room.send(0, &message);
+        let tid = room.received(1).split(' ').nth(1).unwrap().to_owned();
+        let answer = room.chunk(1, &tid, "200 OK", "", None, '$');
+        room.send(1, &answer);
+        room.pass(Duration::from_millis(500));
+        set = set.max(room.switch.timers.len());
+    }
+    assert!(set <= 4, "a connection's for each member, the responses', the load's: {set}");
+    assert_eq!(room.switch.counters().recipient_timeouts, 0);
+}
+
+#[test]
 fn reports_and_stray_responses_are_never_answered() {
     let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
     let headers = "Message-ID: x\r\nByte-Range: 1-2/2\r\nStatus: 000 400 no\r\n";
