@@ -4,12 +4,13 @@ mod support;
 
 use std::net::TcpListener;
 
-use support::Server;
 use support::chat::Chat;
+use support::{Server, one_shard};
 
 fn serve(more: &str) -> Server {
     Server::of(&format!(
-        "[sip]\nlisten = [\"tcp:[::1]:0\", \"udp:[::1]:0\"]\ndomains = [\"localhost\", \"[::1]\"]\n[shards]\ncores = \"0\"\n{more}"
+        "[sip]\nlisten = [\"tcp:[::1]:0\", \"udp:[::1]:0\"]\ndomains = [\"localhost\", \"[::1]\"]\n{}{more}",
+        one_shard()
     ))
 }
 
@@ -41,7 +42,8 @@ fn one_listener_on_every_address_serves_both_families() {
     }
     let four = "listen = [\"tcp:[::1]:0\", \"udp:127.0.0.1:0\"]";
     let server = Server::of(&format!(
-        "[sip]\n{four}\n[msrp]\nlisten = \"::\"\nadvertise = \"localhost\"\nport = 0\n[shards]\ncores = \"0\"\n"
+        "[sip]\n{four}\n[msrp]\nlisten = \"::\"\nadvertise = \"localhost\"\nport = 0\n{}",
+        one_shard()
     ));
     let (six, four) = (format!("tcp:{}", server.sip), format!("udp:{}", server.address("udp:")));
     let mut alice = Chat::present("sip:alice@localhost", &["sip:lobby@localhost", "--via", &six]);

@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use support::Server;
 use support::chat::Chat;
 use support::participant::PATIENCE;
 use support::tls::certify;
+use support::{Server, one_shard};
 
 #[test]
 fn an_anonymous_member_is_heard_told_its_address_and_written_to_without_being_known() {
@@ -145,8 +145,9 @@ fn whoever_is_anonymous_is_known_to_nobody_however_the_others_have_come() {
         "[sip]\nlisten = [\"tcp:{ip}:0\", \"tls:127.0.0.1:0\"]\ndomains = [\"localhost\", \"{ip}\"]\n\
          [sip.auth]\nrealm = \"localhost\"\n[sip.auth.users]\nliddell = \"x\"\nbob = \"y\"\ncarol = \"z\"\n\
          [msrp]\nlisten = \"{any}\"\nadvertise = \"localhost\"\nport = 0\ntls_port = {}\n\
-         [tls]\ncertificate = {certificate:?}\nprivate_key = {key:?}\n[shards]\ncores = \"0\"\n[log]\nlevel = \"info\"\n",
-        Server::free_port()
+         [tls]\ncertificate = {certificate:?}\nprivate_key = {key:?}\n{}[log]\nlevel = \"info\"\n",
+        Server::free_port(),
+        one_shard()
     ));
     let tap = Tap::before(&server.sip);
     let via = format!("tcp:{}", tap.address);

@@ -5,7 +5,7 @@ mod support;
 use std::io::Read;
 use std::net::TcpListener;
 
-use support::{Server, config, spawn};
+use support::{Server, config, one_shard, spawn};
 
 fn failure(config: &str) -> (String, Option<i32>) {
     let (mut child, _file) = spawn(config);
@@ -28,7 +28,7 @@ fn the_ready_line_has_every_address() {
 fn a_port_that_is_taken_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let sip = format!("[sip]\nlisten = [\"tcp:{address}\"]\n[msrp]\nport = 0\n[shards]\ncores = \"0\"\n");
+    let sip = format!("[sip]\nlisten = [\"tcp:{address}\"]\n[msrp]\nport = 0\n{}", one_shard());
     let (text, code) = failure(&sip);
     assert_eq!((text.lines().count(), code), (1, Some(1)), "{text}");
     assert!(text.contains(&address), "{text}");
@@ -40,7 +40,7 @@ fn a_port_that_is_taken_is_named() {
 
 #[test]
 fn a_core_that_is_not_there_is_named() {
-    let (text, code) = failure(&config("").replace("cores = \"0\"", "cores = \"4095\""));
+    let (text, code) = failure(&config("").replace(&one_shard(), "[shards]\ncores = \"4095\"\n"));
     assert_eq!((text.lines().count(), code), (1, Some(1)), "{text}");
     assert!(text.contains("4095"), "{text}");
 }

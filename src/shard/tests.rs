@@ -19,7 +19,8 @@ struct Running {
 }
 
 fn run(io: Io) -> Running {
-    let settings = ShardSettings { port: 0, io, ..ShardSettings::default() };
+    let cores = core_affinity::get_core_ids().unwrap().iter().take(1).map(|core| core.id).collect();
+    let settings = ShardSettings { cores, port: 0, io, ..ShardSettings::default() };
     let bound = bind(&settings).unwrap();
     let (sender, events) = mesh::events();
     let (handle, thread) = start(&settings, bound, &sender, || [3; 32]).unwrap().remove(0);

@@ -7,6 +7,7 @@ pub mod tls;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
 pub use participant::Participant;
@@ -28,9 +29,14 @@ pub struct Server {
 
 /// A config on free ports and one core, with more of it.
 pub fn config(more: &str) -> String {
-    format!(
-        "[sip]\nlisten = [\"tcp:127.0.0.1:0\", \"udp:127.0.0.1:0\"]\n[msrp]\nport = 0\n[shards]\ncores = \"0\"\n{more}"
-    )
+    let shards = one_shard();
+    format!("[sip]\nlisten = [\"tcp:127.0.0.1:0\", \"udp:127.0.0.1:0\"]\n[msrp]\nport = 0\n{shards}{more}")
+}
+
+/// The table `[shards]` of a config: one, on the first core that we may use.
+pub fn one_shard() -> String {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    format!("[shards]\ncores = \"{}\"\n", cores.first().map_or(0, |core| core.id))
 }
 
 /// Starts `parlor serve` with a config, whatever becomes of it.
@@ -98,9 +104,13 @@ impl Server {
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
     }
 
-    /// Another port that is free, by the look of it.
+    /// Another port that nobody has: below those that the kernel gives away by itself, where somebody else might get it before
+    /// it is used, and another one at each call.
     pub fn free_port() -> u16 {
-        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+        static CALLS: AtomicU16 = AtomicU16::new(0);
+        let first = std::process::id().wrapping_mul(101) as u16;
+        let mut ports = std::iter::repeat_with(|| 10_000 + first.wrapping_add(CALLS.fetch_add(1, Relaxed)) % 20_000);
+        ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
     }
 
     /// Replaces the config file.

@@ -10,8 +10,8 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
-use super::Server;
 use super::participant::PATIENCE;
+use super::{Server, one_shard};
 
 /// A certificate of its own in a folder.
 pub fn certify(folder: &Path) -> Identity {
@@ -26,9 +26,9 @@ pub fn config(shell: &str, folder: &Path, listen: &str) -> String {
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     format!(
         "[sip]\nlisten = [\"tcp:127.0.0.1:0\", \"{listen}\"]\n[msrp]\nport = 0\ntls_port = {}\n\
-         bind_timeout = \"2s\"\n[tls]\ncertificate = {certificate:?}\nprivate_key = {key:?}\n\
-         [shards]\ncores = \"0\"\nio = {shell:?}\n",
-        Server::free_port()
+         bind_timeout = \"2s\"\n[tls]\ncertificate = {certificate:?}\nprivate_key = {key:?}\n{}io = {shell:?}\n",
+        Server::free_port(),
+        one_shard()
     )
 }
 

@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
@@ -200,9 +201,14 @@ fn connect(protocol: &Protocol, address: SocketAddr, hears: bool) -> io::Result<
     Ok(stream)
 }
 
-/// A port that nobody listens on. Somebody may take it before the peer does, which then does not start.
+/// A port that nobody listens on, another one at each call. It is below those that the kernel gives away by itself: the
+/// bench's own connections would get one of them before the peer does.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static CALLS: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id().wrapping_mul(101) as u16;
+    let nth = |_| 10_000 + first.wrapping_add(CALLS.fetch_add(1, Ordering::Relaxed)) % 20_000;
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (0..1000).map(nth).find(free).ok_or_else(|| io::ErrorKind::AddrInUse.into())
 }
 
 /// A peer's process, ended with this value or with the bench.
