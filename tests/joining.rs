@@ -53,6 +53,31 @@ fn a_host_that_is_not_ours_is_404() {
 }
 
 #[test]
+fn the_log_says_who_is_refused_and_why_unless_they_want_to_be_nobody() {
+    let server = Server::with("[rooms]\non_demand = false\n[rooms.lobby]\ndeny = [\"sip:*@127.0.0.1\"]\n");
+    let offer = offer("alice");
+    let mut sip = Sip::connect(&server.sip);
+    let hidden = format!("{SDP}Privacy: id\r\n");
+    for (user, room, headers, status) in
+        [("alice", "lobby", SDP, 403), ("bob", "attic", SDP, 404), ("carol", "lobby", &hidden, 403)]
+    {
+        let (uri, from) = (format!("sip:{room}@127.0.0.1"), format!("<sip:{user}@127.0.0.1>;tag=a"));
+        sip.request("INVITE", &uri, &from, &format!("<{uri}>"), user, 1, headers, &offer);
+        assert!(sip.answer().starts_with(&format!("SIP/2.0 {status} ")));
+    }
+    let log = server.log();
+    for (to, from, status, why) in [
+        ("lobby", " from=\"sip:alice@127.0.0.1\"", 403, "Forbidden"),
+        ("attic", " from=\"sip:bob@127.0.0.1\"", 404, "Not Found"),
+        ("lobby", "", 403, "Forbidden"),
+    ] {
+        let line = format!("method=INVITE to=\"sip:{to}@127.0.0.1\"{from} status={status} why=\"{why}\"");
+        assert!(log.contains(&line), "{line} in {log}");
+    }
+    assert!(!log.contains("carol"), "{log}");
+}
+
+#[test]
 fn an_offer_that_cannot_be_a_chat_is_488() {
     let server = Server::start();
     let audio = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n";

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::call::DialogError;
+use super::calls::Tag;
+use crate::call::{DialogError, Privacy};
 use crate::sdp::Unusable;
-use crate::sip::{BodyError, HeaderName, ListError, quoted};
+use crate::sip::{BodyError, HeaderName, ListError, Method, Request, address_text, addresses, phrase, quoted};
 
 /// A status, a phrase that says more than the usual one, and headers that say what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,10 +30,33 @@ impl Refusal {
         self
     }
 
+    /// Tells an operator who wonders why somebody does not get in. What happens all the time, or to everybody when there is too
+    /// much to do, is told to those who look closely.
+    pub(super) fn tell(&self, request: &Request) {
+        let warning =
+            self.headers.iter().find(|(name, _)| *name == HeaderName::Warning).map(|(_, value)| value.as_str());
+        let why = warning.or(self.phrase.as_deref()).unwrap_or_else(|| phrase(self.status));
+        let (method, to, call, status) = (&request.method, address_text(&request.uri), Tag::of(request), self.status);
+        let from = if call.is_none() { caller_to_show(request) } else { None };
+        let call = call.map(tracing::field::display);
+        let joins = matches!(method, Method::Invite | Method::Subscribe | Method::Refer | Method::Update);
+        if joins && !matches!(status, 401 | 407 | 491 | 503) {
+            tracing::info!(call, %method, to, from, status, why, "a request is refused");
+        } else {
+            tracing::debug!(call, %method, to, from, status, why, "a request is refused");
+        }
+    }
+
     /// 503: come again in so many seconds (RFC 3261 §21.5.4).
     pub(super) fn later(seconds: u32) -> Self {
         Self::new(503).with(HeaderName::RetryAfter, seconds.to_string())
     }
+}
+
+/// The From of a request, unless whoever sent it does not want to be known (RFC 3323).
+fn caller_to_show(request: &Request) -> Option<String> {
+    let from = addresses(&request.headers, &HeaderName::From)?.into_iter().next()?;
+    (!Privacy::of(&request.headers).anonymous).then(|| address_text(&from.uri))
 }
 
 impl From<Unusable> for Refusal {

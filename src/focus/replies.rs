@@ -23,6 +23,7 @@ impl Focus {
     }
 
     pub(super) fn refuse_as(&mut self, id: &TransactionId, request: &Request, refusal: &Refusal, tag: &str) {
+        refusal.tell(request);
         let response = self.refusal(request, refusal, tag);
         self.transactions.respond(id, response);
     }
