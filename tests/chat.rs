@@ -94,6 +94,31 @@ fn a_line_is_a_message_to_the_others() {
 }
 
 #[test]
+fn who_leaves_is_not_lost() {
+    let server = Server::start();
+    let alice = Chat::present(&server, "alice", &[]);
+    assert_eq!(alice.end(), (FINE, String::new(), String::new()));
+    let log = server.log();
+    assert!(log.contains("the peer hung up") && !log.contains("lost"), "{log}");
+}
+
+#[test]
+fn who_needs_a_password_is_told_how_to_give_it_and_who_gives_a_wrong_one_that() {
+    let server = Server::with("[sip.auth.users]\nalice = \"wonderland\"\n");
+    let (code, _, complaint) = Chat::join(&server, "alice", &[]).end();
+    assert_eq!(code, Some(1));
+    assert!(complaint.contains("401") && complaint.contains("--user NAME"), "{complaint}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "looking-glass\n").unwrap();
+    let with_password = ["--user", "alice", "--password-file", file.path().to_str().unwrap()];
+    let (code, _, complaint) = Chat::join(&server, "alice", &with_password).end();
+    assert_eq!(code, Some(1));
+    assert!(complaint.contains("does not take this user with this password"), "{complaint}");
+    std::fs::write(file.path(), "wonderland\n").unwrap();
+    assert_eq!(Chat::join(&server, "alice", &with_password).end(), (FINE, String::new(), String::new()));
+}
+
+#[test]
 fn whispers_reach_one_and_names_are_found() {
     let server = Server::start();
     let mut alice = Chat::present(&server, "alice", &[]);

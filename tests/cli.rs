@@ -1,7 +1,7 @@
 //! What the commands print, and what they end with.
 
 use std::io::Write;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn parlor(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_parlor")).args(arguments).output().unwrap()
@@ -81,6 +81,43 @@ fn check_finds_what_keeps_a_server_from_starting() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stdout(&output).contains(&format!("sip tcp:{address}: taken;")), "{}", stdout(&output));
     assert!(stdout(&output).contains("core 4000 is not there"), "{}", stdout(&output));
+}
+
+#[test]
+fn check_finds_addresses_that_are_named_twice() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (listen, msrp, found) in [
+        (format!("\"udp:127.0.0.1:{port}\", \"udp:127.0.0.1:{port}\""), 0, format!("sip udp:127.0.0.1:{port}")),
+        (format!("\"udp:127.0.0.1:{port}\", \"tcp:127.0.0.1:{port}\""), port, format!("msrp tcp:127.0.0.1:{port}")),
+    ] {
+        let config = file(&format!("[sip]\nlisten = [{listen}]\n[msrp]\nport = {msrp}\n[shards]\ncores = \"0\"\n"));
+        let output = parlor(&["check", "--errors-only", "--config", config.path().to_str().unwrap()]);
+        let lines: Vec<_> = stdout(&output).lines().collect();
+        assert_eq!((output.status.code(), lines.len()), (Some(2), 1), "{lines:?}");
+        assert!(lines[0].contains(&format!("{found}: named twice in this config")), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_away_breaks_nothing_and_a_full_disk_is_told() {
+    let config = file(FREE);
+    let path = config.path().to_str().unwrap();
+    for arguments in
+        [&["check", "--config", path][..], &["check", "--json", "--config", path], &["completions", "bash"]]
+    {
+        let usual = parlor(arguments).status.code();
+        let mut gone = Command::new(env!("CARGO_BIN_EXE_parlor"));
+        // The reading end of a pipe that is closed at once.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = gone.args(arguments).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), stderr(&output)), (usual, ""), "{arguments:?}");
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_parlor")).args(arguments).stdout(full).output().unwrap();
+        assert!(stderr(&output).starts_with("parlor: standard output cannot be written"), "{}", stderr(&output));
+        assert!(matches!(output.status.code(), Some(0..=2)), "{arguments:?}");
+    }
 }
 
 #[test]

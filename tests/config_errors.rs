@@ -31,6 +31,22 @@ fn an_empty_file_is_the_defaults() {
 }
 
 #[test]
+fn files_that_cannot_be_read_are_told_where_they_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("parlor.toml");
+    std::fs::write(&path, "[sip.auth]\nusers_file = \"none.toml\"\n").unwrap();
+    let errors = Config::load(&path).unwrap_err();
+    let error = &errors.errors[0];
+    assert_eq!((errors.place(error), errors.offending(error)), (Some((2, 14)), "\"none.toml\""));
+    assert!(errors.name().ends_with("parlor.toml") && error.message.contains("none.toml cannot be read"), "{errors}");
+    std::fs::write(&path, b"[sip]\ndomains = [\"caf\xe9\"]\n").unwrap();
+    let errors = Config::load(&path).unwrap_err();
+    let error = &errors.errors[0];
+    assert_eq!((errors.place(error), error.message.as_str()), (Some((2, 16)), "not UTF-8"));
+    assert!(errors.render().contains("caf\u{fffd}"), "{}", errors.render());
+}
+
+#[test]
 fn every_supported_key_is_read() {
     let text = r#"
         [sip]

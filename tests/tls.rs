@@ -269,6 +269,28 @@ fn hup_shows_another_certificate_and_a_bad_one_changes_nothing() {
 }
 
 #[test]
+fn a_server_whose_certificate_has_ended_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = support::tls::certify_in_the_past(folder.path());
+    let server = serve_on(SHELLS[0], folder.path(), "");
+    assert_eq!(shown(&server.address("msrps:")), ended.fingerprints[0]);
+    let log = server.log();
+    assert!(log.contains("the certificate ended"), "{log}");
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_an_error_of_the_config() {
+    let folder = tempfile::tempdir().unwrap();
+    certify(folder.path());
+    let config = support::tls::config(SHELLS[0], folder.path(), "tls:127.0.0.1:0");
+    std::fs::write(folder.path().join("key.pem"), "nonsense").unwrap();
+    let (child, _config) = support::spawn(&config);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("has no private key in it"), "{output:?}");
+}
+
+#[test]
 fn trust_is_not_given_to_a_certificate_of_another() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     certify(one.path());

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
+use super::output::print as print_text;
+
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -30,9 +32,7 @@ pub(super) struct ManArguments {
 pub(super) fn print(arguments: &CompletionsArguments) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut super::Arguments::command(), "parlor", &mut script);
-    // A reader that closes early, as `head` does, has what it wants.
-    let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
-    ExitCode::SUCCESS
+    if print_text(&String::from_utf8_lossy(&script)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 pub(super) fn write_man_pages(arguments: &ManArguments) -> ExitCode {

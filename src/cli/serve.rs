@@ -1,5 +1,7 @@
 //! `parlor serve`: the server.
 
+mod signals;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::IsTerminal;
@@ -12,12 +14,13 @@ use std::time::Duration;
 use clap::{Args, Parser, ValueEnum};
 use rand_core::Rng;
 use rustix::process::{Signal as ProcessSignal, set_parent_process_death_signal};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tracing::level_filters::LevelFilter;
-use tracing::{error, info};
+use tracing::warn;
 
+use self::signals::{Reload, Signals};
+use super::output::print_line;
 use super::{check, random};
 use crate::config::{Config, ConfigErrors, Cores, LogConfig, LogFormat, parse_cores, parse_duration, parse_size};
 use crate::control::{self, ControlSettings, Order, SipSockets};
@@ -37,7 +40,8 @@ Examples:
   parlor serve --config /etc/parlor/parlor.toml
   parlor serve --cores 2-3                      rooms on these two cores only
 
-TERM and INT drain: nobody joins any more, calls are ended, and what waits is still sent. A second one ends at once.")]
+TERM and INT drain: nobody joins any more, calls are ended, and what waits is still sent. A second
+one ends at once. HUP reads rooms, policies, users and the certificate again.")]
 pub(super) struct ServeArguments {
     /// The config file; without it everything has its default
     #[arg(long, value_name = "FILE")]
@@ -141,8 +145,15 @@ pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
         eprintln!("parlor: {}", obstacle.line());
         return ExitCode::FAILURE;
     }
+    let tls = match Tls::load(&config) {
+        Ok(tls) => tls,
+        Err(error) => {
+            eprintln!("parlor: {error}");
+            return ExitCode::from(2);
+        }
+    };
     start_log(&config.log);
-    match serve(&config, arguments) {
+    match serve(&config, tls, arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("parlor: {error}");
@@ -161,8 +172,10 @@ fn start_log(log: &LogConfig) {
 }
 
 /// Binds everything, starts the shards, says that it is ready, and runs the focus on this thread.
-fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
-    let tls = Tls::load(config)?;
+fn serve(config: &Config, tls: Option<Tls>, arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
+    if let Some(why) = tls.as_ref().and_then(|tls| check::not_in_force(&tls.identity)) {
+        warn!("clients that look at dates will not connect over TLS: the certificate {why}");
+    }
     let mut shard_settings = config.shard_settings(&check::allowed_cores());
     shard_settings.tls = tls.as_ref().map(|tls| tls.setup.clone());
     let bound = shard::bind(&shard_settings)?;
@@ -190,7 +203,7 @@ fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), Box<dyn Erro
     LocalSet::new().block_on(&runtime, async move {
         let signals = Signals::new()?;
         tokio::task::spawn_local(signals.run(orders, reload));
-        println!("{ready}");
+        print_line(&ready);
         control::run(settings, focus, sockets, handles, events, received).await
     })?;
     Ok(())
@@ -238,87 +251,5 @@ fn watch_shards(threads: Vec<ShardThread>, orders: &mpsc::Sender<Order>) {
             let outcome = thread.join();
             let _ = orders.blocking_send(Order::ShardEnded(id, outcome));
         });
-    }
-}
-
-/// Signals that an operator sends.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Makes orders of them: the first TERM or INT drains, the second ends, HUP reads the config again.
-    async fn run(mut self, orders: mpsc::Sender<Order>, reload: Reload) {
-        let mut draining = false;
-        loop {
-            let wanted = tokio::select! {
-                _ = self.terminate.recv() => vec![end_or_drain(&mut draining)],
-                _ = self.interrupt.recv() => vec![end_or_drain(&mut draining)],
-                _ = self.hang_up.recv() => reload.orders(),
-            };
-            for order in wanted {
-                if orders.send(order).await.is_err() {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-fn end_or_drain(draining: &mut bool) -> Order {
-    if std::mem::replace(draining, true) {
-        return Order::End;
-    }
-    info!("draining: nobody joins any more; a second signal ends at once");
-    Order::Drain
-}
-
-/// What HUP reads again.
-struct Reload {
-    path: Option<PathBuf>,
-    tls: Option<TlsSetup>,
-}
-
-impl Reload {
-    /// Rooms, their policies, the users and the certificate can change while the server runs. A config that is wrong leaves the old one
-    /// in force, and so does a certificate that cannot be used.
-    fn orders(&self) -> Vec<Order> {
-        let Some(path) = self.path.as_deref() else { return Vec::new() };
-        match Config::load(path) {
-            Ok(config) => {
-                info!(config = %path.display(), "rooms, policies and users read again; other settings need a restart");
-                let rooms = Order::ReplaceRooms(Box::new(config.room_settings()));
-                [rooms, Order::ReplaceUsers(config.users())].into_iter().chain(self.certificate(&config)).collect()
-            }
-            Err(errors) => {
-                error!(config = %path.display(), "the config is wrong, the old one stays in force\n{}", errors.render());
-                Vec::new()
-            }
-        }
-    }
-
-    fn certificate(&self, config: &Config) -> Option<Order> {
-        let (setup, files) = (self.tls.as_ref()?, config.tls.as_ref()?);
-        match Identity::load(&files.certificate, &files.private_key) {
-            Ok(identity) => {
-                setup.replace(&identity);
-                info!(certificate = %files.certificate.display(), "the certificate was read again");
-                Some(Order::ReplaceFingerprints(identity.fingerprints))
-            }
-            Err(error) => {
-                error!(%error, "the certificate cannot be used, the old one stays in force");
-                None
-            }
-        }
     }
 }

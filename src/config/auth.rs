@@ -1,6 +1,7 @@
 //! `[sip.auth]`: who has a password. What is wrong with an entry is told at its name: a password must not get into a log.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use precis_core::profile::PrecisFastInvocation;
@@ -20,6 +21,8 @@ pub struct AuthConfig {
     pub realm: String,
     /// A file with more users.
     pub users_file: Option<PathBuf>,
+    /// Where its name stands in the config.
+    users_file_at: Option<Range<usize>>,
     /// The users by name.
     pub users: BTreeMap<String, Secret>,
 }
@@ -27,7 +30,8 @@ pub struct AuthConfig {
 impl AuthConfig {
     /// Reads the section. `realm` holds where it has none.
     pub(super) fn read(realm: &str, mut section: Section<'_, '_>) -> Self {
-        let mut auth = Self { realm: realm.to_owned(), users_file: None, users: BTreeMap::new() };
+        let mut auth = Self { realm: realm.to_owned(), users_file: None, users_file_at: None, users: BTreeMap::new() };
+        auth.users_file_at = section.span_of("users_file");
         section.value("realm", &mut auth.realm, |value| {
             let legal = |realm: &String| !realm.is_empty() && !realm.chars().any(char::is_control);
             text(value)
@@ -56,11 +60,14 @@ impl AuthConfig {
         Some(config.parent().unwrap_or(Path::new("")).join(self.users_file.as_ref()?))
     }
 
-    /// Adds the users of the file that is named; `config` is the config's own path, which it is looked for from.
-    pub(super) fn read_users_file(&mut self, config: &Path) -> Result<(), ConfigErrors> {
+    /// Adds the users of the file that is named; `config` is the config's own path, which it is looked for from, with its text.
+    pub(super) fn read_users_file(&mut self, config: &Path, config_text: &str) -> Result<(), ConfigErrors> {
         let Some(path) = self.users_path(config) else { return Ok(()) };
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(&path).map_err(|error| ConfigErrors::users_unreadable(&name, &error))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            let config = (&*config.display().to_string(), config_text);
+            ConfigErrors::users_unreadable(config, &path, &error, self.users_file_at.clone())
+        })?;
         let mut errors = Vec::new();
         if let Some(root) = Section::root(&text, &mut errors) {
             self.read_users(root);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
+use std::string::FromUtf8Error;
 
 use miette::{GraphicalReportHandler, LabeledSpan, NamedSource, SourceCode};
 
@@ -38,10 +40,26 @@ impl ConfigErrors {
         Self { text: text.lines().map(masked_line).collect::<Vec<_>>().join("\n"), ..Self::new(name, "", errors) }
     }
 
-    pub(super) fn users_unreadable(name: &str, error: &std::io::Error) -> Self {
-        let message = format!("the users file {name} cannot be read: {error}");
-        let help = "give its path in sip.auth.users_file, from the folder of the config".into();
-        Self::new(name, "", vec![ConfigError { message, help, span: None }])
+    /// The users file cannot be read, whose name stands at `span` in the config.
+    pub(super) fn users_unreadable(
+        (name, text): (&str, &str),
+        users: &Path,
+        error: &std::io::Error,
+        span: Option<Range<usize>>,
+    ) -> Self {
+        let message = format!("the users file {} cannot be read: {error}", users.display());
+        let help = "the path of a TOML file, from the folder of the config".into();
+        Self::new(name, text, vec![ConfigError { message, help, span }])
+    }
+
+    /// A config that is no text.
+    pub(super) fn not_utf8(name: &str, error: &FromUtf8Error) -> Self {
+        let at = error.utf8_error().valid_up_to();
+        // What cannot be read is shown as one character that stands for it.
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let span = Some(at..at + char::REPLACEMENT_CHARACTER.len_utf8());
+        let (message, help) = ("not UTF-8".into(), "a config is text in UTF-8".into());
+        Self::new(name, &text, vec![ConfigError { message, help, span }])
     }
 
     pub(super) fn unreadable(name: &str, error: &std::io::Error) -> Self {

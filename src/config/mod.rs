@@ -265,10 +265,11 @@ impl Config {
     /// Everything that is wrong with it, or that it cannot be read.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigErrors::unreadable(&name, &error))?;
+        let octets = std::fs::read(path).map_err(|error| ConfigErrors::unreadable(&name, &error))?;
+        let text = String::from_utf8(octets).map_err(|error| ConfigErrors::not_utf8(&name, &error))?;
         let mut config = Self::parse(&name, &text)?;
         if let Some(auth) = &mut config.sip.auth {
-            auth.read_users_file(path)?;
+            auth.read_users_file(path, &text)?;
         }
         if let (Some(tls), Some(folder)) = (&mut config.tls, path.parent()) {
             tls.relative_to(folder);

@@ -8,7 +8,7 @@ use aws_lc_rs::digest;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Version};
 
 use crate::sdp::{Fingerprint, HashFunction};
 
@@ -20,6 +20,8 @@ pub struct Identity {
     pub fingerprints: Vec<Fingerprint>,
     /// The DNS names and addresses that the certificate was made for.
     pub names: Vec<String>,
+    /// When it begins, in seconds since 1970.
+    pub begins: i64,
     /// When it ends, in seconds since 1970.
     pub expires: i64,
 }
@@ -36,6 +38,9 @@ pub enum IdentityError {
     /// What stands there is no certificate.
     #[error("{0} has a certificate that cannot be read")]
     BadCertificate(PathBuf),
+    /// It is of a version that clients do not take.
+    #[error("the certificate in {0} is of an old version: X.509 version 3 is wanted, which has a subjectAltName")]
+    OldCertificate(PathBuf),
     /// The key's file has none.
     #[error("{0} has no private key in it: a PEM file is wanted, with -----BEGIN PRIVATE KEY-----, not encrypted")]
     NoKey(PathBuf),
@@ -75,7 +80,10 @@ impl Identity {
         let mut hashes = vec![HashFunction::Sha256];
         hashes.extend(signature_hash(&parsed).filter(|hash| *hash != HashFunction::Sha256));
         let names = names(&parsed);
-        let expires = parsed.validity().not_after.timestamp();
+        let (begins, expires) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
+        if parsed.version() != X509Version::V3 {
+            return Err(IdentityError::OldCertificate(at.into()));
+        }
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let key = CertifiedKey::from_der(chain, key_der, &provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
@@ -84,7 +92,7 @@ impl Identity {
             error => IdentityError::BadKey(key_at.into(), error),
         })?;
         let fingerprints = hashes.into_iter().map(|hash| fingerprint(&first, hash)).collect();
-        Ok(Self { key: Arc::new(key), fingerprints, names, expires })
+        Ok(Self { key: Arc::new(key), fingerprints, names, begins, expires })
     }
 }
 

@@ -21,6 +21,16 @@ pub fn certify(folder: &Path) -> Identity {
     Identity::load(&folder.join("cert.pem"), &folder.join("key.pem")).unwrap()
 }
 
+/// A certificate of its own in a folder, of which the time is over.
+pub fn certify_in_the_past(folder: &Path) -> Identity {
+    let mut parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    parameters.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    std::fs::write(folder.join("cert.pem"), parameters.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    Identity::load(&folder.join("cert.pem"), &folder.join("key.pem")).unwrap()
+}
+
 /// A config for a shell with TLS for MSRP, and SIP over TCP and something else. More may follow of the table `[shards]`.
 pub fn config(shell: &str, folder: &Path, listen: &str) -> String {
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));

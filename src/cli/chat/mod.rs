@@ -1,7 +1,7 @@
 //! `parlor chat`: a participant in a terminal.
 //!
-//! [`call`] joins over SIP, [`session`] talks over MSRP; neither has a socket. [`driver`] has the sockets and passes what
-//! arrives and what is typed to them, [`screen`] shows what comes of it.
+//! [`call`] is the SIP and [`session`] the MSRP; neither has a socket. [`join`] opens the sockets and gets in, [`driver`] passes
+//! what arrives and what is typed to them, [`screen`] shows what comes of it.
 
 mod book;
 mod call;
@@ -9,13 +9,17 @@ mod clock;
 mod driver;
 mod file;
 mod inbox;
+mod join;
 mod line;
 mod login;
 mod network;
+mod requests;
 mod screen;
 mod secure;
 mod session;
+mod target;
 mod watch;
+mod wire;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,8 +41,8 @@ Examples:
   echo 'the build is green' | parlor chat sip:team@127.0.0.1 --nick CI
 
 In it: a line is a message; /msg WHO TEXT, /nick NAME, /who, /send FILE, /quit, /help.
-With input that is no terminal, each message received is one line on standard output, and the end of the input is the end
-of the chat, once everything sent was taken.")]
+With input that is no terminal, each message received is one line on standard output, and the end
+of the input is the end of the chat, once everything sent was taken.")]
 pub(super) struct ChatArguments {
     /// The room: sip:lobby@127.0.0.1
     #[arg(value_name = "ROOM-URI")]
@@ -112,8 +116,8 @@ struct Plan {
 
 impl Plan {
     fn of(arguments: &ChatArguments) -> Result<Self, String> {
-        let room = call::participant(&arguments.room).map_err(|help| format!("ROOM-URI: {help}"))?;
-        let identity = arguments.identity.as_deref().map(call::participant).transpose();
+        let room = target::participant(&arguments.room).map_err(|help| format!("ROOM-URI: {help}"))?;
+        let identity = arguments.identity.as_deref().map(target::participant).transpose();
         let identity = identity.map_err(|help| format!("--as: {help}"))?.map(|uri| address_text(&uri));
         let via = arguments.via.clone().unwrap_or_else(|| hop_to(&room));
         let password = password(arguments)?;
@@ -207,7 +211,7 @@ mod tests {
 
     #[test]
     fn without_a_hop_the_room_says_where() {
-        let hop = |uri: &str| hop_to(&call::participant(uri).unwrap());
+        let hop = |uri: &str| hop_to(&target::participant(uri).unwrap());
         assert_eq!(hop("sip:lobby@127.0.0.1"), via(Transport::Udp, "127.0.0.1", 5060));
         assert_eq!(hop("sip:lobby@[::1]:5070;transport=TCP"), via(Transport::Tcp, "::1", 5070));
         assert_eq!(hop("sips:lobby@chat.example.com"), via(Transport::Tls, "chat.example.com", 5061));

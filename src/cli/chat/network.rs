@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
+use tokio::time::timeout;
 
 use super::Via;
 use super::secure::Security;
@@ -13,6 +15,9 @@ use crate::msrp::Path;
 use crate::sdp::Fingerprint;
 use crate::sip::{Framed, Framer, Hop, Message, SipConnection, Transport, parse_datagram};
 use crate::tls::Stream;
+
+/// How long a connection may take to be made, and then its TLS handshake.
+pub(super) const CONNECT_MAX: Duration = Duration::from_secs(10);
 
 /// Our end of the SIP hop.
 pub(super) enum SipSocket {
@@ -40,7 +45,7 @@ impl SipSocket {
                 (Self::Udp(socket), local)
             }
             Transport::Tcp | Transport::Tls => {
-                let stream = TcpStream::connect(remote).await.map_err(failed)?;
+                let stream = connect(remote).await.map_err(failed)?;
                 let local = stream.local_addr().map_err(failed)?;
                 let stream: Stream = match via.transport {
                     Transport::Tls => security.by_name(stream, &via.host).await?,
@@ -96,12 +101,16 @@ pub(super) async fn connect_msrp(
     let (host, port) = uri.host_and_port();
     // 2855 is the port of MSRP where none is named (RFC 4975 §15.4).
     let address = resolve(host, port.unwrap_or(2855)).await?;
-    let stream = TcpStream::connect(address).await;
-    let stream =
-        stream.map_err(|error| format!("the room's address for messages, {address}, is out of reach: {error}"))?;
+    let stream = connect(address)
+        .await
+        .map_err(|error| format!("the room's address for messages, {address}, is out of reach: {error}"))?;
     // A line that was typed is to leave at once.
     let _ = stream.set_nodelay(true);
     if uri.secure { security.by_fingerprint(stream, host, fingerprints).await } else { Ok(Box::new(stream)) }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    timeout(CONNECT_MAX, TcpStream::connect(address)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// An address of a host: an IPv4 one where it has both, as `localhost` does, which is what servers listen on first.

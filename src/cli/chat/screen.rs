@@ -1,9 +1,10 @@
 //! What is shown: messages on standard output, everything else on standard error.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use super::inbox::{Content, Received};
 use super::session::Refusal;
+use crate::cli::output;
 
 /// The terminal, or what stands in for it.
 pub(super) struct Screen {
@@ -24,9 +25,7 @@ impl Screen {
     /// A message, on one line.
     pub(super) fn message(&self, received: &Received, private: bool) {
         if let Some(line) = line_of(received, private) {
-            let mut out = std::io::stdout().lock();
-            // A reader that has gone away misses nothing it wants.
-            let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+            print_line(&line);
         }
     }
 
@@ -48,6 +47,11 @@ impl Screen {
         self.trouble = true;
         eprintln!("parlor: {}", printable(text));
     }
+}
+
+/// A line on standard output that cannot steer the terminal, at once.
+pub(super) fn print_line(line: &str) {
+    output::print_line(&printable(line));
 }
 
 /// The line for a message; `None` where there is nothing to show.

@@ -7,7 +7,7 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::network::Trouble;
+use super::network::{CONNECT_MAX, Trouble};
 use crate::sdp::Fingerprint;
 use crate::tls::{Stream, Trust, client_config, fingerprint};
 
@@ -55,7 +55,9 @@ async fn shake_hands(
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Trouble> {
     let config = client_config(trust).map_err(|error| error.to_string())?;
     let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("{host} is no name for TLS"))?;
-    let secured = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    let handshake = TlsConnector::from(Arc::new(config)).connect(name, stream);
+    let secured = tokio::time::timeout(CONNECT_MAX, handshake).await;
+    let secured = secured.map_err(|_| format!("no TLS with {host}: it does not answer; is that its TLS port?"))?;
     secured
         .map_err(|error| format!("no TLS with {host}: {error}; --ca FILE names whom to believe, --insecure everybody"))
 }

@@ -318,7 +318,7 @@ mod tests {
     use rand_core::SeedableRng;
 
     use super::*;
-    use crate::cli::chat::call::participant;
+    use crate::cli::chat::target::participant;
     use crate::sip::{Message, Reply, Transactions, Transport, parse_datagram};
 
     fn hop() -> Hop {

@@ -36,13 +36,38 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
 }
 
+/// Why a certificate that has ended, or has not begun, is of no use now.
+pub(in crate::cli) fn not_in_force(identity: &Identity) -> Option<String> {
+    out_of_its_time(identity, now())
+}
+
+fn out_of_its_time(identity: &Identity, now: i64) -> Option<String> {
+    if now > identity.expires {
+        Some(format!("ended {} ago", days(now - identity.expires)))
+    } else if now < identity.begins {
+        Some(format!("begins in {}; is the clock right?", days(identity.begins - now)))
+    } else {
+        None
+    }
+}
+
+fn days(seconds: i64) -> String {
+    match seconds / DAY_SECONDS {
+        0 => "less than a day".into(),
+        1 => "a day".into(),
+        days => format!("{days} days"),
+    }
+}
+
 fn judge_time(identity: &Identity, now: i64) -> Finding {
-    let days = (identity.expires - now).div_euclid(DAY_SECONDS);
     let advice = "renew it; HUP makes a running server take the new one";
-    match days {
-        ..0 => Finding::error("tls certificate", format!("it ended {} days ago", -days), advice),
-        0..SOON_DAYS => Finding::warning("tls certificate", format!("it ends in {days} days"), advice),
-        _ => Finding::ok("tls certificate", format!("good for {days} days")),
+    let left = identity.expires - now;
+    match out_of_its_time(identity, now) {
+        Some(why) => Finding::error("tls certificate", format!("it {why}"), advice),
+        None if left < SOON_DAYS * DAY_SECONDS => {
+            Finding::warning("tls certificate", format!("it ends in {}", days(left)), advice)
+        }
+        None => Finding::ok("tls certificate", format!("good for {}", days(left))),
     }
 }
 

@@ -6,6 +6,7 @@ mod machine;
 mod ports;
 mod tuning;
 
+pub(super) use certificate::not_in_force;
 pub(super) use machine::allowed_cores;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use super::output::print_line;
 use crate::config::{Config, ConfigErrors};
 
 /// Arguments of `check`.
@@ -44,7 +46,7 @@ pub(super) enum Level {
     Ok,
     /// The server runs, but not well.
     Warning,
-    /// The server does not start.
+    /// The server does not start, or serves nobody.
     Error,
 }
 
@@ -136,7 +138,7 @@ fn print_json(verdict: Level, errors: Option<&ConfigErrors>, findings: &[Finding
     let config_errors = errors.map(places).unwrap_or_default();
     let report = Report { verdict, config_errors, findings };
     match serde_json::to_string_pretty(&report) {
-        Ok(text) => println!("{text}"),
+        Ok(text) => drop(print_line(&text)),
         Err(error) => eprintln!("parlor: the report cannot be written: {error}"),
     }
 }
@@ -161,6 +163,6 @@ fn print_text(errors: Option<&ConfigErrors>, findings: &[Finding]) {
             Level::Warning => "warning",
             Level::Error => "error  ",
         };
-        println!("{level}  {}", finding.line());
+        print_line(&format!("{level}  {}", finding.line()));
     }
 }

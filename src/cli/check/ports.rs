@@ -7,19 +7,19 @@ use super::{Finding, machine};
 use crate::config::{Config, Cores, SipTransport};
 
 pub(super) fn look(config: &Config) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let (mut findings, mut held) = (Vec::new(), Held::default());
     for listen in &config.sip.listen {
         let (transport, taken) = match listen.transport {
-            SipTransport::Udp => ("udp", UdpSocket::bind(listen.address).map(drop)),
-            SipTransport::Tcp => ("tcp", TcpListener::bind(listen.address).map(drop)),
-            SipTransport::Tls => ("tls", TcpListener::bind(listen.address).map(drop)),
+            SipTransport::Udp => ("udp", held.datagrams(listen.address)),
+            SipTransport::Tcp => ("tcp", held.streams(listen.address)),
+            SipTransport::Tls => ("tls", held.streams(listen.address)),
         };
         let subject = format!("sip {transport}:{}", listen.address);
         findings.push(judge(&subject, taken, "sip.listen"));
     }
-    findings.extend(shard_findings(config, config.msrp.port, "msrp.port"));
+    findings.extend(shard_findings(config, config.msrp.port, "msrp.port", &mut held));
     if config.msrp.tls_port != 0 {
-        findings.extend(shard_findings(config, config.msrp.tls_port, "msrp.tls_port"));
+        findings.extend(shard_findings(config, config.msrp.tls_port, "msrp.tls_port", &mut held));
         let apart = usize::from(config.msrp.tls_port.abs_diff(config.msrp.port));
         if config.msrp.port != 0 && apart < shard_count(config) {
             let advice = "set msrp.tls_port further from msrp.port: each shard takes one port from either upwards";
@@ -29,6 +29,49 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
     findings
 }
 
+/// What was bound so far, and is held: an address that the config names twice is taken the second time.
+#[derive(Default)]
+struct Held {
+    datagrams: Vec<UdpSocket>,
+    streams: Vec<TcpListener>,
+}
+
+/// Why an address cannot be listened on.
+enum Taken {
+    /// By something else in this config.
+    ByOurselves,
+    /// For what the system says.
+    Refused(std::io::Error),
+}
+
+impl Held {
+    fn datagrams(&mut self, address: SocketAddr) -> Result<(), Taken> {
+        let bound = UdpSocket::bind(address).map(|socket| self.datagrams.push(socket));
+        bound.map_err(|error| taken(error, address, self.datagrams.iter().map(UdpSocket::local_addr)))
+    }
+
+    fn streams(&mut self, address: SocketAddr) -> Result<(), Taken> {
+        let bound = TcpListener::bind(address).map(|listener| self.streams.push(listener));
+        bound.map_err(|error| taken(error, address, self.streams.iter().map(TcpListener::local_addr)))
+    }
+}
+
+fn taken(
+    error: std::io::Error,
+    address: SocketAddr,
+    mut held: impl Iterator<Item = std::io::Result<SocketAddr>>,
+) -> Taken {
+    let everywhere = |address: &SocketAddr| address.ip().is_unspecified();
+    let same = |other: SocketAddr| {
+        other.port() == address.port() && (other.ip() == address.ip() || everywhere(&other) || everywhere(&address))
+    };
+    if error.kind() == ErrorKind::AddrInUse && held.any(|other| other.is_ok_and(same)) {
+        Taken::ByOurselves
+    } else {
+        Taken::Refused(error)
+    }
+}
+
 fn shard_count(config: &Config) -> usize {
     match &config.shards.cores {
         Cores::All => machine::allowed_cores().len(),
@@ -36,9 +79,9 @@ fn shard_count(config: &Config) -> usize {
     }
 }
 
-fn shard_findings(config: &Config, first: u16, key: &str) -> Vec<Finding> {
+fn shard_findings(config: &Config, first: u16, key: &str, held: &mut Held) -> Vec<Finding> {
     let setting = format!("msrp.listen and {key}");
-    let judge = |address| judge(&format!("msrp tcp:{address}"), TcpListener::bind(address).map(drop), &setting);
+    let judge = |address| judge(&format!("msrp tcp:{address}"), held.streams(address), &setting);
     let mut findings: Vec<_> = shard_addresses(config, first).map(judge).collect();
     if shard_count(config) + usize::from(first) > usize::from(u16::MAX) + 1 {
         let advice = format!("lower {key}: each shard takes one port from there upwards");
@@ -55,8 +98,14 @@ fn shard_addresses(config: &Config, first: u16) -> impl Iterator<Item = SocketAd
 }
 
 /// What a failed bind means, and what to do: `setting` names the keys that choose the address.
-pub(super) fn judge(subject: &str, bound: std::io::Result<()>, setting: &str) -> Finding {
-    let Err(error) = bound else { return Finding::ok(subject, "free") };
+fn judge(subject: &str, bound: Result<(), Taken>, setting: &str) -> Finding {
+    let error = match bound {
+        Ok(()) => return Finding::ok(subject, "free"),
+        Err(Taken::ByOurselves) => {
+            return Finding::error(subject, "named twice in this config", format!("change {setting}"));
+        }
+        Err(Taken::Refused(error)) => error,
+    };
     match error.kind() {
         ErrorKind::AddrInUse => {
             let advice = format!("stop what listens there (`ss -lntup` tells), or change {setting}");
@@ -107,7 +156,9 @@ mod tests {
 
     #[test]
     fn other_failures_say_what_to_do() {
-        let failed = |code: i32| judge("sip udp:x", Err(std::io::Error::from_raw_os_error(code)), "sip.listen").line();
+        let failed = |code: i32| {
+            judge("sip udp:x", Err(Taken::Refused(std::io::Error::from_raw_os_error(code))), "sip.listen").line()
+        };
         assert!(failed(99).contains("ip address"));
         assert!(failed(13).contains("1024"));
         assert!(failed(105).contains("change sip.listen"));
