@@ -66,8 +66,8 @@ fn who_is_sent_away_gets_a_bye() {
 fn who_cannot_be_reached_does_not_come() {
     let server = Server::with(MODERATED);
     let mut alice = server.join("alice", "lobby");
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    alice.in_call("REFER", 2, &format!("Refer-To: <sip:carol@{nobody};transport=tcp>\r\n"), "");
+    let nobody = Server::free_port();
+    alice.in_call("REFER", 2, &format!("Refer-To: <sip:carol@127.0.0.1:{nobody};transport=tcp>\r\n"), "");
     assert_eq!(progress(&mut alice), ["SIP/2.0 100 Trying", "SIP/2.0 503 Service Unavailable"]);
 }
 
@@ -97,7 +97,7 @@ fn a_large_invitation_goes_over_a_stream() {
     alice.in_call("REFER", 2, &format!("Refer-To: <sip:carol@{at}>\r\nRefer-Sub: false\r\n"), "");
     called.join().unwrap();
     // Where nobody takes a stream, a datagram has to do.
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::bind(("127.0.0.1", Server::free_port())).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     alice.in_call(
         "REFER",

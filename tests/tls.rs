@@ -207,23 +207,30 @@ fn a_plain_session_does_not_bind_over_tls_nor_the_other_way_round() {
 
 #[test]
 fn what_is_no_tls_is_closed_and_nobody_else_is_troubled() {
-    for shell in SHELLS {
-        let folder = tempfile::tempdir().unwrap();
-        certify(folder.path());
-        let server = serve_on(shell, folder.path(), "");
-        let mut bob = server.join("bob", "lobby");
-        let mut stranger = TcpStream::connect(server.address("msrps:")).unwrap();
-        stranger.set_read_timeout(Some(PATIENCE)).unwrap();
-        stranger.write_all(b"MSRP abcd SEND\r\nTo-Path: msrps://127.0.0.1:1/x;tcp\r\n").unwrap();
-        let mut rest = Vec::new();
-        let _ = stranger.read_to_end(&mut rest);
-        assert_eq!(rest.first(), Some(&21), "an alert");
-        // One that never says hello is closed after bind_timeout.
-        let mut silent = TcpStream::connect(server.address("msrps:")).unwrap();
-        silent.set_read_timeout(Some(PATIENCE)).unwrap();
-        silent.read_to_end(&mut Vec::new()).unwrap();
-        bob.say("still here");
-    }
+    let folder = tempfile::tempdir().unwrap();
+    certify(folder.path());
+    std::thread::scope(|scope| {
+        for shell in SHELLS {
+            let config = config(shell, folder.path(), "tls:127.0.0.1:0");
+            let server = Server::of(&config.replace("[tls]", "bind_timeout = \"4s\"\n[tls]"));
+            scope.spawn(move || closes_what_is_no_tls(&server));
+        }
+    });
+}
+
+fn closes_what_is_no_tls(server: &Server) {
+    let mut bob = server.join("bob", "lobby");
+    let mut stranger = TcpStream::connect(server.address("msrps:")).unwrap();
+    stranger.set_read_timeout(Some(PATIENCE)).unwrap();
+    stranger.write_all(b"MSRP abcd SEND\r\nTo-Path: msrps://127.0.0.1:1/x;tcp\r\n").unwrap();
+    let mut rest = Vec::new();
+    let _ = stranger.read_to_end(&mut rest);
+    assert_eq!(rest.first(), Some(&21), "an alert");
+    // One that never says hello is closed after bind_timeout.
+    let mut silent = TcpStream::connect(server.address("msrps:")).unwrap();
+    silent.set_read_timeout(Some(PATIENCE)).unwrap();
+    silent.read_to_end(&mut Vec::new()).unwrap();
+    bob.say("still here");
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub fn config(shell: &str, folder: &Path, listen: &str) -> String {
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     format!(
         "[sip]\nlisten = [\"tcp:127.0.0.1:0\", \"{listen}\"]\n[msrp]\nport = 0\ntls_port = {}\n\
-         bind_timeout = \"2s\"\n[tls]\ncertificate = {certificate:?}\nprivate_key = {key:?}\n{}io = {shell:?}\n",
+         [tls]\ncertificate = {certificate:?}\nprivate_key = {key:?}\n{}io = {shell:?}\n",
         Server::free_port(),
         one_shard()
     )
