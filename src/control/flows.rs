@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rustls_pki_types::ServerName;
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
@@ -16,6 +16,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tracing::{debug, warn};
 
 use super::SipSockets;
+use super::datagrams::{Datagram, Datagrams};
 use super::stream::carry;
 use crate::limits::{SIP_CONNECTIONS_MAX, SIP_MESSAGE_BYTES_MAX, SIP_WAITING_MESSAGES_MAX};
 use crate::sip::{Broken, Hop, Message, SipConnection, Transport, parse_datagram};
@@ -47,7 +48,7 @@ pub enum Arrived {
 
 /// Everything that SIP travels over. Lives on one thread.
 pub struct Flows {
-    udp: HashMap<SocketAddr, Rc<UdpSocket>>,
+    udp: HashMap<SocketAddr, Rc<Datagrams>>,
     connections: HashMap<SipConnection, Connection>,
     by_address: HashMap<(Transport, SocketAddr), SipConnection>,
     /// Connections that are being made.
@@ -78,10 +79,9 @@ impl Flows {
         let (inbound, receiver) = mpsc::channel(INBOUND_MAX);
         let mut udp = HashMap::new();
         for socket in sockets.udp {
-            let socket = Rc::new(UdpSocket::from_std(socket)?);
-            let local = socket.local_addr()?;
-            tokio::task::spawn_local(read_datagrams(socket.clone(), local, inbound.clone()));
-            udp.insert(local, socket);
+            let socket = Rc::new(Datagrams::new(socket)?);
+            tokio::task::spawn_local(read_datagrams(socket.clone(), inbound.clone()));
+            udp.insert(socket.local(), socket);
         }
         let tcp = sockets.tcp.into_iter().map(|listener| (Transport::Tcp, listener));
         let secure = sockets.tls.into_iter().map(|listener| (Transport::Tls, listener));
@@ -161,10 +161,13 @@ impl Flows {
 
     /// Over the socket the dialog began on, or over one that reaches the peer.
     fn send_datagram(&self, hop: Hop, message: &Bytes) {
-        let same_family = || self.udp.iter().find(|(local, _)| local.is_ipv4() == hop.remote.is_ipv4());
-        let Some(socket) = self.udp.get(&hop.local).or_else(|| same_family().map(|(_, socket)| socket)) else { return };
+        let any: IpAddr = if hop.local.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let everywhere = SocketAddr::new(any, hop.local.port());
+        let same_family = || self.udp.values().find(|socket| socket.local().is_ipv4() == hop.remote.is_ipv4());
+        let known = self.udp.get(&hop.local).or_else(|| self.udp.get(&everywhere));
+        let Some(socket) = known.or_else(same_family) else { return };
         // What does not go now is as good as lost on the way; transactions send it again.
-        if let Err(error) = socket.try_send_to(message, hop.remote) {
+        if let Err(error) = socket.try_send(message, hop.local.ip(), hop.remote) {
             debug!(peer = %hop.remote, %error, "a SIP datagram was not sent");
         }
     }
@@ -206,13 +209,13 @@ impl Flows {
     }
 }
 
-async fn read_datagrams(socket: Rc<UdpSocket>, local: SocketAddr, inbound: mpsc::Sender<Inbound>) {
+async fn read_datagrams(socket: Rc<Datagrams>, inbound: mpsc::Sender<Inbound>) {
     let mut buffer = vec![0; SIP_MESSAGE_BYTES_MAX];
     loop {
         // An error here is about a datagram sent earlier, which nobody took.
-        let Ok((n, remote)) = socket.recv_from(&mut buffer).await else { continue };
+        let Ok(Datagram { len, remote, local }) = socket.recv(&mut buffer).await else { continue };
         let hop = Hop { transport: Transport::Udp, local, remote, connection: None };
-        let Some(what) = read_datagram(&buffer[..n], remote) else { continue };
+        let Some(what) = read_datagram(&buffer[..len], remote) else { continue };
         if inbound.send(Inbound { hop, what }).await.is_err() {
             return;
         }

@@ -1,5 +1,6 @@
 //! The shell around the focus: SIP over datagrams and streams, and the channels to the shards, on one thread.
 
+mod datagrams;
 mod driver;
 mod flows;
 mod sockets;

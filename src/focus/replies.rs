@@ -74,10 +74,11 @@ impl Focus {
         }
     }
 
-    /// Our host and port as the other end of a hop can reach them.
+    /// Our host and port as the other end of a hop can reach them: the address that an operator has told us to listen at, or, where
+    /// we listen on all of them, what it says that others can reach.
     pub(super) fn sent_by(&self, hop: Hop) -> String {
-        let (ip, port) = (hop.local.ip(), hop.local.port());
-        if ip.is_unspecified() { format!("{}:{port}", self.settings.contact_host) } else { hop.local.to_string() }
+        let told = !hop.local.ip().is_unspecified() && self.settings.listen.iter().any(|(_, at)| *at == hop.local);
+        if told { hop.local.to_string() } else { format!("{}:{}", self.settings.contact_host, hop.local.port()) }
     }
 
     /// The Contact of a room, by its display text if it has one, or of the server where there is no room.
