@@ -3,7 +3,9 @@
 
 mod support;
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -205,18 +207,104 @@ fn a_running_server_is_measured_too() {
 
 #[test]
 fn what_cannot_be_is_said() {
-    let cases: [(&[&str], &str); 4] = [
-        (&["fanout", "--receivers", "0"], "nobody would get anything"),
-        (&["nxn", "--members", "9000000"], "10000 senders at most"),
-        (&["idle", "--sessions", "90000000"], "ulimit"),
-        (&["fanout", "--server", "127.0.0.1:1", "--receivers", "1"], "refused"),
+    let cases: [(&str, &str); 2] = [
+        ("idle --sessions 9000000", "ulimit"),
+        ("fanout --server 127.0.0.1:1 --receivers 1", "no server at 127.0.0.1:1"),
     ];
-    for (arguments, why) in cases {
-        let output = run(arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
-        assert!(said.contains(why), "{arguments:?}: {said}");
-    }
+    cases.into_iter().for_each(|(arguments, why)| is_refused(arguments, 1, why));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_before_anything_is_started() {
+    let no_rate = "a number a second from 0.001 to 1000000 is wanted";
+    let cases: [(&str, &str); 29] = [
+        ("fanout --receivers 0", "nobody would get anything"),
+        ("fanout --rate 0", no_rate),
+        ("fanout --rate=-1", no_rate),
+        ("fanout --rate nan", no_rate),
+        ("fanout --rate inf", no_rate),
+        ("fanout --rate 5 --window 5", "cannot be used with"),
+        ("fanout --window 0", "is not in 1..=10000000"),
+        ("fanout --rooms 0", "is not in 1..=10000000"),
+        ("fanout --size 100000", "is not in 0..=60000"),
+        ("fanout --seconds 0", "a number of seconds from 0.001 to 86400 is wanted"),
+        ("fanout --seconds=-3", "a number of seconds from 0.001 to 86400 is wanted"),
+        ("fanout --shards 0", "is not in 1..=10000000"),
+        ("fanout --rounds 51", "is not in 1..=50"),
+        ("fanout --server nowhere", "HOST:PORT is wanted"),
+        ("fanout --server 127.0.0.1:1 --shards 2", "cannot be used with"),
+        ("fanout --server 127.0.0.1:1 --serve=--io=ring", "cannot be used with"),
+        ("fanout --server 127.0.0.1:1 --against floor", "cannot be used with"),
+        ("fanout --against floor,none", "none stands alone"),
+        ("fanout --against redis --tls", "compared with without TLS"),
+        ("fanout --against floor --shards 2", "compared with one shard"),
+        ("fanout --json /nowhere/result.json", "/nowhere/result.json"),
+        ("nxn --members 1", "is not in 2..=10000000"),
+        ("nxn --members 9000000", "10000 senders at most"),
+        ("nxn --against nats", "one room with receivers"),
+        ("churn --rate 0", no_rate),
+        ("slow --stalled 0", "is not in 1..=10000000"),
+        ("idle --server 127.0.0.1:1", "cannot be read"),
+        ("calls --rate 0", no_rate),
+        ("sweep --p99 0ms", "nothing arrives in no time"),
+    ];
+    cases.into_iter().for_each(|(arguments, why)| is_refused(arguments, 2, why));
+}
+
+fn is_refused(arguments: &str, code: i32, why: &str) {
+    let output = run(&arguments.split(' ').collect::<Vec<_>>());
+    // Long lines are broken where the terminal ends.
+    let said = String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(output.status.code(), Some(code), "{arguments}: {said}");
+    assert!(said.contains(why), "{arguments}: {said}");
+}
+
+/// A bench whose server stands still in each round.
+fn standing_still(time: &str, json: &Path) -> Child {
+    let still = "fanout --receivers 2 --rate 50 --seconds 100 --rounds 50 --freeze";
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_parlor"));
+    bench.arg("bench").args(still.split(' ')).args([time, "--json"]).arg(json);
+    bench.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until a server stands still, so that a round is under way. Answers all servers.
+fn servers_that_stand_still(bench: &Child) -> Vec<u32> {
+    wait_for(|| Some(children_of(bench.id())).filter(|all| all.iter().any(|pid| state_of(*pid) == Some('T'))))
+}
+
+fn interrupt(bench: &Child) {
+    let pid = rustix::process::Pid::from_raw(bench.id().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+}
+
+#[test]
+fn an_interrupted_bench_reports_what_it_has_measured() {
+    let json = tempfile::NamedTempFile::new().unwrap();
+    let bench = standing_still("500", json.path());
+    let servers = servers_that_stand_still(&bench);
+    interrupt(&bench);
+    let output = bench.wait_with_output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("ending early") && said.contains("interrupted: th"), "{said}");
+    let result: Value = serde_json::from_str(&std::fs::read_to_string(json.path()).unwrap()).unwrap();
+    assert_eq!(result["interrupted"], true);
+    assert!(result["subjects"][0]["turns"][0]["elapsed_ns"].as_u64().unwrap() > 0);
+    servers.into_iter().for_each(ends);
+}
+
+#[test]
+fn a_second_interruption_ends_a_bench_at_once() {
+    let json = tempfile::NamedTempFile::new().unwrap();
+    let mut bench = standing_still("600000", json.path());
+    let servers = servers_that_stand_still(&bench);
+    interrupt(&bench);
+    let mut said = BufReader::new(bench.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("ending early")));
+    interrupt(&bench);
+    assert_eq!(bench.wait().unwrap().code(), Some(1));
+    assert_eq!(std::fs::read_to_string(json.path()).unwrap(), "", "nothing is reported");
+    servers.into_iter().for_each(ends);
 }
 
 #[test]
@@ -228,9 +316,11 @@ fn no_server_outlives_its_bench() {
     let children = wait_for(|| Some(children_of(bench.id())).filter(|children| children.len() == 3));
     bench.kill().unwrap();
     bench.wait().unwrap();
-    for pid in children {
-        wait_for(|| (!is_running(pid)).then_some(()));
-    }
+    children.into_iter().for_each(ends);
+}
+
+fn ends(pid: u32) {
+    wait_for(|| state_of(pid).is_none_or(|state| state == 'Z').then_some(()));
 }
 
 /// Asks until there is an answer. Only a failing test waits long.
@@ -249,8 +339,8 @@ fn children_of(pid: u32) -> Vec<u32> {
     text.split_ascii_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
-/// Whether a process is there and no zombie.
-fn is_running(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+/// What a process does: R runs, T stands still, Z is a zombie.
+fn state_of(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
 }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token};
 
 use super::alarm::Alarm;
-use super::engine::interrupted;
+use super::engine::unless_signalled;
+use super::interrupt::{NOTICED_WITHIN, interrupted};
 use super::link::Link;
 use super::outcome::Watch;
 use super::pipes::Pipes;
@@ -145,6 +146,12 @@ impl Calls {
         self.book.agent.room(name).into()
     }
 
+    /// Calls that were made, whatever became of them.
+    #[must_use]
+    pub fn made(&self) -> usize {
+        self.book.calls.len()
+    }
+
     /// Calls that wait for an answer.
     #[must_use]
     pub fn in_flight(&self) -> usize {
@@ -210,17 +217,17 @@ impl Calls {
         self.book.steps.pop_front()
     }
 
-    /// Waits until something happens, or `until`.
+    /// Waits until something happens, or `until`, but no longer than an interruption may go unnoticed.
     ///
     /// # Errors
     /// As the sockets.
     pub fn wait(&mut self, until: Instant) -> io::Result<()> {
         let now = Instant::now();
         let resends = self.book.manner.transport == Transport::Udp && !self.book.waiting.is_empty();
-        let wake = if resends { until.min(now + RESEND / 2) } else { until };
+        let wake = until.min(now + NOTICED_WITHIN);
         self.alarm.set(wake, now)?;
         let mut events = Events::with_capacity(EVENTS_MAX);
-        self.poll.poll(&mut events, None).or_else(interrupted)?;
+        self.poll.poll(&mut events, None).or_else(unless_signalled)?;
         for event in &events {
             match event.token() {
                 SIP => {
@@ -255,7 +262,7 @@ impl Calls {
     /// Joins members, a few at a time. Answers their calls' numbers.
     ///
     /// # Errors
-    /// As the sockets, and where the server refuses somebody.
+    /// As the sockets, where the server refuses somebody, and where `watch` is interrupted.
     pub fn join_all(
         &mut self,
         count: usize,
@@ -269,6 +276,9 @@ impl Calls {
                 numbers.push(self.join(&room_of(numbers.len()), Instant::now())?);
             }
             self.wait(Instant::now() + PATIENCE)?;
+            if watch.is_interrupted() {
+                return Err(interrupted());
+            }
             while let Some((number, step)) = self.next_step() {
                 match step {
                     Step::Refused(status) => return Err(refused(number, status)),

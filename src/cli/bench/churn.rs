@@ -12,7 +12,7 @@ use clap::Args;
 use hdrhistogram::Histogram;
 use serde_json::json;
 
-use super::arguments::RunArguments;
+use super::arguments::{RunArguments, at_least, rate, text_size};
 use super::calls::{Calls, Manner, Step};
 use super::engine::Engine;
 use super::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
@@ -32,22 +32,22 @@ Examples:
   parlor bench churn --rooms 1 --receivers 100 --joins 50 --seconds 20 --json churn.json")]
 pub struct ChurnArguments {
     /// Busy rooms
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = at_least(1))]
     rooms: usize,
     /// Members of each that stay and only listen
-    #[arg(long, default_value_t = 9)]
+    #[arg(long, default_value_t = 9, value_parser = at_least(1))]
     receivers: usize,
     /// Octets of text in a message
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, value_parser = text_size())]
     size: usize,
     /// Messages a second in each room
-    #[arg(long, default_value_t = 100.0)]
+    #[arg(long, default_value_t = 100.0, value_parser = rate)]
     rate: f64,
     /// Members that join a second, over all rooms; as many leave
-    #[arg(long, default_value_t = 100.0)]
+    #[arg(long, default_value_t = 100.0, value_parser = rate)]
     joins: f64,
     /// Milliseconds that each of them stays
-    #[arg(long, value_name = "MS", default_value_t = 200)]
+    #[arg(long, value_name = "MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
     stay: u64,
     #[command(flatten)]
     pub run: RunArguments,
@@ -178,7 +178,7 @@ impl Churn {
         let mut calls = Calls::new(self.addresses, Manner::talking(Transport::Tcp), turn)?;
         let rooms: Vec<Rc<str>> = self.rooms.iter().map(|room| room.as_str().into()).collect();
         let mut churned = Churned { joined: 0, left: 0, refused: 0, bound: Measured::nothing().latency };
-        let step = Duration::from_secs_f64(1.0 / self.joins.max(0.001));
+        let step = Duration::from_secs_f64(1.0 / self.joins);
         let (mut due, mut begun) = (Instant::now(), 0);
         let mut leaving = std::collections::VecDeque::new();
         while !stop.load(Ordering::Relaxed) {

@@ -4,14 +4,15 @@
 //! figures of one machine move by a third from hour to hour, these do not. The test is that of [`super::stats::difference`], at
 //! one in twenty for all figures together (each at its share of it, after Bonferroni).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::findings::{Faults, Findings, Limit, floor};
-use super::record::{Record, Turn};
+use super::findings::{Faults, Findings, Limit, floor, is_floor};
+use super::record::{Record, Stamp, Subject, Turn};
 use super::stats::{self, Difference};
 
 /// Arguments of `compare`.
@@ -117,15 +118,16 @@ pub fn compare(first: &Record, second: &Record) -> Result<Comparison, String> {
     if !relative {
         notes.push("absolute figures: they move with the machine; results with a floor are compared by it".to_owned());
     }
-    let limited = [first, second].iter().any(|record| Limit::of(record.parlor()) == Limit::Client);
+    notes.extend(differences(first, second));
+    let limited = [first, second].into_iter().any(|record| limited(record, relative));
     if limited {
-        notes.push("no verdict on rates and latencies: the load could do no more".to_owned());
+        notes.push("no verdict: the load could do no more, so the figures are the bench's own".to_owned());
     }
-    if first.stamp.cpu != second.stamp.cpu || first.stamp.kernel != second.stamp.kernel {
-        notes.push("different machines or kernels".to_owned());
-    }
+    let mut others: BTreeMap<String, Values> =
+        values(second, relative).into_iter().map(|values| (values.name.clone(), values)).collect();
+    let in_both = |a: Values| others.remove(&a.name).map(|b| (a, b));
     let pairs: Vec<(Values, Values)> =
-        values(first, relative, limited).into_iter().zip(values(second, relative, limited)).collect();
+        if limited { Vec::new() } else { values(first, relative) }.into_iter().filter_map(in_both).collect();
     let alpha = ALPHA / pairs.len().max(1) as f64;
     let mut figures: Vec<Compared> = pairs.into_iter().map(|(a, b)| Compared::new(&a, &b, alpha)).collect();
     figures.extend(compare_faults(first, second));
@@ -133,10 +135,50 @@ pub fn compare(first: &Record, second: &Record) -> Result<Comparison, String> {
     Ok(Comparison { schema: "parlor-bench-compare", version: 1, title: second.title.clone(), verdict, figures, notes })
 }
 
+/// Whether the load was the limit of one that is compared.
+fn limited(record: &Record, relative: bool) -> bool {
+    let of = |subject: &Subject| relative && is_floor(&subject.name) && Limit::of(subject) == Limit::Client;
+    Limit::of(record.parlor()) == Limit::Client || record.subjects.iter().any(of)
+}
+
+/// What else tells the two apart, which may be what was to be compared or not.
+fn differences(first: &Record, second: &Record) -> Vec<String> {
+    let (a, b) = (&first.stamp, &second.stamp);
+    let mut notes = Vec::new();
+    if a.cpu != b.cpu || a.kernel != b.kernel {
+        notes.push("different machines or kernels".to_owned());
+    }
+    let settings = |stamp: &Stamp| stamp.tuning.iter().chain(&stamp.shards).map(own).collect::<BTreeMap<_, _>>();
+    let (mut of_a, mut of_b) = (settings(a), settings(b));
+    for passing in ["load average"] {
+        of_a.remove(passing);
+        of_b.remove(passing);
+    }
+    let names: BTreeSet<&String> = of_a.keys().chain(of_b.keys()).collect();
+    for name in names {
+        let [a, b] = [&of_a, &of_b].map(|of| of.get(name).map_or("not told", String::as_str));
+        if a != b {
+            notes.push(format!("{name} is {a} in A and {b} in B"));
+        }
+    }
+    let interrupted = [("A", first), ("B", second)].into_iter().filter(|(_, record)| record.interrupted);
+    notes.extend(interrupted.map(|(name, record)| {
+        format!("{name} was interrupted: of it there are {} rounds", record.parlor().turns.len())
+    }));
+    notes
+}
+
+fn own((name, value): (&String, &String)) -> (String, String) {
+    (name.clone(), value.clone())
+}
+
 /// Says where two results are not of the same load.
 fn same_load(first: &Record, second: &Record) -> Result<(), String> {
     if first.scenario != second.scenario {
         return Err(format!("one is of {}, the other of {}", first.scenario, second.scenario));
+    }
+    if first.sweep.is_some() || second.sweep.is_some() {
+        return Err("a sweep has many loads: compare two runs of fanout at one rate".into());
     }
     let names = first.parameters.keys().chain(second.parameters.keys());
     for name in names.filter(|name| !FREE_PARAMETERS.contains(&name.as_str())) {
@@ -153,14 +195,27 @@ fn same_load(first: &Record, second: &Record) -> Result<(), String> {
     Ok(())
 }
 
-/// A figure of one result, round by round.
+/// A figure of one result, round by round; the less of it, the better.
 struct Values {
     name: String,
-    lower_is_better: bool,
     rounds: Vec<f64>,
 }
 
-fn values(record: &Record, relative: bool, limited: bool) -> Vec<Values> {
+/// What is compared of what a scenario tells besides: what is better when there is less of it, and is not said already by what every
+/// scenario tells.
+const COMPARED: [&str; 9] = [
+    "anonymous_bytes_per_session",
+    "control_thread_ns_per_call",
+    "idle_cpu",
+    "invite_to_200_p99",
+    "memory_peak",
+    "notifies_per_join",
+    "p99_ratio",
+    "resent",
+    "wakes",
+];
+
+fn values(record: &Record, relative: bool) -> Vec<Values> {
     let parlor = record.parlor();
     let operation = &record.operation;
     let value = |name: String, of: fn(&Turn) -> f64| {
@@ -169,25 +224,23 @@ fn values(record: &Record, relative: bool, limited: bool) -> Vec<Values> {
             Some(floor) => (format!("{name}, × the floor's"), own.zip(floor).map(|(own, floor)| own / floor).collect()),
             None => (name, own.collect()),
         };
-        Values { name, lower_is_better: true, rounds }
+        Values { name, rounds }
     };
     let mut values = Vec::new();
-    if parlor.own_server {
+    if parlor.own_server && record.has_rates() {
         values.push(value(format!("server CPU per {operation}"), Turn::cost_ns));
     }
-    if !limited {
-        // Where a rate was asked for, the rate is what was asked for.
-        if !record.parameters.contains_key("rate") {
-            values.push(value(format!("time per {operation}"), |turn| 1e9 / turn.rate()));
-        }
+    // Where a rate was asked for, the rate is what was asked for.
+    if record.has_rates() && !record.parameters.contains_key("rate") {
+        values.push(value(format!("time per {operation}"), |turn| 1e9 / turn.rate()));
+    }
+    if parlor.turns.iter().any(|turn| turn.latency_ns.max > 0 || turn.latency_ns.p99 > 0) {
         values.push(value("99th percentile".to_owned(), |turn| turn.latency_ns.p99 as f64));
     }
-    let figures = parlor.turns.first().map_or(&[][..], |turn| &turn.figures);
-    values.extend(figures.iter().map(|figure| Values {
-        name: figure.name.replace('_', " "),
-        lower_is_better: figure.unit != "/s",
-        rounds: parlor.figure(&figure.name),
-    }));
+    let compared = COMPARED.iter().map(|name| (name.replace('_', " "), parlor.figure(name)));
+    // What never happens does not differ.
+    let there = compared.filter(|(_, rounds)| rounds.iter().any(|value| *value > 0.0));
+    values.extend(there.map(|(name, rounds)| Values { name, rounds }));
     values
 }
 
@@ -197,7 +250,7 @@ impl Compared {
         let verdict = match difference {
             None => Verdict::Unknown,
             Some(difference) if !difference.is_real() => Verdict::Same,
-            Some(difference) if (difference.ratio > 1.0) == first.lower_is_better => Verdict::Worse,
+            Some(difference) if difference.ratio > 1.0 => Verdict::Worse,
             Some(_) => Verdict::Better,
         };
         let [a, b] = [first, second].map(|values| stats::median(&values.rounds).unwrap_or(0.0));
@@ -249,7 +302,8 @@ impl fmt::Display for Comparison {
                 Verdict::Same => "no difference beyond noise",
                 Verdict::Better => "B is better, beyond noise",
                 Verdict::Worse => "B is worse, beyond noise",
-                Verdict::Unknown => "nothing can be said: each result needs five rounds at least, and no zeros",
+                Verdict::Unknown =>
+                    "nothing can be said: it takes five rounds of each at least, no zeros, and a load that is not the limit",
             }
         )
     }

@@ -8,7 +8,7 @@ use clap::Args;
 use hdrhistogram::Histogram;
 use serde_json::json;
 
-use super::arguments::RunArguments;
+use super::arguments::{RunArguments, at_least, rate};
 use super::calls::{Calls, Manner, Step, refused};
 use super::cpu::{self, Meter};
 use super::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
@@ -26,13 +26,13 @@ Examples:
   parlor bench calls --rate 1000 --standing 1000 --json calls.json")]
 pub struct DialArguments {
     /// Sessions that stand meanwhile, ten in a room, many on each MSRP connection; they are compared with none
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = at_least(0))]
     standing: usize,
     /// Calls a second, begun when they are due
-    #[arg(long, conflicts_with = "window")]
+    #[arg(long, conflicts_with = "window", value_parser = rate)]
     rate: Option<f64>,
     /// Calls at a time
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, value_parser = at_least(1))]
     window: usize,
     /// What carries the calls
     #[arg(long, value_enum, default_value = "tcp")]
@@ -70,7 +70,7 @@ pub fn run(arguments: &DialArguments, cores: Cores, watch: &mut dyn Watch) -> io
         others.join_all(standing, |member| rooms[member / ROOM_SIZE].clone(), watch)?;
         subjects.push(Box::new(Dialling { name, server, others, rooms, transport: arguments.transport, run: 1 << 40 }));
     }
-    let pace = arguments.rate.map_or(Pace::Window(arguments.window.max(1)), Pace::Rate);
+    let pace = arguments.rate.map_or(Pace::Window(arguments.window), Pace::Rate);
     let rounds = outcome::in_turns(&mut subjects, pace, arguments.run.time(), arguments.run.rounds, watch)?;
     let transport = format!("{:?}", arguments.transport).to_lowercase();
     Ok(Outcome {
@@ -117,9 +117,12 @@ impl Subject for Dialling {
         let before = control();
         let meter = Meter::start(&target);
         let mut turn = Calling { pace, due: meter.start, begun: 0, answered: Measured::nothing().latency };
-        let (end, mut told, mut measured) = (meter.start + time, meter.start, Measured::nothing());
+        let (mut end, mut told, mut measured) = (meter.start + time, meter.start, Measured::nothing());
         loop {
             let now = Instant::now();
+            if watch.is_interrupted() {
+                end = end.min(now);
+            }
             if now < end {
                 turn.begin(&mut calls, &self.rooms, &mut measured)?;
             } else if measured.deliveries == measured.messages {

@@ -3,12 +3,14 @@
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use mio::{Events, Interest, Poll, Token};
 
 use super::alarm::Alarm;
 use super::cpu::{Meter, Target};
 use super::flight::{Flight, Hearing};
 use super::freeze::Freeze;
+use super::interrupt::NOTICED_WITHIN;
 use super::layout::{FrameLen, Layout};
 use super::outcome::{Measured, Pace, Unwatched, Watch};
 use super::stream::Stream;
@@ -51,9 +53,31 @@ struct Schedule {
     due: Instant,
     step: Duration,
     sender: usize,
+    /// Nothing is due from then on.
+    end: Instant,
+    /// Nanoseconds that messages went out late, by this thread's own fault or because the server did not read.
+    late: Histogram<u64>,
+}
+
+impl Schedule {
+    /// Whether everything has gone out.
+    fn is_over(&self) -> bool {
+        self.due >= self.end
+    }
+
+    /// Messages that have not gone out.
+    fn unsent(&self) -> u64 {
+        let left = self.end.saturating_duration_since(self.due).as_nanos();
+        u64::try_from(left.div_ceil(self.step.as_nanos().max(1))).unwrap_or(u64::MAX)
+    }
 }
 
 const READ_BYTES_MAX: usize = 256 * 1024;
+/// Messages that are sent before it is looked at what has come.
+const BURST_MAX: usize = 64;
+/// Octets of one sender that a server which does not read leaves here; what is due beyond it goes out later, and counts from when it
+/// was due.
+const UNSENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 const EVENTS_MAX: usize = 1024;
 /// How long to wait for what is still on its way when the load has ended.
 const GRACE: Duration = Duration::from_secs(10);
@@ -117,8 +141,8 @@ impl Engine {
         let mut flight = Flight::new(self.senders.iter().map(|sender| sender.number));
         let meter = Meter::start(&self.target);
         let (start, interval) = (meter.start, watch.interval());
-        let (end, mut told) = (start + time, start);
-        let mut schedule = self.schedule(pace, start);
+        let (mut end, mut told) = (start + time, start);
+        let mut schedule = self.schedule(pace, start, end);
         let mut freeze = self.freeze.as_ref().map(|freeze| freeze.at(start + time / 2));
         let mut events = Events::with_capacity(EVENTS_MAX);
         if let Pace::Window(window) = pace {
@@ -126,11 +150,19 @@ impl Engine {
         }
         loop {
             let now = Instant::now();
-            let ended = now >= end;
-            if !ended {
-                self.send_what_is_due(pace, now, schedule.as_mut(), &mut flight)?;
+            if watch.is_interrupted() {
+                end = end.min(now);
+                schedule.iter_mut().for_each(|schedule| schedule.end = end);
             }
-            if ended && (flight.missing() == 0 || now >= end + GRACE) {
+            let ended = now >= end;
+            match &mut schedule {
+                // What was due before the end goes out, however late: to leave it out would leave out the worst latencies.
+                Some(schedule) => self.send_what_is_due(schedule, now, &mut flight)?,
+                None if !ended => self.refill(pace, now, &mut flight)?,
+                None => {}
+            }
+            let all_sent = schedule.as_ref().is_none_or(Schedule::is_over);
+            if ended && (all_sent && flight.missing() == 0 || now >= end + GRACE) {
                 break;
             }
             if interval.is_some_and(|interval| now >= told + interval) {
@@ -139,45 +171,59 @@ impl Engine {
                 watch.tick(subject, &flight.measured);
             }
             let frozen = freeze.as_mut().and_then(|freeze| freeze.poll(now));
-            let due = schedule.as_ref().filter(|_| !ended).map(|schedule| schedule.due);
-            let end = if ended { end + GRACE } else { end };
-            let wake = [due, frozen, interval.map(|i| told + i)].into_iter().flatten().fold(end, Instant::min);
+            let due = schedule.as_ref().filter(|it| !all_sent && !self.is_full(it.sender)).map(|it| it.due);
+            let wake = if ended { end + GRACE } else { end }.min(now + NOTICED_WITHIN);
+            let wake = [due, frozen, interval.map(|i| told + i)].into_iter().flatten().fold(wake, Instant::min);
             self.alarm.set(wake, now)?;
-            self.poll.poll(&mut events, None).or_else(interrupted)?;
+            self.poll.poll(&mut events, None).or_else(unless_signalled)?;
             for event in events.iter().filter(|event| event.token() != ALARM) {
                 self.handle(event.token().0, &mut flight)?;
             }
         }
         drop(freeze);
-        flight.measured.lost = flight.missing();
         meter.read(&mut flight.measured);
+        flight.measured.lost = flight.missing();
+        if let Some(schedule) = schedule {
+            let recipients = self.senders.first().map_or(0, |sender| sender.recipients);
+            flight.measured.lost += schedule.unsent() * recipients as u64;
+            flight.measured.figure("sent_late_p99", schedule.late.value_at_quantile(0.99) as f64, "ns");
+        }
         Ok(flight.measured)
     }
 
-    fn schedule(&self, pace: Pace, start: Instant) -> Option<Schedule> {
+    fn schedule(&self, pace: Pace, start: Instant, end: Instant) -> Option<Schedule> {
         let Pace::Rate(rate) = pace else { return None };
         let step = Duration::from_secs_f64(1.0 / (rate * self.senders.len().max(1) as f64));
-        Some(Schedule { due: start, step, sender: 0 })
+        Some(Schedule { due: start, step, sender: 0, end, late: Measured::nothing().latency })
     }
 
-    fn send_what_is_due(
-        &mut self,
-        pace: Pace,
-        now: Instant,
-        schedule: Option<&mut Schedule>,
-        flight: &mut Flight,
-    ) -> io::Result<()> {
-        if let (Pace::Window(window), None) = (pace, &schedule) {
-            while let Some(sender) = flight.next_ready() {
-                self.fill(sender, window, now, flight)?;
+    /// Sends what is due before `until`, a burst of it; what is left stays due.
+    fn send_what_is_due(&mut self, schedule: &mut Schedule, now: Instant, flight: &mut Flight) -> io::Result<()> {
+        let until = now.min(schedule.end);
+        for _ in 0..BURST_MAX {
+            if schedule.due >= until || self.is_full(schedule.sender) {
+                break;
             }
-        }
-        let Some(schedule) = schedule else { return Ok(()) };
-        while schedule.due <= now {
+            schedule.late.saturating_record(now.saturating_duration_since(schedule.due).as_nanos() as u64);
             self.queue(schedule.sender, schedule.due, flight);
             self.write(schedule.sender)?;
             schedule.sender = (schedule.sender + 1) % self.senders.len();
             schedule.due += schedule.step;
+        }
+        Ok(())
+    }
+
+    /// Whether a sender has to wait until the server reads.
+    fn is_full(&self, sender: usize) -> bool {
+        let sender = &self.senders[sender];
+        sender.out.len() - sender.sent > UNSENT_BYTES_MAX
+    }
+
+    /// Has those send again of whom a message has reached everybody.
+    fn refill(&mut self, pace: Pace, now: Instant, flight: &mut Flight) -> io::Result<()> {
+        let Pace::Window(window) = pace else { return Ok(()) };
+        while let Some(sender) = flight.next_ready() {
+            self.fill(sender, window, now, flight)?;
         }
         Ok(())
     }
@@ -274,6 +320,7 @@ impl Lane {
     }
 }
 
-pub(super) fn interrupted(error: io::Error) -> io::Result<()> {
+/// A poll that a signal has ended has found nothing.
+pub(super) fn unless_signalled(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Cores;
-use super::arguments::{PaceArguments, RunArguments};
+use super::arguments::{PaceArguments, RunArguments, at_least, text_size};
 use super::outcome::{Outcome, Watch};
 use super::peers::AgainstArguments;
 use super::report::OutputArguments;
@@ -39,16 +39,16 @@ pub struct FanoutArguments {
 #[derive(Debug, Clone, Args)]
 pub struct FanoutLoad {
     /// Members of each room that are sent to
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = at_least(0))]
     pub receivers: usize,
     /// Members of each room that send
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=9999))]
     pub senders: u16,
     /// Octets of text in a message
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, value_parser = text_size())]
     pub size: usize,
     /// Rooms, all alike
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = at_least(1))]
     pub rooms: usize,
     /// Have MSRP go over TLS; it is compared with the same without
     #[arg(long)]
@@ -56,6 +56,21 @@ pub struct FanoutLoad {
     /// Milliseconds for which the server stands still in the middle of each round: a test of the bench itself
     #[arg(long, value_name = "MS", hide = true)]
     pub freeze: Option<u64>,
+}
+
+impl FanoutArguments {
+    /// Says what is wrong where this makes no sense.
+    ///
+    /// # Errors
+    /// So.
+    pub fn check(&self) -> Result<(), String> {
+        check(&self.load.load(), &self.run, &self.against)
+    }
+}
+
+fn check(load: &Load, run: &RunArguments, against: &AgainstArguments) -> Result<(), String> {
+    load.check()?;
+    against.check(load, talk::reference(load, run).map(|(name, ..)| name))
 }
 
 impl FanoutLoad {
@@ -109,6 +124,16 @@ pub struct NxnArguments {
     pub output: OutputArguments,
 }
 
+impl NxnArguments {
+    /// As [`FanoutArguments::check`].
+    ///
+    /// # Errors
+    /// So.
+    pub fn check(&self) -> Result<(), String> {
+        check(&self.load.load(false), &self.run, &self.against)
+    }
+}
+
 /// Arguments of `private`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -129,17 +154,27 @@ pub struct PrivateArguments {
     pub output: OutputArguments,
 }
 
+impl PrivateArguments {
+    /// As [`FanoutArguments::check`].
+    ///
+    /// # Errors
+    /// So.
+    pub fn check(&self) -> Result<(), String> {
+        check(&self.load.load(true), &self.run, &self.against)
+    }
+}
+
 /// Rooms in which everybody sends.
 #[derive(Debug, Clone, Args)]
 pub struct MembersLoad {
     /// Members of each room
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = at_least(2))]
     members: usize,
     /// Octets of text in a message
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, value_parser = text_size())]
     size: usize,
     /// Rooms, all alike
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = at_least(1))]
     rooms: usize,
 }
 

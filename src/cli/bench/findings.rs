@@ -40,7 +40,7 @@ pub struct Figures {
     pub user_ns_per_delivery: Option<f64>,
     /// The part of it in the kernel, with the softirq thread.
     pub kernel_ns_per_delivery: Option<f64>,
-    /// The share of its time that the server was busy.
+    /// The share of its time that the busiest thread of the server was busy.
     pub server_busy: f64,
     /// The share of its time that the load was busy.
     pub client_busy: f64,
@@ -66,7 +66,7 @@ pub struct Faults {
     pub lost: u64,
     /// Came again.
     pub repeated: u64,
-    /// Came before an earlier one.
+    /// Came after a later one.
     pub reordered: u64,
     /// Came to somebody else.
     pub strayed: u64,
@@ -108,16 +108,16 @@ impl Findings {
 impl Figures {
     fn of(subject: &Subject) -> Self {
         let middle = |of: &dyn Fn(&Turn) -> f64| stats::median(&each(subject, of)).unwrap_or(0.0);
-        let part = |of: fn(&Turn) -> u64| {
-            let per_delivery = |turn: &Turn| of(turn) as f64 / turn.deliveries.max(1) as f64;
-            stats::median(&each(subject, &per_delivery)).filter(|_| subject.own_server)
-        };
+        let cost = costs(subject).and_then(|costs| Spread::of(&costs, CONFIDENCE));
+        // The clock's ticks, which tell the two apart, are too coarse for one round: all rounds together say how it is divided.
+        let sum = |of: fn(&Turn) -> u64| subject.turns.iter().map(of).sum::<u64>() as f64;
+        let user = sum(|turn| turn.user_ns) / sum(Turn::server_ns).max(1.0);
         Self {
             name: subject.name.clone(),
             deliveries_per_second: middle(&Turn::rate),
-            server_ns_per_delivery: costs(subject).and_then(|costs| Spread::of(&costs, CONFIDENCE)),
-            user_ns_per_delivery: part(|turn| turn.user_ns),
-            kernel_ns_per_delivery: part(Turn::kernel_ns),
+            server_ns_per_delivery: cost,
+            user_ns_per_delivery: cost.map(|cost| cost.median * user),
+            kernel_ns_per_delivery: cost.map(|cost| cost.median * (1.0 - user)),
             server_busy: middle(&Turn::server_busy),
             client_busy: middle(&Turn::client_busy),
         }
@@ -131,10 +131,11 @@ impl Turn {
         self.system_ns + self.softirq_ns
     }
 
-    /// The share of its time that the server was busy.
+    /// The share of its time that the busiest thread of the server was busy, or the core of one that has but a core.
     #[must_use]
     pub fn server_busy(&self) -> f64 {
-        self.server_ns() as f64 / self.elapsed_ns.max(1) as f64
+        let busiest = if self.busiest_ns > 0 { self.busiest_ns } else { self.server_ns() };
+        busiest as f64 / self.elapsed_ns.max(1) as f64
     }
 
     /// The share of its time that the load was busy.

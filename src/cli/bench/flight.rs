@@ -1,6 +1,6 @@
 //! What is in flight: who waits for which message, and since when.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::time::Instant;
 
@@ -23,17 +23,28 @@ struct Waiting {
     messages: VecDeque<(Instant, usize)>,
 }
 
-/// Whom a connection hears, and the number that it expects of each next.
+/// Whom a connection hears, the number that it expects of each next, and what it has been passed over with.
 pub struct Hearing {
     senders: Range<usize>,
     next: Vec<u64>,
+    /// Sender and number of copies that were not there when a later one came.
+    passed_over: BTreeSet<(usize, u64)>,
 }
+
+/// Copies that are remembered as passed over; of a server that loses more, one that comes late after all counts as repeated.
+const PASSED_OVER_MAX: usize = 4096;
 
 impl Hearing {
     /// Of these senders.
     #[must_use]
     pub fn new(senders: Range<usize>) -> Self {
-        Self { next: vec![0; senders.len()], senders }
+        Self { next: vec![0; senders.len()], senders, passed_over: BTreeSet::new() }
+    }
+
+    /// Copies before `number` have been passed over.
+    fn pass_over(&mut self, sender: usize, missing: Range<u64>) {
+        let room = PASSED_OVER_MAX.saturating_sub(self.passed_over.len());
+        self.passed_over.extend(missing.map(|number| (sender, number)).take(room));
     }
 
     fn next_of(&mut self, sender: usize) -> Option<&mut u64> {
@@ -79,15 +90,20 @@ impl Flight {
             measured.strayed += 1;
             return;
         };
-        match number.cmp(next) {
-            std::cmp::Ordering::Less => {
+        let expected = *next;
+        if number < expected {
+            // It comes late, or again.
+            if !hearing.passed_over.remove(&(sender, number)) {
                 measured.repeated += 1;
                 return;
             }
-            std::cmp::Ordering::Greater => measured.reordered += 1,
-            std::cmp::Ordering::Equal => {}
+            measured.reordered += 1;
+        } else {
+            *next = number + 1;
+            if number > expected {
+                hearing.pass_over(sender, expected..number);
+            }
         }
-        *next = number + 1;
         let Some(at) = number.checked_sub(waiting.first).and_then(|at| usize::try_from(at).ok()) else { return };
         let Some((intended, missing)) = waiting.messages.get_mut(at) else { return };
         measured.record(now.saturating_duration_since(*intended));
@@ -128,18 +144,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_repeated_early_or_astray_is_told_apart() {
+    fn what_is_lost_repeated_late_or_astray_is_told_apart() {
         let start = Instant::now();
         let (mut flight, mut hearing) = (Flight::new([0, 0, 0].into_iter()), Hearing::new(1..2));
-        for _ in 0..3 {
+        for _ in 0..5 {
             flight.sent(1, start, 1);
         }
+        let of = |flight: &Flight| {
+            let measured = &flight.measured;
+            (measured.deliveries, flight.missing(), measured.repeated, measured.reordered, measured.strayed)
+        };
         arrive(&mut flight, &mut hearing, start, 1, 0);
         arrive(&mut flight, &mut hearing, start, 1, 0);
-        arrive(&mut flight, &mut hearing, start, 1, 2);
         arrive(&mut flight, &mut hearing, start, 2, 0);
-        let measured = &flight.measured;
-        assert_eq!((measured.repeated, measured.reordered, measured.strayed), (1, 1, 1));
-        assert_eq!((measured.deliveries, flight.missing()), (2, 1));
+        assert_eq!(of(&flight), (1, 4, 1, 0, 1));
+        arrive(&mut flight, &mut hearing, start, 1, 3);
+        assert_eq!(of(&flight), (2, 3, 1, 0, 1), "1 and 2 are missing so far, and not out of order");
+        arrive(&mut flight, &mut hearing, start, 1, 2);
+        arrive(&mut flight, &mut hearing, start, 1, 2);
+        assert_eq!(of(&flight), (3, 2, 2, 1, 1), "2 comes late, and then again; 1 is lost, and 4");
     }
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use super::engine::{Engine, interrupted};
+use super::engine::{Engine, unless_signalled};
 use super::layout::{self, Layout};
 use super::outcome::{FLOOR_COPIED, FLOOR_GATHERED, Measured, Pace, Subject, Watch};
 use super::server::{Server, end_with_parent};
@@ -118,7 +118,7 @@ pub fn run(arguments: &FloorArguments) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES_MAX];
     let mut events = Events::with_capacity(1024);
     loop {
-        poll.poll(&mut events, None).or_else(interrupted)?;
+        poll.poll(&mut events, None).or_else(unless_signalled)?;
         for event in &events {
             let at = event.token();
             match forward(&mut members, at.0, &mut buffer, arguments)? {

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 
-use super::arguments::RunArguments;
+use super::arguments::{RunArguments, at_least};
 use super::calls::{Calls, Manner};
 use super::cpu::{self, Meter};
-use super::outcome::{Measured, Outcome, PARLOR, Round, Turn, Watch};
+use super::interrupt::interrupted;
+use super::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
 use super::report::OutputArguments;
 use super::server::Subjected;
 use super::sip::Transport;
@@ -24,7 +25,7 @@ Examples:
   parlor bench idle --sessions 10000 --room-size 10 --seconds 10 --json idle.json")]
 pub struct IdleArguments {
     /// Sessions, each with a call and a connection
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = at_least(1))]
     sessions: usize,
     /// Members of a room
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
@@ -33,6 +34,19 @@ pub struct IdleArguments {
     pub run: RunArguments,
     #[command(flatten)]
     pub output: OutputArguments,
+}
+
+impl IdleArguments {
+    /// Says what is wrong where this makes no sense.
+    ///
+    /// # Errors
+    /// So.
+    pub fn check(&self) -> Result<(), String> {
+        match self.run.server {
+            Some(_) => Err("--server is not for this: the memory of a server elsewhere cannot be read".into()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Sessions that join before anything is measured: the first ones warm tables and pools.
@@ -47,26 +61,12 @@ const SETTLING: Duration = Duration::from_secs(1);
 pub fn run(arguments: &IdleArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
     let IdleArguments { sessions, room_size, .. } = *arguments;
     descriptors::reserve(sessions + FIRST_SESSIONS)?;
-    let server = Subjected::start(&arguments.run, arguments.run.shards, "")?;
-    let pid = server.pid().ok_or_else(|| io::Error::other("the memory of a server elsewhere cannot be read"))?;
+    // A server for each round, or the rounds would be one measurement of memory, told several times.
+    let servers = (0..arguments.run.rounds).map(|_| Subjected::start(&arguments.run, arguments.run.shards, ""));
+    let idle = Idle { servers: servers.collect::<io::Result<_>>()?, sessions, room_size: room_size as usize };
     pin(cores.client);
-    let mut calls = Calls::new(server.addresses, Manner::talking(Transport::Tcp), u64::from(std::process::id()))?;
-    let rooms: Vec<Rc<str>> = (0..=sessions / room_size as usize).map(|room| calls.room(&room.to_string())).collect();
-    let first = calls.room("first");
-    calls.join_all(FIRST_SESSIONS, |_| first.clone(), watch)?;
-    settle(&mut calls)?;
-    let before = Held::now(pid)?;
-    calls.join_all(sessions, |member| rooms[member / room_size as usize].clone(), watch)?;
-    settle(&mut calls)?;
-    let held = Held::now(pid)?;
-    let mut rounds = Vec::new();
-    for number in 1..=arguments.run.rounds.max(1) {
-        watch.stage(&format!("round {number}: idle"));
-        let mut measured = stand_still(&server, &mut calls, arguments.run.time() / arguments.run.rounds.max(1))?;
-        measured.deliveries = sessions as u64;
-        held.figures(&before, sessions, &mut measured);
-        rounds.push(Round { turns: vec![Turn { subject: PARLOR.to_owned(), measured }] });
-    }
+    let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(idle)];
+    let rounds = outcome::in_turns(&mut subjects, Pace::Window(1), arguments.run.time(), arguments.run.rounds, watch)?;
     Ok(Outcome {
         scenario: "idle",
         title: format!("{sessions} idle sessions in rooms of {room_size}"),
@@ -83,25 +83,59 @@ pub fn run(arguments: &IdleArguments, cores: Cores, watch: &mut dyn Watch) -> io
     })
 }
 
-/// Reads what comes, without doing anything.
-fn settle(calls: &mut Calls) -> io::Result<()> {
-    wait(calls, SETTLING)
+/// Servers that idle, each for one turn.
+struct Idle {
+    servers: Vec<Subjected>,
+    sessions: usize,
+    room_size: usize,
 }
 
-fn wait(calls: &mut Calls, time: Duration) -> io::Result<()> {
+impl Subject for Idle {
+    fn name(&self) -> &str {
+        PARLOR
+    }
+
+    fn run(&mut self, _pace: Pace, time: Duration, watch: &mut dyn Watch) -> io::Result<Measured> {
+        let server = self.servers.pop().ok_or_else(|| io::Error::other("no server is left"))?;
+        let pid = server.pid().ok_or_else(|| io::Error::other("the memory of a server elsewhere cannot be read"))?;
+        let mut calls = Calls::new(server.addresses, Manner::talking(Transport::Tcp), u64::from(pid))?;
+        let Self { sessions, room_size, .. } = *self;
+        let rooms: Vec<Rc<str>> = (0..=sessions / room_size).map(|room| calls.room(&room.to_string())).collect();
+        let first = calls.room("first");
+        calls.join_all(FIRST_SESSIONS, |_| first.clone(), watch)?;
+        settle(&mut calls, watch)?;
+        let before = Held::now(pid)?;
+        calls.join_all(sessions, |member| rooms[member / room_size].clone(), watch)?;
+        settle(&mut calls, watch)?;
+        let held = Held::now(pid)?;
+        watch.stage("idle");
+        let mut measured = stand_still(&server, &mut calls, time, watch)?;
+        measured.deliveries = sessions as u64;
+        held.figures(&before, sessions, &mut measured);
+        Ok(measured)
+    }
+}
+
+fn settle(calls: &mut Calls, watch: &dyn Watch) -> io::Result<()> {
+    wait(calls, SETTLING, watch)?;
+    if watch.is_interrupted() { Err(interrupted()) } else { Ok(()) }
+}
+
+/// Reads what comes, without doing anything.
+fn wait(calls: &mut Calls, time: Duration, watch: &dyn Watch) -> io::Result<()> {
     let end = Instant::now() + time;
-    while Instant::now() < end {
+    while Instant::now() < end && !watch.is_interrupted() {
         calls.wait(end)?;
     }
     Ok(())
 }
 
-fn stand_still(server: &Subjected, calls: &mut Calls, time: Duration) -> io::Result<Measured> {
+fn stand_still(server: &Subjected, calls: &mut Calls, time: Duration, watch: &dyn Watch) -> io::Result<Measured> {
     let mut measured = Measured::nothing();
     let target = server.target();
     let wakes = target.pid.map(cpu::wakes);
     let meter = Meter::start(&target);
-    wait(calls, time)?;
+    wait(calls, time, watch)?;
     meter.read(&mut measured);
     let seconds = measured.elapsed.as_secs_f64();
     measured.figure("idle_cpu", measured.server.total().as_secs_f64() * 1e6 / seconds, "µs/s");

@@ -28,7 +28,7 @@ Examples:
   parlor bench large --size 1GB --members 3 --rounds 1
   parlor bench large --size 10MB --chunk 2048 --json large.json")]
 pub struct LargeArguments {
-    /// Octets of the file: 100MB, 64KiB
+    /// Octets of the file, of which one goes through in each round, however long it takes: 100MB, 64KiB
     #[arg(long, default_value = "100MB", value_parser = octets)]
     size: u64,
     /// Members of the room, the sender included
@@ -156,7 +156,7 @@ impl Subject for File {
         }
         let mut measured = Measured::nothing();
         let meter = Meter::start(&self.target);
-        self.transfer.run(&mut measured, watch.interval(), |measured| {
+        self.transfer.run(&mut measured, watch, |measured, watch| {
             meter.read(measured);
             watch.tick(self.name, measured);
         })?;

@@ -27,7 +27,8 @@ impl Link {
         let interest = Interest::READABLE | Interest::WRITABLE;
         match transport {
             Transport::Tcp => {
-                let stream = std::net::TcpStream::connect(server)?;
+                let stream = std::net::TcpStream::connect(server)
+                    .map_err(|error| io::Error::new(error.kind(), format!("no server at {server}: {error}")))?;
                 stream.set_nodelay(true)?;
                 stream.set_nonblocking(true)?;
                 let mut stream = TcpStream::from_std(stream);

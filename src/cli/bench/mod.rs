@@ -16,6 +16,7 @@ mod flight;
 mod floor;
 mod freeze;
 mod idle;
+mod interrupt;
 mod large;
 mod layout;
 mod link;
@@ -47,6 +48,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use self::arguments::RunArguments;
+use self::interrupt::Interrupt;
 use self::outcome::{Outcome, Watch};
 use self::progress::Progress;
 use self::report::OutputArguments;
@@ -72,8 +74,10 @@ Examples:
   parlor bench slow --stalled 5                         what members who do not read do to the others
   parlor bench calls --transport udp --standing 10000   SIP calls a second, and what each costs
 
-One core is the server's and one the load's: the first and the last that this process may use. Interrupting a bench ends its
-servers too.")]
+One core is the server's and one the load's: the first and the last that this process may use. An interrupted bench (Ctrl-C, TERM)
+reports the rounds that it has measured and ends with 1; a second interrupt ends it at once. Its servers end with it, however it ends.
+
+Exit codes: 0 done, 1 it ran and something was wrong (copies lost, nothing that holds, a result that is worse, an interruption), 2 usage.")]
 pub(super) struct BenchArguments {
     #[command(subcommand)]
     scenario: Scenario,
@@ -120,64 +124,96 @@ pub(super) struct Cores {
     pub server: usize,
     /// Where the load comes from.
     pub client: usize,
+    /// How many there are that this process may use.
+    pub allowed: usize,
+}
+
+/// Why a bench has failed.
+enum Failure {
+    /// What was asked for makes no sense.
+    Usage(String),
+    /// It was tried.
+    Tried(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Tried(error)
+    }
 }
 
 /// Runs a scenario.
 pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
     let outcome = match &arguments.scenario {
         Scenario::Sweep(it) => search(it),
-        Scenario::Peer(it) => peers::become_peer(it).map(|()| true),
+        Scenario::Peer(it) => peers::become_peer(it).map(|()| true).map_err(Failure::from),
         Scenario::Compare(arguments) => return ExitCode::from(compare::run(arguments)),
-        Scenario::Report(arguments) => report::again(arguments).map(|()| true),
-        Scenario::Fanout(it) => measure(&it.output, &it.run, |cores, watch| fanout::run(it, cores, watch)),
-        Scenario::Nxn(it) => measure(&it.output, &it.run, |cores, watch| fanout::nxn(it, cores, watch)),
-        Scenario::Private(it) => measure(&it.output, &it.run, |cores, watch| fanout::private(it, cores, watch)),
-        Scenario::Large(it) => measure(&it.output, &it.run, |cores, watch| large::run(it, cores, watch)),
-        Scenario::JoinStorm(it) => measure(&it.output, &it.run, |cores, watch| storm::run(it, cores, watch)),
-        Scenario::Churn(it) => measure(&it.output, &it.run, |cores, watch| churn::run(it, cores, watch)),
-        Scenario::Idle(it) => measure(&it.output, &it.run, |cores, watch| idle::run(it, cores, watch)),
-        Scenario::Slow(it) => measure(&it.output, &it.run, |cores, watch| slow::run(it, cores, watch)),
-        Scenario::Calls(it) => measure(&it.output, &it.run, |cores, watch| dial::run(it, cores, watch)),
-        Scenario::Floor(arguments) => floor::run(arguments).map(|()| true),
+        Scenario::Report(arguments) => report::again(arguments).map(|()| true).map_err(Failure::Usage),
+        Scenario::Fanout(it) => measure(&it.output, &it.run, it.check(), |cores, watch| fanout::run(it, cores, watch)),
+        Scenario::Nxn(it) => measure(&it.output, &it.run, it.check(), |cores, watch| fanout::nxn(it, cores, watch)),
+        Scenario::Private(it) => {
+            measure(&it.output, &it.run, it.check(), |cores, watch| fanout::private(it, cores, watch))
+        }
+        Scenario::Large(it) => measure(&it.output, &it.run, Ok(()), |cores, watch| large::run(it, cores, watch)),
+        Scenario::JoinStorm(it) => measure(&it.output, &it.run, Ok(()), |cores, watch| storm::run(it, cores, watch)),
+        Scenario::Churn(it) => measure(&it.output, &it.run, Ok(()), |cores, watch| churn::run(it, cores, watch)),
+        Scenario::Idle(it) => measure(&it.output, &it.run, it.check(), |cores, watch| idle::run(it, cores, watch)),
+        Scenario::Slow(it) => measure(&it.output, &it.run, Ok(()), |cores, watch| slow::run(it, cores, watch)),
+        Scenario::Calls(it) => measure(&it.output, &it.run, Ok(()), |cores, watch| dial::run(it, cores, watch)),
+        Scenario::Floor(arguments) => floor::run(arguments).map(|()| true).map_err(Failure::from),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
+        Err(Failure::Tried(error)) => {
             eprintln!("parlor: the bench failed: {error}");
             ExitCode::FAILURE
+        }
+        Err(Failure::Usage(why)) => {
+            eprintln!("parlor: {why}");
+            ExitCode::from(2)
         }
     }
 }
 
-/// Runs a scenario and reports on it. Answers whether nothing went wrong.
+/// Runs a scenario and reports on it, unless `check` says why not. Answers whether nothing went wrong.
 fn measure(
     output: &OutputArguments,
     run: &RunArguments,
+    check: Result<(), String>,
     scenario: impl FnOnce(Cores, &mut dyn Watch) -> io::Result<Outcome>,
-) -> io::Result<bool> {
-    let mut progress = Progress::new();
+) -> Result<bool, Failure> {
+    check.and_then(|()| output.check()).map_err(Failure::Usage)?;
+    let interrupt = Interrupt::listen()?;
+    let mut progress = Progress::new(interrupt.clone());
     let outcome = scenario(cores()?, &mut progress)?;
     drop(progress);
-    report::finish(report::record(&outcome, &run.serve), output)
+    let interrupted = interrupt.is_asked();
+    let record = report::record(&outcome, run, interrupted);
+    Ok(report::finish(record, output)? && !interrupted)
 }
 
 /// Sweeps and reports on it. Answers whether a rate was found that holds.
-fn search(arguments: &sweep::SweepArguments) -> io::Result<bool> {
-    let mut progress = Progress::new();
+fn search(arguments: &sweep::SweepArguments) -> Result<bool, Failure> {
+    arguments.check().and_then(|()| arguments.output.check()).map_err(Failure::Usage)?;
+    let interrupt = Interrupt::listen()?;
+    let mut progress = Progress::new(interrupt.clone());
     let (outcome, sweep) = sweep::run(arguments, cores()?, &mut progress)?;
     drop(progress);
+    let interrupted = interrupt.is_asked();
     let found = sweep.highest.is_some();
-    let record = record::Record { sweep: Some(sweep), ..report::record(&outcome, &arguments.run.serve) };
-    report::finish(record, &arguments.output)?;
-    Ok(found)
+    let record = report::record(&outcome, &arguments.run, interrupted);
+    report::finish(record::Record { sweep: Some(sweep), ..record }, &arguments.output)?;
+    Ok(found && !interrupted)
 }
 
 /// The server gets the first core that this process may use, the load the last one.
 fn cores() -> io::Result<Cores> {
     let allowed = super::check::allowed_cores();
     match (allowed.first(), allowed.last()) {
-        (Some(server), Some(client)) if server != client => Ok(Cores { server: *server, client: *client }),
+        (Some(server), Some(client)) if server != client => {
+            Ok(Cores { server: *server, client: *client, allowed: allowed.len() })
+        }
         _ => Err(io::Error::other("a bench needs two cores: one for the server, one for the load")),
     }
 }

@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use serde_json::Value;
 
 use super::Cores;
+use super::interrupt::interrupted;
 
 /// How a sender decides when to send.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,6 +28,9 @@ pub struct CpuTime {
     pub system: Duration,
     /// The softirq threads of its cores beside them.
     pub softirq: Duration,
+    /// How long the busiest was busy of what can be busy one at a time: a thread with its core's softirq thread, or the one core
+    /// that a peer has for all of its threads.
+    pub busiest: Duration,
 }
 
 impl CpuTime {
@@ -34,16 +38,6 @@ impl CpuTime {
     #[must_use]
     pub fn total(&self) -> Duration {
         self.user + self.system + self.softirq
-    }
-
-    /// What has been used since `before`.
-    #[must_use]
-    pub fn since(&self, before: &Self) -> Self {
-        Self {
-            user: self.user.saturating_sub(before.user),
-            system: self.system.saturating_sub(before.system),
-            softirq: self.softirq.saturating_sub(before.softirq),
-        }
     }
 }
 
@@ -77,7 +71,7 @@ pub struct Measured {
     pub lost: u64,
     /// Copies that came again.
     pub repeated: u64,
-    /// Copies that came before an earlier one.
+    /// Copies that came after a later one.
     pub reordered: u64,
     /// Copies that came to somebody whom they were not for.
     pub strayed: u64,
@@ -212,6 +206,11 @@ pub trait Watch {
     /// How long all turns together are going to take, from now on.
     fn total(&mut self, _time: Duration) {}
 
+    /// Whether to end early.
+    fn is_interrupted(&self) -> bool {
+        false
+    }
+
     /// How often [`tick`](Self::tick) is wanted while load is on; `None`: never.
     fn interval(&self) -> Option<Duration>;
 
@@ -232,10 +231,11 @@ impl Watch for Unwatched {
     fn tick(&mut self, _subject: &str, _so_far: &Measured) {}
 }
 
-/// Gives every subject its turn, `rounds` times, and shares the time out among the rounds.
+/// Gives every subject its turn, `rounds` times, and shares the time out among the rounds. Where `watch` is interrupted, the rounds
+/// that are whole count, and what there is of the first one where none is.
 ///
 /// # Errors
-/// As the subjects.
+/// As the subjects, and where it is interrupted before anything is measured.
 pub fn in_turns(
     subjects: &mut [Box<dyn Subject>],
     pace: Pace,
@@ -248,16 +248,84 @@ pub fn in_turns(
     let mut done = Vec::new();
     watch.total(share * rounds * subjects.len() as u32);
     for number in 1..=rounds {
-        let mut round = Round::default();
         // Whoever goes first finds the caches as the round before left them, so everybody does so in turn.
         let first = (number - 1) as usize % subjects.len().max(1);
         let (late, early) = subjects.split_at_mut(first);
+        let mut round = Round::default();
         for subject in early.iter_mut().chain(late) {
             watch.stage(&format!("round {number} of {rounds}: {}", subject.name()));
-            let measured = subject.run(pace, share, watch)?;
+            let measured = match subject.run(pace, share, watch) {
+                Err(_) if watch.is_interrupted() => break,
+                measured => measured?,
+            };
             round.turns.push(Turn { subject: subject.name().to_owned(), measured });
+            if watch.is_interrupted() {
+                break;
+            }
         }
-        done.push(round);
+        if !watch.is_interrupted() || done.is_empty() && !round.turns.is_empty() {
+            done.push(round);
+        }
+        if watch.is_interrupted() {
+            break;
+        }
     }
-    Ok(done)
+    if done.is_empty() { Err(interrupted()) } else { Ok(done) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A subject that does one thing a turn.
+    struct Somebody(&'static str);
+
+    impl Subject for Somebody {
+        fn name(&self) -> &str {
+            self.0
+        }
+
+        fn run(&mut self, _pace: Pace, _time: Duration, watch: &mut dyn Watch) -> io::Result<Measured> {
+            watch.tick(self.0, &Measured::nothing());
+            Ok(Measured { deliveries: 1, ..Measured::nothing() })
+        }
+    }
+
+    /// Is interrupted in a turn.
+    struct InterruptedIn(usize);
+
+    impl Watch for InterruptedIn {
+        fn stage(&mut self, _what: &str) {}
+
+        fn is_interrupted(&self) -> bool {
+            self.0 == 0
+        }
+
+        fn interval(&self) -> Option<Duration> {
+            None
+        }
+
+        fn tick(&mut self, _subject: &str, _so_far: &Measured) {
+            self.0 -= 1;
+        }
+    }
+
+    /// The turns of each round that counts.
+    fn rounds(interrupted_in: usize) -> Vec<usize> {
+        let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(Somebody(PARLOR)), Box::new(Somebody(FLOOR_COPIED))];
+        let watch = &mut InterruptedIn(interrupted_in);
+        let rounds = in_turns(&mut subjects, Pace::Window(1), Duration::from_secs(1), 4, watch).unwrap();
+        rounds.iter().map(|round| round.turns.len()).collect()
+    }
+
+    #[test]
+    fn of_an_interrupted_bench_the_whole_rounds_count() {
+        assert_eq!(rounds(100), [2, 2, 2, 2]);
+        assert_eq!(
+            (rounds(3), rounds(4), rounds(5)),
+            (vec![2], vec![2], vec![2, 2]),
+            "the round that is cut short goes"
+        );
+        assert_eq!((rounds(1), rounds(2)), (vec![1], vec![2]), "unless there is no other");
+    }
 }

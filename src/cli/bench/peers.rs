@@ -28,9 +28,9 @@ use super::{Cores, descriptors, pin};
 /// What Parlor is measured beside.
 #[derive(Debug, Clone, Args)]
 pub struct AgainstArguments {
-    /// What Parlor is measured beside, in turns: floor is a bare loop that moves as many octets; redis and nats where they are
-    /// installed
-    #[arg(long, value_name = "WHOM", value_delimiter = ',', value_enum, default_value = "floor")]
+    /// What Parlor is measured beside, in turns: floor (unless told otherwise) is a bare loop that moves as many octets; redis and
+    /// nats where they are installed
+    #[arg(long, value_name = "WHOM", value_delimiter = ',', value_enum, conflicts_with = "server")]
     against: Vec<Against>,
 }
 
@@ -75,10 +75,32 @@ const PROTOCOLS: [&Protocol; 2] = [&redis::PROTOCOL, &nats::PROTOCOL];
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl AgainstArguments {
-    /// The names of those who were asked for.
+    /// Says what is wrong where somebody was asked for who cannot stand beside a load. `instead` is what it is compared with in
+    /// any case.
+    ///
+    /// # Errors
+    /// So.
+    pub fn check(&self, load: &Load, instead: Option<&str>) -> Result<(), String> {
+        let peers = self.against.iter().any(|against| matches!(against, Against::Redis | Against::Nats));
+        match instead {
+            Some(instead) if !self.against.is_empty() => {
+                Err(format!("--against is not for this: it is compared with {instead}"))
+            }
+            _ if self.against.contains(&Against::None) && self.against.len() > 1 => {
+                Err("--against none stands alone".into())
+            }
+            _ if peers && !can_take(load) => {
+                Err("--against redis and nats are for one room with receivers: a fanout without --rooms".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The names of those who were asked for; the floor where nobody was.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.against.iter().filter_map(|against| Some(against.to_possible_value()?.get_name().to_owned())).collect()
+        let asked = if self.against.is_empty() { &[Against::Floor][..] } else { &self.against };
+        asked.iter().filter_map(|against| Some(against.to_possible_value()?.get_name().to_owned())).collect()
     }
 
     /// Takes out of the subjects the floors that are not wanted, and adds the peers that are, warm and ready. One that is not
@@ -93,12 +115,13 @@ impl AgainstArguments {
         cores: Cores,
         watch: &mut dyn Watch,
     ) -> io::Result<()> {
-        if !self.against.contains(&Against::Floor) {
+        let names = self.names();
+        if !names.iter().any(|name| name == "floor") {
             subjects.retain(|subject| !is_floor(subject.name()));
         }
         for protocol in PROTOCOLS {
-            let wanted = self.names().iter().any(|name| name == protocol.name);
-            if wanted && can_take(load) && version(protocol.name).is_some() {
+            let wanted = names.iter().any(|name| name == protocol.name);
+            if wanted && version(protocol.name).is_some() {
                 watch.stage(&format!("starting {}", protocol.program));
                 subjects.push(Box::new(Peer::start(protocol, load, cores)?));
             }
@@ -151,7 +174,7 @@ impl Peer {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         process.wait_until_it_listens(address)?;
         let seats = seats(protocol, load, address)?;
-        let target = Target { pid: Some(process.child.id()), cores: vec![cores.server] };
+        let target = Target::confined_to(process.child.id(), cores.server);
         let mut engine = Engine::new(seats, protocol.frame_len, target)?;
         engine.warm_up(Duration::from_millis(300))?;
         Ok(Self { name: protocol.name, engine, _process: process })
@@ -221,6 +244,8 @@ impl Process {
     fn start(program: impl AsRef<OsStr>, arguments: &[String], cores: Cores) -> io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["bench", "peer", "--"]).arg(program).args(arguments);
+        // As the bench's other servers.
+        command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         pin(cores.server);
         let started = command.spawn();

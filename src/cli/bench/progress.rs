@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::findings::Limit;
+use super::interrupt::Interrupt;
 use super::outcome::{Measured, Watch};
 use super::plot::count;
 use super::summary::time;
@@ -13,6 +14,7 @@ use super::summary::time;
 /// Two lines on a terminal; nothing where standard error is none.
 pub struct Progress {
     lines: Option<Lines>,
+    interrupt: Interrupt,
 }
 
 struct Lines {
@@ -24,10 +26,10 @@ struct Lines {
 const INTERVAL: Duration = Duration::from_millis(250);
 
 impl Progress {
-    /// Shown where standard error is a terminal.
+    /// Shown where standard error is a terminal, until `interrupt`.
     #[must_use]
-    pub fn new() -> Self {
-        Self { lines: io::stderr().is_terminal().then(Lines::new) }
+    pub fn new(interrupt: Interrupt) -> Self {
+        Self { lines: io::stderr().is_terminal().then(Lines::new), interrupt }
     }
 }
 
@@ -64,6 +66,10 @@ impl Watch for Progress {
         lines.stage.set_prefix(format!("{}s", time.as_secs()));
     }
 
+    fn is_interrupted(&self) -> bool {
+        self.interrupt.is_asked()
+    }
+
     fn interval(&self) -> Option<Duration> {
         self.lines.as_ref().map(|_| INTERVAL)
     }
@@ -88,7 +94,7 @@ impl Drop for Progress {
 fn figures(so_far: &Measured) -> String {
     let seconds = so_far.elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
     let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|quantile| time(so_far.latency.value_at_quantile(quantile)));
-    let (server, client) = (so_far.server.total().as_secs_f64() / seconds, so_far.client.as_secs_f64() / seconds);
+    let (server, client) = (so_far.server.busiest.as_secs_f64() / seconds, so_far.client.as_secs_f64() / seconds);
     let kernel =
         (so_far.server.system + so_far.server.softirq).as_secs_f64() / so_far.server.total().as_secs_f64().max(1e-9);
     let faults = if so_far.is_clean() { "" } else { "  NOT CLEAN" };
@@ -109,7 +115,7 @@ mod tests {
     #[test]
     fn a_line_says_how_fast_and_who_limits() {
         let second = Duration::from_secs(1);
-        let server = CpuTime { user: second / 10, system: second * 9 / 10, softirq: Duration::ZERO };
+        let server = CpuTime { user: second / 10, system: second * 9 / 10, softirq: Duration::ZERO, busiest: second };
         let mut so_far =
             Measured { deliveries: 123_456, elapsed: second, server, client: second / 2, ..Measured::nothing() };
         so_far.record(Duration::from_micros(150));
@@ -117,13 +123,13 @@ mod tests {
         assert!(line.starts_with("123 k/s  p50 150 µs"), "{line}");
         assert!(line.ends_with("server 100 %  load 50 %  the kernel was the limit, on the server's core"), "{line}");
         so_far.lost = 1;
-        so_far.server.system = Duration::ZERO;
+        so_far.server.busiest = second / 10;
         assert!(figures(&so_far).ends_with("nobody was the limit  NOT CLEAN"));
     }
 
     #[test]
     fn nothing_is_shown_where_there_is_no_terminal() {
-        let mut progress = Progress { lines: None };
+        let mut progress = Progress { lines: None, interrupt: Interrupt::default() };
         progress.stage("joining");
         progress.tick("parlor", &Measured::nothing());
         assert_eq!(progress.interval(), None);

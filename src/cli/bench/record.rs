@@ -41,6 +41,9 @@ pub struct Record {
     /// The steps of a sweep, in the order in which they were tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Sweep>,
+    /// Whether it was ended early: then there are fewer rounds than were asked for, or one that was cut short.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// What the reader should know: a peer that is not installed, say.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -102,13 +105,17 @@ pub struct Turn {
     pub system_ns: u64,
     /// Processor time of the softirq thread of the server's core.
     pub softirq_ns: u64,
+    /// How long the busiest of the server was busy: a thread with its core's softirq thread, or all threads of one that has but a
+    /// core. 0 in results of before this was told.
+    #[serde(default)]
+    pub busiest_ns: u64,
     /// Processor time of the thread that puts the load on.
     pub client_ns: u64,
     /// Copies that never came.
     pub lost: u64,
     /// Copies that came again.
     pub repeated: u64,
-    /// Copies that came before an earlier one.
+    /// Copies that came after a later one.
     pub reordered: u64,
     /// Copies that came to somebody whom they were not for.
     pub strayed: u64,
@@ -236,6 +243,12 @@ impl Record {
         Ok(record)
     }
 
+    /// Whether anything was done in it, so that there are rates and costs: sessions that idle do nothing.
+    #[must_use]
+    pub fn has_rates(&self) -> bool {
+        self.scenario != "idle"
+    }
+
     /// Parlor.
     #[must_use]
     pub fn parlor(&self) -> &Subject {
@@ -292,6 +305,8 @@ impl Percentiles {
 impl Latency {
     /// Steps per halving of what is left to one.
     const STEPS_PER_HALF: u32 = 5;
+    /// Quantiles that summaries tell.
+    const TOLD: [f64; 4] = [0.5, 0.9, 0.99, 0.999];
 
     /// That of a histogram.
     #[must_use]
@@ -301,7 +316,10 @@ impl Latency {
             count += step.count_since_last_iteration();
             (step.quantile_iterated_to(), step.value_iterated_to(), count)
         };
-        let steps = histogram.iter_quantiles(Self::STEPS_PER_HALF).map(step).collect();
+        let mut steps: Vec<_> = histogram.iter_quantiles(Self::STEPS_PER_HALF).map(step).collect();
+        if !histogram.is_empty() {
+            Self::TOLD.into_iter().for_each(|quantile| Self::add_step(&mut steps, histogram, quantile));
+        }
         Self {
             count: histogram.len(),
             mean_ns: histogram.mean(),
@@ -311,9 +329,36 @@ impl Latency {
         }
     }
 
+    /// Has a quantile among the steps, which would lie between two of them otherwise.
+    fn add_step(steps: &mut Vec<(f64, u64, u64)>, histogram: &Histogram<u64>, quantile: f64) {
+        let at = steps.partition_point(|(reached, ..)| *reached < quantile);
+        if steps.get(at).is_none_or(|(reached, ..)| *reached > quantile) {
+            let ns = histogram.value_at_quantile(quantile);
+            steps.insert(at, (quantile, ns, histogram.count_between(0, ns)));
+        }
+    }
+
     /// Nanoseconds within which that share had arrived.
     #[must_use]
     pub fn at(&self, quantile: f64) -> u64 {
         self.steps.iter().find(|(reached, ..)| *reached >= quantile).map_or(self.max_ns, |(_, ns, _)| *ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_all_rounds_is_what_the_histogram_says() {
+        let mut histogram = super::super::outcome::Measured::nothing().latency;
+        (1..=10_000u64).for_each(|us| histogram.saturating_record(us * 1000));
+        let latency = Latency::of(&histogram);
+        let Percentiles { p50, p90, p99, p999, max } = Percentiles::of(&histogram);
+        assert_eq!([0.5, 0.9, 0.99, 0.999].map(|quantile| latency.at(quantile)), [p50, p90, p99, p999]);
+        assert_eq!((latency.at(1.0), latency.max_ns), (max, max));
+        assert!(latency.steps.is_sorted_by(|a, b| a.0 <= b.0 && a.1 <= b.1 && a.2 <= b.2), "{:?}", latency.steps);
+        assert!(p99.abs_diff(9_900_000) < 10_000, "three figures of it: {p99}");
+        assert_eq!(Latency::of(&super::super::outcome::Measured::nothing().latency).at(0.99), 0);
     }
 }

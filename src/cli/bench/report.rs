@@ -1,16 +1,19 @@
 //! The end of a bench: an outcome becomes a record, is shown, and goes into files; and a record from a file does so again.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
 
+use super::arguments::RunArguments;
 use super::findings::Findings;
 use super::outcome::{FLOOR_COPIED, FLOOR_GATHERED, Measured, Outcome, PARLOR, Pace};
 use super::record::{self, Latency, Percentiles, Record, Subject, Turn};
-use super::summary::Summary;
+use super::summary::{Summary, plural};
 use super::{peers, plot, stamp, tables};
 use crate::cli::serve;
 
@@ -58,24 +61,29 @@ pub fn finish(record: Record, output: &OutputArguments) -> io::Result<bool> {
     let findings = Findings::of(&record);
     let clean = findings.faults.none();
     let results = [(record, findings)];
-    print!("{}", Summary { record: &results[0].0, findings: &results[0].1 });
+    say(format_args!("{}", Summary { record: &results[0].0, findings: &results[0].1 }));
     write(&results, &[String::new()], output)?;
     Ok(clean)
+}
+
+/// Says something where whoever listens may have gone.
+fn say(text: fmt::Arguments<'_>) {
+    let _ = io::stdout().write_fmt(text);
 }
 
 /// Reads results and shows them again.
 ///
 /// # Errors
-/// Where one is no result, or a file cannot be written.
-pub fn again(arguments: &ReportArguments) -> io::Result<()> {
-    let read = |path: &PathBuf| -> io::Result<(Record, Findings)> {
-        let record = Record::read(path).map_err(|unreadable| io::Error::other(unreadable.to_string()))?;
+/// Where one is no result, or a file cannot be written, in words.
+pub fn again(arguments: &ReportArguments) -> Result<(), String> {
+    let read = |path: &PathBuf| -> Result<(Record, Findings), String> {
+        let record = Record::read(path).map_err(|unreadable| unreadable.to_string())?;
         let findings = Findings::of(&record);
         Ok((record, findings))
     };
-    let results = arguments.results.iter().map(read).collect::<io::Result<Vec<_>>>()?;
+    let results = arguments.results.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     for (record, findings) in &results {
-        println!("{}", Summary { record, findings });
+        say(format_args!("{}\n", Summary { record, findings }));
     }
     let stem = |path: &PathBuf| format!("{}-", path.file_stem().unwrap_or_default().to_string_lossy());
     let prefixes: Vec<String> = if results.len() == 1 && arguments.output.svg.is_none() {
@@ -83,7 +91,26 @@ pub fn again(arguments: &ReportArguments) -> io::Result<()> {
     } else {
         arguments.results.iter().map(stem).collect()
     };
-    write(&results, &prefixes, &arguments.output)
+    write(&results, &prefixes, &arguments.output).map_err(|error| error.to_string())
+}
+
+impl OutputArguments {
+    /// Says which file cannot be written, before anything is measured for it.
+    ///
+    /// # Errors
+    /// So.
+    pub fn check(&self) -> Result<(), String> {
+        let files = [&self.json, &self.csv, &self.hgrm, &self.html];
+        files.into_iter().flatten().try_for_each(|path| {
+            let is_new = !path.exists();
+            OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(path)
+                .and_then(|_| if is_new { std::fs::remove_file(path) } else { Ok(()) })
+                .map_err(|error| format!("{}: {error}", path.display()))
+        })
+    }
 }
 
 /// Writes results where they are wanted; the drawings of each with its prefix before their names. What has room for one result
@@ -116,9 +143,9 @@ fn json(record: &Record, findings: &Findings) -> String {
     format!("{value:#}\n")
 }
 
-/// An outcome as it is kept. `flags` are those that the bench's own server was started with besides.
+/// An outcome as it is kept, of a bench that was asked to `run` so and ended early where it was `interrupted`.
 #[must_use]
-pub fn record(outcome: &Outcome, flags: &[String]) -> Record {
+pub fn record(outcome: &Outcome, run: &RunArguments, interrupted: bool) -> Record {
     let mut parameters: BTreeMap<String, serde_json::Value> =
         outcome.parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     let pace = match outcome.pace {
@@ -128,7 +155,10 @@ pub fn record(outcome: &Outcome, flags: &[String]) -> Record {
         }
         Some(Pace::Rate(rate)) => {
             parameters.insert("rate".into(), json!(rate));
-            format!(", {rate} messages a second")
+            let things = if outcome.operation == "delivery" { "messages".into() } else { plural(outcome.operation) };
+            let each =
+                if parameters.get("senders").is_some_and(|senders| *senders != json!(1)) { " of each" } else { "" };
+            format!(", {} {things} a second{each}", (rate * 100.0).round() / 100.0)
         }
         None => String::new(),
     };
@@ -136,8 +166,10 @@ pub fn record(outcome: &Outcome, flags: &[String]) -> Record {
     let mut names: Vec<&str> = vec![PARLOR];
     let turns = outcome.rounds.first().map_or(&[][..], |round| &round.turns);
     names.extend(turns.iter().map(|turn| turn.subject.as_str()).filter(|name| *name != PARLOR));
-    let shards = if outcome.own_server { serve::shards_in_force(flags) } else { BTreeMap::new() };
-    let missing = missing(outcome, &names);
+    let shards = if outcome.own_server { serve::shards_in_force(&run.serve) } else { BTreeMap::new() };
+    let mut notes = missing(outcome, &names);
+    notes.extend(caveats(outcome, run));
+    notes.extend(interrupted.then(|| cut_short(outcome, run.rounds)));
     Record {
         schema: record::SCHEMA.into(),
         version: record::VERSION,
@@ -148,7 +180,8 @@ pub fn record(outcome: &Outcome, flags: &[String]) -> Record {
         stamp: stamp::stamp(outcome.cores, shards),
         subjects: names.into_iter().map(|name| subject(outcome, name)).collect(),
         sweep: None,
-        notes: missing,
+        interrupted,
+        notes,
     }
 }
 
@@ -157,9 +190,25 @@ fn missing(outcome: &Outcome, names: &[&str]) -> Vec<String> {
     let asked = outcome.parameters.iter().find(|(name, _)| *name == "against");
     let asked = asked.and_then(|(_, value)| value.as_str()).unwrap_or_default();
     let peers = asked.split(',').filter(|name| ["redis", "nats"].contains(name) && !names.contains(name));
-    peers
-        .map(|name| format!("{name}-server was not measured: it is not installed here, or cannot take this load"))
-        .collect()
+    peers.map(|name| format!("{name}-server is not installed here, so it was not measured")).collect()
+}
+
+/// What makes figures worth less than they seem.
+fn caveats(outcome: &Outcome, run: &RunArguments) -> Vec<String> {
+    let unoptimised =
+        cfg!(debug_assertions).then_some("this build is not optimised: its figures say nothing of one that is");
+    let shared = outcome.own_server && run.shards >= outcome.cores.allowed;
+    let shared =
+        shared.then_some("the load shares a core with a shard: processor time counts here, rates and latencies do not");
+    unoptimised.into_iter().chain(shared).map(str::to_owned).collect()
+}
+
+/// What an interrupted bench is worth.
+fn cut_short(outcome: &Outcome, asked: u32) -> String {
+    match outcome.rounds.len() {
+        1 => "interrupted: this is the first round, or a part of it".into(),
+        rounds => format!("interrupted: these are {rounds} of {asked} rounds"),
+    }
 }
 
 fn subject(outcome: &Outcome, name: &str) -> Subject {
@@ -198,6 +247,7 @@ fn turn(measured: &Measured) -> Turn {
         user_ns: ns(measured.server.user),
         system_ns: ns(measured.server.system),
         softirq_ns: ns(measured.server.softirq),
+        busiest_ns: ns(measured.server.busiest),
         client_ns: ns(measured.client),
         lost: measured.lost,
         repeated: measured.repeated,

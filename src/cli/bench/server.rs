@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -85,7 +86,7 @@ impl Server {
     /// Whose processor time is taken.
     #[must_use]
     pub fn target(&self) -> Target {
-        Target { pid: Some(self.pid()), cores: self.cores.clone() }
+        Target::of(self.pid(), &self.cores)
     }
 
     fn parlor(cores: &[usize], flags: &[String], more: &str) -> io::Result<(Self, Addresses)> {
@@ -126,6 +127,8 @@ impl Server {
     /// Starts this same program with something on its standard input, and reads its first line.
     fn start(arguments: &[&str], input: &str, cores: Vec<usize>) -> io::Result<(Self, String)> {
         let mut command = Command::new(std::env::current_exe()?);
+        // A group of its own: what a terminal's Ctrl-C interrupts is the bench, which has yet to ask its servers.
+        command.process_group(0);
         let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
         if let Some(mut stdin) = child.stdin.take() {

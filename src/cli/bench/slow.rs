@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 use socket2::SockRef;
 
-use super::arguments::RunArguments;
+use super::arguments::{RunArguments, at_least, rate, text_size};
 use super::calls::{Calls, Manner};
 use super::engine::Engine;
 use super::layout::{Layout, chunk_len};
@@ -28,16 +28,16 @@ Examples:
   parlor bench slow --stalled 5 --seconds 20 --json slow.json")]
 pub struct SlowArguments {
     /// Members that are sent to and read
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = at_least(1))]
     receivers: usize,
     /// Members that read nothing until a turn is over
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = at_least(1))]
     stalled: usize,
     /// Octets of text in a message
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 2000, value_parser = text_size())]
     size: usize,
     /// Messages a second
-    #[arg(long, default_value_t = 500.0)]
+    #[arg(long, default_value_t = 500.0, value_parser = rate)]
     rate: f64,
     #[command(flatten)]
     pub run: RunArguments,

@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_stamp() {
-        let stamp = stamp(Cores { server: 0, client: 1 }, BTreeMap::new());
+        let stamp = stamp(Cores { server: 0, client: 1, allowed: 2 }, BTreeMap::new());
         assert!(stamp.kernel.len() > "Linux ".len() && stamp.cores > 0 && !stamp.cpu.is_empty());
         assert!(stamp.build.contains("build ") && stamp.tuning.contains_key("governor"));
     }

@@ -8,7 +8,7 @@ use clap::Args;
 use hdrhistogram::Histogram;
 use serde_json::json;
 
-use super::arguments::RunArguments;
+use super::arguments::{RunArguments, at_least, rate};
 use super::calls::{Calls, Manner, Step, refused};
 use super::cpu::Meter;
 use super::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
@@ -26,14 +26,14 @@ Examples:
   parlor bench join-storm --joins 200 --subscribe       each wants the roster: counts NOTIFYs
   parlor bench join-storm --joins 1000 --transport udp --json joins.json")]
 pub struct StormArguments {
-    /// Members that join, all into one room
-    #[arg(long, default_value_t = 1000)]
+    /// Members that join in each round, all into one room, however long it takes
+    #[arg(long, default_value_t = 1000, value_parser = at_least(1))]
     joins: usize,
     /// Joins a second, begun when they are due
-    #[arg(long, conflicts_with = "window")]
+    #[arg(long, conflicts_with = "window", value_parser = rate)]
     rate: Option<f64>,
     /// Joins on their way at a time
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 32, value_parser = at_least(1))]
     window: usize,
     /// Have every member subscribe to the room's roster
     #[arg(long)]
@@ -59,7 +59,7 @@ pub fn run(arguments: &StormArguments, cores: Cores, watch: &mut dyn Watch) -> i
     descriptors::reserve(arguments.joins)?;
     let server = Subjected::start(&arguments.run, arguments.run.shards, "")?;
     pin(cores.client);
-    let pace = arguments.rate.map_or(Pace::Window(arguments.window.max(1)), Pace::Rate);
+    let pace = arguments.rate.map_or(Pace::Window(arguments.window), Pace::Rate);
     let manner = Manner { subscribe: arguments.subscribe, ..Manner::talking(arguments.transport) };
     let own_server = server.own.is_some();
     let storm = Storm { server, manner, joins: arguments.joins, run: u64::from(std::process::id()) << 8 };
@@ -105,6 +105,9 @@ impl Subject for Storm {
         let mut joining = Joining::new(pace, self.joins, meter.start)?;
         let mut told = meter.start;
         while !joining.is_over() {
+            if watch.is_interrupted() {
+                joining.stop();
+            }
             joining.begin(&mut calls, &room)?;
             calls.wait(joining.next(told, watch.interval()))?;
             joining.take(&mut calls)?;
@@ -124,9 +127,11 @@ impl Subject for Storm {
             }
             measured.figure("subscribed", calls.subscribed() as f64, "");
             measured.figure("notifies", calls.notifies() as f64, "");
-            measured.figure("notifies_per_join", calls.notifies() as f64 / self.joins.max(1) as f64, "");
+            let joins = measured.deliveries.max(1) as f64;
+            measured.figure("notifies_per_join", calls.notifies() as f64 / joins, "");
         }
-        leave_all(&mut calls, self.joins)?;
+        let made = calls.made();
+        leave_all(&mut calls, made)?;
         Ok(measured)
     }
 }
@@ -149,6 +154,11 @@ impl Joining {
 
     fn is_over(&self) -> bool {
         self.measured.deliveries == self.joins as u64
+    }
+
+    /// Begins no more than have been begun.
+    fn stop(&mut self) {
+        self.joins = self.begun;
     }
 
     /// Begins what is due.

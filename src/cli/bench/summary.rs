@@ -18,9 +18,13 @@ impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.record.title)?;
         stamp(f, &self.record.stamp)?;
-        self.subjects(f)?;
+        writeln!(f)?;
+        if self.record.has_rates() {
+            self.subjects(f)?;
+        }
         self.figures(f)?;
         self.latencies(f)?;
+        writeln!(f)?;
         if let Some(sweep) = &self.record.sweep {
             writeln!(f, "{}", sweep::text(sweep))?;
         }
@@ -31,7 +35,7 @@ impl fmt::Display for Summary<'_> {
 }
 
 fn stamp(f: &mut fmt::Formatter<'_>, stamp: &Stamp) -> fmt::Result {
-    writeln!(f, "  {}, {}, {} cores, {}", stamp.parlor, stamp.cpu, stamp.cores, stamp.kernel)?;
+    writeln!(f, "  {} ({}), {}, {} cores, {}", stamp.parlor, stamp.build, stamp.cpu, stamp.cores, stamp.kernel)?;
     let mut settings: Vec<String> = stamp.tuning.iter().map(|(name, value)| format!("{name} {value}")).collect();
     settings.extend(stamp.shards.iter().map(|(name, value)| format!("{name} {value}")));
     if !settings.is_empty() {
@@ -45,7 +49,7 @@ impl Summary<'_> {
         let operation = &self.record.operation;
         writeln!(
             f,
-            "\n  {:<22}{:>14}{:>16}{:>10}{:>10}{:>9}{:>7}",
+            "  {:<22}{:>14}{:>16}{:>11}{:>11}{:>9}{:>7}",
             "",
             format!("{}/s", plural(operation)),
             format!("CPU/{operation}"),
@@ -55,16 +59,16 @@ impl Summary<'_> {
             "load"
         )?;
         for (subject, figures) in self.record.subjects.iter().zip(&self.findings.subjects) {
-            let micro = |ns: Option<f64>| ns.map_or_else(|| "–".to_owned(), |ns| format!("{:.3} µs", ns / 1000.0));
-            let cost = figures.server_ns_per_delivery.map(|spread| spread.median);
+            let known = |ns: Option<f64>| ns.map_or_else(|| "–".to_owned(), cost);
+            let total = figures.server_ns_per_delivery.map(|spread| spread.median);
             writeln!(
                 f,
-                "  {:<22}{:>14.0}{:>16}{:>10}{:>10}{:>9}{:>7}",
+                "  {:<22}{:>14.0}{:>16}{:>11}{:>11}{:>9}{:>7}",
                 subject.label,
                 figures.deliveries_per_second,
-                micro(cost),
-                micro(figures.user_ns_per_delivery),
-                micro(figures.kernel_ns_per_delivery),
+                known(total),
+                known(figures.user_ns_per_delivery),
+                known(figures.kernel_ns_per_delivery),
                 if subject.own_server { percent(figures.server_busy) } else { "–".to_owned() },
                 percent(figures.client_busy),
             )?;
@@ -77,21 +81,26 @@ impl Summary<'_> {
         for subject in &self.record.subjects {
             for figure in subject.turns.first().map_or(&[][..], |turn| &turn.figures) {
                 let Some(median) = stats::median(&subject.figure(&figure.name)) else { continue };
-                writeln!(f, "  {:<22}{} {median:.3} {}", subject.label, figure.name.replace('_', " "), figure.unit)?;
+                let name = figure.name.replace('_', " ");
+                writeln!(f, "  {:<22}{name:<40}{:>12}", subject.label, in_units(median, &figure.unit))?;
             }
         }
         Ok(())
     }
 
     fn latencies(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subjects: Vec<_> = self.record.subjects.iter().filter(|subject| subject.latency.count > 0).collect();
+        if subjects.is_empty() {
+            return Ok(());
+        }
         writeln!(f, "\n  {:<22}{:>10}{:>10}{:>10}{:>10}{:>10}", "latency", "p50", "p90", "p99", "p99.9", "max")?;
-        for subject in self.record.subjects.iter().filter(|subject| subject.latency.count > 0) {
+        for subject in subjects {
             let latency = &subject.latency;
             let [p50, p90, p99, p999] = [0.5, 0.9, 0.99, 0.999].map(|quantile| time(latency.at(quantile)));
             let max = time(latency.max_ns);
             writeln!(f, "  {:<22}{p50:>10}{p90:>10}{p99:>10}{p999:>10}{max:>10}", subject.label)?;
         }
-        writeln!(f)
+        Ok(())
     }
 
     fn verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -102,26 +111,51 @@ impl Summary<'_> {
         if self.findings.ratios.is_empty() && !self.record.parlor().own_server {
             return writeln!(f, "  no verdict: processor time is known of a server of the bench's own only");
         }
-        self.findings.ratios.iter().try_for_each(|ratio| writeln!(f, "  {}", verdict(ratio)))
+        let operation = &self.record.operation;
+        self.findings.ratios.iter().try_for_each(|ratio| writeln!(f, "  {}", verdict(ratio, operation)))
     }
 }
 
-/// One ratio as a sentence.
+/// The ratio of what an operation costs as a sentence.
 #[must_use]
-pub fn verdict(ratio: &Ratio) -> String {
+pub fn verdict(ratio: &Ratio, operation: &str) -> String {
     let name = against(&ratio.against);
     if ratio.client_limited {
         return format!("no verdict against {name}: the load could do no more");
     }
     let spread = ratio.spread;
-    format!(
-        "{:.2} × {name} ({:.2} to {:.2} in {} rounds, {:.0} % sure)",
-        spread.median,
-        spread.low,
-        spread.high,
-        ratio.rounds.len(),
-        spread.coverage * 100.0
-    )
+    let how_sure = match ratio.rounds.len() {
+        1 => "one round, which says nothing of the next".to_owned(),
+        rounds => {
+            format!("{:.2} to {:.2} in {rounds} rounds, {:.0} % sure", spread.low, spread.high, spread.coverage * 100.0)
+        }
+    };
+    format!("server CPU per {operation}: {:.2} × {name} ({how_sure})", spread.median)
+}
+
+/// A figure for people.
+#[must_use]
+pub fn in_units(value: f64, unit: &str) -> String {
+    match unit {
+        "ns" => time(value.max(0.0) as u64),
+        "B" if value >= 1e6 => format!("{:.2} MB", value / 1e6),
+        "B" if value >= 1e4 => format!("{:.1} kB", value / 1e3),
+        "B" => format!("{value:.0} B"),
+        "" if value.fract() == 0.0 => format!("{value:.0}"),
+        "" => format!("{value:.1}"),
+        "×" => format!("{value:.2} ×"),
+        unit => format!("{value:.1} {unit}"),
+    }
+}
+
+/// Nanoseconds of processor time for people, to three figures at least.
+#[must_use]
+pub fn cost(ns: f64) -> String {
+    match ns {
+        _ if ns < 1e4 => format!("{:.3} µs", ns / 1e3),
+        _ if ns < 1e6 => format!("{:.1} µs", ns / 1e3),
+        _ => format!("{:.2} ms", ns / 1e6),
+    }
 }
 
 /// What the other side of a ratio is called.
@@ -157,4 +191,27 @@ fn percent(share: f64) -> String {
 #[must_use]
 pub fn plural(operation: &str) -> String {
     operation.strip_suffix('y').map_or_else(|| format!("{operation}s"), |stem| format!("{stem}ies"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_stand_in_units_that_can_be_read() {
+        let cases = [
+            (1_830_399.0, "ns", "1.8 ms"),
+            (12_312_576.0, "B", "12.31 MB"),
+            (7168.0, "B", "7168 B"),
+            (65_536.0, "B", "65.5 kB"),
+            (301.0, "", "301"),
+            (28.4, "", "28.4"),
+            (0.293, "×", "0.29 ×"),
+            (828.276, "MB/s", "828.3 MB/s"),
+        ];
+        for (value, unit, text) in cases {
+            assert_eq!(in_units(value, unit), text);
+        }
+        assert_eq!([223.4, 99_930.0, 6_286_069.0].map(cost), ["0.223 µs", "99.9 µs", "6.29 ms"]);
+    }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Cores;
-use super::arguments::RunArguments;
+use super::arguments::{RunArguments, rate};
 use super::fanout::FanoutLoad;
 use super::findings::Limit;
+use super::interrupt::interrupted;
 use super::outcome::{Measured, Outcome, Pace, Round, Turn, Watch};
 use super::record::{Step, Sweep};
 use super::report::OutputArguments;
@@ -30,7 +31,7 @@ pub struct SweepArguments {
     #[command(flatten)]
     load: FanoutLoad,
     /// What 99 of 100 copies have to arrive within, from the intended send time
-    #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = crate::config::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = bound)]
     p99: Duration,
     /// Messages a second to begin with
     #[arg(long, default_value_t = 100.0, value_parser = rate)]
@@ -44,9 +45,19 @@ pub struct SweepArguments {
     pub output: OutputArguments,
 }
 
-fn rate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err("a rate is above zero".to_owned()) }
+impl SweepArguments {
+    /// Says what is wrong where this makes no sense.
+    ///
+    /// # Errors
+    /// So.
+    pub fn check(&self) -> Result<(), String> {
+        self.load.load().check()
+    }
+}
+
+fn bound(text: &str) -> Result<Duration, String> {
+    let bound = crate::config::parse_duration(text)?;
+    if bound.is_zero() { Err("nothing arrives in no time".to_owned()) } else { Ok(bound) }
 }
 
 /// Searches. Answers the turns at the highest rate that held (or the lowest that was tried), and the way there.
@@ -64,6 +75,9 @@ pub fn run(arguments: &SweepArguments, cores: Cores, watch: &mut dyn Watch) -> i
         watch.stage(&format!("{rate:.0} messages a second"));
         let tried: io::Result<Vec<Round>> =
             (0..run.rounds.max(1)).map(|_| one_round(&mut talk, rate, share, watch)).collect();
+        if watch.is_interrupted() {
+            break;
+        }
         let (rounds, error) = match tried {
             Ok(rounds) => (rounds, None),
             // Far above what it bears, a server hangs up on whoever does not read or cannot be read from: begin anew.
@@ -83,7 +97,7 @@ pub fn run(arguments: &SweepArguments, cores: Cores, watch: &mut dyn Watch) -> i
             best = Some((rate, held, rounds));
         }
     }
-    let (rate, _, rounds) = best.unwrap_or_default();
+    let (rate, _, rounds) = best.ok_or_else(interrupted)?;
     let copy_bytes = talk.sample.len();
     let outcome = talk::outcome("sweep", &arguments.load.load(), Pace::Rate(rate), run, cores, copy_bytes, rounds);
     let p99_max_ns = u64::try_from(arguments.p99.as_nanos()).unwrap_or(u64::MAX);

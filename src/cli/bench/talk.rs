@@ -54,10 +54,24 @@ const ONE_SHARD: &str = "one shard";
 const WITHOUT_TLS: &str = "without TLS";
 
 impl Load {
+    /// Says what is wrong with a load that cannot be.
+    ///
+    /// # Errors
+    /// So.
+    pub fn check(&self) -> Result<(), String> {
+        if self.rooms.saturating_mul(self.senders) > SENDERS_MAX {
+            return Err(format!("{SENDERS_MAX} senders at most"));
+        }
+        if self.senders == 0 || self.receivers + self.senders < 2 {
+            return Err("nobody would get anything: a room needs a sender and somebody else".into());
+        }
+        Ok(())
+    }
+
     /// Connections of all rooms.
     #[must_use]
     pub fn members(&self) -> usize {
-        self.rooms * (self.receivers + self.senders)
+        self.rooms.saturating_mul(self.receivers + self.senders)
     }
 
     /// Members that one message goes to.
@@ -133,7 +147,7 @@ pub fn run(
     watch: &mut dyn Watch,
 ) -> io::Result<Outcome> {
     let mut talk = prepare(load, run, cores, watch)?;
-    if run.server.is_none() && run.shards == 1 && !load.tls {
+    if run.server.is_none() && reference(load, run).is_none() {
         against.apply(&mut talk.subjects, load, cores, watch)?;
     }
     let rounds = outcome::in_turns(&mut talk.subjects, pace, run.time(), run.rounds, watch)?;
@@ -189,16 +203,10 @@ pub fn outcome(
 /// # Errors
 /// As the sockets, and where there are more members than descriptors.
 pub fn prepare(load: &Load, run: &RunArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Talk> {
-    if load.rooms * load.senders > SENDERS_MAX {
-        return Err(io::Error::other(format!("{SENDERS_MAX} senders at most")));
-    }
-    if load.members() == 0 || load.senders == 0 || load.recipients() == 0 {
-        return Err(io::Error::other("nobody would get anything: a room needs a sender and somebody else"));
-    }
     let reference = reference(load, run);
     // The subjects one by one: Parlor, and the floors or Parlor otherwise beside it.
     let subjects = if reference.is_some() || run.server.is_some() { 2 } else { 3 };
-    descriptors::reserve(load.members() * subjects)?;
+    descriptors::reserve(load.members().saturating_mul(subjects))?;
     let server = start(load, run, run.shards)?;
     let reference = reference.map(|(name, load, shards)| Ok::<_, io::Error>((name, load, start(&load, run, shards)?)));
     let reference = reference.transpose()?;
@@ -223,7 +231,8 @@ pub fn prepare(load: &Load, run: &RunArguments, cores: Cores, watch: &mut dyn Wa
 }
 
 /// What a server of the bench's own is compared with where that is not the floors: the same on one shard, or without TLS.
-fn reference(load: &Load, run: &RunArguments) -> Option<(&'static str, Load, usize)> {
+#[must_use]
+pub fn reference(load: &Load, run: &RunArguments) -> Option<(&'static str, Load, usize)> {
     match run.server {
         Some(_) => None,
         None if load.tls => Some((WITHOUT_TLS, Load { tls: false, ..*load }, run.shards)),

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use super::engine::interrupted;
-use super::outcome::Measured;
+use super::engine::unless_signalled;
+use super::interrupt::{NOTICED_WITHIN, interrupted};
+use super::outcome::{Measured, Watch};
 use super::wire::Member;
 use crate::msrp::{ByteRange, ChunkParser, Continuation, Event, FailureReport, Start, encode};
 
@@ -109,15 +110,15 @@ impl Transfer {
         self.size
     }
 
-    /// Sends one file to all, and calls `tick` each `interval`.
+    /// Sends one file to all, and calls `tick` as often as `watch` wants to be told.
     ///
     /// # Errors
-    /// As the sockets, where the server refuses it, where it arrives otherwise than it was sent, and where nothing moves.
+    /// As the sockets, where the server refuses it, where it arrives otherwise than it was sent, and where `watch` is interrupted.
     pub fn run(
         &mut self,
         measured: &mut Measured,
-        interval: Option<Duration>,
-        mut tick: impl FnMut(&mut Measured),
+        watch: &mut dyn Watch,
+        mut tick: impl FnMut(&mut Measured, &mut dyn Watch),
     ) -> io::Result<()> {
         self.number += 1;
         measured.messages += 1;
@@ -130,8 +131,10 @@ impl Transfer {
         let mut events = Events::with_capacity(1024);
         while measured.deliveries < self.receivers.len() as u64 && measured.lost == 0 {
             self.send(&mut outgoing)?;
-            let wait = interval.unwrap_or(PATIENCE).min(PATIENCE);
-            self.poll.poll(&mut events, Some(wait)).or_else(interrupted)?;
+            self.poll.poll(&mut events, Some(NOTICED_WITHIN)).or_else(unless_signalled)?;
+            if watch.is_interrupted() {
+                return Err(interrupted());
+            }
             let now = Instant::now();
             if !events.is_empty() {
                 moved = now;
@@ -142,9 +145,9 @@ impl Transfer {
                     at => self.receive(at, start, measured)?,
                 }
             }
-            if interval.is_some_and(|interval| now >= told + interval) {
+            if watch.interval().is_some_and(|interval| now >= told + interval) {
                 told = now;
-                tick(measured);
+                tick(measured, watch);
             }
             if now > moved + PATIENCE {
                 measured.lost = self.receivers.len() as u64 - measured.deliveries;

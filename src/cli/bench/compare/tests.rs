@@ -64,6 +64,7 @@ fn result(rounds: &[Round]) -> Record {
         stamp: Stamp::default(),
         subjects: SUBJECTS.iter().enumerate().map(subject).collect(),
         sweep: None,
+        interrupted: false,
         notes: Vec::new(),
     }
 }
@@ -166,12 +167,54 @@ fn other_loads_are_not_compared() {
 }
 
 #[test]
-fn where_the_load_was_the_limit_rates_and_latencies_are_not_judged() {
+fn where_the_load_was_the_limit_nothing_is_judged() {
     let mut rounds = recorded("window-1")[0].clone();
     for [parlor, ..] in &mut rounds {
         (parlor.client_ns, parlor.system_ns) = (parlor.elapsed_ns, parlor.elapsed_ns / 2);
     }
     let compared = compare(&result(&rounds), &result(&rounds)).unwrap();
-    assert_eq!(compared.figures.len(), 1, "processor time only: {compared}");
-    assert!(compared.notes.iter().any(|note| note.contains("no verdict on rates")), "{compared}");
+    assert_eq!((compared.figures.len(), compared.exit_code()), (0, 2), "{compared}");
+    assert!(compared.notes.iter().any(|note| note.contains("no verdict")), "{compared}");
+}
+
+#[test]
+fn a_floor_that_the_load_could_not_drive_is_no_measure() {
+    let mut rounds = recorded("window-64")[0].clone();
+    for [_, copied, _] in &mut rounds {
+        (copied.client_ns, copied.system_ns) = (copied.elapsed_ns, copied.elapsed_ns / 2);
+    }
+    assert_eq!(compare(&result(&rounds), &result(&rounds)).unwrap().exit_code(), 2);
+}
+
+/// A result with a figure in each of its rounds.
+fn telling(rounds: &[Round], name: &str, value: f64, unit: &str) -> Record {
+    let mut record = result(rounds);
+    for (at, turn) in record.subjects[0].turns.iter_mut().enumerate() {
+        let value = value * (1.0 + at as f64 / 1000.0);
+        turn.figures = vec![record::Figure { name: name.into(), value, unit: unit.into() }];
+    }
+    record
+}
+
+#[test]
+fn of_a_scenarios_own_figures_those_count_of_which_less_is_better() {
+    let rounds = &recorded("window-1")[0];
+    let verdict =
+        |name, a, b, unit| compare(&telling(rounds, name, a, unit), &telling(rounds, name, b, unit)).unwrap().verdict;
+    assert_eq!(verdict("wakes", 10.0, 20.0, "/s"), Verdict::Worse, "however it is counted");
+    assert_eq!(verdict("wakes", 20.0, 10.0, "/s"), Verdict::Better);
+    assert_eq!(verdict("throughput", 10.0, 20.0, "MB/s"), Verdict::Same, "the time for a file says it already");
+    let (one, other) = (telling(rounds, "wakes", 1.0, "/s"), telling(rounds, "resent", 2.0, ""));
+    assert!(compare(&one, &other).unwrap().figures.iter().all(|figure| figure.name != "wakes"), "what only one tells");
+}
+
+#[test]
+fn what_else_tells_two_results_apart_is_said() {
+    let (mut first, mut second) = (result(&recorded("window-1")[0]), result(&recorded("window-1")[1]));
+    first.stamp.tuning.insert("load average".into(), "1".into());
+    first.stamp.shards.insert("send_batch".into(), "16".into());
+    second.stamp.shards.insert("send_batch".into(), "64".into());
+    second.interrupted = true;
+    let notes = compare(&first, &second).unwrap().notes;
+    assert_eq!(notes, ["send_batch is 16 in A and 64 in B", "B was interrupted: of it there are 10 rounds"]);
 }

@@ -32,14 +32,11 @@ pub fn cost(record: &Record, findings: &Findings) -> Option<Svg> {
         .zip(&findings.subjects)
         .filter_map(|(subject, figures)| {
             let spread = figures.server_ns_per_delivery?;
-            // Medians of parts need not sum up to the median of the whole, so the whole is divided in their proportion.
             let user = figures.user_ns_per_delivery.unwrap_or(spread.median);
-            let kernel = figures.kernel_ns_per_delivery.unwrap_or(0.0);
-            let share = user / (user + kernel).max(f64::MIN_POSITIVE);
             Some(Bar {
                 label: subject.label.clone(),
                 class: class_of(&subject.name),
-                parts: [spread.median * share, spread.median * (1.0 - share)],
+                parts: [user, spread.median - user],
                 interval: Some((spread.low, spread.high)),
                 value: micro(spread.median),
             })

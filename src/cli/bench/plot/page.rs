@@ -73,7 +73,7 @@ fn verdict(out: &mut String, record: &Record, findings: &Findings) {
     let faults = findings.faults;
     let mut sentences = vec![findings.limit.to_string()];
     if findings.has_verdict() {
-        sentences.extend(findings.ratios.iter().map(summary::verdict));
+        sentences.extend(findings.ratios.iter().map(|ratio| summary::verdict(ratio, &record.operation)));
     } else {
         sentences.push("no verdict: the load could do no more, the server could".to_owned());
     }
