@@ -148,12 +148,13 @@ fn differences(first: &Record, second: &Record) -> Vec<String> {
     if a.cpu != b.cpu || a.kernel != b.kernel {
         notes.push("different machines or kernels".to_owned());
     }
-    let settings = |stamp: &Stamp| stamp.tuning.iter().chain(&stamp.shards).map(own).collect::<BTreeMap<_, _>>();
-    let (mut of_a, mut of_b) = (settings(a), settings(b));
-    for passing in ["load average"] {
-        of_a.remove(passing);
-        of_b.remove(passing);
-    }
+    // How busy the machine was before is no setting.
+    let is_set = |(name, _): &(&String, &String)| *name != "load average";
+    let settings = |stamp: &Stamp| -> BTreeMap<String, String> {
+        let all = stamp.tuning.iter().chain(&stamp.shards).filter(is_set);
+        all.map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    let (of_a, of_b) = (settings(a), settings(b));
     let names: BTreeSet<&String> = of_a.keys().chain(of_b.keys()).collect();
     for name in names {
         let [a, b] = [&of_a, &of_b].map(|of| of.get(name).map_or("not told", String::as_str));
@@ -166,10 +167,6 @@ fn differences(first: &Record, second: &Record) -> Vec<String> {
         format!("{name} was interrupted: of it there are {} rounds", record.parlor().turns.len())
     }));
     notes
-}
-
-fn own((name, value): (&String, &String)) -> (String, String) {
-    (name.clone(), value.clone())
 }
 
 /// Says where two results are not of the same load.

@@ -29,8 +29,7 @@ impl fmt::Display for Summary<'_> {
             writeln!(f, "{}", sweep::text(sweep))?;
         }
         writeln!(f, "  {}", self.findings.faults)?;
-        self.verdict(f)?;
-        self.record.notes.iter().try_for_each(|note| writeln!(f, "  {note}"))
+        conclusions(self.record, self.findings).iter().try_for_each(|sentence| writeln!(f, "  {sentence}"))
     }
 }
 
@@ -102,18 +101,24 @@ impl Summary<'_> {
         }
         Ok(())
     }
+}
 
-    fn verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "  {}", self.findings.limit)?;
-        if !self.findings.has_verdict() {
-            return writeln!(f, "  no verdict: the load could do no more, the server could");
-        }
-        if self.findings.ratios.is_empty() && !self.record.parlor().own_server {
-            return writeln!(f, "  no verdict: processor time is known of a server of the bench's own only");
-        }
-        let operation = &self.record.operation;
-        self.findings.ratios.iter().try_for_each(|ratio| writeln!(f, "  {}", verdict(ratio, operation)))
+/// What follows, in sentences: who was the limit, and the verdict or why there is none.
+#[must_use]
+pub fn conclusions(record: &Record, findings: &Findings) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if record.has_rates() {
+        sentences.push(findings.limit.to_string());
     }
+    if !findings.has_verdict() {
+        sentences.push("no verdict: the load could do no more, the server could".to_owned());
+    } else if !record.parlor().own_server {
+        sentences.push("no verdict: processor time is known of a server of the bench's own only".to_owned());
+    } else {
+        sentences.extend(findings.ratios.iter().map(|ratio| verdict(ratio, &record.operation)));
+    }
+    sentences.extend(record.notes.iter().cloned());
+    sentences
 }
 
 /// The ratio of what an operation costs as a sentence.

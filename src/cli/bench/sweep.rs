@@ -178,6 +178,26 @@ impl Search {
     }
 }
 
+/// What a sweep has found, in words. Where it was the load that could do no more, or the search was ended early, the highest rate that
+/// held is no verdict on the server.
+#[must_use]
+pub fn verdict(sweep: &Sweep) -> String {
+    let bound = time(sweep.p99_max_ns);
+    let Some(rate) = sweep.highest else { return format!("no rate that was tried holds a p99 under {bound}") };
+    let failed =
+        sweep.steps.iter().filter(|step| !step.held && step.rate > rate).min_by(|a, b| a.rate.total_cmp(&b.rate));
+    let rate = if rate < 100.0 { format!("{rate:.1}") } else { format!("{rate:.0}") };
+    match failed {
+        Some(step) if step.client_limited => {
+            format!("{rate} messages a second hold a p99 under {bound}; no verdict above: the load can do no more")
+        }
+        Some(_) => format!("{rate} messages a second at the most with p99 under {bound}"),
+        None => {
+            format!("{rate} messages a second at least hold a p99 under {bound}: nothing above was tried to its end")
+        }
+    }
+}
+
 /// Characters of the longest bar.
 const BAR: f64 = 40.0;
 
@@ -208,12 +228,7 @@ pub fn text(sweep: &Sweep) -> String {
         };
         let _ = writeln!(out, "  {:>10.0}{p50:>10}{p99:>10}  {bar}  {why}", step.rate);
     }
-    let _ = match sweep.highest {
-        Some(rate) => {
-            writeln!(out, "  {rate:.0} messages a second at the most with p99 under {}", time(sweep.p99_max_ns))
-        }
-        None => writeln!(out, "  no rate holds a p99 under {}", time(sweep.p99_max_ns)),
-    };
+    let _ = writeln!(out, "  {}", verdict(sweep));
     out
 }
 
@@ -261,20 +276,26 @@ mod tests {
         assert!(!step(1.0, bound, &[lossy]).held, "what is lost has no latency");
     }
 
+    fn tried(rate: f64, us: u64, held: bool) -> Step {
+        Step { rate, p50_ns: vec![us * 500], p99_ns: vec![us * 1000], held, client_limited: false, error: None }
+    }
+
+    #[test]
+    fn a_load_that_can_do_no_more_and_a_search_cut_short_give_no_verdict() {
+        let step = |rate, held, client_limited| Step { client_limited, ..tried(rate, 1, held) };
+        let found = |steps| verdict(&Sweep { p99_max_ns: 1_000_000, highest: Some(100.0), steps });
+        let (low, high) = (step(100.0, true, false), step(200.0, false, false));
+        assert_eq!(found(vec![low.clone(), high.clone()]), "100 messages a second at the most with p99 under 1.0 ms");
+        assert!(found(vec![low.clone(), step(150.0, false, true), high]).contains("no verdict above"));
+        assert!(found(vec![low]).contains("at least"));
+    }
+
     #[test]
     fn the_curve_is_drawn() {
-        let step = |rate, us: u64, held| Step {
-            rate,
-            p50_ns: vec![us * 500],
-            p99_ns: vec![us * 1000],
-            held,
-            client_limited: false,
-            error: None,
-        };
         let sweep = Sweep {
             p99_max_ns: 1_000_000,
             highest: Some(200.0),
-            steps: vec![step(400.0, 9000, false), step(200.0, 300, true)],
+            steps: vec![tried(400.0, 9000, false), tried(200.0, 300, true)],
         };
         let text = text(&sweep);
         let lines: Vec<&str> = text.lines().collect();

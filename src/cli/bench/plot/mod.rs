@@ -22,10 +22,10 @@ const WIDTH: f64 = 620.0;
 pub fn charts(record: &Record, findings: &Findings) -> Vec<(&'static str, Svg)> {
     let drawings = [
         ("sweep", record.sweep.as_ref().and_then(sweep::sweep)),
-        ("cpu", bars::cost(record, findings)),
+        ("cpu", bars::cost(record, findings).filter(|_| record.has_rates())),
         ("ratios", ratios::ratios(findings)),
         ("latency", latency::curve(record)),
-        ("throughput", record.sweep.is_none().then(|| bars::throughput(record, findings))),
+        ("throughput", (record.sweep.is_none() && record.has_rates()).then(|| bars::throughput(record, findings))),
     ];
     drawings.into_iter().filter_map(|(name, svg)| Some((name, svg?))).collect()
 }

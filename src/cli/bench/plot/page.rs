@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::super::findings::{Figures, Findings, is_floor};
-use super::super::record::{Record, Subject};
+use super::super::record::{Figure, Record, Subject};
+use super::super::stats;
 use super::super::summary::{self, plural, time};
 use super::svg::{STYLE, escape};
 use super::{charts, count, micro};
@@ -44,7 +45,10 @@ fn section(out: &mut String, record: &Record, findings: &Findings) {
         let _ = write!(out, "<figure id=\"{name}\">\n{}</figure>\n", svg.inline());
     }
     out.push_str("</div>\n");
-    table(out, record, findings);
+    if record.has_rates() {
+        table(out, record, findings);
+    }
+    own_figures(out, record);
     stamp(out, record);
     out.push_str("</section>\n");
 }
@@ -52,8 +56,11 @@ fn section(out: &mut String, record: &Record, findings: &Findings) {
 /// The headline figures.
 fn cards(out: &mut String, record: &Record, findings: &Findings) {
     let figures = &findings.subjects[0];
-    let mut cards = vec![(format!("{}/s", plural(&record.operation)), count(figures.deliveries_per_second))];
-    if let Some(spread) = figures.server_ns_per_delivery {
+    let mut cards = Vec::new();
+    if record.has_rates() {
+        cards.push((format!("{}/s", plural(&record.operation)), count(figures.deliveries_per_second)));
+    }
+    if let Some(spread) = figures.server_ns_per_delivery.filter(|_| record.has_rates()) {
         cards.push((format!("server CPU per {}", record.operation), micro(spread.median)));
     }
     for ratio in findings.ratios.iter().filter(|ratio| !ratio.client_limited) {
@@ -61,6 +68,10 @@ fn cards(out: &mut String, record: &Record, findings: &Findings) {
     }
     if record.parlor().latency.count > 0 {
         cards.push(("99th percentile".to_owned(), time(record.parlor().latency.at(0.99))));
+    }
+    if !record.has_rates() {
+        let figures = record.parlor().turns.first().map_or(&[][..], |turn| &turn.figures);
+        cards.extend(figures.iter().take(CARDS_MAX).map(|it| (it.name.replace('_', " "), told(record.parlor(), it))));
     }
     out.push_str("<ul class=\"cards\">\n");
     for (label, value) in cards {
@@ -71,19 +82,14 @@ fn cards(out: &mut String, record: &Record, findings: &Findings) {
 
 fn verdict(out: &mut String, record: &Record, findings: &Findings) {
     let faults = findings.faults;
-    let mut sentences = vec![findings.limit.to_string()];
-    if findings.has_verdict() {
-        sentences.extend(findings.ratios.iter().map(|ratio| summary::verdict(ratio, &record.operation)));
-    } else {
-        sentences.push("no verdict: the load could do no more, the server could".to_owned());
-    }
+    let mut sentences = summary::conclusions(record, findings);
     sentences.push(if faults.none() {
         "nothing was lost, repeated, out of order or astray".to_owned()
     } else {
         faults.to_string()
     });
-    sentences.extend(record.notes.iter().cloned());
-    let class = if faults.none() && findings.has_verdict() { "verdict" } else { "verdict warning" };
+    let class =
+        if faults.none() && findings.has_verdict() && !record.interrupted { "verdict" } else { "verdict warning" };
     let items: Vec<String> = sentences.iter().map(|sentence| format!("<li>{}</li>", escape(sentence))).collect();
     let _ = writeln!(out, "<ul class=\"{class}\">{}</ul>", items.join(""));
 }
@@ -113,6 +119,46 @@ fn table(out: &mut String, record: &Record, findings: &Findings) {
     }
     out.push_str("</table></div>\n");
 }
+
+/// What only this scenario tells: medians of the rounds, a column for each subject that tells anything.
+fn own_figures(out: &mut String, record: &Record) {
+    let telling: Vec<(&Subject, &[Figure])> = record
+        .subjects
+        .iter()
+        .filter_map(|subject| Some((subject, subject.turns.first()?.figures.as_slice())))
+        .filter(|(_, figures)| !figures.is_empty())
+        .collect();
+    let mut names: Vec<&str> = Vec::new();
+    for figure in telling.iter().flat_map(|(_, figures)| *figures) {
+        if !names.contains(&figure.name.as_str()) {
+            names.push(&figure.name);
+        }
+    }
+    if names.is_empty() {
+        return;
+    }
+    let heads: Vec<String> =
+        telling.iter().map(|(subject, _)| format!("<th>{}</th>", escape(&subject.label))).collect();
+    let _ = write!(out, "<div class=\"wide\"><table>\n<tr><th></th>{}</tr>\n", heads.join(""));
+    for name in names {
+        let cell = |(subject, figures): &(&Subject, &[Figure])| {
+            let figure = figures.iter().find(|figure| figure.name == name);
+            format!("<td>{}</td>", figure.map_or_else(|| "–".to_owned(), |figure| escape(&told(subject, figure))))
+        };
+        let cells: Vec<String> = telling.iter().map(cell).collect();
+        let _ = writeln!(out, "<tr><th>{}</th>{}</tr>", escape(&name.replace('_', " ")), cells.join(""));
+    }
+    out.push_str("</table></div>\n");
+}
+
+/// The median of a figure in its unit.
+fn told(subject: &Subject, figure: &Figure) -> String {
+    let median = stats::median(&subject.figure(&figure.name)).unwrap_or(figure.value);
+    summary::in_units(median, &figure.unit)
+}
+
+/// Headline figures of a scenario that has neither rates nor latencies.
+const CARDS_MAX: usize = 4;
 
 fn cells(subject: &Subject, figures: &Figures) -> Vec<String> {
     let known = |ns: Option<f64>| ns.map_or_else(|| "–".to_owned(), micro);

@@ -3,6 +3,7 @@
 use super::super::record::{Step, Sweep};
 use super::super::stats;
 use super::super::summary::time;
+use super::super::sweep::verdict;
 use super::scale::Scale;
 use super::svg::{Anchor, Svg};
 use super::{WIDTH, count, legend};
@@ -26,11 +27,7 @@ pub fn sweep(sweep: &Sweep) -> Option<Svg> {
     let x = Scale::logarithmic(first.rate * 0.95, last.rate * 1.05, LEFT, WIDTH - RIGHT);
     let y = Scale::logarithmic(least * 0.8, most * 1.2, HEIGHT - BOTTOM, TOP);
     let mut svg = Svg::new(WIDTH, HEIGHT, "Latency against the rate");
-    let heading = sweep.highest.map_or_else(
-        || "No rate that was tried holds the 99th percentile".to_owned(),
-        |rate| format!("{} messages a second at the most under {}", count(rate), time(sweep.p99_max_ns)),
-    );
-    svg.text((16.0, 24.0), "heading", Anchor::Start, heading);
+    svg.text((16.0, 24.0), "heading", Anchor::Start, verdict(sweep));
     legend(&mut svg, 44.0, [("99th percentile", "s0"), ("median", "s1")].into_iter());
     axes(&mut svg, &x, &y);
     svg.line((LEFT, y.at(limit)), (WIDTH - RIGHT, y.at(limit)), "mark");
