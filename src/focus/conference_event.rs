@@ -48,12 +48,24 @@ impl Focus {
             brought_by: call.brought_by.clone(),
             media: direction.map_or(MediaStatus::SendRecv, media_status),
         };
-        let (id, uri, user) = (call.room, call.member.uri.clone(), call.member.user.clone());
+        let (id, uri, user, account) =
+            (call.room, call.member.uri.clone(), call.member.user.clone(), call.account.clone());
         // Users are told apart by what others see of them: who hides is not to be recognised by a second session.
         let key = Aor::parse(uri.as_bytes()).ok().filter(|key| *key != user).unwrap_or_else(|| user.clone());
         let Some(room) = self.rooms.get_mut(id) else { return };
-        let role = if room.is_creator(&user) { "moderator" } else { "participant" };
+        let role = role_of(room.is_moderated_by(&user, account.as_ref()));
         room.roster.join(&key, &uri, role, device);
+        self.roster_changed(id);
+    }
+
+    /// Other people may moderate a room: its roster says who.
+    pub(super) fn roster_roles(&mut self, id: RoomId) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        for tag in room.roster.calls().collect::<Vec<_>>() {
+            let Some(call) = self.calls.get(tag) else { continue };
+            let role = role_of(room.is_moderated_by(&call.member.user, call.account.as_ref()));
+            room.roster.set_role(tag, role);
+        }
         self.roster_changed(id);
     }
 
@@ -219,6 +231,11 @@ fn describe(policy: &RoomPolicy, entity: &str) -> Description {
         maximum_user_count: (policy.max_participants > 0)
             .then(|| u32::try_from(policy.max_participants).unwrap_or(u32::MAX)),
     }
+}
+
+/// What somebody is in a room (RFC 4575 §5.6.4).
+fn role_of(moderates: bool) -> &'static str {
+    if moderates { "moderator" } else { "participant" }
 }
 
 fn media_status(direction: Direction) -> MediaStatus {

@@ -348,6 +348,11 @@ impl Dialling {
         tried
     }
 
+    /// The Call-ID of its INVITEs.
+    pub(super) fn call_id(&self) -> &str {
+        &self.call_id
+    }
+
     /// How often it has gone out.
     pub(super) fn tries(&self) -> u32 {
         self.sequence

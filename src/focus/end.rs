@@ -173,6 +173,7 @@ impl Focus {
         for id in changed {
             self.open_room(id);
             self.roster_described(id);
+            self.roster_roles(id);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Focus;
 use super::calls::{Goodbye, InviteOrigin, Phase, Tag};
-use super::dial_out::Invitation;
+use super::dial_out::{Dialling, Invitation};
 use super::refusal::Refusal;
 use super::replies::{ALLOW, EVENTS};
 use super::report::Origin;
@@ -163,25 +163,41 @@ impl Focus {
         self.dial(invitation, now)
     }
 
-    /// Whom a BYE is meant for: every call of the user in the room, or the one of them that is named by its Call-ID or its
+    /// Whom a BYE is meant for: every call of the user in the room, those that are being made too, or the one of them that is named by its Call-ID or its
     /// Contact; everybody, where it is the room itself (RFC 4579 §5.12).
     fn find(&self, referral: &Referral) -> Result<Vec<Tag>, Refusal> {
         let target = &referral.reference.target;
         let user = aor(target).map_err(|_| Refusal::new(416))?;
         let room = self.rooms.get(referral.room).ok_or(Refusal::new(404))?;
-        let tags = self.calls.tags(Some(referral.room));
+        let mut tags = self.calls.tags(Some(referral.room));
         if self.hosts.own(&user) && user.user() == Some(&room.name) {
+            tags.extend(self.being_called(referral.room, |_| true));
             return Ok(tags);
         }
+        let call_id = referral.reference.call_id.as_deref();
         let meant = |tag: &Tag| {
             let Some(call) = self.calls.get(*tag) else { return false };
             let named =
                 call.member.user == user || call.member.identities.contains(&user) || call.dialog.is_with(target);
-            let call_id = referral.reference.call_id.as_deref();
             named && call_id.is_none_or(|id| call.dialog.call_id() == id)
         };
-        let found: Vec<Tag> = tags.into_iter().filter(meant).collect();
+        let mut found: Vec<Tag> = tags.into_iter().filter(meant).collect();
+        found.extend(self.being_called(referral.room, |dialling| {
+            dialling.invitation.member.user == user && call_id.is_none_or(|id| dialling.call_id() == id)
+        }));
         if found.is_empty() { Err(Refusal::new(404).because("Not In The Room")) } else { Ok(found) }
+    }
+
+    /// The calls that are being made into a room, of those that are meant.
+    fn being_called(&self, room: RoomId, meant: impl Fn(&Dialling) -> bool) -> Vec<Tag> {
+        let mut calls: Vec<Tag> = self
+            .dialling
+            .iter()
+            .filter(|(_, dialling)| dialling.invitation.room == room && meant(dialling))
+            .map(|(tag, _)| tag)
+            .collect();
+        calls.sort();
+        calls
     }
 
     fn carry_on(&mut self, outcome: Outcome, report: Option<SubscriptionId>, now: Instant) {
@@ -197,7 +213,8 @@ impl Focus {
                     match self.calls.get(tag).map(|call| &call.phase) {
                         Some(Phase::Opening(_)) => self.unopened(tag, &Refusal::new(403)),
                         Some(_) => self.end(tag, Goodbye { cause: 403, text: "A moderator has ended it" }),
-                        None => {}
+                        // Who is being called is called no more (RFC 3261 §9.1).
+                        None => self.give_up_dialling(tag, now),
                     }
                 }
                 if let Some(report) = report {

@@ -188,6 +188,15 @@ impl Roster {
         }
     }
 
+    /// What the user of a session may do has changed.
+    pub(super) fn set_role(&mut self, call: Tag, role: &'static str) {
+        let Some(key) = self.of_call.get(&call).cloned() else { return };
+        let Some(person) = self.people.get_mut(&key) else { return };
+        if std::mem::replace(&mut person.role, role) != role {
+            self.touch(&key);
+        }
+    }
+
     /// The room's description is another one.
     pub(super) fn describe_again(&mut self) {
         self.last += 1;

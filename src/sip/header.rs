@@ -61,18 +61,34 @@ pub fn display_name(address: &Address) -> Option<String> {
     (!name.is_empty() && !name.chars().any(char::is_control)).then(|| name.to_owned())
 }
 
-/// Whether the Accept header, where there is one, takes a media type. Without one the default of RFC 3261 §20.1 holds.
+/// Whether the Accept header, where there is one, takes a media type: of the ranges that have it the narrowest counts, and one
+/// with `q=0` is what is not wanted (RFC 3261 §20.1, RFC 2616 §14.1). Without the header the default of RFC 3261 §20.1 holds.
 #[must_use]
 pub fn accepts_media_type(headers: &Headers, media_type: &str) -> bool {
     if headers.count(&HeaderName::Accept) == 0 {
         return media_type.eq_ignore_ascii_case("application/sdp");
     }
     let kind = media_type.split('/').next().unwrap_or_default();
-    option_tags(headers, &HeaderName::Accept).iter().any(|range| {
-        let range = range.split(';').next().unwrap_or_default().trim();
-        let of_kind = |wanted: &str| wanted.strip_suffix("/*").is_some_and(|k| k.eq_ignore_ascii_case(kind));
-        range == "*/*" || range.eq_ignore_ascii_case(media_type) || of_kind(range)
-    })
+    let of_kind = |wanted: &str| wanted.strip_suffix("/*").is_some_and(|k| k.eq_ignore_ascii_case(kind));
+    let narrowness = |range: &str| match range {
+        range if range.eq_ignore_ascii_case(media_type) => Some(2),
+        range if of_kind(range) => Some(1),
+        "*/*" => Some(0),
+        _ => None,
+    };
+    let ranges = option_tags(headers, &HeaderName::Accept);
+    let fitting = ranges.iter().filter_map(|row| {
+        let (range, parameters) = row.split_once(';').unwrap_or((row, ""));
+        narrowness(range.trim()).map(|narrowness| (narrowness, !is_unwanted(parameters)))
+    });
+    fitting.max_by_key(|(narrowness, _)| *narrowness).is_some_and(|(_, wanted)| wanted)
+}
+
+/// Whether the parameters of a range have a `q` of nothing.
+fn is_unwanted(parameters: &str) -> bool {
+    let q = parameters.split(';').filter_map(|parameter| parameter.split_once('='));
+    let mut q = q.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    q.next().is_some_and(|(_, value)| value.trim().parse() == Ok(0.0))
 }
 
 /// A text as a quoted-string (RFC 3261 §25.1). Control characters become spaces.
@@ -121,6 +137,10 @@ mod tests {
         assert!(accept("text/plain, application/SDP;level=1"));
         assert!(accept("application/*") && accept("*/*;q=0.1"));
         assert!(!accept("text/plain") && !accept(""));
+        assert!(!accept("application/sdp;q=0") && !accept("*/*; q = 0.000"));
+        assert!(
+            accept("*/*;q=0, application/sdp;q=0.001") && !accept("application/sdp;level=1;Q=0, application/*, */*")
+        );
         assert!(accepts_media_type(&Headers::new(), "application/sdp"));
         assert!(!accepts_media_type(&Headers::new(), "text/plain"));
     }

@@ -194,3 +194,36 @@ fn another_description_is_told_and_another_policy_sends_strangers_away() {
     assert_eq!(ConferenceInfo::parse(notify.body()).unwrap().subject.as_deref(), Some("New"));
     of_ann.take(&mut world);
 }
+
+#[test]
+fn the_roster_says_who_may_moderate_and_another_policy_who_may_then() {
+    let roles = |world: &World, watcher: &Watcher| {
+        let (_, notify) = watcher.waiting(world).pop().unwrap();
+        let document = String::from_utf8(notify.body().to_vec()).unwrap();
+        ["ann", "op"].map(|name| {
+            let (_, user) = document.split_once(&format!("<user entity=\"sip:{name}@home.example\""))?;
+            let (_, role) = user.split_once("<roles><entry>")?;
+            role.split_once('<').map(|(role, _)| role.to_owned())
+        })
+    };
+    let role = |name: &str| Some(name.to_owned());
+    let mut world = World::with_policy(|policy| policy.moderators = vec!["creator".into()]);
+    world.join("ann", "lobby");
+    world.join("op", "lobby");
+    let mut watcher = Watcher::new("ann", "lobby");
+    watcher.subscribe(&mut world);
+    assert_eq!(roles(&world, &watcher), [role("moderator"), role("participant")]);
+    watcher.take(&mut world);
+    for (moderators, then) in [
+        (&["sip:op@*"][..], [role("participant"), role("moderator")]),
+        // Nobody is one, not even who made the room.
+        (&[], [None, role("participant")]),
+    ] {
+        let moderators = moderators.iter().map(|name| (*name).to_owned()).collect();
+        world.focus.replace_rooms(policy(|policy| policy.moderators = moderators), world.now);
+        world.settle();
+        world.advance(Duration::from_millis(250));
+        assert_eq!(roles(&world, &watcher), then);
+        watcher.take(&mut world);
+    }
+}

@@ -327,6 +327,25 @@ fn a_bye_may_name_one_call_of_several() {
 }
 
 #[test]
+fn a_bye_to_who_is_being_called_gives_the_call_up() {
+    for to in ["<sip:carol@192.0.2.9:5099;method=BYE>", "<sip:lobby@chat.example;method=BYE>"] {
+        let (mut world, mut ann) = world();
+        refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\nRefer-Sub: false\r\n"));
+        let invite = world.asked(Method::Invite).remove(0);
+        let mut carol = Peer::new("carol", "lobby");
+        carol.at = "192.0.2.9:5099".parse().unwrap();
+        carol.respond_to(&mut world, &invite, 180, "", "");
+        refer(&mut world, &mut ann, &format!("Refer-To: {to}\r\nRefer-Sub: false\r\n"));
+        assert_eq!(world.last_status(), 202, "{to}");
+        assert_eq!(world.asked(Method::Cancel).len(), 1, "{to}");
+        carol.respond_to(&mut world, &invite, 487, "", "");
+        assert_eq!(world.asked(Method::Ack).len(), 1);
+        refer(&mut world, &mut ann, &format!("Refer-To: {to}\r\nRefer-Sub: false\r\n"));
+        assert!(world.asked(Method::Cancel).len() == 1, "nobody is called any more");
+    }
+}
+
+#[test]
 fn who_is_not_in_the_room_cannot_be_sent_away() {
     let (mut world, mut ann) = world();
     world.join("bob", "kitchen");

@@ -53,7 +53,7 @@ fn a_subscribe_is_answered_and_notified_at_once_of_everything() {
         "<maximum-user-count>40</maximum-user-count>",
         "<user-count>2</user-count><active>true</active>",
         "<user entity=\"sip:bob@home.example\" state=\"full\"><display-text>bob</display-text><roles><entry>participant</entry>",
-        "<roles><entry>moderator</entry></roles><endpoint entity=\"sip:ann@home.example;endpoint=1\" state=\"full\">",
+        "<roles><entry>participant</entry></roles><endpoint entity=\"sip:ann@home.example;endpoint=1\" state=\"full\">",
         "<status>connected</status><joining-method>dialed-in</joining-method>",
         "<joining-info><when>2000-02-29T00:00:00Z</when></joining-info>",
         "<media id=\"1\"><type>message</type><status>sendrecv</status></media>",
