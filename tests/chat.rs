@@ -2,79 +2,34 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use support::Server;
+use support::chat::Chat;
 
-/// A running `parlor chat`.
-struct Chat {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
+/// Somebody in the lobby.
+fn join(server: &Server, name: &str, more: &[&str]) -> Chat {
+    let (identity, via) = (format!("sip:{name}@localhost"), format!("tcp:{}", server.sip));
+    Chat::start(&[&["sip:lobby@localhost", "--as", &identity, "--via", &via], more].concat())
 }
 
-impl Chat {
-    fn join(server: &Server, name: &str, more: &[&str]) -> Self {
-        let identity = format!("sip:{name}@localhost");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_parlor"))
-            .args(["chat", "sip:lobby@localhost", "--as", &identity, "--via", &format!("tcp:{}", server.sip)])
-            .args(more)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        Self { child, input, output }
-    }
+/// Somebody whom the room hears already.
+fn present(server: &Server, name: &str, more: &[&str]) -> Chat {
+    let via = format!("tcp:{}", server.sip);
+    Chat::present(&format!("sip:{name}@localhost"), &[&["sip:lobby@localhost", "--via", &via], more].concat())
+}
 
-    /// Joins, and waits until the room hears from it.
-    fn present(server: &Server, name: &str, more: &[&str]) -> Self {
-        let mut chat = Self::join(server, name, more);
-        // A message to oneself comes back when the session is bound.
-        chat.say(&format!("/msg sip:{name}@localhost here"));
-        assert!(chat.line().ends_with("(private): here"));
-        chat
-    }
-
-    fn say(&mut self, line: &str) {
-        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    /// Who is there.
-    fn who(&mut self) -> Vec<String> {
-        self.say("/who");
-        self.say("/msg alice that is all");
-        let mut lines = Vec::new();
-        loop {
-            match self.line() {
-                line if line.ends_with(": that is all") => return lines,
-                line => lines.push(line),
-            }
+/// Who is there, by /who.
+fn who(chat: &mut Chat) -> Vec<String> {
+    chat.say("/who");
+    chat.say("/msg alice that is all");
+    let mut lines = Vec::new();
+    loop {
+        match chat.line() {
+            line if line.ends_with(": that is all") => return lines,
+            line => lines.push(line),
         }
-    }
-
-    /// Ends the input: the exit code, what was still printed, and what was complained about.
-    fn end(mut self) -> (Option<i32>, String, String) {
-        drop(self.input.take());
-        let (mut rest, mut complaints) = (String::new(), String::new());
-        self.output.read_to_string(&mut rest).unwrap();
-        self.child.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
-        (self.child.wait().unwrap().code(), rest, complaints)
-    }
-}
-
-impl Drop for Chat {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -83,8 +38,8 @@ const FINE: Option<i32> = Some(0);
 #[test]
 fn a_line_is_a_message_to_the_others() {
     let server = Server::start();
-    let mut alice = Chat::present(&server, "alice", &[]);
-    let mut bob = Chat::present(&server, "bob", &["--nick", "Bob the Builder"]);
+    let mut alice = present(&server, "alice", &[]);
+    let mut bob = present(&server, "bob", &["--nick", "Bob the Builder"]);
     alice.say("hello there");
     assert_eq!(bob.line(), "alice@localhost: hello there");
     bob.say("//etc/hosts \u{1f600}");
@@ -96,7 +51,7 @@ fn a_line_is_a_message_to_the_others() {
 #[test]
 fn who_leaves_is_not_lost() {
     let server = Server::start();
-    let alice = Chat::present(&server, "alice", &[]);
+    let alice = present(&server, "alice", &[]);
     assert_eq!(alice.end(), (FINE, String::new(), String::new()));
     let log = server.log();
     assert!(log.contains("the peer hung up") && !log.contains("lost"), "{log}");
@@ -105,25 +60,25 @@ fn who_leaves_is_not_lost() {
 #[test]
 fn who_needs_a_password_is_told_how_to_give_it_and_who_gives_a_wrong_one_that() {
     let server = Server::with("[sip.auth.users]\nalice = \"wonderland\"\n");
-    let (code, _, complaint) = Chat::join(&server, "alice", &[]).end();
+    let (code, _, complaint) = join(&server, "alice", &[]).end();
     assert_eq!(code, Some(1));
     assert!(complaint.contains("401") && complaint.contains("--user NAME"), "{complaint}");
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "looking-glass\n").unwrap();
     let with_password = ["--user", "alice", "--password-file", file.path().to_str().unwrap()];
-    let (code, _, complaint) = Chat::join(&server, "alice", &with_password).end();
+    let (code, _, complaint) = join(&server, "alice", &with_password).end();
     assert_eq!(code, Some(1));
     assert!(complaint.contains("does not take this user with this password"), "{complaint}");
     std::fs::write(file.path(), "wonderland\n").unwrap();
-    assert_eq!(Chat::join(&server, "alice", &with_password).end(), (FINE, String::new(), String::new()));
+    assert_eq!(join(&server, "alice", &with_password).end(), (FINE, String::new(), String::new()));
 }
 
 #[test]
 fn whispers_reach_one_and_names_are_found() {
     let server = Server::start();
-    let mut alice = Chat::present(&server, "alice", &[]);
-    let mut bob = Chat::present(&server, "bob", &["--nick", "Bobby"]);
-    let mut carol = Chat::present(&server, "carol", &[]);
+    let mut alice = present(&server, "alice", &[]);
+    let mut bob = present(&server, "bob", &["--nick", "Bobby"]);
+    let mut carol = present(&server, "carol", &[]);
     bob.say("hi all");
     assert_eq!((alice.line(), carol.line()), ("Bobby: hi all".into(), "Bobby: hi all".into()));
     // By the name that was seen, by the user part at one's own host.
@@ -133,15 +88,15 @@ fn whispers_reach_one_and_names_are_found() {
     assert_eq!(carol.line(), "alice@localhost (private): two");
     let everybody = ["sip:alice@localhost (you)", "Bobby <sip:bob@localhost>", "sip:carol@localhost"];
     // Carol, who has said nothing, is there too, as soon as alice was told of her.
-    while alice.who() != everybody {}
+    while who(&mut alice) != everybody {}
     assert_eq!(alice.end(), (FINE, String::new(), String::new()));
 }
 
 #[test]
 fn refusals_are_told_and_show_in_the_exit_code() {
     let server = Server::start();
-    let _bob = Chat::present(&server, "bob", &["--nick", "Bob"]);
-    let mut alice = Chat::join(&server, "alice", &[]);
+    let _bob = present(&server, "bob", &["--nick", "Bob"]);
+    let mut alice = join(&server, "alice", &[]);
     alice.say("/nick BOB");
     alice.say("/msg sip:nobody@localhost psst");
     alice.say("/dance");
@@ -155,17 +110,17 @@ fn refusals_are_told_and_show_in_the_exit_code() {
 #[test]
 fn a_file_goes_to_everybody() {
     let server = Server::start();
-    let mut bob = Chat::present(&server, "bob", &[]);
+    let mut bob = present(&server, "bob", &[]);
     let mut file = tempfile::Builder::new().suffix(".png").tempfile().unwrap();
     let octets: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
     file.write_all(&octets).unwrap();
-    let mut alice = Chat::join(&server, "alice", &["--nick", "Alice"]);
+    let mut alice = join(&server, "alice", &["--nick", "Alice"]);
     alice.say(&format!("/send {}", file.path().display()));
     alice.say("that was it");
     assert_eq!(alice.end(), (FINE, String::new(), String::new()));
     assert_eq!(bob.line(), "Alice: [image/png, 3000000 bytes]");
     assert_eq!(bob.line(), "Alice: that was it");
-    let mut alice = Chat::join(&server, "alice", &[]);
+    let mut alice = join(&server, "alice", &[]);
     alice.say("/send no-such-file");
     let (code, _, complaints) = alice.end();
     assert_eq!(code, Some(1));
@@ -175,8 +130,8 @@ fn a_file_goes_to_everybody() {
 #[test]
 fn the_end_of_the_input_waits_for_every_answer() {
     let server = Server::start();
-    let mut bob = Chat::present(&server, "bob", &[]);
-    let mut alice = Chat::join(&server, "alice", &[]);
+    let mut bob = present(&server, "bob", &[]);
+    let mut alice = join(&server, "alice", &[]);
     for i in 0..500 {
         alice.say(&format!("line {i}"));
     }
@@ -199,7 +154,7 @@ fn a_host_may_be_a_name() {
 #[test]
 fn a_room_that_lets_nobody_in_says_so() {
     let server = Server::with("[rooms]\non_demand = false\n");
-    let (code, _, complaints) = Chat::join(&server, "alice", &[]).end();
+    let (code, _, complaints) = join(&server, "alice", &[]).end();
     assert_eq!(code, Some(1));
     assert!(complaints.starts_with("parlor: the room refuses the call: 404"), "{complaints}");
 }
@@ -207,11 +162,10 @@ fn a_room_that_lets_nobody_in_says_so() {
 #[test]
 fn the_end_of_the_server_is_the_end_of_the_chat() {
     let server = Server::start();
-    let mut alice = Chat::present(&server, "alice", &[]);
+    let mut alice = present(&server, "alice", &[]);
     server.signal("TERM");
     // The input stays open.
-    assert_eq!(alice.child.wait().unwrap().code(), Some(1));
-    let mut complaints = String::new();
-    alice.child.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
+    let (code, complaints) = alice.wait();
+    assert_eq!(code, Some(1));
     assert!(complaints.contains("the room has ended the call"), "{complaints}");
 }

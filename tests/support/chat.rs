@@ -58,10 +58,17 @@ impl Chat {
     /// Ends the input: the exit code, what was still printed, and what was complained about.
     pub fn end(mut self) -> (Option<i32>, String, String) {
         drop(self.input.take());
-        let (mut rest, mut complaints) = (String::new(), String::new());
+        let mut rest = String::new();
         self.output.read_to_string(&mut rest).unwrap();
+        let (code, complaints) = self.wait();
+        (code, rest, complaints)
+    }
+
+    /// Waits until it has ended by itself: the exit code, and what was complained about.
+    pub fn wait(mut self) -> (Option<i32>, String) {
+        let mut complaints = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
-        (self.child.wait().unwrap().code(), rest, complaints)
+        (self.child.wait().unwrap().code(), complaints)
     }
 }
 
