@@ -2,30 +2,18 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use support::Server;
+use support::chat::Chat;
+use support::participant::PATIENCE;
 
 const USERS: &str = "[sip.auth]\nrealm = \"localhost\"\n[sip.auth.users]\nalice = \"wonderland\"\nbob = \"builder\"\n";
 
-fn chat(server: &Server, transport: &str, user: &str, password: &str, more: &[&str]) -> Child {
-    let address = if transport == "udp" { server.ready.split("udp:").nth(1).unwrap() } else { server.sip.as_str() };
-    let via = format!("{transport}:{}", address.split_whitespace().next().unwrap());
-    Command::new(env!("CARGO_BIN_EXE_parlor"))
-        .args(["chat", "sip:lobby@localhost", "--via", &via, "--user", user])
-        .args(more)
-        .env("PARLOR_PASSWORD", password)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-fn outcome(child: Child) -> (bool, String) {
-    let output = child.wait_with_output().unwrap();
-    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+fn chat(server: &Server, transport: &str, user: &str, password: &str, more: &[&str]) -> Chat {
+    let via = format!("{transport}:{}", server.address(&format!("{transport}:")));
+    let arguments = ["sip:lobby@localhost", "--via", &via, "--user", user];
+    Chat::start_with(password, &[&arguments, more].concat())
 }
 
 #[test]
@@ -33,14 +21,11 @@ fn who_knows_the_password_chats_over_udp_and_tcp() {
     let server = Server::with(USERS);
     for transport in ["tcp", "udp"] {
         let mut alice = chat(&server, transport, "alice", "wonderland", &[]);
-        alice.stdin.as_mut().unwrap().write_all(b"/msg sip:alice@localhost hello\n").unwrap();
-        let mut line = String::new();
-        let mut output = BufReader::new(alice.stdout.take().unwrap());
-        output.read_line(&mut line).unwrap();
-        assert!(line.trim_end().ends_with("(private): hello"), "{line}");
-        drop(alice.stdin.take());
-        output.read_to_string(&mut line).unwrap();
-        assert!(outcome(alice).0, "the BYE is answered with the password too");
+        alice.say("/msg sip:alice@localhost hello");
+        let line = alice.line();
+        assert!(line.ends_with("(private): hello"), "{line}");
+        let (code, _, complaints) = alice.end();
+        assert_eq!(code, Some(0), "the BYE is answered with the password too: {complaints}");
     }
 }
 
@@ -52,8 +37,8 @@ fn a_wrong_password_and_another_user_are_refused() {
         ("mallory", "x", &[], "401"),
         ("bob", "builder", &["--as", "sip:alice@localhost"], "403"),
     ] {
-        let (well, said) = outcome(chat(&server, "tcp", user, password, more));
-        assert!(!well && said.contains(status), "{user}: {said}");
+        let (code, said) = chat(&server, "tcp", user, password, more).wait();
+        assert!(code == Some(1) && said.contains(status), "{user}: {said}");
         assert!(!said.contains(password) || password == "x", "{said}");
     }
 }
@@ -63,16 +48,12 @@ fn users_are_read_again_from_the_config() {
     let mut server = Server::with(USERS);
     server.rewrite_config(&USERS.replace("wonderland", "looking-glass"));
     server.signal("HUP");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     loop {
-        let (well, said) = outcome({
-            let mut child = chat(&server, "tcp", "alice", "looking-glass", &[]);
-            drop(child.stdin.take());
-            child
-        });
-        if well {
+        let (code, _, said) = chat(&server, "tcp", "alice", "looking-glass", &[]).end();
+        if code == Some(0) {
             break;
         }
-        assert!(std::time::Instant::now() < deadline, "{said}");
+        assert!(Instant::now() < deadline, "{said}");
     }
 }

@@ -2,9 +2,8 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -16,38 +15,37 @@ use support::{Server, one_shard};
 #[test]
 fn an_anonymous_member_is_heard_told_its_address_and_written_to_without_being_known() {
     let server = Server::with("[sip.auth]\nrealm = \"localhost\"\n[sip.auth.users]\nalice = \"x\"\nbob = \"y\"\n");
+    let via = format!("tcp:{}", server.sip);
     let chat = |user: &str, password: &str, more: &[&str]| {
-        Command::new(env!("CARGO_BIN_EXE_parlor"))
-            .args(["chat", "sip:lobby@localhost", "--via", &format!("tcp:{}", server.sip), "--user", user])
-            .args(more)
-            .env("PARLOR_PASSWORD", password)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
+        let arguments = ["sip:lobby@localhost", "--via", &via, "--user", user];
+        Chat::start_with(password, &[&arguments, more].concat())
     };
     let mut bob = chat("bob", "y", &[]);
-    let mut bob_hears = BufReader::new(bob.stdout.take().unwrap()).lines().map(Result::unwrap);
-    writeln!(bob.stdin.as_mut().unwrap(), "/msg sip:bob@localhost here").unwrap();
-    assert!(bob_hears.next().unwrap().ends_with("here"));
+    bob.say("/msg sip:bob@localhost here");
+    assert!(bob.line().ends_with("here"));
     let mut owl = chat("alice", "x", &["--anonymous"]);
-    let mut owl_hears = BufReader::new(owl.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let told = owl_hears.find(|line| line.contains("You are anonymous here")).unwrap();
+    let told = line_with(&mut owl, "You are anonymous here");
     let address = told.split("know you as ").nth(1).unwrap().trim_end_matches('.').to_owned();
     assert!(address.starts_with("sip:anonymous-") && address.ends_with("@anonymous.invalid"), "{told}");
-    writeln!(owl.stdin.as_mut().unwrap(), "hoo").unwrap();
-    let heard = bob_hears.next().unwrap();
+    owl.say("hoo");
+    let heard = bob.line();
     assert!(heard.contains("hoo") && !heard.contains("alice"), "{heard}");
-    writeln!(bob.stdin.as_mut().unwrap(), "/msg {address} who are you").unwrap();
-    assert!(owl_hears.any(|line| line.ends_with("(private): who are you")));
-    writeln!(bob.stdin.as_mut().unwrap(), "/msg sip:alice@localhost are you there").unwrap();
-    writeln!(bob.stdin.as_mut().unwrap(), "/msg {address} last").unwrap();
-    let next = owl_hears.next().unwrap();
+    bob.say(&format!("/msg {address} who are you"));
+    line_with(&mut owl, "(private): who are you");
+    bob.say("/msg sip:alice@localhost are you there");
+    bob.say(&format!("/msg {address} last"));
+    let next = owl.line();
     assert!(next.ends_with("last"), "nobody is reached by the address that is hidden: {next}");
-    for mut child in [bob, owl] {
-        drop(child.stdin.take());
-        let _ = child.wait();
+}
+
+/// The next line with a text in it.
+fn line_with(chat: &mut Chat, text: &str) -> String {
+    loop {
+        let line = chat.line();
+        assert!(!line.is_empty(), "the end, before {text}");
+        if line.contains(text) {
+            return line;
+        }
     }
 }
 
@@ -164,13 +162,7 @@ fn whoever_is_anonymous_is_known_to_nobody_however_the_others_have_come() {
     let via = format!("tcp:{}", server.sip);
     let owl = ["sip:lobby@localhost", "--via", &via, "--anonymous", "--user", "liddell"];
     let mut owl = Guest::new(Chat::start_with("x", &owl), "");
-    let told = loop {
-        let line = owl.chat.line();
-        if line.contains("know you as ") {
-            break line;
-        }
-        assert!(!line.is_empty(), "{:?}", owl.chat.end());
-    };
+    let told = line_with(&mut owl.chat, "know you as ");
     owl.uri = told.split("know you as ").nth(1).unwrap().trim_end_matches('.').to_owned();
 
     // Nicknames, and who is there by them.
