@@ -162,7 +162,7 @@ fn a_room_that_lets_nobody_in_says_so() {
 #[test]
 fn the_end_of_the_server_is_the_end_of_the_chat() {
     let server = Server::start();
-    let mut alice = present(&server, "alice", &[]);
+    let alice = present(&server, "alice", &[]);
     server.signal("TERM");
     // The input stays open.
     let (code, complaints) = alice.wait();

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parlor::facts::{Command, Direction, Event, Member, OpenRoom, OpenSession, Refusal, RoomPolicy, Terms};
+use parlor::facts::{Command, Event, Member, OpenRoom, OpenSession, Refusal, RoomPolicy, Terms};
 use parlor::ids::{RoomId, SessionId, ShardId};
 use parlor::msrp::Path;
 use parlor::shard::{self, Io, ShardSettings, mesh};
@@ -164,16 +164,10 @@ fn open(session: SessionId, room: RoomId, name: &str, port: u16) -> OpenSession 
             identities: vec![user],
             anonymous: false,
         },
-        terms: Terms {
-            local: path(format!("msrp://127.0.0.1:{port}/{session};tcp")),
-            remote: path(format!("msrp://127.0.0.1:9/{name};tcp")),
-            accept_wrapped_types: None,
-            max_size: None,
-            chatroom: None,
-            direction: Direction::default(),
-            connect_to: None,
-            fingerprints: Vec::new(),
-        },
+        terms: Terms::between(
+            path(format!("msrp://127.0.0.1:{port}/{session};tcp")),
+            path(format!("msrp://127.0.0.1:9/{name};tcp")),
+        ),
     }
 }
 

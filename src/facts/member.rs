@@ -78,9 +78,15 @@ impl Terms {
     /// connect before we know the answer, and is known by having our session-id; the answer comes with a change of terms.
     #[must_use]
     pub fn unanswered(local: Path) -> Self {
+        Self::between(local.clone(), local)
+    }
+
+    /// What two paths alone settle: the peer connects, takes everything, and knows nothing of chat rooms.
+    #[must_use]
+    pub fn between(local: Path, remote: Path) -> Self {
         Self {
-            remote: local.clone(),
             local,
+            remote,
             accept_wrapped_types: None,
             max_size: None,
             chatroom: None,

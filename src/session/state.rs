@@ -167,7 +167,7 @@ fn path_lines(terms: &Terms) -> Rc<[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Direction, Fingerprint};
+    use crate::facts::Fingerprint;
     use crate::ids::ShardId;
     use crate::sdp::HashFunction;
     use slotmap::KeyData;
@@ -187,16 +187,8 @@ mod tests {
     }
 
     fn terms(remote: &str) -> Terms {
-        Terms {
-            local: Path::parse(LOCAL.as_bytes()).unwrap(),
-            remote: Path::parse(remote.as_bytes()).unwrap(),
-            accept_wrapped_types: None,
-            max_size: None,
-            chatroom: None,
-            direction: Direction::default(),
-            connect_to: None,
-            fingerprints: Vec::new(),
-        }
+        let path = |text: &str| Path::parse(text.as_bytes()).unwrap();
+        Terms::between(path(LOCAL), path(remote))
     }
 
     fn connection(n: u64) -> ConnectionId {

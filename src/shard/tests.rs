@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::mesh;
 use super::*;
-use crate::facts::{ChatroomTokens, Command, Direction, Event, Member, OpenRoom, OpenSession, RoomPolicy, Terms};
+use crate::facts::{ChatroomTokens, Command, Event, Member, OpenRoom, OpenSession, RoomPolicy, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::msrp::Path;
 use crate::uri::Aor;
@@ -34,6 +34,10 @@ fn run(io: Io) -> Running {
     Running { handle, thread, events }
 }
 
+fn path(text: &str) -> Path {
+    Path::parse(text.as_bytes()).unwrap()
+}
+
 struct Client {
     stream: TcpStream,
     octets: Bytes<BufReader<TcpStream>>,
@@ -58,14 +62,8 @@ impl Running {
                 anonymous: false,
             },
             terms: Terms {
-                local: Path::parse(local.as_bytes()).unwrap(),
-                remote: Path::parse(remote.as_bytes()).unwrap(),
-                accept_wrapped_types: None,
-                max_size: None,
                 chatroom: Some(ChatroomTokens { nickname: true, private_messages: true }),
-                direction: Direction::default(),
-                connect_to: None,
-                fingerprints: Vec::new(),
+                ..Terms::between(path(&local), path(&remote))
             },
         };
         self.handle.commands.try_send(Command::OpenSession(Box::new(open))).unwrap();

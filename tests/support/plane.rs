@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use parlor::facts::{Command, Direction, Member, OpenRoom, OpenSession, RoomPolicy, Terms};
+use parlor::facts::{Command, Member, OpenRoom, OpenSession, RoomPolicy, Terms};
 use parlor::ids::{ConnectionId, RoomId, SessionId, ShardId};
 use parlor::msrp::Path;
 use parlor::switch::{PieceSink, Settings, Switch};
@@ -93,16 +93,7 @@ impl Plane {
                 identities: vec![user],
                 anonymous: false,
             },
-            terms: Terms {
-                local: Path::parse(local.as_bytes()).unwrap(),
-                remote: Path::parse(remote.as_bytes()).unwrap(),
-                accept_wrapped_types: None,
-                max_size: None,
-                chatroom: None,
-                direction: Direction::default(),
-                connect_to: None,
-                fingerprints: Vec::new(),
-            },
+            terms: Terms::between(path(&local), path(&remote)),
         };
         self.switch.handle_control(Command::OpenSession(Box::new(open)), self.now);
         let connection = self.switch.adopt(SocketAddr::from(([192, 0, 2, 1], 9)), false, self.now);
@@ -148,6 +139,10 @@ impl Plane {
             self.switch.sent(id, n, self.now);
         }
     }
+}
+
+fn path(text: &str) -> Path {
+    Path::parse(text.as_bytes()).unwrap()
 }
 
 fn room_uri(room: u64) -> String {
