@@ -6,9 +6,8 @@
 //! cargo bench --bench rooms
 //! ```
 
-#[path = "switch/invite.rs"]
-#[allow(dead_code, reason = "its desk is what is needed")]
-mod invite;
+#[path = "../tests/support/desk.rs"]
+mod desk;
 #[path = "../tests/support/plane.rs"]
 mod plane;
 #[path = "../tests/focus/world.rs"]
@@ -18,6 +17,7 @@ mod world;
 use std::process::Command;
 
 use bytes::Bytes;
+use desk::Desk;
 use plane::Plane;
 
 const SIZES: [usize; 3] = [1, 100, 10_000];
@@ -32,9 +32,6 @@ const SUBJECTS: [(&str, usize); 4] = [
     ("reports", MESSAGES),
     ("calls", CALLS),
 ];
-
-/// For `invite`, which counts allocations elsewhere.
-fn say_allocations(_: &str, _: u64, _: impl FnMut()) {}
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
@@ -88,7 +85,7 @@ fn run(subject: &str, size: usize) {
             measured(plane, &[(0, report)]);
         }
         "calls" => {
-            let mut desk = invite::Desk::new(size);
+            let mut desk = Desk::new(size, || 0);
             call(&mut desk, 10);
             measured_calls(&mut desk);
         }
@@ -119,11 +116,11 @@ fn measured(mut plane: Plane, messages: &[(usize, Bytes)]) {
 }
 
 #[inline(never)]
-fn measured_calls(desk: &mut invite::Desk) {
+fn measured_calls(desk: &mut Desk) {
     call(desk, CALLS);
 }
 
-fn call(desk: &mut invite::Desk, times: usize) {
+fn call(desk: &mut Desk, times: usize) {
     for _ in 0..times {
         desk.call();
     }

@@ -1,11 +1,17 @@
-//! What a delivery allocates: nothing, over many. Counted by the allocator itself.
+//! What a delivery allocates, over many: nothing. And what a call does. Counted by the allocator itself.
 
 #[path = "support/counting.rs"]
 mod counting;
+#[path = "support/desk.rs"]
+mod desk;
 #[path = "support/plane.rs"]
 mod plane;
+#[path = "focus/world.rs"]
+#[allow(dead_code, reason = "its peers are what is needed")]
+mod world;
 
 use counting::allocations;
+use desk::Desk;
 use plane::Plane;
 
 const MEMBERS: usize = 100;
@@ -40,4 +46,21 @@ fn a_delivery_allocates_nothing() {
         assert!(allocations <= max, "{size} octets: {allocations} a delivery");
     }
     assert!(room.sent > 0);
+}
+
+/// More than a call takes now by a tenth. What goes beyond is read or written twice, or kept where it could be borrowed.
+const CALL_MAX: f64 = 340.0;
+
+#[test]
+fn a_call_allocates_little() {
+    const CALLS: u64 = 200;
+    for standing in [0, 100] {
+        let mut desk = Desk::new(standing, allocations);
+        for _ in 0..10 {
+            desk.call();
+        }
+        let each = (0..CALLS).map(|_| desk.call()).sum::<u64>() as f64 / CALLS as f64;
+        println!("{each:.1} allocations per call beside {standing}");
+        assert!(each > 0.0 && each <= CALL_MAX, "{each} a call beside {standing}");
+    }
 }

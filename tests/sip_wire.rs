@@ -224,7 +224,7 @@ fn a_whole_call_of_a_real_client_runs_through() {
             let answers = responses(&mut focus, message, transport, now);
             assert_eq!(answers.last().map(|r| r.status.code()), expected, "{client} {step}");
             if let (Some(answer), "invite") = (answers.last(), step) {
-                tag = parlor::sip::tag(&answer.headers, &HeaderName::To).unwrap();
+                tag = parlor::sip::tag(&answer.headers, &HeaderName::To).unwrap().into_owned();
             }
         }
         assert_eq!(focus.counts().calls, 0, "{client}");

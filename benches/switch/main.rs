@@ -3,6 +3,8 @@
 
 #[path = "../../tests/support/counting.rs"]
 mod counting;
+#[path = "../../tests/support/desk.rs"]
+mod desk;
 mod fan_out;
 mod invite;
 mod outbox;

@@ -1,9 +1,10 @@
 //! Dialogs (RFC 3261 §12): what ties the requests of a call together, and the way they take.
 
-use std::net::SocketAddr;
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::limits::SIP_ROUTES_MAX;
-use crate::sip::{Address, Ask, HeaderName, Headers, Hop, Host, Method, Request, Response, Transport, Uri, Via};
+use crate::sip::{Address, Ask, HeaderName, Headers, Hop, Host, Method, Request, Response, TopVia, Transport, Uri};
 use crate::sip::{addresses, is_sips, sequence, tag, text};
 
 /// Octets of the names of a request's usual headers, with a Via and what a NOTIFY says of its subscription.
@@ -55,7 +56,7 @@ impl Dialog {
             call_id: text(headers, &HeaderName::CallId).ok_or(DialogError::Header)?,
             local: format!("{to};tag={local_tag}"),
             remote: text(headers, &HeaderName::From).ok_or(DialogError::Header)?,
-            remote_tag: tag(headers, &HeaderName::From),
+            remote_tag: tag(headers, &HeaderName::From).map(Cow::into_owned),
             local_sequence: 0,
             remote_sequence: sequence(headers),
             routes: route_set(headers)?,
@@ -77,7 +78,7 @@ impl Dialog {
             call_id: text(headers, &HeaderName::CallId).ok_or(DialogError::Header)?,
             local: text(&invite.headers, &HeaderName::From).ok_or(DialogError::Header)?,
             remote: text(headers, &HeaderName::To).ok_or(DialogError::Header)?,
-            remote_tag: tag(headers, &HeaderName::To),
+            remote_tag: tag(headers, &HeaderName::To).map(Cow::into_owned),
             local_sequence: sequence(&invite.headers).ok_or(DialogError::Header)?,
             remote_sequence: None,
             routes,
@@ -90,8 +91,8 @@ impl Dialog {
     /// Whether a request of the peer belongs to this dialog; its To tag, our tag, is what it was found by.
     #[must_use]
     pub fn owns(&self, request: &Request) -> bool {
-        text(&request.headers, &HeaderName::CallId).is_some_and(|id| id == self.call_id)
-            && tag(&request.headers, &HeaderName::From) == self.remote_tag
+        request.headers.value(&HeaderName::CallId).is_some_and(|id| *id == *self.call_id.as_bytes())
+            && tag(&request.headers, &HeaderName::From).as_deref() == self.remote_tag.as_deref()
     }
 
     /// The Call-ID.
@@ -140,7 +141,7 @@ impl Dialog {
     /// Whether a response to a request of ours is of this dialog, and not of another that the same request has made.
     #[must_use]
     pub fn has_remote_tag(&self, headers: &Headers) -> bool {
-        tag(headers, &HeaderName::To) == self.remote_tag
+        tag(headers, &HeaderName::To).as_deref() == self.remote_tag.as_deref()
     }
 
     /// Takes the Contact of a 2xx to a target refresh request of ours (RFC 3261 §12.2.1.2).
@@ -272,15 +273,11 @@ fn route_set(headers: &Headers) -> Result<Vec<Address>, DialogError> {
 
 /// Whether the client itself (no proxy stands between) asked for `rport` and sends from another place than it says.
 fn is_translated(headers: &Headers) -> bool {
-    let mut vias = headers.typed_all::<Via>();
-    let (Some(Ok(via)), None) = (vias.next(), vias.next()) else { return false };
-    let said = via.host.to_string();
-    let (received, rport) = (via.received().map(String::from_utf8_lossy), via.rport().flatten());
-    let port = rport.and_then(|port| std::str::from_utf8(port).ok()?.parse::<u16>().ok());
-    match (received, port) {
-        (Some(host), Some(port)) => host != said.trim_matches(['[', ']']) || Some(port) != via.port,
-        _ => false,
-    }
+    let Some(via) = TopVia::of(headers).filter(|via| via.is_only) else { return false };
+    let value = |name| std::str::from_utf8(via.parameter(name)??).ok();
+    let received = value("received").and_then(|host| host.parse::<IpAddr>().ok());
+    let port = value("rport").and_then(|port| port.parse::<u16>().ok());
+    received.is_some() && port.is_some() && (received, port) != (via.ip(), via.port())
 }
 
 #[cfg(test)]

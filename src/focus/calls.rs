@@ -15,7 +15,7 @@ use crate::facts::{Member, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::msrp::Path;
 use crate::sdp::{Description, MessageMedia, Origin};
-use crate::sip::{HeaderName, Hop, Recipient, Request, TransactionId, sequence, tag, text};
+use crate::sip::{HeaderName, Hop, Recipient, Request, TransactionId, sequence, tag};
 use crate::uri::Aor;
 
 /// A call, by our tag of its dialog: 64 random bits.
@@ -147,12 +147,13 @@ impl Described {
 
     /// The next description, which `write` makes for an o= line.
     pub(super) fn next(&mut self, write: impl Fn(Origin) -> String) -> String {
-        let same = write(self.origin);
-        if same != self.last && !self.last.is_empty() {
+        let mut next = write(self.origin);
+        if next != self.last && !self.last.is_empty() {
             self.origin.version += 1;
+            next = write(self.origin);
         }
-        self.last = write(self.origin);
-        self.last.clone()
+        self.last.clone_from(&next);
+        next
     }
 }
 
@@ -163,7 +164,7 @@ pub(super) struct InviteOrigin(u64, u64);
 
 impl InviteOrigin {
     pub(super) fn of(request: &Request, keys: (u64, u64)) -> Option<Self> {
-        let call_id = text(&request.headers, &HeaderName::CallId)?;
+        let call_id = request.headers.value(&HeaderName::CallId)?;
         let from_tag = tag(&request.headers, &HeaderName::From);
         let mut hasher = SipHasher13::new_with_keys(keys.0, keys.1);
         (call_id, from_tag, sequence(&request.headers)?).hash(&mut hasher);

@@ -26,8 +26,8 @@ use crate::facts::{Command, Event, Refusal as ShardRefusal};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::sip::{Arrival, Broken, Fault, HeaderName, Headers, Hop, Message, Method, Reply, Request};
 use crate::sip::{
-    SipConnection, TransactionId, TransactionOutput, TransactionTimer, Transactions, Transport, Via, fault,
-    parse_datagram, reply_hop, stamp_source, text, wire,
+    SipConnection, TopVia, TransactionId, TransactionOutput, TransactionTimer, Transactions, Transport, fault,
+    parse_datagram, reply_hop, stamp_source,
 };
 
 /// What the focus wants done.
@@ -150,8 +150,8 @@ impl Focus {
             nonce_key,
             hosts: Hosts::new(&settings),
             tag_keys: (rng.next_u64(), rng.next_u64()),
+            transactions: Transactions::new((rng.next_u64(), rng.next_u64())),
             rng,
-            transactions: Transactions::default(),
             alarms: Alarms::default(),
             calls: Calls::default(),
             rooms: Rooms::default(),
@@ -375,9 +375,8 @@ impl Focus {
     /// A tag that a request sent again gets again (RFC 3261 §8.2.7).
     fn stateless_tag(&self, headers: &Headers) -> String {
         let mut hasher = SipHasher13::new_with_keys(self.tag_keys.0, self.tag_keys.1);
-        hasher.write(text(headers, &HeaderName::CallId).unwrap_or_default().as_bytes());
-        let branch = headers.typed::<Via>().and_then(Result::ok).and_then(|via| via.branch().map(<[u8]>::to_vec));
-        hasher.write(&branch.unwrap_or_default());
+        hasher.write(&headers.value(&HeaderName::CallId).unwrap_or_default());
+        hasher.write(TopVia::of(headers).as_ref().and_then(TopVia::branch).unwrap_or_default());
         format!("{:016x}", hasher.finish())
     }
 
@@ -392,7 +391,7 @@ impl Focus {
         self.schedule_notifies(now);
         while let Some(output) = self.transactions.poll_output() {
             match output {
-                TransactionOutput::Send { hop, message } => self.send(hop, wire(&message)),
+                TransactionOutput::Send { hop, message } => self.send(hop, message),
                 TransactionOutput::SetTimer { id, timer, after } => {
                     self.alarms.set(Alarm::Transaction(id, timer), now + after);
                 }

@@ -14,7 +14,7 @@ use crate::facts::{ChatroomTokens, Command, OpenRoom, OpenSession, Refusal as Sh
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::msrp::Path;
 use crate::sdp::{Description, MessageMedia, Origin, OurMedia, OurTerms, Setup};
-use crate::sip::{HeaderName, Hop, Message, Request, TransactionId, Transactions, is_sips, reply_hop, sequence};
+use crate::sip::{HeaderName, Hop, Request, TransactionId, Transactions, is_sips, reply_hop, sequence};
 
 /// How long a shard may take to say whether a session can be bound.
 pub(super) const SHARD_ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -226,14 +226,13 @@ impl Focus {
             .echo(request, &HeaderName::RecordRoute)
             .body("application/sdp", body);
         let unacknowledged = Unacknowledged {
-            response: Message::Response(response.clone()).to_bytes(),
+            response: self.transactions.respond(id, response),
             hop: reply_hop(&request.headers, arrival),
             sequence: sequence(&request.headers).unwrap_or_default(),
             interval: Transactions::t1(),
             awaits_answer,
         };
         self.calls.set_phase(tag, Phase::Answered(Box::new(unacknowledged)));
-        self.transactions.respond(id, response);
         self.alarms.set(Alarm::Resend(tag), now + Transactions::t1());
         self.alarms.set(Alarm::GiveUp(tag), now + 64 * Transactions::t1());
     }

@@ -1,5 +1,6 @@
 //! Reading header fields beyond what the SIP crate types.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use sipx_sip::{Address, HeaderName, Headers};
@@ -46,11 +47,63 @@ pub fn addresses(headers: &Headers, name: &HeaderName) -> Option<Vec<Address>> {
     Some(all)
 }
 
-/// The tag of the From or To header.
+/// The tag of the From or To header, which has been seen to be an address.
 #[must_use]
-pub fn tag(headers: &Headers, name: &HeaderName) -> Option<String> {
-    let address = Address::parse(&headers.value(name)?, "address").ok()?;
-    String::from_utf8(address.tag()?.to_vec()).ok()
+pub fn tag<'a>(headers: &'a Headers, name: &HeaderName) -> Option<Cow<'a, str>> {
+    match headers.value(name)? {
+        Cow::Borrowed(value) => tag_of(value).map(Cow::Borrowed),
+        Cow::Owned(value) => tag_of(&value).map(|tag| Cow::Owned(tag.to_owned())),
+    }
+}
+
+fn tag_of(address: &[u8]) -> Option<&str> {
+    let tag = parameters(behind_uri(address)).find(|(name, _)| name.eq_ignore_ascii_case(b"tag"))?.1;
+    std::str::from_utf8(tag?).ok()
+}
+
+/// What follows the URI of an address. Without angle brackets what follows it is never its own (RFC 3261 §20.10).
+fn behind_uri(address: &[u8]) -> &[u8] {
+    let at = match outside_quotes(address, |octet| matches!(octet, b'<' | b';')) {
+        Some(open) if address[open] == b'<' => memchr::memchr(b'>', &address[open..]).map(|len| open + len + 1),
+        at => at,
+    };
+    &address[at.unwrap_or(address.len())..]
+}
+
+/// A name and a value, without the space around them.
+pub(super) type Parameter<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// The parameters in what follows a value, from its first semicolon on.
+pub(super) fn parameters(text: &[u8]) -> impl Iterator<Item = Parameter<'_>> {
+    let mut left = semicolon(text).map(|at| &text[at + 1..]);
+    std::iter::from_fn(move || {
+        let text = left?;
+        let end = semicolon(text);
+        left = end.map(|end| &text[end + 1..]);
+        let text = &text[..end.unwrap_or(text.len())];
+        Some(match memchr::memchr(b'=', text) {
+            Some(equals) => (text[..equals].trim_ascii(), Some(text[equals + 1..].trim_ascii())),
+            None => (text.trim_ascii(), None),
+        })
+    })
+}
+
+/// The first semicolon outside of quotes.
+pub(super) fn semicolon(text: &[u8]) -> Option<usize> {
+    outside_quotes(text, |octet| octet == b';')
+}
+
+fn outside_quotes(text: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.iter().position(|&octet| {
+        match octet {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => return !quoted && wanted(octet),
+        }
+        false
+    })
 }
 
 /// The display name of an address, if it has one that can be shown.
@@ -157,5 +210,25 @@ mod tests {
         let from = &addresses(&some, &HeaderName::From).unwrap()[0];
         assert_eq!(display_name(from).as_deref(), Some("Al \"x\""));
         assert_eq!(tag(&some, &HeaderName::To), None);
+    }
+
+    #[test]
+    fn a_tag_is_found_where_the_sip_crate_finds_it() {
+        for address in [
+            "sip:a@b;tag=1",
+            "<sip:a@b;tag=1>",
+            "<sip:a@b;tag=1>;x ; TAG = 2",
+            "\"A;tag=0 <sip:x;tag=9>\" <sip:a@b>;y=\";tag=8\";tag=3",
+            "Bell <sip:a@b;x=\">\"",
+            "sip:a@b.com;note=\"hi <there>;tag=5\";tag=6",
+            "sip:a@b;tag",
+            "<tel:+1-2>;tag=a.b-c!%*_+`'~",
+            "<sip:a@b>",
+        ] {
+            let headers = headers(&[(HeaderName::To, address)]);
+            let theirs = Address::parse(address.as_bytes(), "To").ok();
+            let theirs = theirs.as_ref().and_then(|address| address.tag()).map(String::from_utf8_lossy);
+            assert_eq!(tag(&headers, &HeaderName::To), theirs, "{address}");
+        }
     }
 }

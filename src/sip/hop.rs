@@ -1,9 +1,11 @@
 //! Where messages come from and go to (RFC 3261 §18, RFC 3581).
 
-use std::net::{IpAddr, SocketAddr};
+use std::io::Write;
+use std::net::SocketAddr;
 
-use sipx_sip::headers::first_hop_end;
-use sipx_sip::{Header, HeaderName, Headers, Host, Via};
+use sipx_sip::{Header, HeaderName, Headers};
+
+use super::TopVia;
 
 /// What carries a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,91 +62,63 @@ pub struct Hop {
 /// Notes in the topmost Via where the request really came from: `received` where its host differs (RFC 3261 §18.2.1) or
 /// where `rport` is asked for, and the port in `rport` (RFC 3581 §4). White space around the colon of its sent-by (§25.1) goes.
 pub fn stamp_source(headers: &mut Headers, source: SocketAddr) {
+    let Some(stamped) = TopVia::of(headers).and_then(|via| stamp(&via, source)) else { return };
     let Some(at) = headers.iter().position(|h| h.name() == &HeaderName::Via) else { return };
-    let Some(value) = headers.value(&HeaderName::Via).map(|value| tight_sent_by(&value)) else { return };
-    let Ok(via) = Via::parse_one(&value[..first_hop_end(&value)]) else { return };
-    let stamped = stamp(&value, &via, source);
     let Ok(header) = Header::build(HeaderName::Via, stamped) else { return };
     headers.remove_first(&HeaderName::Via);
     headers.insert(at, header);
 }
 
-/// A Via without white space around the colon between host and port, which is legal (RFC 3261 §25.1, COLON) and met by no parser
-/// without surprise.
-fn tight_sent_by(value: &[u8]) -> Vec<u8> {
-    let end = value.iter().position(|b| matches!(b, b';' | b',')).unwrap_or(value.len());
-    let (sent_by, rest) = value.split_at(end);
-    let mut tight = Vec::with_capacity(value.len());
-    for &octet in sent_by {
-        if octet == b':' {
-            tight.truncate(tight.trim_ascii_end().len());
-        }
-        if !(octet.is_ascii_whitespace() && tight.last() == Some(&b':')) {
-            tight.push(octet);
+/// `None` where it can stay as it is.
+fn stamp(via: &TopVia<'_>, source: SocketAddr) -> Option<Vec<u8>> {
+    let asked = via.parameter("rport").is_some();
+    let elsewhere = asked || via.ip() != Some(source.ip());
+    let loose = via.sent_by().iter().any(u8::is_ascii_whitespace);
+    if !elsewhere && !loose && via.parameter("received").is_none() {
+        return None;
+    }
+    let mut out = Vec::with_capacity(via.head().len() + via.rest().len() + 120);
+    write_tight(&mut out, via.head());
+    let ours = |name: &[u8]| [&b"received"[..], b"rport"].iter().any(|own| name.eq_ignore_ascii_case(own));
+    for (name, value) in via.parameters().filter(|(name, _)| !ours(name)) {
+        out.push(b';');
+        out.extend_from_slice(name);
+        if let Some(value) = value {
+            out.push(b'=');
+            out.extend_from_slice(value);
         }
     }
-    tight.extend_from_slice(rest);
-    tight
-}
-
-fn stamp(value: &[u8], via: &Via, source: SocketAddr) -> Vec<u8> {
-    let (first, rest) = value.split_at(first_hop_end(value));
-    let mut out = Vec::with_capacity(value.len() + 40);
-    for (i, part) in split_parameters(first).into_iter().enumerate() {
-        let name = part.split(|&b| b == b'=').next().unwrap_or_default().trim_ascii();
-        if name.eq_ignore_ascii_case(b"received") || name.eq_ignore_ascii_case(b"rport") {
-            continue;
-        }
-        if i > 0 {
-            out.push(b';');
-        }
-        out.extend_from_slice(part.trim_ascii());
-    }
-    let asked = via.rport().is_some();
     if asked {
-        out.extend_from_slice(format!(";rport={}", source.port()).as_bytes());
+        let _ = write!(out, ";rport={}", source.port());
     }
-    if asked || sent_by_ip(via) != Some(source.ip()) {
-        out.extend_from_slice(format!(";received={}", source.ip()).as_bytes());
+    if elsewhere {
+        let _ = write!(out, ";received={}", source.ip());
     }
-    out.extend_from_slice(rest);
-    out
+    out.extend_from_slice(via.rest());
+    Some(out)
 }
 
-fn sent_by_ip(via: &Via) -> Option<IpAddr> {
-    match &via.host {
-        Host::Ip(ip) => Some(*ip),
-        Host::Name(_) => None,
-    }
-}
-
-/// Splits at semicolons outside quotes.
-fn split_parameters(text: &[u8]) -> Vec<&[u8]> {
-    let (mut parts, mut start, mut quoted, mut escaped) = (Vec::new(), 0, false, false);
-    for (i, &octet) in text.iter().enumerate() {
-        match octet {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b';' if !quoted => {
-                parts.push(&text[start..i]);
-                start = i + 1;
-            }
-            _ => {}
+/// Writes what stands before the parameters of a Via without white space around the colon between host and port, which is legal
+/// (RFC 3261 §25.1, COLON) and met by no parser without surprise.
+fn write_tight(out: &mut Vec<u8>, head: &[u8]) {
+    for &octet in head {
+        if octet == b':' {
+            out.truncate(out.trim_ascii_end().len());
+        }
+        if !(octet.is_ascii_whitespace() && out.last() == Some(&b':')) {
+            out.push(octet);
         }
     }
-    parts.push(&text[start..]);
-    parts
 }
 
 /// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4): back on its connection, or to its source, at the
 /// port it came from where it asked for that, or its Via cannot be read, and else at the port it named. `maddr` is not followed.
 #[must_use]
 pub fn reply_hop(headers: &Headers, arrival: Hop) -> Hop {
-    let Some(via) = headers.typed::<Via>().and_then(Result::ok) else { return arrival };
-    let named = via.port.unwrap_or(arrival.transport.default_port());
+    let Some(via) = TopVia::of(headers) else { return arrival };
+    let named = via.port().unwrap_or(arrival.transport.default_port());
     match arrival.transport {
-        Transport::Udp if via.rport().is_some() => arrival,
+        Transport::Udp if via.parameter("rport").is_some() => arrival,
         _ => Hop { remote: SocketAddr::new(arrival.remote.ip(), named), ..arrival },
     }
 }

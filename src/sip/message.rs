@@ -1,11 +1,9 @@
 //! Making responses and requests, and finding fault with those of others.
 
 use bytes::Bytes;
-use sipx_sip::{
-    CSeq, Finding, Header, HeaderName, Headers, Message, Method, Request, Response, StatusCode, Uri, validate_request,
-};
+use sipx_sip::{Finding, Header, HeaderName, Headers, Method, Request, Response, StatusCode, Uri, validate_request};
 
-use super::{tag, text};
+use super::tag;
 
 /// A response on its way to be one.
 #[derive(Debug, Clone)]
@@ -24,26 +22,14 @@ impl Reply {
     pub fn to(headers: &Headers, status: u16, to_tag: &str) -> Self {
         let code = StatusCode::new(status).or_else(|| StatusCode::new(500)).expect("500 is a status code");
         let mut response = Response::new(code, phrase(code.code()));
+        let untagged = status != 100 && tag(headers, &HeaderName::To).is_none();
         for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
             for header in headers.get_all(&name) {
-                response.headers.push(header.clone());
+                let tagged = (untagged && name == HeaderName::To).then(|| with_tag(header, to_tag)).flatten();
+                response.headers.push(tagged.unwrap_or_else(|| header.clone()));
             }
         }
-        let mut reply = Self(response);
-        if status != 100 && tag(headers, &HeaderName::To).is_none() {
-            reply.tag_to(to_tag);
-        }
-        reply
-    }
-
-    fn tag_to(&mut self, to_tag: &str) {
-        if let Some(to) = text(&self.0.headers, &HeaderName::To) {
-            let at = self.0.headers.iter().position(|h| h.name() == &HeaderName::To).unwrap_or_default();
-            if let Ok(header) = Header::build(HeaderName::To, format!("{to};tag={to_tag}")) {
-                self.0.headers.remove_first(&HeaderName::To);
-                self.0.headers.insert(at, header);
-            }
-        }
+        Self(response)
     }
 
     /// With another reason phrase than the usual one.
@@ -125,15 +111,8 @@ impl Ask {
     }
 }
 
-/// Octets that the start line and the headers of a message are expected to have.
-const HEAD_BYTES_EXPECTED: usize = 1024;
-
-/// A message as it goes over the wire, written into one allocation where it is as large as most.
-#[must_use]
-pub fn wire(message: &Message) -> Bytes {
-    let mut out = Vec::with_capacity(HEAD_BYTES_EXPECTED + message.body().len());
-    message.write_to(&mut out);
-    out.into()
+fn with_tag(to: &Header, tag: &str) -> Option<Header> {
+    Header::build(HeaderName::To, [&to.value(), &b";tag="[..], tag.as_bytes()].concat()).ok()
 }
 
 fn push(headers: &mut Headers, name: HeaderName, value: impl Into<Bytes>) {
@@ -145,7 +124,9 @@ fn push(headers: &mut Headers, name: HeaderName, value: impl Into<Bytes>) {
 /// The number of the CSeq header.
 #[must_use]
 pub fn sequence(headers: &Headers) -> Option<u32> {
-    headers.typed::<CSeq>()?.ok().map(|cseq| cseq.sequence)
+    let value = headers.value(&HeaderName::CSeq)?;
+    let (number, _method) = std::str::from_utf8(&value).ok()?.split_once([' ', '\t'])?;
+    number.parse().ok()
 }
 
 /// What is wrong with a request before anybody asks what it wants.
@@ -224,7 +205,7 @@ pub fn phrase(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::parse_datagram;
+    use crate::sip::{Message, parse_datagram};
 
     const GOOD: &str = "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP g;branch=z9hG4bK2\r\n\
         From: <sip:c@d>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 3 INVITE\r\nMax-Forwards: 9\r\nRecord-Route: <sip:p;lr>\r\n\

@@ -5,18 +5,20 @@
 //! for the 32 s of Timer H or L.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
-use sipx_sip::transaction::Dispatch;
-use sipx_sip::{Header, HeaderName, Message, Method, Output, Reliability, Request, Response};
-use sipx_sip::{Timer, Timers, TransactionKey, TransactionLayer, TuEvent, Via};
+use bytes::Bytes;
+use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
+use sipx_sip::{CSeq, ClientTransaction, Header, HeaderName, Headers, Message, Method, Output, Reliability, Request};
+use sipx_sip::{Response, ServerTransaction, Timer, Timers, TransactionKey, TuEvent};
+use smallvec::SmallVec;
 
-use super::{Ask, Hop, sequence};
+use super::{Ask, Hop, TopVia, sequence};
 
-/// One transaction.
+/// One transaction: a digest of 128 bits, under keys of ours, of what tells it from others.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TransactionId(Arc<TransactionKey>);
+pub struct TransactionId(u64, u64);
 
 /// What a transaction wants done.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ pub enum TransactionOutput {
         /// Where to.
         hop: Hop,
         /// What.
-        message: Box<Message>,
+        message: Bytes,
     },
     /// Call [`Transactions::fire`] after a while.
     SetTimer {
@@ -72,29 +74,43 @@ pub enum Arrival {
 #[derive(Debug)]
 struct Entry {
     hop: Hop,
-    server: bool,
-    timers: Vec<Timer>,
+    machine: Machine,
+    timers: SmallVec<[Timer; 2]>,
     /// The request's Timestamp, which goes into its 100 (RFC 3261 §8.2.6.1).
-    timestamp: Option<Box<Header>>,
+    timestamp: Option<Header>,
 }
+
+#[derive(Debug)]
+enum Machine {
+    Server(ServerTransaction),
+    Client(ClientTransaction),
+}
+
+/// Octets of a body that may be copied once more to save room.
+const BODY_COPIED_MAX: usize = 4096;
+/// Octets that the start line and the headers of a message are expected to have.
+const HEAD_BYTES_EXPECTED: usize = 1024;
 
 /// Every transaction in flight.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Transactions {
-    layer: TransactionLayer,
-    entries: HashMap<TransactionId, Entry>,
+    /// What [`TransactionId`]s are made under.
+    keys: (u64, u64),
+    /// Boxed, because a table has more places than transactions.
+    entries: HashMap<TransactionId, Box<Entry>>,
     outputs: VecDeque<TransactionOutput>,
     servers: usize,
-}
-
-impl Default for Transactions {
-    fn default() -> Self {
-        let layer = TransactionLayer::new(Timers::default());
-        Self { layer, entries: HashMap::new(), outputs: VecDeque::new(), servers: 0 }
-    }
+    /// What messages are written in, so that each takes one allocation of its own size.
+    scratch: Vec<u8>,
 }
 
 impl Transactions {
+    /// None yet. Who knows the keys can make a request of its own be taken for another's.
+    #[must_use]
+    pub fn new(keys: (u64, u64)) -> Self {
+        Self { keys, ..Self::default() }
+    }
+
     /// The estimate of a round trip that all timers are made of (RFC 3261 §17.1.1.1).
     #[must_use]
     pub fn t1() -> Duration {
@@ -109,74 +125,98 @@ impl Transactions {
 
     /// Takes a message. `hop` is where an answer to it goes. `None`: there is nothing to do but to drain the outputs.
     pub fn receive(&mut self, message: Message, hop: Hop) -> Option<Arrival> {
-        let timestamp = match &message {
-            // With several Vias it is for somebody else (RFC 3261 §8.1.3.3).
-            Message::Response(response) if response.headers.typed_all::<Via>().count() > 1 => return None,
-            Message::Request(request) => request.headers.get(&HeaderName::Timestamp).cloned(),
-            Message::Response(_) => None,
-        };
-        match self.layer.receive(message, reliability(hop)) {
-            Dispatch::Created { key, outputs } => {
-                let id = self.enter(key, hop, true);
-                if let Some(entry) = self.entries.get_mut(&id) {
-                    entry.timestamp = timestamp.map(Box::new);
-                }
-                self.apply(&id, outputs)
-            }
-            Dispatch::Matched { key, outputs } => self.apply(&TransactionId(Arc::new(key)), outputs),
-            Dispatch::Unmatched(message) => match *message {
-                Message::Request(request) if request.method == Method::Ack => Some(Arrival::Ack(Box::new(request))),
-                _ => None,
-            },
+        match message {
+            Message::Request(request) => self.receive_request(request, hop),
+            Message::Response(response) => self.receive_response(response),
         }
     }
 
-    /// Answers a request.
-    pub fn respond(&mut self, id: &TransactionId, response: Response) {
-        let last = response.status.is_final();
-        let outputs = self.layer.send_response(&id.0, response);
-        self.apply(id, outputs);
-        let reliable = self.entries.get(id).is_some_and(|entry| entry.hop.transport.is_reliable());
-        if last && reliable {
-            self.layer.abandon(&id.0);
-            self.leave(id);
+    fn receive_request(&mut self, request: Request, hop: Hop) -> Option<Arrival> {
+        let id = self.id_of(&request)?;
+        if let Some(Machine::Server(server)) = self.machine(&id) {
+            let outputs = server.on_request(&request);
+            return self.apply(&id, outputs);
         }
+        if request.method == Method::Ack {
+            return Some(Arrival::Ack(Box::new(request)));
+        }
+        let timestamp = request.headers.get(&HeaderName::Timestamp).cloned();
+        let (server, outputs) = ServerTransaction::new(request, reliability(hop), Timers::default());
+        self.enter(&id, hop, Machine::Server(server), timestamp);
+        self.apply(&id, outputs)
+    }
+
+    fn receive_response(&mut self, response: Response) -> Option<Arrival> {
+        // With several Vias it is for somebody else (RFC 3261 §8.1.3.3).
+        if TopVia::of(&response.headers).is_none_or(|via| !via.is_only) {
+            return None;
+        }
+        let method = response.headers.typed::<CSeq>()?.ok()?.method;
+        let id = self.id(Side::Client, &response.headers, &method, || TransactionKey::from_response(&response))?;
+        let Some(Machine::Client(client)) = self.machine(&id) else { return None };
+        let outputs = client.on_response(response);
+        self.apply(&id, outputs)
+    }
+
+    /// Answers a request, and gives what goes over the wire.
+    pub fn respond(&mut self, id: &TransactionId, response: Response) -> Bytes {
+        let last = response.status.is_final();
+        let bytes = written(&mut self.scratch, response.body(), |out| response.write_to(out));
+        let Some(entry) = self.entries.get_mut(id) else { return bytes };
+        let (hop, message) = (entry.hop, bytes.clone());
+        match &mut entry.machine {
+            Machine::Server(_) if last && hop.transport.is_reliable() => {
+                self.outputs.push_back(TransactionOutput::Send { hop, message });
+                self.leave(id);
+            }
+            Machine::Server(server) => {
+                let outputs = server.on_tu_response(response);
+                self.apply(id, outputs);
+            }
+            Machine::Client(_) => {}
+        }
+        bytes
     }
 
     /// Sends a request of ours; `None` where its Via or CSeq is missing.
     pub fn request(&mut self, request: Request, hop: Hop) -> Option<TransactionId> {
-        let (key, outputs) = self.layer.send_request(request, reliability(hop))?;
-        let id = self.enter(key, hop, false);
+        let id = self.id_of_ours(&request)?;
+        let (client, outputs) = ClientTransaction::new(request, reliability(hop), Timers::default());
+        self.enter(&id, hop, Machine::Client(client), None);
         self.apply(&id, outputs);
         Some(id)
     }
 
     /// A timer has run out.
     pub fn fire(&mut self, id: &TransactionId, timer: Timer) -> Option<Arrival> {
-        self.entries.get_mut(id)?.timers.retain(|&set| set != timer);
-        let outputs = self.layer.on_timer(&id.0, timer);
+        self.entries.get_mut(id)?.timers.retain(|set| *set != timer);
+        self.fired(id, timer)
+    }
+
+    fn fired(&mut self, id: &TransactionId, timer: Timer) -> Option<Arrival> {
+        let outputs = match self.machine(id)? {
+            Machine::Server(server) => server.on_timer(timer),
+            Machine::Client(client) => client.on_timer(timer),
+        };
         self.apply(id, outputs)
     }
 
     /// A request of ours could not be sent (RFC 3261 §17.1.4): its transaction is over.
     pub fn unsent(&mut self, request: &Request) -> Option<Arrival> {
-        let id = TransactionId(Arc::new(TransactionKey::from_sent_request(request)?));
+        let id = self.id_of_ours(request)?;
         self.fail(&id)
     }
 
     /// The same by its id.
     pub fn fail(&mut self, id: &TransactionId) -> Option<Arrival> {
-        if self.entries.get(id)?.server {
-            return None;
-        }
-        let outputs = self.layer.on_transport_error(&id.0);
+        let Machine::Client(client) = self.machine(id)? else { return None };
+        let outputs = client.on_transport_error();
         self.apply(id, outputs)
     }
 
     /// A request of ours was answered finally, and an answer that comes again may be dropped: nothing of it is kept.
     pub fn forget(&mut self, id: &TransactionId) {
-        let outputs = self.layer.on_timer(&id.0, Timer::K);
-        self.apply(id, outputs);
+        self.fired(id, Timer::K);
     }
 
     /// The hop of a transaction in flight.
@@ -188,7 +228,9 @@ impl Transactions {
     /// A request of ours that is in flight, and its hop.
     #[must_use]
     pub fn sent(&self, id: &TransactionId) -> Option<(&Request, Hop)> {
-        Some((self.layer.client_request(&id.0)?, self.entries.get(id)?.hop))
+        let entry = self.entries.get(id)?;
+        let Machine::Client(client) = &entry.machine else { return None };
+        Some((client.request(), entry.hop))
     }
 
     /// The CANCEL of an INVITE of ours (RFC 3261 §9.1), which goes where that went. Only after a provisional response.
@@ -209,7 +251,9 @@ impl Transactions {
     /// The INVITE that a CANCEL is about (RFC 3261 §9.2), if it is still in flight.
     #[must_use]
     pub fn cancelled(&self, cancel: &Request) -> Option<TransactionId> {
-        let id = TransactionId(Arc::new(TransactionKey::for_cancelled_invite(cancel)?));
+        let of_2543 = || TransactionKey::for_cancelled_invite(cancel);
+        let is_cancel = cancel.method == Method::Cancel;
+        let id = self.id(Side::Server, &cancel.headers, &Method::Invite, of_2543).filter(|_| is_cancel)?;
         self.entries.contains_key(&id).then_some(id)
     }
 
@@ -217,19 +261,16 @@ impl Transactions {
     /// nothing (RFC 3261 §9.2).
     #[must_use]
     pub fn cancels_in_vain(&self, cancel: &Request) -> bool {
-        let Some(TransactionKey::Rfc3261 { branch, sent_by, .. }) = TransactionKey::from_request(cancel) else {
-            return false;
-        };
         [Method::Subscribe, Method::Refer, Method::Bye, Method::Options, Method::Update].iter().any(|method| {
-            let (branch, sent_by, method) = (branch.clone(), sent_by.clone(), method.as_bytes().to_vec());
-            self.layer.server_state(&TransactionKey::Rfc3261 { branch, sent_by, method }).is_some()
+            let id = self.id(Side::Server, &cancel.headers, method, || None);
+            id.is_some_and(|id| self.entries.contains_key(&id))
         })
     }
 
     /// Whether a message belongs to a transaction that is in flight.
     #[must_use]
     pub fn knows(&self, request: &Request) -> bool {
-        TransactionKey::from_request(request).is_some_and(|key| self.layer.server_state(&key).is_some())
+        self.id_of(request).is_some_and(|id| self.entries.contains_key(&id))
     }
 
     /// Server transactions in flight.
@@ -243,16 +284,51 @@ impl Transactions {
         self.outputs.pop_front()
     }
 
-    fn enter(&mut self, key: TransactionKey, hop: Hop, server: bool) -> TransactionId {
-        let id = TransactionId(Arc::new(key));
-        self.servers += usize::from(server);
-        self.entries.insert(id.clone(), Entry { hop, server, timers: Vec::new(), timestamp: None });
-        id
+    fn id_of(&self, request: &Request) -> Option<TransactionId> {
+        self.id(Side::Server, &request.headers, &request.method, || TransactionKey::from_request(request))
+    }
+
+    fn id_of_ours(&self, request: &Request) -> Option<TransactionId> {
+        self.id(Side::Client, &request.headers, &request.method, || TransactionKey::from_sent_request(request))
+    }
+
+    /// By branch, sent-by and method (RFC 3261 §17.1.3, §17.2.3), or else by what RFC 2543 has.
+    fn id(
+        &self,
+        side: Side,
+        headers: &Headers,
+        method: &Method,
+        of_2543: impl FnOnce() -> Option<TransactionKey>,
+    ) -> Option<TransactionId> {
+        let mut hasher = SipHasher13::new_with_keys(self.keys.0, self.keys.1);
+        side.hash(&mut hasher);
+        let via = TopVia::of(headers);
+        match via.as_ref().and_then(|via| Some((via.branch()?, via.sent_by()))) {
+            Some((branch, sent_by)) => {
+                // The ACK of a refusal is of the INVITE's transaction.
+                let method = if *method == Method::Ack { &Method::Invite } else { method };
+                (branch, method.as_bytes()).hash(&mut hasher);
+                sent_by.iter().for_each(|octet| hasher.write_u8(octet.to_ascii_lowercase()));
+            }
+            None => of_2543()?.hash(&mut hasher),
+        }
+        let Hash128 { h1, h2 } = hasher.finish128();
+        Some(TransactionId(h1, h2))
+    }
+
+    fn machine(&mut self, id: &TransactionId) -> Option<&mut Machine> {
+        self.entries.get_mut(id).map(|entry| &mut entry.machine)
+    }
+
+    fn enter(&mut self, id: &TransactionId, hop: Hop, machine: Machine, timestamp: Option<Header>) {
+        self.servers += usize::from(matches!(machine, Machine::Server(_)));
+        let entry = Entry { hop, machine, timers: SmallVec::new(), timestamp };
+        self.entries.insert(id.clone(), Box::new(entry));
     }
 
     fn leave(&mut self, id: &TransactionId) {
         let Some(entry) = self.entries.remove(id) else { return };
-        self.servers -= usize::from(entry.server);
+        self.servers -= usize::from(matches!(entry.machine, Machine::Server(_)));
         let clear = |timer| TransactionOutput::ClearTimer { id: id.clone(), timer };
         self.outputs.extend(entry.timers.into_iter().map(clear));
     }
@@ -278,8 +354,9 @@ impl Transactions {
                 && response.status.code() == 100
                 && response.headers.get(&HeaderName::Timestamp).is_none()
             {
-                response.headers.push(Header::clone(timestamp));
+                response.headers.push(timestamp.clone());
             }
+            let message = written(&mut self.scratch, message.body(), |out| message.write_to(out));
             self.outputs.push_back(TransactionOutput::Send { hop: entry.hop, message });
         }
     }
@@ -296,10 +373,29 @@ impl Transactions {
     fn clear(&mut self, id: &TransactionId, timer: Timer) {
         let Some(entry) = self.entries.get_mut(id) else { return };
         if entry.timers.contains(&timer) {
-            entry.timers.retain(|&set| set != timer);
+            entry.timers.retain(|set| *set != timer);
             self.outputs.push_back(TransactionOutput::ClearTimer { id: id.clone(), timer });
         }
     }
+}
+
+/// Whose request it is. One that comes back to us is of two transactions.
+#[derive(Clone, Copy, Hash)]
+enum Side {
+    Server,
+    Client,
+}
+
+/// A message in an allocation of its own size, or, where its body is too large to be copied for that, of about its size.
+fn written(scratch: &mut Vec<u8>, body: &Bytes, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    if body.len() > BODY_COPIED_MAX {
+        let mut out = Vec::with_capacity(body.len() + HEAD_BYTES_EXPECTED);
+        write(&mut out);
+        return out.into();
+    }
+    scratch.clear();
+    write(scratch);
+    Bytes::copy_from_slice(scratch)
 }
 
 fn reliability(hop: Hop) -> Reliability {
@@ -339,7 +435,7 @@ mod tests {
         while let Some(output) = transactions.poll_output() {
             match output {
                 TransactionOutput::Send { message, .. } => {
-                    sent.push(String::from_utf8_lossy(&message.to_bytes()).lines().next().unwrap().to_owned());
+                    sent.push(String::from_utf8_lossy(&message).lines().next().unwrap().to_owned());
                 }
                 TransactionOutput::SetTimer { timer, .. } => timers.push(timer),
                 TransactionOutput::ClearTimer { timer, .. } => timers.retain(|&set| set != timer),
@@ -399,9 +495,7 @@ mod tests {
             let Some(Arrival::Request { id, .. }) = transactions.receive(invite, hop(Transport::Udp)) else { panic!() };
             transactions.fire(&id, Timer::Trying100);
             let sent = std::iter::from_fn(|| transactions.poll_output()).find_map(|output| match output {
-                TransactionOutput::Send { message, .. } => {
-                    Some(String::from_utf8(message.to_bytes().to_vec()).unwrap())
-                }
+                TransactionOutput::Send { message, .. } => Some(String::from_utf8(message.to_vec()).unwrap()),
                 _ => None,
             });
             let trying = sent.unwrap();

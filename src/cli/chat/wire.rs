@@ -76,7 +76,7 @@ impl Wire {
     pub(super) fn settle(&mut self, now: Instant) {
         while let Some(output) = self.transactions.poll_output() {
             match output {
-                TransactionOutput::Send { message, .. } => self.outgoing.push_back(message.to_bytes()),
+                TransactionOutput::Send { message, .. } => self.outgoing.push_back(message),
                 TransactionOutput::SetTimer { id, timer, after } => {
                     self.timers.retain(|(_, other, set)| (other, *set) != (&id, timer));
                     self.timers.push((now + after, id, timer));
