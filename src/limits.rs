@@ -76,6 +76,8 @@ pub const SIP_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const SIP_HEADERS_MAX: usize = 128;
 /// Octets of one SIP header field, its folds included.
 pub const SIP_HEADER_BYTES_MAX: usize = 8 * 1024;
+/// Octets in the name of a room.
+pub const ROOM_NAME_BYTES_MAX: usize = 1024;
 /// Hops of a dialog's route set; a call with more is refused.
 pub const SIP_ROUTES_MAX: usize = 32;
 /// Media lines in one session description; each has to be answered.

@@ -7,7 +7,7 @@ use super::calls::{InviteOrigin, Tag};
 use super::refusal::Refusal;
 use crate::call::{Caller, Dialog, Identity, matches_any};
 use crate::facts::{Member, RoomPolicy};
-use crate::limits::CALLS_MAX;
+use crate::limits::{CALLS_MAX, ROOM_NAME_BYTES_MAX};
 use crate::sdp::{Description, MessageMedia};
 use crate::sip::{HeaderName, Hop, Recipient, Request, aor, text};
 use crate::uri::{Aor, UriError};
@@ -95,6 +95,9 @@ impl Focus {
             return Err(Refusal::new(404));
         }
         let Some(name) = target.user() else { return Ok(None) };
+        if name.len() > ROOM_NAME_BYTES_MAX {
+            return Err(Refusal::new(414));
+        }
         let known = self.rooms.find(name).is_some() || self.settings.rooms.policy(name).is_some();
         if known { Ok(Some(name.to_owned())) } else { Err(Refusal::new(404)) }
     }

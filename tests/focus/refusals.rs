@@ -1,4 +1,5 @@
 use parlor::focus::{RoomSettings, Settings};
+use parlor::limits::ROOM_NAME_BYTES_MAX;
 use parlor::sip::HeaderName;
 
 use crate::world::{Peer, World, body, header, policy, settings};
@@ -35,6 +36,15 @@ fn unknown_places_are_404_and_unknown_schemes_416() {
     }
     let closed = RoomSettings { on_demand: false, ..policy(|_| {}) };
     refused(World::with(Settings { rooms: closed, ..settings() }), |r| r, 404);
+}
+
+#[test]
+fn a_room_has_a_name_of_bounded_length() {
+    for (octets, status) in [(ROOM_NAME_BYTES_MAX, 200), (ROOM_NAME_BYTES_MAX + 1, 414)] {
+        let target = format!("INVITE sip:{}@chat.example ", "r".repeat(octets));
+        let world = invited(World::new(), |r| r.replace("INVITE sip:lobby@chat.example ", &target));
+        assert_eq!(world.last_status(), status, "{octets}");
+    }
 }
 
 #[test]
