@@ -23,6 +23,8 @@ pub const CPIM_HEADERS_BYTES_MAX: usize = 16 * 1024;
 /// Octets in a nickname (RFC 7701 §7.1).
 pub const NICKNAME_BYTES_MAX: usize = 1023;
 
+/// NICKNAME requests of one session that wait while the focus decides about the one before.
+pub const NICKNAME_REQUESTS_WAITING_MAX: usize = 8;
 /// Octets that one turn of one connection reads.
 pub const RECEIVE_BYTES_MAX: usize = 64 * 1024;
 /// Body slices that one frame gathers from the receive slab before it is sent on.

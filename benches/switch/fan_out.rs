@@ -40,7 +40,7 @@ fn take(plane: &mut Plane, batch: u64, stuck: bool) -> Duration {
     let message = plane.message(0, TEXT);
     if stuck {
         for seat in &plane.seats[1..] {
-            plane.switch.blocked(seat.connection);
+            plane.switch.blocked(seat.connection, plane.now);
         }
     }
     let begun = Instant::now();

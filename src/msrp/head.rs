@@ -31,7 +31,7 @@ pub struct Head<'a> {
     pub status: Option<Status>,
     /// Use-Nickname (RFC 7701 §7.1), quotes and all.
     pub use_nickname: Option<&'a [u8]>,
-    /// The first header whose value breaks its grammar.
+    /// The first header whose value breaks its grammar, or that is there twice, so that two readers might take it for two things.
     pub malformed: Option<&'static str>,
     /// Every header line, those above included, for whoever needs one that is not above.
     fields: &'a [u8],
@@ -176,12 +176,19 @@ impl<'a> Head<'a> {
     fn take(&mut self, name: &[u8], value: &'a [u8]) {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match name.len() {
-            7 if is("To-Path") => self.to_path = value,
-            9 if is("From-Path") => self.from_path = value,
+            7 if is("To-Path") => {
+                self.note(!self.to_path.is_empty(), "To-Path");
+                self.to_path = value;
+            }
+            9 if is("From-Path") => {
+                self.note(!self.from_path.is_empty(), "From-Path");
+                self.from_path = value;
+            }
             10 if is("Message-ID") => self.take_message_id(value),
             10 if is("Byte-Range") => {
+                let again = self.byte_range.is_some();
                 self.byte_range = ByteRange::parse(value);
-                self.note(self.byte_range.is_none(), "Byte-Range");
+                self.note(again || self.byte_range.is_none(), "Byte-Range");
             }
             12 if is("Content-Type") => self.content_type = Some(value),
             14 if is("Success-Report") => self.take_success_report(value),
@@ -190,7 +197,10 @@ impl<'a> Head<'a> {
                 self.status = Status::parse_header(value);
                 self.note(self.status.is_none(), "Status");
             }
-            12 if is("Use-Nickname") => self.use_nickname = Some(value),
+            12 if is("Use-Nickname") => {
+                self.note(self.use_nickname.is_some(), "Use-Nickname");
+                self.use_nickname = Some(value);
+            }
             _ => {}
         }
     }
@@ -199,8 +209,8 @@ impl<'a> Head<'a> {
         let legal = !value.is_empty()
             && value.len() <= crate::limits::MESSAGE_ID_BYTES_MAX
             && value.iter().all(u8::is_ascii_graphic);
+        self.note(!legal || self.message_id.is_some(), "Message-ID");
         self.message_id = legal.then_some(value);
-        self.note(!legal, "Message-ID");
     }
 
     fn take_success_report(&mut self, value: &[u8]) {
@@ -290,6 +300,22 @@ mod tests {
         let head = Head::parse(text).unwrap();
         assert_eq!(head.malformed, Some("Byte-Range"));
         assert_eq!(head.to_path, b"a");
+    }
+
+    #[test]
+    fn a_header_that_is_there_twice_is_malformed() {
+        for (name, value) in [
+            ("To-Path", "msrp://a:1/b;tcp"),
+            ("From-Path", "msrp://a:1/b;tcp"),
+            ("Message-ID", "1234"),
+            ("Byte-Range", "1-2/2"),
+            ("Use-Nickname", "\"A\""),
+        ] {
+            let once = format!("MSRP abcd SEND\r\n{name}: {value}\r\n");
+            assert_eq!(Head::parse(once.as_bytes()).unwrap().malformed, None);
+            let twice = format!("{once}{}: {value}\r\n", name.to_lowercase());
+            assert_eq!(Head::parse(twice.as_bytes()).unwrap().malformed, Some(name));
+        }
     }
 
     #[test]

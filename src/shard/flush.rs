@@ -66,12 +66,12 @@ fn settle_send(
         Ok(n) => {
             switch.sent(id, *n, now);
             if *n < len {
-                switch.blocked(id);
+                switch.blocked(id, now);
                 stuck.full.push(id);
             }
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            switch.blocked(id);
+            switch.blocked(id, now);
             stuck.full.push(id);
         }
         Err(_) => stuck.lost.push(id),

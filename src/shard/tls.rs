@@ -184,7 +184,7 @@ impl TlsLink {
             Ok(true) if self.ending => return Flushed::Over,
             Ok(true) => {}
             Ok(false) => {
-                switch.blocked(id);
+                switch.blocked(id, now);
                 return Flushed::Full;
             }
             Err(_) => return Flushed::Over,
@@ -199,7 +199,7 @@ impl TlsLink {
         match written {
             Ok(true) => Flushed::Done,
             Ok(false) => {
-                switch.blocked(id);
+                switch.blocked(id, now);
                 Flushed::Full
             }
             Err(_) => Flushed::Over,

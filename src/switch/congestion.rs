@@ -99,6 +99,27 @@ pub enum Hold {
 }
 
 impl Outlets {
+    /// Whether a recipient holds those back who fill its outbox: that is above half, and the kernel takes nothing at the moment.
+    /// Before it has refused anything the next flush may empty the outbox.
+    pub(super) fn is_pressed(&self, recipient: ConnectionId) -> bool {
+        self.connections.get(recipient).is_some_and(|connection| {
+            connection.state == Sending::Blocked
+                && connection.outbox.message_bytes() > self.outbox_max / 2
+                && !connection.congestion.is_congested()
+        })
+    }
+
+    /// Whether a recipient holds somebody back.
+    pub(super) fn is_holding(&self, recipient: ConnectionId) -> bool {
+        let course = self.connections.get(recipient).and_then(|connection| connection.congestion.0.as_ref());
+        course.is_some_and(|course| course.since.is_some())
+    }
+
+    /// Whether a connection can be paused: not where others than the one who sends would wait.
+    pub(super) fn can_be_held(&self, sender: ConnectionId) -> bool {
+        self.connections.get(sender).is_some_and(|connection| connection.sessions.len() == 1)
+    }
+
     /// `recipient` was given a piece of a stream that comes on `sender`. Pauses the sender if its outbox is above half.
     pub(super) fn hold(
         &mut self,
@@ -107,14 +128,11 @@ impl Outlets {
         now: Instant,
         patience: Duration,
     ) -> Hold {
-        let half = self.outbox_max / 2;
-        let sender_has_one = self.connections.get(sender).is_some_and(|c| c.sessions.len() == 1);
-        let Some(connection) = self.connections.get_mut(recipient) else { return Hold::NotNeeded };
-        // Before the kernel has refused anything the next flush may empty the outbox.
-        let pressed = connection.state == Sending::Blocked && connection.outbox.message_bytes() > half;
-        if !pressed || connection.congestion.is_congested() {
+        if !self.is_pressed(recipient) {
             return Hold::NotNeeded;
         }
+        let sender_has_one = self.can_be_held(sender);
+        let Some(connection) = self.connections.get_mut(recipient) else { return Hold::NotNeeded };
         let course = connection.congestion.course();
         if course.holding.contains(&sender) {
             return Hold::NotNeeded;

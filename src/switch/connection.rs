@@ -93,7 +93,17 @@ pub enum Task {
         seen: u64,
         /// The Content-Type is message/cpim.
         cpim: bool,
+        /// There is a Content-Type.
+        typed: bool,
     },
+}
+
+impl Task {
+    /// Whether a chunk of which nothing has come so far has no body if it ends here. An empty body has a Content-Type, so where
+    /// there is none an empty line behind the headers is one too many (RFC 4975 §7.1).
+    pub(super) fn has_no_body(&self) -> bool {
+        matches!(self, Self::Message { seen: 0, typed: false, .. })
+    }
 }
 
 /// A Message-ID that has to be remembered.

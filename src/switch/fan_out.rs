@@ -3,14 +3,13 @@
 use std::time::Instant;
 
 use super::Switch;
-use super::congestion::Hold;
 use super::frame::{Body, Seed};
 use super::outlets::{Delivery, Frames, Outlets};
 use super::stream::{Phase, Stream};
 use super::timers::Alarm;
 use crate::cpim::Wrapper;
 use crate::facts::FailureReport;
-use crate::ids::{ConnectionId, SessionKey};
+use crate::ids::SessionKey;
 use crate::limits::UNINTERRUPTIBLE_CHUNK_BYTES_MAX;
 use crate::msrp::{ByteRange, Continuation, Status};
 use crate::room::{Audience, MESSAGE_ID_LEN, Room, Seat, wrapped_type};
@@ -188,17 +187,6 @@ impl Switch {
             self.missed(key);
         }
         delivered
-    }
-
-    /// A recipient of a stream that cannot keep up holds its sender back for a while.
-    fn hold_back(&mut self, recipient: ConnectionId, sender: SessionKey, now: Instant) {
-        let Some(from) = self.sessions.get(sender).and_then(|entry| entry.session.connection()) else { return };
-        let Some(patience) = self.patience_of(recipient) else { return };
-        match self.outlets.hold(recipient, from, now, patience) {
-            Hold::NotNeeded => {}
-            Hold::Until(at) => self.timers.set(at, Alarm::Patience(recipient)),
-            Hold::Congested => self.outlets.congest(recipient, now),
-        }
     }
 
     /// Tells everybody who has a part of a message that no more of it comes.

@@ -53,7 +53,7 @@ impl Switch {
         bytes: &Bytes,
         now: Instant,
     ) {
-        let Task::Message { session, message_id, range, seen, cpim } = &mut incoming.task else {
+        let Task::Message { session, message_id, range, seen, cpim, .. } = &mut incoming.task else {
             return self.pass_over(incoming, end);
         };
         let piece = Piece {

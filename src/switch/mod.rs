@@ -27,6 +27,7 @@ mod nicknames;
 mod notices;
 mod outbox;
 mod outlets;
+mod patience;
 mod reports;
 mod requests;
 mod responses;
@@ -52,7 +53,7 @@ use self::outlets::Outlets;
 use self::stream::Stream;
 use self::streams::Senders;
 use self::timers::{Alarm, Timers};
-use crate::facts::{EndReason, Event, RoomPolicy};
+use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, RoomId, RoomKey, SessionId, SessionKey};
 use crate::msrp::Status;
 use crate::room::Room;
@@ -212,8 +213,10 @@ impl Switch {
 
     /// The kernel takes nothing for a connection at the moment. It is not on the dirty list until [`Switch::sent`] says that
     /// something has left.
-    pub fn blocked(&mut self, id: ConnectionId) {
+    pub fn blocked(&mut self, id: ConnectionId, now: Instant) {
         self.outlets.blocked(id);
+        self.press(id, now);
+        self.watch_congested(now);
     }
 
     /// A connection that the driver has to close. It then calls [`Switch::closed`].
@@ -313,52 +316,6 @@ impl Switch {
         if self.outlets.close_when_sent(id, deadline) {
             self.timers.set(deadline, Alarm::Connection(id));
         }
-    }
-
-    fn check_patience(&mut self, id: ConnectionId, now: Instant) {
-        let Some(patience) = self.patience_of(id) else { return };
-        if let Some(at) = self.outlets.check_patience(id, now, patience) {
-            self.timers.set(at, Alarm::Patience(id));
-        }
-        self.watch_congested(now);
-    }
-
-    /// Sees to it that a connection that does not recover is given up (RFC 7701 §6.4).
-    fn watch_congested(&mut self, now: Instant) {
-        while let Some(id) = self.outlets.fallen_behind.pop() {
-            let timeout = self.policy_of(id).map_or(Duration::ZERO, |policy| policy.congestion_timeout);
-            if !timeout.is_zero() {
-                self.timers.set(now + timeout, Alarm::Congestion(id));
-            }
-        }
-    }
-
-    /// A connection that has been congested for all of `congestion_timeout` goes, and with it its sessions and calls.
-    fn check_congestion(&mut self, id: ConnectionId, now: Instant) {
-        let Some(timeout) = self.policy_of(id).map(|policy| policy.congestion_timeout) else { return };
-        let Some(connection) = self.outlets.connections.get_mut(id) else { return };
-        let Some(since) = connection.congestion.since_congested() else { return };
-        if now < since + timeout {
-            // It has recovered once since the time was set.
-            self.timers.set(since + timeout, Alarm::Congestion(id));
-            return;
-        }
-        for key in std::mem::take(&mut connection.sessions) {
-            self.end_session(key, Some(EndReason::Congested), now);
-        }
-        self.outlets.close_now(id);
-    }
-
-    /// The patience that a connection is granted.
-    fn patience_of(&self, id: ConnectionId) -> Option<Duration> {
-        self.policy_of(id).map(|policy| policy.congestion_patience)
-    }
-
-    /// The policy that holds for a connection as a whole: that of its first session's room.
-    fn policy_of(&self, id: ConnectionId) -> Option<&RoomPolicy> {
-        let key = self.outlets.connections.get(id)?.sessions.first()?;
-        let room = self.rooms.get(self.sessions.get(*key)?.room)?;
-        Some(&room.policy)
     }
 
     fn check_responses(&mut self, now: Instant) {

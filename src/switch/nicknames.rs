@@ -1,6 +1,7 @@
 //! NICKNAME requests (RFC 7701 §7). Where nicknames are the whole server's, the focus is asked before one is given away, and the
 //! request is answered once it has decided.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,17 +9,38 @@ use super::connection::Tid;
 use super::{Pending, Switch};
 use crate::facts::{Event, NicknameScope};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
+use crate::limits::NICKNAME_REQUESTS_WAITING_MAX;
 use crate::msrp::{Head, Status, encode, uris};
 use crate::nickname::{Requested, parse_use_nickname};
 
-/// A request whose answer the focus decides.
+/// A nickname that the focus decides about, and what the same session has asked for since. That waits: it has to be done in the
+/// order in which it was asked.
 #[derive(Debug)]
 pub struct Asked {
     nickname: Arc<str>,
+    request: Request,
+    /// Use-Nickname as it stands in each request.
+    later: VecDeque<(Box<[u8]>, Request)>,
+}
+
+/// A request that has to be answered later.
+#[derive(Debug)]
+struct Request {
     connection: ConnectionId,
     tid: Tid,
     to_path: Box<[u8]>,
     from_path: Box<[u8]>,
+}
+
+impl Request {
+    fn of(connection: ConnectionId, head: &Head<'_>) -> Self {
+        Self {
+            connection,
+            tid: Tid::of(head),
+            to_path: head.from_path.into(),
+            from_path: uris(head.to_path).next().unwrap_or_default().into(),
+        }
+    }
 }
 
 impl Switch {
@@ -30,10 +52,18 @@ impl Switch {
         head: &Head<'_>,
         now: Instant,
     ) {
+        if let Some(asked) = self.sessions.get_mut(key).and_then(|entry| entry.asked.as_mut()) {
+            if asked.later.len() < NICKNAME_REQUESTS_WAITING_MAX {
+                asked.later.push_back((value.into(), Request::of(id, head)));
+            } else {
+                self.refuse(id, head, Status::FORBIDDEN);
+            }
+            return;
+        }
         match self.use_nickname(key, value, now) {
             Ok(None) => self.answer_head(id, head, Status::OK),
-            Ok(Some(nickname)) => self.ask_focus(id, key, nickname, head),
-            Err(status) => self.answer_head(id, head, status),
+            Ok(Some(nickname)) => self.ask_focus(key, nickname, Request::of(id, head), VecDeque::new()),
+            Err(status) => self.refuse(id, head, status),
         }
     }
 
@@ -43,10 +73,6 @@ impl Switch {
         let room = self.rooms.get_mut(entry.room).ok_or(Status::NO_SESSION)?;
         if !room.policy.nicknames {
             return Err(Status::FORBIDDEN);
-        }
-        if entry.asked.is_some() {
-            // One at a time: what the first one comes to decides about the next.
-            return Err(Status::NICKNAME_TAKEN);
         }
         let requested = parse_use_nickname(value, room.policy.unquoted_nicknames);
         match requested.map_err(|_| Status::MALFORMED_NICKNAME)? {
@@ -73,27 +99,39 @@ impl Switch {
         Ok(())
     }
 
-    fn ask_focus(&mut self, id: ConnectionId, key: SessionKey, nickname: Arc<str>, head: &Head<'_>) {
+    fn ask_focus(
+        &mut self,
+        key: SessionKey,
+        nickname: Arc<str>,
+        request: Request,
+        later: VecDeque<(Box<[u8]>, Request)>,
+    ) {
         let Some(entry) = self.sessions.get_mut(key) else { return };
         let session = entry.session.id;
-        entry.asked = Some(Box::new(Asked {
-            nickname: nickname.clone(),
-            connection: id,
-            tid: Tid::of(head),
-            to_path: head.from_path.into(),
-            from_path: uris(head.to_path).next().unwrap_or_default().into(),
-        }));
+        entry.asked = Some(Box::new(Asked { nickname: nickname.clone(), request, later }));
         self.tell(Event::NicknameAsked { session, nickname });
     }
 
-    /// The focus has decided about a nickname.
+    /// The focus has decided about a nickname. What was asked for since is done now, up to the next that it decides about.
     pub(super) fn nickname_decided(&mut self, session: SessionId, granted: bool, now: Instant) {
         let Some(key) = self.by_id.get(&session).copied() else { return };
         let Some(asked) = self.sessions.get_mut(key).and_then(|entry| entry.asked.take()) else { return };
         let outcome = if granted { self.take_nickname(key, &asked.nickname, now) } else { Err(Status::NICKNAME_TAKEN) };
+        self.answer_later(&asked.request, outcome);
+        let mut later = asked.later;
+        while let Some((value, request)) = later.pop_front() {
+            match self.use_nickname(key, &value, now) {
+                Ok(Some(nickname)) => return self.ask_focus(key, nickname, request, later),
+                Ok(None) => self.answer_later(&request, Ok(())),
+                Err(status) => self.answer_later(&request, Err(status)),
+            }
+        }
+    }
+
+    fn answer_later(&mut self, request: &Request, outcome: Result<(), Status>) {
         let status = outcome.err().unwrap_or(Status::OK);
-        self.outlets.control(asked.connection, |out| {
-            encode::response(out, asked.tid.get(), status, &asked.to_path, &asked.from_path);
+        self.outlets.control(request.connection, |out| {
+            encode::response(out, request.tid.get(), status, &request.to_path, &request.from_path);
         });
     }
 

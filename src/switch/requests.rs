@@ -37,7 +37,12 @@ impl Switch {
                 }
                 Ok(Some(Chunk::Body { piece, end })) => {
                     if let Some(chunk) = &mut incoming {
-                        self.handle_body(id, chunk, piece, end, bytes, now);
+                        match end {
+                            Some(continuation) if piece.is_empty() && chunk.task.has_no_body() => {
+                                self.handle_bodiless(id, chunk, continuation, now);
+                            }
+                            _ => self.handle_body(id, chunk, piece, end, bytes, now),
+                        }
                     }
                     if end.is_some() {
                         incoming = None;
@@ -136,6 +141,7 @@ impl Switch {
                 range: head.byte_range.unwrap_or(ByteRange::DEFAULT),
                 seen: 0,
                 cpim: head.content_type.is_some_and(is_cpim),
+                typed: head.content_type.is_some(),
             }),
             Verdict::Nickname(value) => {
                 self.handle_nickname(id, key, value, head, now);

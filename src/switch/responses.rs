@@ -51,9 +51,14 @@ impl Switch {
     /// Refuses a request of which only the head is known, and perhaps no session.
     pub(super) fn refuse(&mut self, id: ConnectionId, head: &Head<'_>, status: Status) {
         self.outlets.counters.refused += 1;
-        // A REPORT is never answered (RFC 4975 §7.1.2).
-        let is_report = head.method() == Some(Method::Report);
-        if !is_report && answered(head.failure_report, status) {
+        let wanted = match head.method() {
+            // A REPORT is never answered (RFC 4975 §7.1.2).
+            Some(Method::Report) => false,
+            // It has no Failure-Report (RFC 7701 §7.1), and one that it has all the same means nothing.
+            Some(Method::Nickname) => true,
+            _ => answered(head.failure_report, status),
+        };
+        if wanted {
             self.answer_head(id, head, status);
         }
     }
@@ -65,8 +70,9 @@ impl Switch {
             _ => head.from_path,
         };
         let from = uris(head.to_path).next().unwrap_or_default();
-        if to.is_empty() || from.is_empty() {
-            // Without paths nobody can be answered.
+        let is_path = |path: &[u8]| !path.is_empty() && path.iter().all(|b| b.is_ascii_graphic() || *b == b' ');
+        if !is_path(to) || !is_path(from) {
+            // Without paths nobody can be answered, and what cannot stand in one is not sent back.
             return;
         }
         self.outlets.control(id, |out| encode::response(out, head.tid, status, to, from));

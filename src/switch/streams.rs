@@ -37,6 +37,11 @@ impl Senders {
         self.0.get(out_id).cloned().unwrap_or_default()
     }
 
+    /// Everybody who sends such messages, once for each.
+    pub(super) fn all(&self) -> impl Iterator<Item = SessionKey> + '_ {
+        self.0.values().flatten().copied()
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.len()

@@ -150,7 +150,7 @@ impl House {
         switch.sent(id, n, self.now);
         self.guests[at].stuck = n < waiting;
         if n < waiting {
-            switch.blocked(id);
+            switch.blocked(id, self.now);
         }
         let guest = &mut self.guests[at];
         guest.hearing.take(&some, &guest.name, &guest.room);

@@ -63,6 +63,8 @@ impl Shell {
                 peer.resume.wait().await;
             }
             match self.read_once(id, &peer).await {
+                // It was paused while it waited for octets.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(0) | Err(_) => break,
                 // More may be there already. Giving way to the others is done through a timer: a task that stays runnable
                 // would keep the executor from looking at its sockets.
@@ -78,6 +80,9 @@ impl Shell {
         poll_fn(|cx| {
             if peer.closed.get() {
                 return Poll::Ready(Ok(0));
+            }
+            if self.switch.borrow().is_paused(id) {
+                return Poll::Ready(Err(io::ErrorKind::WouldBlock.into()));
             }
             let mut slab = self.slab.borrow_mut();
             let read = Pin::new(&mut *peer.stream.borrow_mut()).poll_read(cx, slab.writable());

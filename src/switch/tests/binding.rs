@@ -57,6 +57,39 @@ fn an_empty_send_keeps_alive_and_is_forwarded_to_nobody() {
 }
 
 #[test]
+fn an_empty_line_without_a_type_before_it_is_no_body() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let keep_alive = "Message-ID: k\r\nByte-Range: 1-0/0\r\n";
+    let plain = room.chunk(0, "alive001", "SEND", keep_alive, None, '$');
+    let one = plain.replace("-------", "\r\n-------");
+    let two = plain.replace("-------", "\r\n\r\n-------");
+    for alive in [one.clone(), two.clone(), one + &two + &plain] {
+        room.send(0, &alive);
+        let wire = room.received(0);
+        assert_eq!(wire.matches(" 200 ").count(), alive.matches(" SEND").count(), "{wire}");
+    }
+    let typed = room.chunk(0, "typed001", "SEND", &format!("{keep_alive}Content-Type: text/plain\r\n"), Some(""), '$');
+    room.send(0, &typed);
+    assert_eq!(room.answer(0, "typed001"), Some(415), "with a type it is a message that says nothing");
+    let untyped = room.chunk(0, "bodied01", "SEND", keep_alive, Some("x"), '$');
+    room.send(0, &untyped);
+    assert_eq!(room.answer(0, "bodied01"), Some(415));
+    assert_eq!(room.received(1), "");
+}
+
+#[test]
+fn what_cannot_stand_in_a_path_is_not_sent_back() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
+    let chunk = room.chunk(0, "wrong001", "SEND", "Message-ID: k\r\n", None, '$');
+    for part in ["\u{e9}", "a\tb", "a\u{7}"] {
+        room.send(0, &chunk.replace("/s0;tcp", &format!("/{part};tcp")));
+        assert_eq!(room.received(0), "", "{part:?}");
+    }
+    room.send(0, &chunk.replace("/s0;tcp", "/other;tcp"));
+    assert_eq!(room.answer(0, "wrong001"), Some(481));
+}
+
+#[test]
 fn several_sessions_on_one_connection_get_a_transaction_id_each() {
     let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
     room.join("carol", Options { shares: Some(1), ..Options::default() });

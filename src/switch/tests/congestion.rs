@@ -9,12 +9,16 @@ use crate::facts::{Congested, EndReason, Event, RoomPolicy};
 
 /// A piece of a stream of alice's that is never finished.
 fn flood(room: &mut Fixture, start: usize, len: usize) {
+    flood_of(room, 0, start, len);
+}
+
+fn flood_of(room: &mut Fixture, at: usize, start: usize, len: usize) {
     let text = "x".repeat(len);
-    let body = if start == 0 { room.to_room(0, &text) } else { text };
+    let body = if start == 0 { room.to_room(at, &text) } else { text };
     let headers =
         format!("Message-ID: flood\r\nByte-Range: {}-*/99999999\r\nContent-Type: message/cpim\r\n", start + 1);
-    let chunk = room.chunk(0, &format!("f{start:07}"), "SEND", &headers, Some(&body), '+');
-    room.send(0, &chunk);
+    let chunk = room.chunk(at, &format!("f{start:07}"), "SEND", &headers, Some(&body), '+');
+    room.send(at, &chunk);
 }
 
 fn paused(room: &Fixture, at: usize) -> bool {
@@ -135,6 +139,53 @@ fn a_slow_member_holds_a_stream_back_for_as_long_as_its_patience_lasts() {
     flood(&mut room, at, 30_000);
     assert!(!bodies(&room.received_bytes(2)).is_empty(), "carol goes on");
     assert!(bodies(&room.received_bytes(1))[0].ends_with('#'), "bob gets no more of it");
+}
+
+/// Each of them may have a whole receive on its way: one after the other they would fill the outbox before any patience was used.
+#[test]
+fn all_streams_to_a_slow_member_are_held_back_at_once() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob", "carol", "dave", "erin"]);
+    let senders = [0, 2, 3, 4];
+    for at in senders {
+        flood_of(&mut room, at, 0, 66_000);
+        (0..5).for_each(|at| drop(room.received_bytes(at)));
+    }
+    room.block(1);
+    let mut pieces = 0;
+    for turn in 0.. {
+        for at in senders {
+            if !paused(&room, at) {
+                let begun = room.to_room(at, "").len() + 66_000;
+                flood_of(&mut room, at, begun + turn * 64_000, 64_000);
+                pieces += 1;
+            }
+        }
+        (2..5).for_each(|at| drop(room.received_bytes(at)));
+        drop(room.received_bytes(0));
+        if senders.iter().all(|at| paused(&room, *at)) {
+            break;
+        }
+        assert!(turn < 10, "{:?}", room.switch.counters());
+    }
+    assert_eq!((pieces, room.switch.counters().congested), (3, 0), "above half, and below four fifths");
+    room.pass(Duration::from_millis(199));
+    drop(room.received_bytes(1));
+    assert!(senders.iter().all(|at| !paused(&room, *at)), "bob was in time");
+    assert_eq!(room.switch.counters().congested, 0);
+}
+
+#[test]
+fn streams_are_held_back_when_the_kernel_takes_no_more() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob", "carol"]);
+    flood_of(&mut room, 0, 0, 80_000);
+    flood_of(&mut room, 2, 0, 80_000);
+    assert!(!paused(&room, 0) && !paused(&room, 2), "the next flush may empty bob's outbox");
+    room.taken(1, 10_000);
+    room.block(1);
+    assert!(paused(&room, 0) && paused(&room, 2));
+    room.pass(Duration::from_millis(200));
+    assert!(!paused(&room, 0) && !paused(&room, 2), "his patience is used up");
+    assert_eq!(room.switch.counters().congested, 1);
 }
 
 #[test]

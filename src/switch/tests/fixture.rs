@@ -211,7 +211,7 @@ impl Fixture {
 
     /// The kernel takes nothing more for a member.
     pub fn block(&mut self, at: usize) {
-        self.switch.blocked(self.members[at].connection);
+        self.switch.blocked(self.members[at].connection, self.now);
     }
 
     pub fn close(&mut self, at: usize) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::fixture::Fixture;
 use crate::facts::{Command, Confusable, Event, NicknameScope, RoomPolicy};
 use crate::ids::RoomId;
+use crate::limits::NICKNAME_REQUESTS_WAITING_MAX;
 
 fn ask(room: &mut Fixture, at: usize, value: &str) -> Option<u16> {
     let request = room.chunk(at, "nick0001", "NICKNAME", &format!("Use-Nickname: {value}\r\n"), None, '$');
@@ -107,7 +108,6 @@ fn a_server_wide_nickname_is_answered_when_the_focus_has_decided() {
         assert_eq!(ask(&mut room, 0, "\"Ally\""), None, "not yet");
         let asked = Event::NicknameAsked { session, nickname: "Ally".into() };
         assert_eq!(room.events, [asked]);
-        assert_eq!(ask(&mut room, 0, "\"Other\""), Some(425), "one at a time");
         room.control(Command::DecideNickname { session, granted });
         assert_eq!(room.answer(0, "nick0001"), Some(status));
         let shown = room.events.contains(&Event::Nickname { session, nickname: Some("Ally".into()) });
@@ -118,6 +118,52 @@ fn a_server_wide_nickname_is_answered_when_the_focus_has_decided() {
     assert!(room.events.is_empty());
     assert_eq!(ask(&mut room, 0, "\"\""), Some(200), "giving it up needs nobody");
     assert_eq!(room.events, [Event::Nickname { session, nickname: None }]);
+}
+
+#[test]
+fn what_is_asked_for_meanwhile_is_done_in_its_order() {
+    let mut room = server_wide();
+    let session = room.members[0].session;
+    let decide = |room: &mut Fixture, granted| room.control(Command::DecideNickname { session, granted });
+    assert_eq!(ask(&mut room, 0, "\"First\""), None);
+    let later = ["\"bad", "\"Second\"", "\"\"", "\"Third\"", "\"\""];
+    for (n, value) in later.iter().enumerate() {
+        let headers = format!("Use-Nickname: {value}\r\n");
+        let request = room.chunk(0, &format!("later{n}"), "NICKNAME", &headers, None, '$');
+        room.send(0, &request);
+    }
+    assert_eq!(room.received(0), "", "nothing overtakes");
+    let answered = |room: &mut Fixture| -> Vec<String> {
+        let wire = room.received(0);
+        wire.split("MSRP ").skip(1).map(|answer| answer.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+    };
+    decide(&mut room, true);
+    assert_eq!(answered(&mut room), ["nick0001 200", "later0 424"]);
+    decide(&mut room, false);
+    assert_eq!(answered(&mut room), ["later1 425", "later2 200"]);
+    decide(&mut room, true);
+    assert_eq!(answered(&mut room), ["later3 200", "later4 200"]);
+    let last = room.events.iter().rfind(|event| matches!(event, Event::Nickname { .. }));
+    assert_eq!(last, Some(&Event::Nickname { session, nickname: None }), "given up last, none in the end");
+}
+
+#[test]
+fn only_so_many_requests_wait_for_a_decision() {
+    let mut room = server_wide();
+    ask(&mut room, 0, "\"First\"");
+    for _ in 0..NICKNAME_REQUESTS_WAITING_MAX {
+        assert_eq!(ask(&mut room, 0, "\"More\""), None);
+    }
+    assert_eq!(ask(&mut room, 0, "\"Too many\""), Some(403));
+}
+
+#[test]
+fn a_nickname_is_answered_whatever_failure_report_it_has() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
+    let headers = "Failure-Report: no\r\nUse-Nickname: \"Ally\"\r\n";
+    let request = room.chunk(0, "nick0001", "NICKNAME", headers, None, '$');
+    room.send(0, &request);
+    assert_eq!(room.answer(0, "nick0001"), Some(400));
 }
 
 #[test]

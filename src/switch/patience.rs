@@ -1,0 +1,101 @@
+//! How long a room is patient with a member that cannot keep up, and what happens then (RFC 7701 §6.4).
+
+use std::time::{Duration, Instant};
+
+use super::Switch;
+use super::congestion::Hold;
+use super::stream::{Phase, Stream};
+use super::timers::Alarm;
+use crate::facts::{EndReason, RoomPolicy};
+use crate::ids::{ConnectionId, SessionKey};
+
+impl Switch {
+    /// A recipient was given a piece of a stream. If it cannot keep up, it holds the sender back for a while, and everybody else
+    /// who is sending it one.
+    pub(super) fn hold_back(&mut self, recipient: ConnectionId, sender: SessionKey, now: Instant) {
+        let Some(from) = self.sessions.get(sender).and_then(|entry| entry.session.connection()) else { return };
+        self.press(recipient, now);
+        self.hold(recipient, from, now);
+    }
+
+    /// Holds back everybody who is sending streams to a recipient, if that cannot keep up. Each of them may have a whole receive
+    /// on its way: held back one by one, as their pieces come, a few of them would fill an outbox before any patience was used.
+    pub(super) fn press(&mut self, recipient: ConnectionId, now: Instant) {
+        if !self.outlets.is_pressed(recipient) || self.outlets.is_holding(recipient) {
+            return;
+        }
+        for from in self.streaming_to(recipient) {
+            if from != recipient && self.outlets.can_be_held(from) {
+                self.hold(recipient, from, now);
+            }
+        }
+    }
+
+    fn hold(&mut self, recipient: ConnectionId, from: ConnectionId, now: Instant) {
+        let Some(patience) = self.patience_of(recipient) else { return };
+        match self.outlets.hold(recipient, from, now, patience) {
+            Hold::NotNeeded => {}
+            Hold::Until(at) => self.timers.set(at, Alarm::Patience(recipient)),
+            Hold::Congested => self.outlets.congest(recipient, now),
+        }
+    }
+
+    /// The connections of those whose streams go to a recipient at the moment, in no order that chance decides.
+    fn streaming_to(&self, recipient: ConnectionId) -> Vec<ConnectionId> {
+        let Some(connection) = self.outlets.connections.get(recipient) else { return Vec::new() };
+        let here = |key: &SessionKey| connection.sessions.contains(key);
+        let goes_here =
+            |stream: &Stream| matches!(&stream.phase, Phase::Flowing(flow) if flow.recipients.iter().any(here));
+        let mut senders: Vec<_> = self.senders.all().collect();
+        senders.sort_unstable();
+        let entries = senders.into_iter().filter_map(|key| self.sessions.get(key));
+        let sending = entries.filter(|entry| entry.streams.iter().any(goes_here));
+        sending.filter_map(|entry| entry.session.connection()).collect()
+    }
+
+    pub(super) fn check_patience(&mut self, id: ConnectionId, now: Instant) {
+        let Some(patience) = self.patience_of(id) else { return };
+        if let Some(at) = self.outlets.check_patience(id, now, patience) {
+            self.timers.set(at, Alarm::Patience(id));
+        }
+        self.watch_congested(now);
+    }
+
+    /// Sees to it that a connection that does not recover is given up (RFC 7701 §6.4).
+    pub(super) fn watch_congested(&mut self, now: Instant) {
+        while let Some(id) = self.outlets.fallen_behind.pop() {
+            let timeout = self.policy_of(id).map_or(Duration::ZERO, |policy| policy.congestion_timeout);
+            if !timeout.is_zero() {
+                self.timers.set(now + timeout, Alarm::Congestion(id));
+            }
+        }
+    }
+
+    /// A connection that has been congested for all of `congestion_timeout` goes, and with it its sessions and calls.
+    pub(super) fn check_congestion(&mut self, id: ConnectionId, now: Instant) {
+        let Some(timeout) = self.policy_of(id).map(|policy| policy.congestion_timeout) else { return };
+        let Some(connection) = self.outlets.connections.get_mut(id) else { return };
+        let Some(since) = connection.congestion.since_congested() else { return };
+        if now < since + timeout {
+            // It has recovered once since the time was set.
+            self.timers.set(since + timeout, Alarm::Congestion(id));
+            return;
+        }
+        for key in std::mem::take(&mut connection.sessions) {
+            self.end_session(key, Some(EndReason::Congested), now);
+        }
+        self.outlets.close_now(id);
+    }
+
+    /// The patience that a connection is granted.
+    fn patience_of(&self, id: ConnectionId) -> Option<Duration> {
+        self.policy_of(id).map(|policy| policy.congestion_patience)
+    }
+
+    /// The policy that holds for a connection as a whole: that of its first session's room.
+    fn policy_of(&self, id: ConnectionId) -> Option<&RoomPolicy> {
+        let key = self.outlets.connections.get(id)?.sessions.first()?;
+        let room = self.rooms.get(self.sessions.get(*key)?.room)?;
+        Some(&room.policy)
+    }
+}
