@@ -4,5 +4,5 @@ mod room_state;
 mod roster;
 
 pub use audience::{Audience, wrapped_type};
-pub use room_state::{MESSAGE_ID_LEN, Room};
+pub use room_state::{MESSAGE_ID_LEN, Room, message_id_of};
 pub use roster::{Roster, Seat, Seating, Verdicts};

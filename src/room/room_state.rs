@@ -104,9 +104,14 @@ impl Room {
         hasher.write(sender.as_str().as_bytes());
         hasher.write_u8(0xff);
         hasher.write(message_id);
-        let hash = hasher.finish128().as_u128();
-        std::array::from_fn(|i| b"0123456789abcdef"[(hash >> (4 * i)) as usize & 0xf])
+        message_id_of(hasher.finish128().as_u128())
     }
+}
+
+/// A Message-ID made of 96 of these bits.
+#[must_use]
+pub fn message_id_of(bits: u128) -> [u8; MESSAGE_ID_LEN] {
+    std::array::from_fn(|i| b"0123456789abcdef"[(bits >> (4 * i)) as usize & 0xf])
 }
 
 #[cfg(test)]

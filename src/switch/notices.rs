@@ -11,7 +11,7 @@ use super::frame::Body;
 use crate::cpim;
 use crate::ids::SessionKey;
 use crate::limits::ROSTER_NOTICE_BYTES_MAX;
-use crate::room::MESSAGE_ID_LEN;
+use crate::room::message_id_of;
 
 const TYPE: &str = "text/plain;charset=utf-8";
 
@@ -26,8 +26,7 @@ impl Switch {
         let mut body = cpim::encode(&room.uri, &room.uri, None, TYPE);
         body.extend_from_slice(text.as_bytes());
         let bits = u128::from(self.rng.next_u64()) << 64 | u128::from(self.rng.next_u64());
-        let id: [u8; MESSAGE_ID_LEN] = std::array::from_fn(|i| b"0123456789abcdef"[(bits >> (4 * i)) as usize & 0xf]);
-        self.deliver_whole(key, &[key], &id, Body::Copied(&body), now);
+        self.deliver_whole(key, &[key], &message_id_of(bits), Body::Copied(&body), now);
     }
 
     /// Tells a user whose client knows nothing of chat rooms where it is, and who is there (RFC 7701 §11): once for each
