@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use parlor::sdp::{Fingerprint, HashFunction};
 use parlor::tls::{Identity, TlsSetup, Trust, fingerprint};
 use rustls::{ServerConnection, StreamOwned};
-use support::participant::{PATIENCE, Sip, offer};
+use support::participant::{PATIENCE, Sip, call, offer};
 use support::tls::{self, certify, secure};
 use support::{Participant, Server};
 
@@ -18,20 +18,6 @@ fn passive(name: &str, host: &str, port: u16) -> String {
         .replace("setup:active", "setup:passive")
         .replace("m=message 9 ", &format!("m=message {port} "))
         .replace("msrp://127.0.0.1:9/", &format!("msrp://{at}:{port}/"))
-}
-
-/// Calls; answers the connection and the answer.
-fn call(address: &str, name: &str, offer: &str) -> (Sip, String) {
-    let mut sip = Sip::connect(address);
-    let (from, room) = (format!("<sip:{name}@127.0.0.1>;tag={name}"), "sip:lobby@127.0.0.1");
-    let (to, call) = (format!("<{room}>"), format!("call-{name}"));
-    sip.request("INVITE", room, &from, &to, &call, 1, "Content-Type: application/sdp\r\n", offer);
-    let answer = sip.answer();
-    if answer.starts_with("SIP/2.0 200") {
-        let to = answer.lines().find_map(|line| line.strip_prefix("To: ")).unwrap().to_owned();
-        sip.request("ACK", room, &from, &to, &call, 1, "", "");
-    }
-    (sip, answer)
 }
 
 /// The head of the next chunk, up to its end-line.

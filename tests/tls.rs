@@ -16,7 +16,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use support::Server;
 use support::chat::Chat;
-use support::participant::{PATIENCE, Sip, offer};
+use support::participant::{PATIENCE, call, offer};
 use support::tls::{Tls, certify, client, config, connect, secure};
 
 /// What carries a shard: nothing of TLS may depend on it.
@@ -28,20 +28,6 @@ fn serve(folder: &Path, more: &str) -> Server {
 
 fn serve_on(shell: &str, folder: &Path, more: &str) -> Server {
     Server::of(&(config(shell, folder, "tls:127.0.0.1:0") + more))
-}
-
-/// Calls over TCP. Answers the SIP connection and the answer.
-fn call(server: &Server, name: &str, offer: &str) -> (Sip, String) {
-    let mut sip = Sip::connect(&server.sip);
-    let (from, room) = (format!("<sip:{name}@127.0.0.1>;tag={name}"), "sip:lobby@127.0.0.1");
-    let (to, call) = (format!("<{room}>"), format!("call-{name}"));
-    sip.request("INVITE", room, &from, &to, &call, 1, "Content-Type: application/sdp\r\n", offer);
-    let answer = sip.answer();
-    if answer.starts_with("SIP/2.0 200") {
-        let to = answer.lines().find_map(|line| line.strip_prefix("To: ")).unwrap().to_owned();
-        sip.request("ACK", room, &from, &to, &call, 1, "", "");
-    }
-    (sip, answer)
 }
 
 fn attribute<'a>(answer: &'a str, name: &str) -> &'a str {
@@ -104,7 +90,7 @@ fn is_served_over(version: &'static SupportedProtocolVersion) {
         let folder = tempfile::tempdir().unwrap();
         certify(folder.path());
         let server = serve_on(shell, folder.path(), "");
-        let (_sip, answer) = call(&server, "alice", &secure(&offer("alice"), ""));
+        let (_sip, answer) = call(&server.sip, "alice", &secure(&offer("alice"), ""));
         let mut stream = connect(&server.address("msrps:"), of_version(version, folder.path()));
         assert_eq!(stream.conn.protocol_version(), Some(version.version), "{shell}");
         assert!(bind(&mut stream, "alice", attribute(&answer, "path")).unwrap().starts_with("MSRP bind0001 200"));
@@ -151,7 +137,7 @@ fn the_fingerprint_of_the_answer_is_that_of_the_certificate() {
         let folder = tempfile::tempdir().unwrap();
         let identity = certify(folder.path());
         let server = serve_on(shell, folder.path(), "");
-        let (_sip, answer) = call(&server, "alice", &secure(&offer("alice"), ""));
+        let (_sip, answer) = call(&server.sip, "alice", &secure(&offer("alice"), ""));
         assert_eq!(Fingerprint::parse(attribute(&answer, "fingerprint")).as_ref(), identity.fingerprints.first());
         let path = attribute(&answer, "path").to_owned();
         assert!(path.starts_with(&format!("msrps://{}/", server.address("msrps:"))), "{path}");
@@ -170,12 +156,12 @@ fn who_does_not_show_the_certificate_that_it_has_named_is_hung_up_on() {
         let other = tempfile::tempdir().unwrap();
         let named = certify(other.path());
         let offer = secure(&offer("alice"), &format!("a=fingerprint:{}\r\n", named.fingerprints[0]));
-        let (mut sip, answer) = call(&server, "alice", &offer);
+        let (mut sip, answer) = call(&server.sip, "alice", &offer);
         let mut stream = connect(&server.address("msrps:"), client(None));
         let bound = bind(&mut stream, "alice", attribute(&answer, "path"));
         assert!(!bound.is_ok_and(|answer| answer.contains(" 200")), "it is not bound");
         let bye = sip.next();
-        let (_sip, answer) = call(&server, "bob", &offer.replace("alicepath", "bobpath"));
+        let (_sip, answer) = call(&server.sip, "bob", &offer.replace("alicepath", "bobpath"));
         let mut stream = connect(&server.address("msrps:"), client(Some(other.path())));
         let bound = bind(&mut stream, "bob", attribute(&answer, "path")).unwrap();
         assert!(bound.starts_with("MSRP bind0001 200"), "who shows it is bound: {bound}");
@@ -189,7 +175,7 @@ fn a_plain_session_does_not_bind_over_tls_nor_the_other_way_round() {
         let folder = tempfile::tempdir().unwrap();
         certify(folder.path());
         let server = serve_on(shell, folder.path(), "");
-        let (_sip, answer) = call(&server, "alice", &secure(&offer("alice"), ""));
+        let (_sip, answer) = call(&server.sip, "alice", &secure(&offer("alice"), ""));
         let path = attribute(&answer, "path").to_owned();
         let mut plain = TcpStream::connect(&server.msrp).unwrap();
         plain.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -238,9 +224,9 @@ fn a_room_that_wants_tls_refuses_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path());
     let server = serve(folder.path(), "[rooms.defaults]\nforce_tls = true\n");
-    let (_sip, answer) = call(&server, "alice", &offer("alice"));
+    let (_sip, answer) = call(&server.sip, "alice", &offer("alice"));
     assert!(answer.starts_with("SIP/2.0 488") && answer.contains("MSRP has to go over TLS here"), "{answer}");
-    let (_sip, answer) = call(&server, "bob", &secure(&offer("bob"), ""));
+    let (_sip, answer) = call(&server.sip, "bob", &secure(&offer("bob"), ""));
     assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
 }
 
@@ -254,7 +240,7 @@ fn hup_shows_another_certificate_and_a_bad_one_changes_nothing() {
         assert_eq!(shown(&address), old.fingerprints[0]);
         std::fs::write(folder.path().join("cert.pem"), "nonsense").unwrap();
         server.signal("HUP");
-        let (_sip, answer) = call(&server, "alice", &secure(&offer("alice"), ""));
+        let (_sip, answer) = call(&server.sip, "alice", &secure(&offer("alice"), ""));
         assert!(answer.contains(&old.fingerprints[0].to_string()));
         assert_eq!(shown(&address), old.fingerprints[0]);
         let new = certify(folder.path());
@@ -266,7 +252,7 @@ fn hup_shows_another_certificate_and_a_bad_one_changes_nothing() {
         }
         assert_eq!(shown(&server.address("tls:")), new.fingerprints[0], "SIP shows it too");
         for count in 0.. {
-            let (_sip, answer) = call(&server, &format!("bob{count}"), &secure(&offer(&format!("bob{count}")), ""));
+            let (_sip, answer) = call(&server.sip, &format!("bob{count}"), &secure(&offer(&format!("bob{count}")), ""));
             if answer.contains(&new.fingerprints[0].to_string()) {
                 break;
             }

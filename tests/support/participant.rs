@@ -171,6 +171,20 @@ pub fn offer(name: &str) -> String {
     )
 }
 
+/// Calls the lobby and acknowledges, where there is something to acknowledge. Answers the SIP connection and the answer.
+pub fn call(address: &str, name: &str, offer: &str) -> (Sip, String) {
+    let mut sip = Sip::connect(address);
+    let (from, room) = (format!("<sip:{name}@127.0.0.1>;tag={name}"), "sip:lobby@127.0.0.1");
+    let (to, call) = (format!("<{room}>"), format!("call-{name}"));
+    sip.request("INVITE", room, &from, &to, &call, 1, "Content-Type: application/sdp\r\n", offer);
+    let answer = sip.answer();
+    if answer.starts_with("SIP/2.0 200") {
+        let to = answer.lines().find_map(|line| line.strip_prefix("To: ")).unwrap().to_owned();
+        sip.request("ACK", room, &from, &to, &call, 1, "", "");
+    }
+    (sip, answer)
+}
+
 impl Participant {
     pub fn join(server: &Server, name: &str, room: &str) -> Self {
         let mut participant = Self::call(server, name, room);
