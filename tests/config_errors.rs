@@ -293,3 +293,31 @@ fn a_users_file_is_read_from_beside_the_config_and_what_is_wrong_in_it_is_told_w
         assert!(!errors.to_string().contains("s3cret") && !errors.render().contains("s3cret"), "{}", errors.render());
     }
 }
+
+#[test]
+fn what_needs_a_certificate_is_pointed_at() {
+    for (text, offending) in [
+        ("[sip]\nlisten = [\"tls:127.0.0.1:5061\"]\n", "[\"tls:127.0.0.1:5061\"]"),
+        ("[msrp]\ntls_port = 3855\n", "3855"),
+        ("\n[rooms.defaults]\nforce_tls = true\n", ""),
+    ] {
+        let (line, _, found, message, _) = only_error(text);
+        assert_eq!(line, 2, "{message}");
+        assert!(found.contains(offending), "{found}");
+    }
+}
+
+#[test]
+fn a_proxy_over_tls_needs_a_place_to_answer_to() {
+    let text = "[sip]\noutbound_proxy = \"sips:proxy.example.com\"\n";
+    let (line, _, offending, message, help) = only_error(text);
+    assert_eq!((line, offending.as_str()), (2, "\"sips:proxy.example.com\""));
+    assert!(message.contains("over TLS") && help.contains("a tls: address to sip.listen"), "{message}: {help}");
+    for wrong in ["sips:proxy.example.com;transport=udp", "sip:proxy.example.com;transport=sctp", "tel:+1"] {
+        let (.., help) = only_error(&text.replace("sips:proxy.example.com", wrong));
+        assert!(help.contains("sips:proxy.example.com"), "{help}");
+    }
+    let tls = "listen = [\"tls:127.0.0.1:5061\"]\n[tls]\ncertificate = \"c.pem\"\nprivate_key = \"k.pem\"\n";
+    let config = Config::parse("parlor.toml", &format!("{text}{tls}")).unwrap();
+    assert_eq!(config.sip.outbound_proxy.as_deref(), Some("sips:proxy.example.com;lr"));
+}

@@ -2,10 +2,15 @@
 
 mod support;
 
-use std::net::{TcpListener, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
 use std::time::Duration;
 
-use support::{Participant, Server};
+use parlor::tls::{TlsSetup, Trust, fingerprint};
+use rustls::{ServerConnection, StreamOwned};
+use support::participant::{PATIENCE, offer};
+use support::{Participant, Server, tls};
 
 const MODERATED: &str = "[rooms.defaults]\nmoderators = [\"creator\"]\n";
 
@@ -108,4 +113,88 @@ fn a_large_invitation_goes_over_a_stream() {
     let mut buffer = vec![0; 65536];
     let n = socket.recv(&mut buffer).unwrap();
     assert!(n > 1300 && buffer.starts_with(b"INVITE "));
+}
+
+type Secure = StreamOwned<ServerConnection, TcpStream>;
+
+/// Accepts a call over TLS, shows the certificate in a folder, and asks for one.
+fn accept_secure(listener: &TcpListener, folder: &Path) -> std::io::Result<Secure> {
+    let identity = parlor::tls::Identity::load(&folder.join("cert.pem"), &folder.join("key.pem")).unwrap();
+    let setup = TlsSetup::new(&identity, &Trust::load(None).unwrap()).unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = StreamOwned::new(ServerConnection::new(setup.msrp_server).unwrap(), stream);
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock)?;
+    }
+    Ok(stream)
+}
+
+/// Reads up to the end of a body of the length that its head says.
+fn read_message(stream: &mut Secure) -> String {
+    let mut octets = Vec::new();
+    loop {
+        let mut octet = [0];
+        stream.read_exact(&mut octet).unwrap();
+        octets.push(octet[0]);
+        let text = String::from_utf8_lossy(&octets);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
+        if body.len() >= length.trim().parse().unwrap() {
+            return text.into_owned();
+        }
+    }
+}
+
+/// A server with TLS whose authorities are those in a folder.
+fn server_that_trusts(ours: &Path, theirs: &Path) -> Server {
+    let authorities = format!("authorities = {:?}\n[shards]", theirs.join("cert.pem"));
+    let config = tls::config("ring", ours, "tls:127.0.0.1:0").replace("[shards]", &authorities);
+    Server::of(&format!("{config}{MODERATED}"))
+}
+
+#[test]
+fn a_sips_uri_is_called_over_tls_by_the_name_of_its_certificate() {
+    let [ours, theirs] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    let identity = tls::certify(ours.path());
+    tls::certify(theirs.path());
+    let server = server_that_trusts(ours.path(), theirs.path());
+    let mut alice = server.join("alice", "lobby");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = alice.in_call("REFER", 2, &format!("Refer-To: <sips:carol@localhost:{port}>\r\n"), "");
+    assert!(answer.starts_with("SIP/2.0 202 "), "{answer}");
+    let mut stream = accept_secure(&listener, theirs.path()).unwrap();
+    let invite = read_message(&mut stream);
+    assert!(invite.starts_with("INVITE sips:carol@localhost:") && invite.contains("Via: SIP/2.0/TLS "), "{invite}");
+    let shown = &stream.conn.peer_certificates().expect("the server shows its own where it is asked for it")[0];
+    assert_eq!(fingerprint(shown, identity.fingerprints[0].hash), identity.fingerprints[0]);
+    let echoed = |line: &&str| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name));
+    let tag = |line: &str| if line.starts_with("To:") { format!("{line};tag=c\r\n") } else { format!("{line}\r\n") };
+    let head: String = invite.lines().filter(echoed).map(tag).collect();
+    let sdp = tls::secure(&offer("carol"), "");
+    let contact = format!("Contact: <sips:carol@localhost:{port}>\r\nContent-Type: application/sdp\r\n");
+    let length = sdp.len();
+    write!(stream, "SIP/2.0 200 OK\r\n{head}{contact}Content-Length: {length}\r\n\r\n{sdp}").unwrap();
+    assert!(read_message(&mut stream).starts_with("ACK sips:carol@localhost:"), "on the same connection");
+    assert_eq!(progress(&mut alice), ["SIP/2.0 100 Trying", "SIP/2.0 200 OK"]);
+    alice.leave();
+}
+
+#[test]
+fn nobody_is_called_whose_certificate_is_anothers() {
+    let [ours, theirs] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    tls::certify(ours.path());
+    tls::certify(theirs.path());
+    let server = server_that_trusts(ours.path(), theirs.path());
+    let mut alice = server.join("alice", "lobby");
+    // It is made for 127.0.0.1.
+    let listener = TcpListener::bind("127.0.0.2:0").unwrap();
+    let to = format!("Refer-To: <sips:carol@{}>\r\n", listener.local_addr().unwrap());
+    alice.in_call("REFER", 2, &to, "");
+    let heard = accept_secure(&listener, theirs.path()).and_then(|mut stream| stream.read_to_end(&mut Vec::new()));
+    let told = heard.unwrap_err().to_string();
+    assert!(told.contains("BadCertificate"), "{told}");
+    assert_eq!(progress(&mut alice), ["SIP/2.0 100 Trying", "SIP/2.0 503 Service Unavailable"]);
+    alice.leave();
 }

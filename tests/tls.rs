@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parlor::sdp::{Fingerprint, HashFunction};
-use parlor::tls::{Trust, fingerprint};
+use parlor::tls::fingerprint;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::CertificateDer;
 use support::Server;
 use support::chat::Chat;
 use support::participant::{PATIENCE, call, offer};
@@ -281,19 +281,6 @@ fn a_certificate_that_cannot_be_used_is_an_error_of_the_config() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("has no private key in it"), "{output:?}");
-}
-
-#[test]
-fn trust_is_not_given_to_a_certificate_of_another() {
-    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    certify(one.path());
-    certify(two.path());
-    let trust = Trust::load(Some(&one.path().join("cert.pem"))).unwrap();
-    let chain = |folder: &Path| vec![CertificateDer::from_pem_file(folder.join("cert.pem")).unwrap()];
-    let name = |name: &str| ServerName::try_from(name.to_owned()).unwrap();
-    assert!(trust.vouches(&chain(one.path()), &name("localhost")));
-    assert!(!trust.vouches(&chain(one.path()), &name("elsewhere.example")));
-    assert!(!trust.vouches(&chain(two.path()), &name("localhost")));
 }
 
 #[test]

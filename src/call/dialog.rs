@@ -66,7 +66,8 @@ impl Dialog {
         })
     }
 
-    /// The dialog of one who calls (RFC 3261 §12.1.2), made by a 2xx to its INVITE. `hop` is where that went.
+    /// The dialog of one who calls (RFC 3261 §12.1.2), made by a 2xx to its INVITE. `hop` is where that went, and
+    /// by which connection.
     ///
     /// # Errors
     /// What is missing.
@@ -74,6 +75,11 @@ impl Dialog {
         let headers = &answer.headers;
         let mut routes = route_set(headers)?;
         routes.reverse();
+        let target = contact(headers).ok_or(DialogError::Contact)?;
+        // The connection leads to one place. Who wants to be reached at another is.
+        let next = routes.first().map_or(&target, |route| &route.uri);
+        let named = address(next, transport_to(next).unwrap_or(hop.transport));
+        let connection = hop.connection.filter(|_| named.is_none_or(|at| at == hop.remote));
         Ok(Self {
             call_id: text(headers, &HeaderName::CallId).ok_or(DialogError::Header)?,
             local: text(&invite.headers, &HeaderName::From).ok_or(DialogError::Header)?,
@@ -82,8 +88,8 @@ impl Dialog {
             local_sequence: sequence(&invite.headers).ok_or(DialogError::Header)?,
             remote_sequence: None,
             routes,
-            target: contact(headers).ok_or(DialogError::Contact)?,
-            hop,
+            target,
+            hop: Hop { connection, ..hop },
             translated: false,
         })
     }

@@ -237,7 +237,7 @@ impl Tls {
     fn load(config: &Config) -> Result<Option<Self>, Box<dyn Error>> {
         let Some(files) = &config.tls else { return Ok(None) };
         let identity = Identity::load(&files.certificate, &files.private_key)?;
-        let setup = TlsSetup::new(&identity, Trust::load(files.authorities.as_deref())?)?;
+        let setup = TlsSetup::new(&identity, &Trust::load(files.authorities.as_deref())?)?;
         Ok(Some(Self { setup, identity }))
     }
 }

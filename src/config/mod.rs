@@ -24,6 +24,7 @@ use section::Section;
 
 pub use auth::AuthConfig;
 pub use error::{ConfigError, ConfigErrors};
+use tls::Places;
 pub use tls::TlsConfig;
 pub use values::{parse_cores, parse_duration, parse_sip_listen, parse_size};
 
@@ -291,7 +292,7 @@ impl Config {
     }
 
     fn read(&mut self, mut root: Section<'_, '_>) {
-        let sip_listen_at = root.span_within("sip", "listen");
+        let places = Places::of(&root);
         root.table("sip", |section| self.sip.read(section));
         root.table("msrp", |section| self.msrp.read(section));
         root.table("tls", |section| self.tls = Some(TlsConfig::read(section)));
@@ -299,11 +300,11 @@ impl Config {
         root.table("log", |section| self.log.read(section));
         root.table("rooms", |section| self.rooms.read(section));
         root.later_version(&["http"]);
-        self.check_tls(&mut root);
+        self.check_tls(&mut root, &places);
         let everywhere = self.sip.listen.iter().any(|listen| listen.address.ip().is_unspecified());
         if everywhere && self.msrp.advertise.is_none() && self.msrp.listen.is_loopback() {
             let help = "set msrp.advertise to the host or address that clients are to reach, and msrp.listen";
-            root.refuse("SIP is listened for on every address, but messages on loopback only", help, sip_listen_at);
+            root.refuse("SIP is listened for on every address, but messages on loopback only", help, places.listen);
         }
         root.finish();
     }

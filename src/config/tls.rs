@@ -1,10 +1,12 @@
 //! `[tls]`, and what only makes sense with it.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::section::{Read, Section};
 use super::values::text;
 use super::{Config, SipTransport};
+use crate::sip::{Transport, transport_of, uri};
 use toml::de::DeValue;
 
 /// `[tls]`: what the server shows of itself. Paths are relative to the config file.
@@ -16,6 +18,25 @@ pub struct TlsConfig {
     pub private_key: PathBuf,
     /// Authorities to believe beside the system's, where the server connects to somebody (PEM).
     pub authorities: Option<PathBuf>,
+}
+
+/// Where the keys stand that checks of several find fault with; reading takes them away.
+pub(super) struct Places {
+    pub(super) listen: Option<Range<usize>>,
+    proxy: Option<Range<usize>>,
+    tls_port: Option<Range<usize>>,
+    rooms: Option<Range<usize>>,
+}
+
+impl Places {
+    pub(super) fn of(root: &Section<'_, '_>) -> Self {
+        Self {
+            listen: root.span_within("sip", "listen"),
+            proxy: root.span_within("sip", "outbound_proxy"),
+            tls_port: root.span_within("msrp", "tls_port"),
+            rooms: root.span_of("rooms"),
+        }
+    }
 }
 
 impl TlsConfig {
@@ -54,19 +75,25 @@ impl Config {
     }
 
     /// Refuses what cannot be without a certificate, or without a port.
-    pub(super) fn check_tls(&self, root: &mut Section<'_, '_>) {
+    pub(super) fn check_tls(&self, root: &mut Section<'_, '_>, places: &Places) {
         if self.tls.is_none() && self.wants_tls() {
             let (key, at) = match self.msrp.tls_port {
-                0 => ("a tls: address in sip.listen", root.span_within("sip", "listen")),
-                _ => ("msrp.tls_port", root.span_within("msrp", "tls_port")),
+                0 => ("a tls: address in sip.listen", places.listen.clone()),
+                _ => ("msrp.tls_port", places.tls_port.clone()),
             };
             let help = "add [tls] with certificate and private_key";
             root.refuse(&format!("{key} needs a certificate"), help, at);
         }
+        let proxy = self.sip.outbound_proxy.as_deref().and_then(uri);
+        let listens = self.sip.listen.iter().any(|listen| listen.transport == SipTransport::Tls);
+        if proxy.is_some_and(|proxy| transport_of(&proxy) == Some(Transport::Tls)) && !listens {
+            let help = "add a tls: address to sip.listen, where the proxy can reach this server";
+            root.refuse("sip.outbound_proxy is called over TLS", help, places.proxy.clone());
+        }
         let mut policies = std::iter::once(&self.rooms.defaults).chain(self.rooms.named.values());
         if self.msrp.tls_port == 0 && policies.any(|policy| policy.force_tls) {
             let help = "set msrp.tls_port, and [tls] with certificate and private_key";
-            root.refuse("force_tls without a port for TLS keeps everybody out", help, root.span_of("rooms"));
+            root.refuse("force_tls without a port for TLS keeps everybody out", help, places.rooms.clone());
         }
     }
 }

@@ -11,7 +11,7 @@ use super::section::Read;
 use super::{Cores, SipListen, SipTransport};
 use crate::call::INTERVAL_MIN;
 use crate::focus::{ConnectOut, Network};
-use crate::sip::uri;
+use crate::sip::{transport_of, uri};
 
 /// The highest core number that is believed.
 const CORE_NUMBER_MAX: usize = 4095;
@@ -143,12 +143,10 @@ pub(super) fn proxy(value: &DeValue<'_>) -> Read<Option<String>> {
         return Ok(None);
     }
     let usable = |uri: &crate::sip::Uri| {
-        let transport =
-            uri.transport().is_none_or(|t| t.eq_ignore_ascii_case(b"udp") || t.eq_ignore_ascii_case(b"tcp"));
-        uri.scheme().is_sip() && !uri.scheme().is_secure() && uri.host().is_some() && !uri.has_headers() && transport
+        uri.scheme().is_sip() && uri.host().is_some() && !uri.has_headers() && transport_of(uri).is_some()
     };
     let found = uri(&text).filter(usable);
-    let found = found.ok_or("a SIP URI: \"sip:proxy.example.com\", \"sip:192.0.2.5:5060;transport=tcp\"")?;
+    let found = found.ok_or("a SIP URI: \"sip:proxy.example.com\", \"sip:192.0.2.5:5060;transport=tcp\", \"sips:proxy.example.com\"")?;
     let loose = found.params().is_some_and(|params| params.contains("lr"));
     Ok(Some(if loose { text } else { format!("{text};lr") }))
 }

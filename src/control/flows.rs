@@ -19,7 +19,7 @@ use super::SipSockets;
 use super::datagrams::{Datagram, Datagrams};
 use super::stream::carry;
 use crate::limits::{SIP_CONNECTIONS_MAX, SIP_MESSAGE_BYTES_MAX, SIP_WAITING_MESSAGES_MAX};
-use crate::sip::{Broken, Hop, Message, SipConnection, Transport, parse_datagram};
+use crate::sip::{Broken, Hop, Message, SipConnection, Transport, next_host, parse_datagram};
 use crate::tls::{Stream, TlsSetup};
 
 /// Something that came in.
@@ -60,6 +60,8 @@ pub struct Flows {
 
 struct Connection {
     address: (Transport, SocketAddr),
+    /// Over TLS, where we have made it: whose certificate was shown.
+    peer: Option<ServerName<'static>>,
     outbound: mpsc::Sender<Bytes>,
     task: AbortHandle,
 }
@@ -116,6 +118,14 @@ impl Flows {
         self.carry(async { Some(stream) }, hop, Some(message));
     }
 
+    /// Whether a connection may be used for a message that was not sent on it before: over TLS only if its other end has shown that
+    /// it is whom the message is for (RFC 5922 §7.3).
+    fn leads_to(&self, number: SipConnection, hop: Hop, message: &Bytes) -> bool {
+        let connection = self.connections.get(&number);
+        hop.transport != Transport::Tls
+            || connection.is_some_and(|connection| connection.peer.is_some() && connection.peer == peer_of(message))
+    }
+
     /// A connection that was tried did not come to be.
     pub fn unreachable(&mut self) {
         self.connecting -= 1;
@@ -126,13 +136,14 @@ impl Flows {
         let number = SipConnection(self.next);
         let hop = Hop { connection: Some(number), ..hop };
         let (outbound, waiting) = mpsc::channel(SIP_WAITING_MESSAGES_MAX);
+        let peer = first.as_ref().filter(|_| hop.transport == Transport::Tls).and_then(peer_of);
         if let Some(first) = first {
             let _ = outbound.try_send(first);
         }
         let task = tokio::task::spawn_local(carry(stream, hop, self.inbound.clone(), waiting, outbound.clone()));
         self.by_address.insert((hop.transport, hop.remote), number);
-        self.connections
-            .insert(number, Connection { address: (hop.transport, hop.remote), outbound, task: task.abort_handle() });
+        let address = (hop.transport, hop.remote);
+        self.connections.insert(number, Connection { address, peer, outbound, task: task.abort_handle() });
     }
 
     /// Forgets a connection that is over, and ends it if it is not.
@@ -174,7 +185,8 @@ impl Flows {
 
     fn send_on_stream(&mut self, hop: Hop, message: Bytes) -> Result<(), Bytes> {
         let standing = hop.connection.filter(|number| self.connections.contains_key(number));
-        let number = standing.or_else(|| self.by_address.get(&(hop.transport, hop.remote)).copied());
+        let other = || self.by_address.get(&(hop.transport, hop.remote)).copied();
+        let number = standing.or_else(|| other().filter(|number| self.leads_to(*number, hop, &message)));
         let Some((number, connection)) = number.and_then(|number| Some((number, self.connections.get(&number)?)))
         else {
             return self.connect(hop, message);
@@ -200,7 +212,7 @@ impl Flows {
         }
         let tls = match (hop.transport, &self.tls) {
             (Transport::Tls, None) => return Err(message),
-            (Transport::Tls, Some(tls)) => Some(TlsConnector::from(tls.sip_client.clone())),
+            (Transport::Tls, Some(tls)) => Some(TlsConnector::from(tls.client.clone())),
             _ => None,
         };
         self.connecting += 1;
@@ -262,23 +274,28 @@ async fn shake_hands(stream: TcpStream, acceptor: TlsAcceptor, hop: Hop) -> Opti
     }
 }
 
-/// Makes a connection. Over TLS the other end has to have a certificate for its address: there is no other name of it here.
-async fn reach(remote: SocketAddr, tls: Option<TlsConnector>) -> io::Result<Stream> {
+/// Whom a message is for, as a certificate names it.
+fn peer_of(message: &Bytes) -> Option<ServerName<'static>> {
+    ServerName::try_from(next_host(&parse_datagram(message).ok()??)?).ok()
+}
+
+/// Makes a connection. Over TLS the other end has to have a certificate for whom the message is for.
+async fn reach(remote: SocketAddr, tls: Option<TlsConnector>, message: &Bytes) -> io::Result<Stream> {
     let stream = TcpStream::connect(remote).await?;
     let _ = stream.set_nodelay(true);
-    match tls {
-        None => Ok(Box::new(stream)),
-        Some(tls) => Ok(Box::new(tls.connect(ServerName::from(remote.ip()), stream).await?)),
-    }
+    let Some(tls) = tls else { return Ok(Box::new(stream)) };
+    let peer = peer_of(message).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(Box::new(tls.connect(peer, stream).await?))
 }
 
 async fn connect(hop: Hop, tls: Option<TlsConnector>, message: Bytes, inbound: mpsc::Sender<Inbound>) {
-    match timeout(CONNECT_TIMEOUT, reach(hop.remote, tls)).await {
+    match timeout(CONNECT_TIMEOUT, reach(hop.remote, tls, &message)).await {
         Ok(Ok(stream)) => {
             let _ = inbound.send(Inbound { hop, what: Arrived::Connected(stream, message) }).await;
         }
-        _ => {
-            debug!(peer = %hop.remote, "no SIP connection to the peer");
+        failed => {
+            let error = failed.map_or_else(|late| late.to_string(), |made| made.err().map_or_else(String::new, |e| e.to_string()));
+            debug!(peer = %hop.remote, error, "no SIP connection to the peer");
             let _ = inbound.send(Inbound { hop, what: Arrived::Unreachable(message) }).await;
         }
     }

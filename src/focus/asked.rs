@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Focus;
 use super::calls::Tag;
 use super::face::Alarm;
-use crate::sip::{Request, Response, SipConnection, TransactionId, Transactions};
+use crate::sip::{Hop, Request, Response, SipConnection, TransactionId, Transactions};
 
 /// What a request of ours is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,14 +24,14 @@ pub(super) type AskedFor = HashMap<TransactionId, Asked>;
 
 impl Focus {
     /// Sends a request of ours and notes whom its answer is for.
-    pub(super) fn ask(&mut self, request: Request, hop: crate::sip::Hop, what: Asked) -> Option<TransactionId> {
+    pub(super) fn ask(&mut self, request: Request, hop: Hop, what: Asked) -> Option<TransactionId> {
         let id = self.transactions.request(request, hop)?;
         self.asked.insert(id.clone(), what);
         Some(id)
     }
 
     /// A response has come. That of an INVITE may come again, from the same peer or from others (RFC 3261 §13.2.2.4).
-    pub(super) fn answered(&mut self, id: &TransactionId, response: &Response, now: Instant) {
+    pub(super) fn answered(&mut self, id: &TransactionId, response: &Response, hop: Hop, now: Instant) {
         let Some(asked) = self.asked.get(id).cloned() else { return };
         if response.status.is_success() && response.headers.typed::<crate::sip::CSeq>().is_some_and(is_invite) {
             self.alarms.set(Alarm::Forget(id.clone()), now + 64 * Transactions::t1());
@@ -40,7 +40,7 @@ impl Focus {
         }
         match asked {
             Asked::Refresh(tag) => self.refresh_answered(tag, response, now),
-            Asked::Invite(tag) => self.invite_answered(id, tag, response, now),
+            Asked::Invite(tag) => self.invite_answered(id, tag, response, hop, now),
             Asked::Cancel => {}
         }
     }

@@ -21,7 +21,7 @@ use crate::msrp::Path;
 use crate::sdp::Setup;
 use crate::sip::{
     Ask, HeaderName, Hop, Host, Message, Method, Request, TransactionId, Transport, Uri, address_text, aor,
-    escape_user, parts_with_history, quoted,
+    escape_user, is_sips, parts_with_history, quoted, transport_of,
 };
 use crate::uri::Aor;
 
@@ -102,7 +102,7 @@ impl Focus {
         let shard = room.shard;
         let session = self.new_session(shard);
         let name = self.rooms.get(invitation.room).map(|room| room.name.clone()).unwrap_or_default();
-        let path = self.path(shard, session, self.calls_over_tls(&name))?;
+        let path = self.path(shard, session, self.offers_tls(&name, direction.transport()))?;
         let described = Described::new(self.random());
         let call_id = format!("{:016x}{:016x}@{}", self.random(), self.random(), self.settings.contact_host);
         tracing::info!(call = %tag, user = %invitation.member.user, by = %invitation.by, session = ?session, "calling into a room");
@@ -161,9 +161,10 @@ impl Focus {
             return self.toward(proxy, target, vec![format!("<{proxy}>")]);
         }
         let user = aor(target).map_err(|_| Refusal::new(416))?;
-        if let Some(call) = self.calls.of_user(&user) {
-            let (target, routes, hop) = call.dialog.way_to_peer();
-            return Ok(Direction::Known(Box::new(Way { target, routes, hop })));
+        let known = self.calls.of_user(&user).map(|call| call.dialog.way_to_peer());
+        // Whoever is to be called over TLS is not called where they are without.
+        if let Some((at, routes, hop)) = known.filter(|(.., hop)| !is_sips(target) || hop.transport == Transport::Tls) {
+            return Ok(Direction::Known(Box::new(Way { target: at, routes, hop })));
         }
         // Users of our own hosts are rooms.
         if self.hosts.own(&user) {
@@ -173,17 +174,12 @@ impl Focus {
     }
 
     fn toward(&self, next: &Uri, target: &Uri, routes: Vec<String>) -> Result<Direction, Refusal> {
-        // TLS is not spoken to others, and numbers are for a proxy to know.
-        if !next.scheme().is_sip() || next.scheme().is_secure() {
+        // Numbers are for a proxy to know.
+        if !next.scheme().is_sip() {
             return Err(Refusal::new(416));
         }
-        let named = next.transport().map(|name| String::from_utf8_lossy(name).to_ascii_lowercase());
-        let transport = match named.as_deref() {
-            None | Some("udp") => Transport::Udp,
-            Some("tcp") => Transport::Tcp,
-            Some(_) => return Err(Refusal::new(480).because("Transport Not Available")),
-        };
-        let port = next.port().unwrap_or(5060);
+        let transport = transport_of(next).ok_or(Refusal::new(480).because("Transport Not Available"))?;
+        let port = next.port().unwrap_or(transport.default_port());
         match next.host() {
             Some(Host::Ip(ip)) => {
                 let hop = self.hop_to(SocketAddr::new(*ip, port), transport)?;
@@ -197,11 +193,12 @@ impl Focus {
         }
     }
 
-    /// Our end of a hop: where we listen with its transport, else with another, so that there is an address to name.
+    /// Our end of a hop: where we listen with its transport, else with another, so that there is an address to name. Over TLS there
+    /// has to be one where whoever is called can reach us as well.
     fn hop_to(&self, remote: SocketAddr, transport: Transport) -> Result<Hop, Refusal> {
         let family = |(_, local): &&(Transport, SocketAddr)| local.is_ipv4() == remote.is_ipv4();
         let same = self.settings.listen.iter().filter(family).find(|(own, _)| *own == transport);
-        let any = self.settings.listen.iter().find(family).filter(|_| transport.is_reliable());
+        let any = self.settings.listen.iter().find(family).filter(|_| transport == Transport::Tcp);
         let (_, local) = same.or(any).ok_or(Refusal::new(480).because("Transport Not Available"))?;
         Ok(Hop { transport, local: *local, remote, connection: None })
     }
@@ -230,7 +227,8 @@ impl Focus {
         let sent_by = self.sent_by(way.hop);
         let Some(dialling) = self.dialling.get(tag) else { return };
         let room = self.rooms.get(dialling.invitation.room).map(|room| room.name.clone());
-        let contact = self.contact(room.as_deref(), false, way.hop);
+        let secure = way.routes.first().map_or_else(|| is_sips(&way.target), |route| route.starts_with("<sips:"));
+        let contact = self.contact(room.as_deref(), secure || is_sips(&dialling.invitation.target), way.hop);
         let Some(dialling) = self.dialling.get_mut(tag) else { return };
         (dialling.way, dialling.contact, dialling.sent_by) = (Some(way), contact, sent_by);
         self.call_if_ready(tag, now);
@@ -328,6 +326,15 @@ impl Focus {
         let peer = dialling.way.as_ref()?.hop.remote.ip();
         let ours = our_media(&self.settings, &policy, &dialling.path, Setup::ActPass, peer)?;
         Some(dialling.described.next(|origin| ours.offer(origin)))
+    }
+}
+
+impl Direction {
+    fn transport(&self) -> Transport {
+        match self {
+            Self::Known(way) => way.hop.transport,
+            Self::Named { transport, .. } => *transport,
+        }
     }
 }
 

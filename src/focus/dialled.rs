@@ -19,12 +19,19 @@ const TRIES_MAX: u32 = 3;
 
 impl Focus {
     /// A response to an INVITE of ours.
-    pub(super) fn invite_answered(&mut self, id: &TransactionId, tag: Tag, response: &Response, now: Instant) {
+    pub(super) fn invite_answered(
+        &mut self,
+        id: &TransactionId,
+        tag: Tag,
+        response: &Response,
+        hop: Hop,
+        now: Instant,
+    ) {
         let current = self.dialling.get(tag).is_some_and(|dialling| dialling.invite.as_ref() == Some(id));
         match response.status.code() {
             100..=199 if current => self.is_ringing(tag),
-            200..=299 if current => self.picked_up(id, tag, response, now),
-            200..=299 => self.answered_again(id, tag, response),
+            200..=299 if current => self.picked_up(id, tag, response, hop, now),
+            200..=299 => self.answered_again(id, tag, response, hop),
             300.. if current => self.declined(tag, response, now),
             _ => {}
         }
@@ -39,8 +46,8 @@ impl Focus {
     }
 
     /// Somebody has answered: they are in, if the room still is there for them.
-    fn picked_up(&mut self, id: &TransactionId, tag: Tag, response: &Response, now: Instant) {
-        let Some((invite, hop)) = self.transactions.sent(id).map(|(invite, hop)| (invite.clone(), hop)) else { return };
+    fn picked_up(&mut self, id: &TransactionId, tag: Tag, response: &Response, from: Hop, now: Instant) {
+        let Some((invite, hop)) = self.invite_and_way(id, from) else { return };
         let Some(dialling) = self.dialling.get(tag) else { return };
         let dialog = Dialog::calling(&invite, response, hop);
         let (room, member) = (dialling.invitation.room, dialling.invitation.member.clone());
@@ -132,14 +139,21 @@ impl Focus {
     }
 
     /// A 200 once more: its ACK was lost. From somebody else, whom a proxy has asked too: one is enough (RFC 3261 §13.2.2.4).
-    fn answered_again(&mut self, id: &TransactionId, tag: Tag, response: &Response) {
-        let Some((invite, hop)) = self.transactions.sent(id).map(|(invite, hop)| (invite.clone(), hop)) else { return };
+    fn answered_again(&mut self, id: &TransactionId, tag: Tag, response: &Response, from: Hop) {
+        let Some((invite, hop)) = self.invite_and_way(id, from) else { return };
         if self.calls.get(tag).is_some_and(|call| call.dialog.has_remote_tag(&response.headers)) {
             return self.acknowledge_again(tag, response);
         }
         if let Ok(dialog) = Dialog::calling(&invite, response, hop) {
             self.hang_up_at_once(dialog, tag, &invite, Goodbye { cause: 200, text: "Answered elsewhere" });
         }
+    }
+
+    /// An INVITE of ours and where it went, with the connection that it went over, which is the one that its answer has come by.
+    fn invite_and_way(&self, id: &TransactionId, from: Hop) -> Option<(Request, Hop)> {
+        let (invite, hop) = self.transactions.sent(id)?;
+        let same = (from.transport, from.remote) == (hop.transport, hop.remote);
+        Some((invite.clone(), Hop { connection: hop.connection.or(from.connection.filter(|_| same)), ..hop }))
     }
 
     /// ACK and BYE.

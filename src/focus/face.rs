@@ -359,7 +359,7 @@ impl Focus {
                 if !of_notify && response.status.is_final() {
                     self.byes.remove(&id);
                 }
-                self.answered(&id, &response, now);
+                self.answered(&id, &response, hop, now);
             }
             Some(Arrival::TimedOut(id)) => self.unanswered(&id, 408, now),
             None => {}

@@ -53,7 +53,7 @@ impl Focus {
         let (room, shard) = self.enter_room(&admitted)?;
         let session = self.new_session(shard);
         let offered = admitted.offer.as_ref().map(|(_, taken)| taken.secure);
-        let secure = offered.unwrap_or_else(|| self.offers_tls(&admitted.room, hop));
+        let secure = offered.unwrap_or_else(|| self.offers_tls(&admitted.room, hop.transport));
         let path = self.path(shard, session, secure)?;
         let call = Call {
             contact: self.contact(Some(&admitted.room), is_sips(&request.uri), hop),

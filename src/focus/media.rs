@@ -128,15 +128,10 @@ impl Focus {
         Ok(Some(Outward { address: SocketAddr::new(target, port), name: host.into() }))
     }
 
-    /// Whether media that we offer goes over TLS: where the room wants it, or the call came over it.
-    pub(super) fn offers_tls(&self, room: &str, hop: Hop) -> bool {
+    /// Whether media that we offer goes over TLS: where the room wants it, or the call goes over it, whoever makes it.
+    pub(super) fn offers_tls(&self, room: &str, call: Transport) -> bool {
         let can = self.capabilities(room);
-        can.tls && (!can.plain || hop.transport == Transport::Tls)
-    }
-
-    /// Whether media that we offer to somebody whom we call goes over TLS: only where the room wants it.
-    pub(super) fn calls_over_tls(&self, room: &str) -> bool {
-        !self.capabilities(room).plain
+        !can.plain || (can.tls && call == Transport::Tls)
     }
 
     /// The name of a call's room.

@@ -8,7 +8,7 @@
 
 use std::rc::Rc;
 
-use crate::facts::{Certificate, Member, Terms};
+use crate::facts::{Certificate, Fingerprint, Member, Terms};
 use crate::ids::{ConnectionId, SessionId};
 use crate::msrp::{Head, MsrpUri, Path, Status, encode, uris};
 use crate::uri::Aor;
@@ -114,14 +114,20 @@ impl Session {
         self.secure
     }
 
+    /// What the certificate of whoever is connected has to match, if anything.
+    #[must_use]
+    pub fn wanted_fingerprints(&self) -> &[Fingerprint] {
+        if self.terms.remote.is_relayed() { &[] } else { &self.terms.fingerprints }
+    }
+
     /// Whether what the other end of a TLS connection has shown is what was negotiated. Where the description has fingerprints,
     /// one of them has to match, and showing nothing is no match (RFC 8122 §6.2). Where it has none, one who connected to us
     /// is known by the session-id it names, and one whom we connected to by its name (RFC 4975 §14.4). Behind a relay the
     /// fingerprints are not those of who is connected (RFC 6135 §4.3).
     #[must_use]
     pub fn trusts(&self, certificate: Option<&Certificate>, we_connected: bool) -> bool {
-        let wanted = &self.terms.fingerprints;
-        if wanted.is_empty() || self.terms.remote.is_relayed() {
+        let wanted = self.wanted_fingerprints();
+        if wanted.is_empty() {
             return !we_connected || certificate.is_some_and(|shown| shown.named);
         }
         certificate.is_some_and(|shown| shown.fingerprints.iter().any(|one| wanted.contains(one)))

@@ -13,7 +13,7 @@ use tracing::debug;
 
 use super::slab::Slab;
 use super::socket::Pieces;
-use crate::facts::Certificate;
+use crate::facts::{Certificate, Fingerprint};
 use crate::ids::ConnectionId;
 use crate::limits::{TLS_TURN_BYTES_MAX, TLS_WAITING_BYTES_MAX};
 use crate::switch::Switch;
@@ -23,9 +23,10 @@ use crate::tls::{TlsError, TlsSetup, identify};
 #[derive(Debug)]
 pub struct TlsLink {
     connection: Connection,
-    /// Whom we have connected to.
-    name: Option<ServerName<'static>>,
-    setup: TlsSetup,
+    /// We have connected to it.
+    ours: bool,
+    /// The handshake comes to an end only with one who has the name that we have asked for.
+    named: bool,
     /// It was told that the handshake is over.
     told: bool,
     /// Nothing more is sent but what waits, and then it is over.
@@ -49,23 +50,23 @@ impl TlsLink {
     /// # Errors
     /// A fault of the settings.
     pub fn accept(setup: &TlsSetup) -> Result<Self, TlsError> {
-        Ok(Self::new(ServerConnection::new(setup.msrp_server.clone())?.into(), None, setup))
+        Ok(Self::new(ServerConnection::new(setup.msrp_server.clone())?.into(), false, false))
     }
 
     /// The link of a connection that we have made, to one who is called `name`, which goes into the ClientHello (RFC 4975
-    /// §14.2).
+    /// §14.2), and who has named its certificate by `fingerprints`; where there are none it has to be made for the name.
     ///
     /// # Errors
     /// Where nobody can be called that.
-    pub fn connect(setup: &TlsSetup, name: &str) -> Result<Self, TlsError> {
+    pub fn connect(setup: &TlsSetup, name: &str, fingerprints: &[Fingerprint]) -> Result<Self, TlsError> {
         let name = ServerName::try_from(name.to_owned()).map_err(|error| TlsError::General(error.to_string()))?;
-        let connection = ClientConnection::new(setup.msrp_client.clone(), name.clone())?;
-        Ok(Self::new(connection.into(), Some(name), setup))
+        let connection = ClientConnection::new(setup.client_for(fingerprints)?, name)?;
+        Ok(Self::new(connection.into(), true, fingerprints.is_empty()))
     }
 
-    fn new(mut connection: Connection, name: Option<ServerName<'static>>, setup: &TlsSetup) -> Self {
+    fn new(mut connection: Connection, ours: bool, named: bool) -> Self {
         connection.set_buffer_limit(Some(TLS_WAITING_BYTES_MAX));
-        Self { connection, name, setup: setup.clone(), told: false, ending: false }
+        Self { connection, ours, named, told: false, ending: false }
     }
 
     /// Takes what has come on a connection, and tells the switch what is in it. Plaintext is read into `slab`.
@@ -82,7 +83,11 @@ impl TlsLink {
     ) -> Result<(), TlsError> {
         let mut input = bytes;
         loop {
-            let n = self.receive(&mut input, slab.writable())?;
+            let n = self.receive(&mut input, slab.writable()).inspect_err(|error| {
+                if self.ours && matches!(error, TlsError::InvalidCertificate(_)) {
+                    switch.handshaken(id, None, now);
+                }
+            })?;
             if let Some(certificate) = self.take_handshake() {
                 switch.handshaken(id, certificate, now);
             }
@@ -132,7 +137,7 @@ impl TlsLink {
             return None;
         }
         let chain = self.connection.peer_certificates().unwrap_or_default();
-        Some(identify(chain, self.name.as_ref(), &self.setup.trust))
+        Some(identify(chain, self.named))
     }
 
     /// Whether the peer has said its last.
@@ -221,12 +226,12 @@ mod tests {
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
         let identity = Identity::load(&certificate, &key).unwrap();
         let trust = Trust::load(Some(&certificate)).unwrap();
-        (TlsSetup::new(&identity, trust).unwrap(), identity)
+        (TlsSetup::new(&identity, &trust).unwrap(), identity)
     }
 
     /// A server and a client, which have not spoken.
     fn pair(setup: &TlsSetup, name: &str) -> (TlsLink, TlsLink) {
-        (TlsLink::accept(setup).unwrap(), TlsLink::connect(setup, name).unwrap())
+        (TlsLink::accept(setup).unwrap(), TlsLink::connect(setup, name, &[]).unwrap())
     }
 
     /// Carries what one has to say to the other, in pieces of `step` octets. Answers the plaintext.
@@ -310,9 +315,10 @@ mod tests {
             assert!(identity.fingerprints.iter().all(|one| shown.fingerprints.contains(one)));
         }
         assert_eq!((server.take_handshake(), client.take_handshake()), (None, None));
-        let (mut server, mut client) = pair(&setup, "other.example");
+        let mut server = TlsLink::accept(&setup).unwrap();
+        let mut client = TlsLink::connect(&setup, "other.example", &identity.fingerprints).unwrap();
         shake_hands(&mut server, &mut client, 1 << 20);
-        assert!(!client.take_handshake().unwrap().unwrap().named, "it is not called that");
+        assert!(!client.take_handshake().unwrap().unwrap().named, "nobody has asked what it is called");
     }
 
     #[test]
@@ -320,7 +326,8 @@ mod tests {
         let (ours, old) = setup("localhost");
         let (_, new) = setup("localhost");
         ours.replace(&new);
-        let (mut server, mut client) = pair(&ours, "localhost");
+        let mut server = TlsLink::accept(&ours).unwrap();
+        let mut client = TlsLink::connect(&ours, "localhost", &new.fingerprints).unwrap();
         shake_hands(&mut server, &mut client, 1 << 20);
         let shown = client.take_handshake().unwrap().unwrap();
         assert!(

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
-use sipx_sip::{Header, HeaderName, Headers};
+use sipx_sip::{Address, Header, HeaderName, Headers, Message};
 
-use super::TopVia;
+use super::{TopVia, addresses};
 
 /// What carries a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -123,10 +123,25 @@ pub fn reply_hop(headers: &Headers, arrival: Hop) -> Hop {
     }
 }
 
+/// Whom a message is sent to: the host of its first Route, or of its Request-URI where there is none or that route is strict (RFC
+/// 3261 §8.1.2, §12.2.1.1), or of its first Via where it is a response (§18.2.2).
+#[must_use]
+pub fn next_host(message: &Message) -> Option<String> {
+    match message {
+        Message::Response(response) => Some(String::from_utf8_lossy(TopVia::of(&response.headers)?.host()).into_owned()),
+        Message::Request(request) => {
+            let routes: Vec<Address> = addresses(&request.headers, &HeaderName::Route)?;
+            let loose = |route: &&Address| route.uri.params().is_some_and(|params| params.contains("lr"));
+            let next = routes.first().filter(loose).map_or(&request.uri, |route| &route.uri);
+            next.host().map(|host| host.to_string().trim_matches(['[', ']']).to_owned())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::{Message, Request, parse_datagram};
+    use crate::sip::{Request, parse_datagram};
 
     fn arrival(transport: Transport) -> Hop {
         let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.7:40000".parse().unwrap());
@@ -161,6 +176,24 @@ mod tests {
         ] {
             assert_eq!(via_of(&stamped(sent)), noted, "{sent}");
         }
+    }
+
+    #[test]
+    fn a_message_goes_to_its_route_or_its_target_and_a_response_to_its_via() {
+        let to = |text: &str| {
+            let text = format!("{text}Content-Length: 0\r\n\r\n");
+            next_host(&parse_datagram(text.as_bytes()).unwrap().unwrap())
+        };
+        let request = "BYE sips:carol@pc.example SIP/2.0\r\n";
+        assert_eq!(to(request).as_deref(), Some("pc.example"));
+        let routes = "Route: <sips:one.example;lr>, <sips:two.example;lr>\r\n";
+        assert_eq!(to(&format!("{request}{routes}")).as_deref(), Some("one.example"));
+        let strict = "Route: <sips:two.example>\r\n";
+        assert_eq!(to(&format!("{request}{strict}")).as_deref(), Some("pc.example"));
+        let response = "SIP/2.0 200 OK\r\nVia: SIP/2.0/TLS edge.example:5061;branch=z9hG4bK1\r\n";
+        assert_eq!(to(response).as_deref(), Some("edge.example"));
+        assert_eq!(to("BYE sips:[2001:db8::1]:5099 SIP/2.0\r\n").as_deref(), Some("2001:db8::1"));
+        assert_eq!(to("BYE tel:+1 SIP/2.0\r\n"), None);
     }
 
     #[test]

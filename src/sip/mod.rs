@@ -22,14 +22,14 @@ pub use broken::Broken;
 pub use digest::{Algorithm, Challenge, Credentials, CredentialsError, Login, Qop, hex};
 pub use frame::{Framed, Framer, parse_datagram};
 pub use header::{accepts_media_type, addresses, display_name, option_tags, quoted, seconds, tag, text, text_rows};
-pub use hop::{Hop, SipConnection, Transport, reply_hop, stamp_source};
+pub use hop::{Hop, SipConnection, Transport, next_host, reply_hop, stamp_source};
 pub use message::{Ask, Fault, Reply, fault, phrase, sequence};
 pub use recipients::{CopyControl, ListError, Recipient, recipients, recipients_history};
 pub use reference::{Reference, ReferenceError, ReferredMethod, reference};
 pub use sipx_sip::error::{HeaderError, ParseError};
 pub use sipx_sip::{Address, CSeq, Header, HeaderName, Headers, Host, Message, Method, Request, Response, Uri};
 pub use transaction::{Arrival, TransactionId, TransactionOutput, Transactions};
-pub use uri::{address_text, aor, escape_user, is_sips, uri};
+pub use uri::{address_text, aor, escape_user, is_sips, transport_of, uri};
 pub use via::TopVia;
 
 pub use sipx_sip::Timer as TransactionTimer;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use sipx_sip::{Scheme, Uri};
 
+use super::Transport;
 use crate::uri::{Aor, UriError};
 
 /// Reads a URI; `None` where it is none.
@@ -15,6 +16,19 @@ pub fn uri(text: &str) -> Option<Uri> {
 #[must_use]
 pub fn is_sips(uri: &Uri) -> bool {
     matches!(uri.scheme(), Scheme::Sips)
+}
+
+/// What whoever has a SIP URI is called over, where nothing but the URI is asked (RFC 3263 §4.1, RFC 3261 §26.2.2); `None` where
+/// that is not spoken.
+#[must_use]
+pub fn transport_of(uri: &Uri) -> Option<Transport> {
+    let named = uri.transport().map(|name| String::from_utf8_lossy(name).to_ascii_lowercase());
+    match (is_sips(uri), named.as_deref()) {
+        (false, None | Some("udp")) => Some(Transport::Udp),
+        (false, Some("tcp")) => Some(Transport::Tcp),
+        (true, None | Some("tcp")) | (_, Some("tls")) => Some(Transport::Tls),
+        _ => None,
+    }
 }
 
 /// The address of record that a URI names.

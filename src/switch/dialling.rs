@@ -17,7 +17,7 @@ use rand_core::Rng;
 
 use super::Switch;
 use super::timers::Alarm;
-use crate::facts::{Certificate, EndReason};
+use crate::facts::{Certificate, EndReason, Fingerprint};
 use crate::ids::{ConnectionId, SessionKey};
 use crate::msrp::encode::{self, DRAWN_ID_LEN, drawn_id};
 use crate::msrp::{ByteRange, Continuation, FailureReport, Status};
@@ -30,6 +30,8 @@ pub struct Dial {
     pub address: SocketAddr,
     /// With TLS, the name or address to ask for and to look for in the certificate; `None`: without TLS.
     pub tls: Option<Arc<str>>,
+    /// What the certificate has to match instead, where any are named (RFC 8122 §6.2).
+    pub fingerprints: Vec<Fingerprint>,
 }
 
 /// The session that a connection was made for, and the transaction that is to bind it.
@@ -47,7 +49,8 @@ impl Switch {
             match &entry.session.terms.connect_to {
                 Some(to) if entry.session.connection().is_none() => {
                     let tls = entry.session.is_secure().then(|| to.name.clone());
-                    return Some(Dial { session, address: to.address, tls });
+                    let fingerprints = entry.session.wanted_fingerprints().to_vec();
+                    return Some(Dial { session, address: to.address, tls, fingerprints });
                 }
                 _ => entry.dialling = false,
             }
@@ -63,8 +66,10 @@ impl Switch {
         if entry.session.connection().is_some() || self.draining {
             return None;
         }
-        if !wanted || entry.session.is_secure() != dial.tls.is_some() {
-            // Another path was negotiated meanwhile.
+        let same = entry.session.is_secure() == dial.tls.is_some()
+            && entry.session.wanted_fingerprints() == dial.fingerprints;
+        if !wanted || !same {
+            // Another path was negotiated meanwhile, or another certificate.
             self.dial(dial.session);
             return None;
         }
@@ -89,7 +94,8 @@ impl Switch {
         }
     }
 
-    /// The TLS handshake of a connection is over, and this is what its other end has shown.
+    /// The TLS handshake of a connection is over, and this is what its other end has shown; `None` where that is nothing, or where
+    /// one whom we have connected to has shown something else than it had to.
     pub fn handshaken(&mut self, id: ConnectionId, certificate: Option<Certificate>, now: Instant) {
         let Some(connection) = self.outlets.connections.get_mut(id) else { return };
         connection.certificate = certificate.map(Box::new);

@@ -8,8 +8,9 @@ use aws_lc_rs::digest;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Version};
+use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
+use super::names::Names;
 use crate::sdp::{Fingerprint, HashFunction};
 
 /// What a server shows of itself.
@@ -18,7 +19,7 @@ pub struct Identity {
     pub(super) key: Arc<CertifiedKey>,
     /// `a=fingerprint` of the certificate: by SHA-256, and by the function that it was signed with (RFC 8122 §5.1).
     pub fingerprints: Vec<Fingerprint>,
-    /// The DNS names and addresses that the certificate was made for.
+    /// The names and addresses that the certificate was made for.
     pub names: Vec<String>,
     /// When it begins, in seconds since 1970.
     pub begins: i64,
@@ -79,7 +80,7 @@ impl Identity {
         let (_, parsed) = X509Certificate::from_der(&first).map_err(|_| IdentityError::BadCertificate(at.into()))?;
         let mut hashes = vec![HashFunction::Sha256];
         hashes.extend(signature_hash(&parsed).filter(|hash| *hash != HashFunction::Sha256));
-        let names = names(&parsed);
+        let names = Names::of(&parsed).shown();
         let (begins, expires) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
         if parsed.version() != X509Version::V3 {
             return Err(IdentityError::OldCertificate(at.into()));
@@ -121,16 +122,24 @@ fn signature_hash(certificate: &X509Certificate<'_>) -> Option<HashFunction> {
     })
 }
 
-fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
-    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
-    let name = |name: &GeneralName<'_>| match name {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-        GeneralName::IPAddress(octets) => match octets.len() {
-            4 => <[u8; 4]>::try_from(*octets).ok().map(|octets| std::net::Ipv4Addr::from(octets).to_string()),
-            16 => <[u8; 16]>::try_from(*octets).ok().map(|octets| std::net::Ipv6Addr::from(octets).to_string()),
-            _ => None,
-        },
-        _ => None,
-    };
-    extension.value.general_names.iter().filter_map(name).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384};
+
+    #[test]
+    fn a_certificate_is_named_by_sha_256_and_by_the_function_that_it_was_signed_with() {
+        for (algorithm, hashes) in [
+            (&PKCS_ECDSA_P256_SHA256, &[HashFunction::Sha256][..]),
+            (&PKCS_ECDSA_P384_SHA384, &[HashFunction::Sha256, HashFunction::Sha384]),
+        ] {
+            let key = KeyPair::generate_for(algorithm).unwrap();
+            let made = CertificateParams::new(["chat.example.com".to_owned()]).unwrap().self_signed(&key).unwrap();
+            let at = Path::new("x.pem");
+            let read = Identity::read(at, made.pem().as_bytes(), at, key.serialize_pem().as_bytes()).unwrap();
+            assert_eq!(read.fingerprints.iter().map(|one| one.hash).collect::<Vec<_>>(), hashes);
+            assert!(read.fingerprints.iter().all(|one| *one == fingerprint(made.der(), one.hash)));
+            assert_eq!(read.names, ["chat.example.com"]);
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! on.
 
 mod identity;
+mod names;
 mod setup;
 mod stream;
 mod trust;

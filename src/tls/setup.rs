@@ -6,12 +6,12 @@ use rustls::client::ResolvesClientCert;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ServerConfig, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::CertificateDer;
 
 use super::identity::{Identity, fingerprint};
-use super::trust::{Anybody, Trust, client_config};
+use super::trust::{Anybody, Expected, Trust, client};
 use crate::facts::Certificate;
-use crate::sdp::HASH_FUNCTIONS;
+use crate::sdp::{Fingerprint, HASH_FUNCTIONS};
 
 /// A fault of the settings, which none of a config's values should be able to bring about.
 pub type TlsError = rustls::Error;
@@ -20,16 +20,13 @@ pub type TlsError = rustls::Error;
 #[derive(Debug, Clone)]
 pub struct TlsSetup {
     current: Arc<Current>,
+    keys: Anybody,
     /// For SIP connections that come in.
     pub sip_server: Arc<ServerConfig>,
-    /// For SIP connections that we make: the other end has to have the name that we ask for.
-    pub sip_client: Arc<ClientConfig>,
+    /// For connections that we make: the other end has to have the name that we ask for, and is shown ours where it asks.
+    pub client: Arc<ClientConfig>,
     /// For MSRP connections that come in: a certificate is asked for.
     pub msrp_server: Arc<ServerConfig>,
-    /// For MSRP connections that we make: we show our certificate, and look at the other one when the handshake is over.
-    pub msrp_client: Arc<ClientConfig>,
-    /// Whom we trust about names.
-    pub trust: Arc<Trust>,
 }
 
 impl TlsSetup {
@@ -37,24 +34,32 @@ impl TlsSetup {
     ///
     /// # Errors
     /// [`TlsError`]
-    pub fn new(identity: &Identity, trust: Trust) -> Result<Self, TlsError> {
+    pub fn new(identity: &Identity, trust: &Trust) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let current = Arc::new(Current(RwLock::new(identity.key.clone())));
+        let (current, keys) = (Arc::new(Current(RwLock::new(identity.key.clone()))), Anybody(provider.clone()));
         let server = || ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
         let sip_server = server()?.with_no_client_auth().with_cert_resolver(current.clone());
-        let anybody = Arc::new(Anybody(provider.clone()));
-        let msrp_server = server()?.with_client_cert_verifier(anybody.clone()).with_cert_resolver(current.clone());
-        let client = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-        let client = client.dangerous().with_custom_certificate_verifier(anybody);
-        let msrp_client = client.with_client_cert_resolver(current.clone());
+        let msrp_server = server()?.with_client_cert_verifier(Arc::new(keys.clone()));
+        let client = client(keys.clone(), trust.into())?.with_client_cert_resolver(current.clone());
         Ok(Self {
-            current,
+            keys,
             sip_server: Arc::new(sip_server),
-            sip_client: Arc::new(client_config(Some(&trust))?),
-            msrp_server: Arc::new(msrp_server),
-            msrp_client: Arc::new(msrp_client),
-            trust: Arc::new(trust),
+            client: Arc::new(client),
+            msrp_server: Arc::new(msrp_server.with_cert_resolver(current.clone())),
+            current,
         })
+    }
+
+    /// For a connection to one who has named its certificate by these hashes; without any, by the name that we ask for.
+    ///
+    /// # Errors
+    /// [`TlsError`]
+    pub fn client_for(&self, fingerprints: &[Fingerprint]) -> Result<Arc<ClientConfig>, TlsError> {
+        if fingerprints.is_empty() {
+            return Ok(self.client.clone());
+        }
+        let client = client(self.keys.clone(), Expected::Fingerprints(fingerprints.to_vec()))?;
+        Ok(Arc::new(client.with_client_cert_resolver(self.current.clone())))
     }
 
     /// Shows another identity from the next handshake on.
@@ -63,12 +68,12 @@ impl TlsSetup {
     }
 }
 
-/// What the other end of a connection has shown. `name` is whom we connected to.
+/// What the other end of a connection has shown. `named`: it has the name that we have asked for.
 #[must_use]
-pub fn identify(chain: &[CertificateDer<'_>], name: Option<&ServerName<'_>>, trust: &Trust) -> Option<Certificate> {
+pub fn identify(chain: &[CertificateDer<'_>], named: bool) -> Option<Certificate> {
     let first = chain.first()?;
     let fingerprints = HASH_FUNCTIONS.into_iter().map(|hash| fingerprint(first, hash)).collect();
-    Some(Certificate { fingerprints, named: name.is_some_and(|name| trust.vouches(chain, name)) })
+    Some(Certificate { fingerprints, named })
 }
 
 /// The certificate in force.

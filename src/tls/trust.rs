@@ -3,13 +3,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WantsClientCert, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, DistinguishedName, Error};
+use rustls::{RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::identity::fingerprint;
+use super::names::Names;
+use crate::sdp::Fingerprint;
 
 /// Where systems keep the certificates of those whom they trust.
 const SYSTEM_BUNDLES: [&str; 3] =
@@ -18,7 +24,7 @@ const SYSTEM_BUNDLES: [&str; 3] =
 /// The authorities that may vouch for a name.
 #[derive(Debug, Clone)]
 pub struct Trust {
-    verifier: Option<Arc<WebPkiServerVerifier>>,
+    roots: Arc<RootCertStore>,
 }
 
 impl Trust {
@@ -43,17 +49,7 @@ impl Trust {
                 return Err(format!("{shown} has no certificate in it"));
             }
         }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        // Without any nobody's name is believed.
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok();
-        Ok(Self { verifier })
-    }
-
-    /// Whether a chain of certificates belongs to a name, by the word of somebody whom we trust.
-    #[must_use]
-    pub fn vouches(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> bool {
-        let (Some(verifier), Some((first, others))) = (&self.verifier, chain.split_first()) else { return false };
-        verifier.verify_server_cert(first, others, name, &[], UnixTime::now()).is_ok()
+        Ok(Self { roots: Arc::new(roots) })
     }
 }
 
@@ -62,31 +58,64 @@ impl Trust {
 /// # Errors
 /// Where rustls does not take the settings, which is a fault of ours.
 pub fn client_config(trust: Option<&Trust>) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = match trust {
-        Some(Trust { verifier: Some(verifier) }) => verifier.clone(),
-        Some(Trust { verifier: None }) => Arc::new(Nobody(Anybody(provider.clone()))),
-        None => Arc::new(Anybody(provider.clone())),
-    };
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    let keys = Anybody(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    let expected = trust.map_or(Expected::Anybody, |trust| Expected::Named(trust.roots.clone()));
+    Ok(client(keys, expected)?.with_no_client_auth())
 }
 
-/// Takes every certificate whose key the other end has. What it is worth is decided by its fingerprint or its name, once the
-/// handshake is over.
+/// Whom we expect at the other end of a connection that we make.
 #[derive(Debug)]
-pub(super) struct Anybody(pub(super) Arc<CryptoProvider>);
+pub(super) enum Expected {
+    Anybody,
+    /// Whoever has a certificate for the name that we ask for, by the word of these.
+    Named(Arc<RootCertStore>),
+    /// Whoever has a certificate with one of these hashes (RFC 8122 §6.2).
+    Fingerprints(Vec<Fingerprint>),
+}
 
-impl ServerCertVerifier for Anybody {
+impl From<&Trust> for Expected {
+    fn from(trust: &Trust) -> Self {
+        Self::Named(trust.roots.clone())
+    }
+}
+
+/// A client that goes on with nobody else: the other end gets an alert.
+pub(super) fn client(
+    keys: Anybody,
+    expected: Expected,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
+    let config = ClientConfig::builder_with_provider(keys.0.clone()).with_safe_default_protocol_versions()?;
+    Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(Checked { keys, expected })))
+}
+
+#[derive(Debug)]
+struct Checked {
+    keys: Anybody,
+    expected: Expected,
+}
+
+impl ServerCertVerifier for Checked {
+    /// What does not fit is told by the alert bad_certificate (RFC 8122 §6.2), which stands for a name that is not the
+    /// certificate's.
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
+        first: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
         _: &[u8],
-        _: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
+        let fits = match &self.expected {
+            Expected::Anybody => true,
+            Expected::Named(roots) => {
+                let algorithms = self.keys.0.signature_verification_algorithms.all;
+                let parsed = ParsedCertificate::try_from(first)?;
+                verify_server_cert_signed_by_trust_anchor(&parsed, roots, others, now, algorithms)?;
+                Names::of_der(first).have(name)
+            }
+            Expected::Fingerprints(wanted) => wanted.iter().any(|one| fingerprint(first, one.hash) == *one),
+        };
+        if fits { Ok(ServerCertVerified::assertion()) } else { Err(CertificateError::NotValidForName.into()) }
     }
 
     fn verify_tls12_signature(
@@ -95,7 +124,7 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(message, certificate, signature, &self.keys.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -104,13 +133,18 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(message, certificate, signature, &self.keys.0.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.keys.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+/// Takes every certificate of one who connects to us, if it has the key. What it is worth is decided by its fingerprint, once a
+/// session was named.
+#[derive(Debug, Clone)]
+pub(super) struct Anybody(pub(super) Arc<CryptoProvider>);
 
 impl ClientCertVerifier for Anybody {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
@@ -137,7 +171,7 @@ impl ClientCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        ServerCertVerifier::verify_tls12_signature(self, message, certificate, signature)
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -146,49 +180,98 @@ impl ClientCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        ServerCertVerifier::verify_tls13_signature(self, message, certificate, signature)
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        ServerCertVerifier::supported_verify_schemes(self)
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 
-/// Believes nobody.
-#[derive(Debug)]
-struct Nobody(Anybody);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::{Identity, TlsSetup};
+    use rustls::{AlertDescription, ClientConnection, ServerConnection};
 
-impl ServerCertVerifier for Nobody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Err(Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer))
+    /// What a server with a certificate for these names shows, and whoever believes that certificate.
+    fn server(names: &[&str]) -> (TlsSetup, Identity, Trust) {
+        let made = rcgen::generate_simple_self_signed(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let (made, folder) = (made.unwrap(), tempfile::tempdir().unwrap());
+        let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let identity = Identity::load(&certificate, &key).unwrap();
+        let trust = Trust::load(Some(&certificate)).unwrap();
+        (TlsSetup::new(&identity, &trust).unwrap(), identity, trust)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        ServerCertVerifier::verify_tls12_signature(&self.0, message, certificate, signature)
+    /// Shakes hands. Gives what the client found wrong, and the alert that the server was told it by.
+    fn shake_hands(
+        client: Arc<ClientConfig>,
+        name: &str,
+        server: &TlsSetup,
+    ) -> Result<(), (Error, Option<AlertDescription>)> {
+        let mut client = ClientConnection::new(client, ServerName::try_from(name.to_owned()).unwrap()).unwrap();
+        let mut server = ServerConnection::new(server.sip_server.clone()).unwrap();
+        loop {
+            let mut wire = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut wire).unwrap();
+            }
+            server.read_tls(&mut &wire[..]).unwrap();
+            server.process_new_packets().unwrap();
+            if !client.is_handshaking() {
+                return Ok(());
+            }
+            let mut wire = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut wire).unwrap();
+            }
+            client.read_tls(&mut &wire[..]).unwrap();
+            if let Err(error) = client.process_new_packets() {
+                let mut wire = Vec::new();
+                client.write_tls(&mut wire).unwrap();
+                server.read_tls(&mut &wire[..]).unwrap();
+                let told = match server.process_new_packets() {
+                    Err(Error::AlertReceived(alert)) => Some(alert),
+                    _ => None,
+                };
+                return Err((error, told));
+            }
+        }
     }
 
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        ServerCertVerifier::verify_tls13_signature(&self.0, message, certificate, signature)
+    fn alert(outcome: Result<(), (Error, Option<AlertDescription>)>) -> Option<AlertDescription> {
+        outcome.unwrap_err().1
     }
 
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        ServerCertVerifier::supported_verify_schemes(&self.0)
+    #[test]
+    fn only_who_has_the_name_by_the_word_of_somebody_we_trust_is_believed() {
+        let (good, _, trust) = server(&["chat.example.com", "192.0.2.7", "*.wild.example"]);
+        let (other, _, _) = server(&["chat.example.com"]);
+        let client = Arc::new(client_config(Some(&trust)).unwrap());
+        for name in ["chat.example.com", "192.0.2.7"] {
+            shake_hands(client.clone(), name, &good).unwrap();
+        }
+        for name in ["elsewhere.example", "a.wild.example", "192.0.2.8"] {
+            let told = alert(shake_hands(client.clone(), name, &good));
+            assert_eq!(told, Some(AlertDescription::BadCertificate), "{name}");
+        }
+        let (wrong, told) = shake_hands(client, "chat.example.com", &other).unwrap_err();
+        assert!(matches!(wrong, Error::InvalidCertificate(_)) && told.is_some(), "nobody vouches for it: {wrong}");
+        let anybody = Arc::new(client_config(None).unwrap());
+        shake_hands(anybody, "elsewhere.example", &other).unwrap();
+    }
+
+    #[test]
+    fn who_has_named_its_certificate_has_to_show_that_one_whatever_its_name() {
+        let (us, _, _) = server(&["us.example"]);
+        let (good, identity, _) = server(&["chat.example.com"]);
+        let (other, _, _) = server(&["chat.example.com"]);
+        let client = us.client_for(&identity.fingerprints).unwrap();
+        shake_hands(client.clone(), "elsewhere.example", &good).unwrap();
+        let told = alert(shake_hands(client, "chat.example.com", &other));
+        assert_eq!(told, Some(AlertDescription::BadCertificate));
     }
 }

@@ -356,7 +356,7 @@ fn nobody_is_called_at_our_own_hosts_or_by_what_is_not_spoken() {
     for (target, status) in [
         ("sip:carol@chat.example", 404),
         ("sip:lobby@192.0.2.1", 404),
-        ("sips:carol@192.0.2.9", 416),
+        ("sips:carol@192.0.2.9", 480),
         ("tel:+123", 416),
         ("mailto:carol@192.0.2.9", 416),
         ("sip:carol@192.0.2.9;transport=sctp", 480),

@@ -2,6 +2,7 @@
 
 mod changing;
 mod dial_out;
+mod dialling_over_tls;
 mod ending;
 mod identity;
 mod joining;

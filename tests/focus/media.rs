@@ -6,7 +6,7 @@ use parlor::sip::{HeaderName, Method, Request, Transport};
 
 use crate::world::{Peer, World, body, header, offer, policy, settings};
 
-fn with_tls() -> Settings {
+pub fn with_tls() -> Settings {
     let shard = |n: u16| ShardAddress { id: ShardId(n), port: 2855 + n, tls_port: Some(3855 + n) };
     let value = vec![0xab; 32].into();
     Settings {

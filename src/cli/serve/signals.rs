@@ -119,7 +119,7 @@ mod tests {
             std::fs::write(&private_key, key.serialize_pem()).unwrap();
             Identity::load(&certificate, &private_key).unwrap()
         };
-        let setup = TlsSetup::new(&certify(4000), Trust::load(None).unwrap()).unwrap();
+        let setup = TlsSetup::new(&certify(4000), &Trust::load(None).unwrap()).unwrap();
         let reload = Reload { path: None, tls: Some(setup) };
         let files = TlsConfig { certificate: certificate.clone(), private_key: private_key.clone(), authorities: None };
         let config = Config { tls: Some(files), ..Config::default() };

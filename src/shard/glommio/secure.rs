@@ -132,7 +132,7 @@ impl Shell {
     fn link_to(&self, dial: &Dial) -> Result<Option<TlsLink>, String> {
         let Some(name) = &dial.tls else { return Ok(None) };
         let tls = self.tls.as_ref().ok_or("there is no certificate for TLS")?;
-        TlsLink::connect(tls, name).map(Some).map_err(|error| error.to_string())
+        TlsLink::connect(tls, name, &dial.fingerprints).map(Some).map_err(|error| error.to_string())
     }
 }
 

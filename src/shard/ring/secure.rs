@@ -137,7 +137,7 @@ impl Shell {
         socket.set_nonblocking(false).map_err(|error| error.to_string())?;
         let Some(name) = &dial.tls else { return Ok(None) };
         let tls = self.tls.as_ref().ok_or("there is no certificate for TLS")?;
-        TlsLink::connect(tls, name).map(Some).map_err(|error| error.to_string())
+        TlsLink::connect(tls, name, &dial.fingerprints).map(Some).map_err(|error| error.to_string())
     }
 
     /// Gives up what takes too long.
