@@ -146,7 +146,9 @@ pub(super) fn proxy(value: &DeValue<'_>) -> Read<Option<String>> {
         uri.scheme().is_sip() && uri.host().is_some() && !uri.has_headers() && transport_of(uri).is_some()
     };
     let found = uri(&text).filter(usable);
-    let found = found.ok_or("a SIP URI: \"sip:proxy.example.com\", \"sip:192.0.2.5:5060;transport=tcp\", \"sips:proxy.example.com\"")?;
+    let found = found.ok_or(
+        "a SIP URI: \"sip:proxy.example.com\", \"sip:192.0.2.5:5060;transport=tcp\", \"sips:proxy.example.com\"",
+    )?;
     let loose = found.params().is_some_and(|params| params.contains("lr"));
     Ok(Some(if loose { text } else { format!("{text};lr") }))
 }

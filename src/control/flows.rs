@@ -294,7 +294,8 @@ async fn connect(hop: Hop, tls: Option<TlsConnector>, message: Bytes, inbound: m
             let _ = inbound.send(Inbound { hop, what: Arrived::Connected(stream, message) }).await;
         }
         failed => {
-            let error = failed.map_or_else(|late| late.to_string(), |made| made.err().map_or_else(String::new, |e| e.to_string()));
+            let error = failed
+                .map_or_else(|late| late.to_string(), |made| made.err().map_or_else(String::new, |e| e.to_string()));
             debug!(peer = %hop.remote, error, "no SIP connection to the peer");
             let _ = inbound.send(Inbound { hop, what: Arrived::Unreachable(message) }).await;
         }

@@ -128,7 +128,9 @@ pub fn reply_hop(headers: &Headers, arrival: Hop) -> Hop {
 #[must_use]
 pub fn next_host(message: &Message) -> Option<String> {
     match message {
-        Message::Response(response) => Some(String::from_utf8_lossy(TopVia::of(&response.headers)?.host()).into_owned()),
+        Message::Response(response) => {
+            Some(String::from_utf8_lossy(TopVia::of(&response.headers)?.host()).into_owned())
+        }
         Message::Request(request) => {
             let routes: Vec<Address> = addresses(&request.headers, &HeaderName::Route)?;
             let loose = |route: &&Address| route.uri.params().is_some_and(|params| params.contains("lr"));

@@ -66,8 +66,8 @@ impl Switch {
         if entry.session.connection().is_some() || self.draining {
             return None;
         }
-        let same = entry.session.is_secure() == dial.tls.is_some()
-            && entry.session.wanted_fingerprints() == dial.fingerprints;
+        let same =
+            entry.session.is_secure() == dial.tls.is_some() && entry.session.wanted_fingerprints() == dial.fingerprints;
         if !wanted || !same {
             // Another path was negotiated meanwhile, or another certificate.
             self.dial(dial.session);

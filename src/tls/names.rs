@@ -117,7 +117,10 @@ mod tests {
 
     #[test]
     fn addresses_are_addresses_and_no_names() {
-        let all = names(&[SanType::IpAddress("192.0.2.7".parse().unwrap()), SanType::IpAddress("2001:db8::1".parse().unwrap())]);
+        let all = names(&[
+            SanType::IpAddress("192.0.2.7".parse().unwrap()),
+            SanType::IpAddress("2001:db8::1".parse().unwrap()),
+        ]);
         assert!(has(&all, "192.0.2.7") && has(&all, "2001:db8::1") && !has(&all, "192.0.2.8"));
         assert!(!has(&names(&[uri("sip:192.0.2.7")]), "192.0.2.7"));
         assert_eq!(Names::of_der(b"no certificate"), Names::default());

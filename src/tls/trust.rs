@@ -80,10 +80,7 @@ impl From<&Trust> for Expected {
 }
 
 /// A client that goes on with nobody else: the other end gets an alert.
-pub(super) fn client(
-    keys: Anybody,
-    expected: Expected,
-) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
+pub(super) fn client(keys: Anybody, expected: Expected) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
     let config = ClientConfig::builder_with_provider(keys.0.clone()).with_safe_default_protocol_versions()?;
     Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(Checked { keys, expected })))
 }

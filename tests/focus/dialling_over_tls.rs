@@ -50,7 +50,11 @@ fn a_sips_uri_is_called_over_tls_as_is_one_that_asks_for_it() {
         let (hop, invite) = invite(&world);
         assert_eq!(place(hop), (Transport::Tls, at.to_owned()), "{target}");
         assert!(of(&invite, HeaderName::Via).starts_with("SIP/2.0/TLS 192.0.2.1:5061;"), "{target}");
-        assert!(of(&invite, HeaderName::Contact).starts_with(contact), "{target} {:?}", of(&invite, HeaderName::Contact));
+        assert!(
+            of(&invite, HeaderName::Contact).starts_with(contact),
+            "{target} {:?}",
+            of(&invite, HeaderName::Contact)
+        );
         let offer = String::from_utf8(invite.body().to_vec()).unwrap();
         assert!(offer.contains(" TCP/TLS/MSRP *\r\n") && offer.contains("a=path:msrps:"), "{offer}");
     }
