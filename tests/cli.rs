@@ -1,7 +1,11 @@
 //! What the commands print, and what they end with.
 
+mod support;
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
+
+use support::{Server, one_shard};
 
 fn parlor(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_parlor")).args(arguments).output().unwrap()
@@ -85,12 +89,12 @@ fn check_finds_what_keeps_a_server_from_starting() {
 
 #[test]
 fn check_finds_addresses_that_are_named_twice() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (port, shards) = (Server::free_port(), one_shard());
     for (listen, msrp, found) in [
         (format!("\"udp:127.0.0.1:{port}\", \"udp:127.0.0.1:{port}\""), 0, format!("sip udp:127.0.0.1:{port}")),
         (format!("\"udp:127.0.0.1:{port}\", \"tcp:127.0.0.1:{port}\""), port, format!("msrp tcp:127.0.0.1:{port}")),
     ] {
-        let config = file(&format!("[sip]\nlisten = [{listen}]\n[msrp]\nport = {msrp}\n[shards]\ncores = \"0\"\n"));
+        let config = file(&format!("[sip]\nlisten = [{listen}]\n[msrp]\nport = {msrp}\n{shards}"));
         let output = parlor(&["check", "--errors-only", "--config", config.path().to_str().unwrap()]);
         let lines: Vec<_> = stdout(&output).lines().collect();
         assert_eq!((output.status.code(), lines.len()), (Some(2), 1), "{lines:?}");
