@@ -63,11 +63,14 @@ fn bench_with(arguments: &[&str], faults: &[&str]) -> Found {
     let json = tempfile::NamedTempFile::new().unwrap();
     let output = run(&[arguments, &["--rounds", "1", "--json", json.path().to_str().unwrap()]].concat());
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{arguments:?}: {said}");
-    let result: Value = serde_json::from_str(&std::fs::read_to_string(json.path()).unwrap()).unwrap();
+    let written = std::fs::read_to_string(json.path()).unwrap();
+    let result: Value = serde_json::from_str(&written).unwrap_or_else(|error| panic!("{error}: {arguments:?}: {said}"));
+    let found = &result["findings"]["faults"];
     for fault in faults {
-        assert_eq!(result["findings"]["faults"][fault], 0, "{fault}: {said}");
+        assert_eq!(found[fault], 0, "{fault}: {arguments:?}: {said}");
     }
+    let flawless = ["lost", "repeated", "reordered", "strayed"].iter().all(|fault| found[fault] == 0);
+    assert_eq!(output.status.success(), flawless, "{arguments:?}: {said}");
     assert_eq!(result["scenario"], arguments[0]);
     Found { result }
 }
