@@ -18,7 +18,7 @@ use crate::limits::{
     SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN, SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_PER_DIALOG_MAX,
     SUBSCRIPTIONS_PER_USER_MAX,
 };
-use crate::sip::{HeaderName, Hop, Request, TransactionId, accepts_media_type, is_sips, text};
+use crate::sip::{HeaderName, Hop, Request, TransactionId, accepts_media_type, body_is_optional, is_sips, text};
 use crate::uri::Aor;
 
 /// What a SUBSCRIBE asks for.
@@ -251,7 +251,7 @@ fn wish_of(request: &Request) -> Result<Wish, Refusal> {
         return Err(Refusal::new(406).with(HeaderName::Accept, MEDIA_TYPE));
     }
     // No filter is known (RFC 4575 §3.2, RFC 3261 §8.2.3).
-    if !request.body().is_empty() && !is_optional(request) {
+    if !request.body().is_empty() && !body_is_optional(&request.headers) {
         return Err(Refusal::new(415).with(HeaderName::Accept, ""));
     }
     Ok(Wish { event, granted: granted(request, SUBSCRIPTION_SECONDS_MAX)? })
@@ -259,11 +259,6 @@ fn wish_of(request: &Request) -> Result<Wish, Refusal> {
 
 fn bad_event() -> Refusal {
     Refusal::new(489).with(HeaderName::AllowEvents, EVENTS)
-}
-
-fn is_optional(request: &Request) -> bool {
-    let disposition = text(&request.headers, &HeaderName::ContentDisposition).unwrap_or_default().to_ascii_lowercase();
-    disposition.split(';').any(|part| part.replace(' ', "") == "handling=optional")
 }
 
 /// REFER alone begins a subscription to what becomes of it (RFC 3515 §2.4.4).

@@ -31,11 +31,17 @@ pub fn session_description(headers: &Headers, body: &Bytes) -> Result<Option<Byt
         return Ok(None);
     }
     let found = describe(headers, body);
-    let optional = text(headers, &HeaderName::ContentDisposition).is_some_and(|value| handling_is_optional(&value));
+    let optional = body_is_optional(headers);
     match found {
         Err(_) if optional => Ok(None),
         found => found,
     }
+}
+
+/// Whether the body of a message may be ignored where it is not understood (RFC 3261 §20.11).
+#[must_use]
+pub fn body_is_optional(headers: &Headers) -> bool {
+    text(headers, &HeaderName::ContentDisposition).is_some_and(|value| handling_is(&value, "optional"))
 }
 
 /// The list of others that an INVITE carries (RFC 5366 §3), as its body or as a part of it; `None` where it has none.
@@ -74,6 +80,10 @@ fn describe(headers: &Headers, body: &Bytes) -> Result<Option<Bytes>, BodyError>
         return Err(BodyError::Unsupported);
     }
     let parts = parts_of(&content, body)?;
+    // RFC 3261 §8.2.3, by the letter where a part says so; what says nothing is let be, as clients bring all kinds of parts.
+    if parts.iter().any(|part| !part.is_known() && handling_is(&part.disposition, "required")) {
+        return Err(BodyError::Unsupported);
+    }
     let listed = parts.iter().any(|part| is_recipient_list(&part.disposition));
     match parts.into_iter().find(|part| part.media_type == "application/sdp") {
         Some(part) => Ok(Some(part.content)),
@@ -92,10 +102,10 @@ fn is_recipient_list(disposition: &str) -> bool {
     disposition.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("recipient-list")
 }
 
-fn handling_is_optional(disposition: &str) -> bool {
+fn handling_is(disposition: &str, wanted: &str) -> bool {
     disposition.split(';').any(|parameter| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        name.trim().eq_ignore_ascii_case("handling") && value.trim().eq_ignore_ascii_case("optional")
+        name.trim().eq_ignore_ascii_case("handling") && value.trim().eq_ignore_ascii_case(wanted)
     })
 }
 
@@ -143,6 +153,11 @@ struct Part {
 }
 
 impl Part {
+    /// Whether we know what to do with it.
+    fn is_known(&self) -> bool {
+        self.media_type == "application/sdp" || is_recipient_list(&self.disposition)
+    }
+
     fn of(part: Bytes) -> Option<Self> {
         let (head_end, body_start) = match memchr::memmem::find(&part, b"\r\n\r\n") {
             Some(at) => (at, at + 4),
@@ -207,6 +222,23 @@ mod tests {
         assert_eq!(find(slice::from_ref(&mixed), "--b 1\r\n\r\nv=0\r\n--b 1--"), Err(BodyError::Unsupported));
         assert_eq!(find(&[mixed], &"--b 1\r\n".repeat(40)), Err(BodyError::Malformed));
         assert_eq!(find(&[(HeaderName::ContentType, "multipart/mixed")], "--\r\n"), Err(BodyError::Malformed));
+    }
+
+    #[test]
+    fn a_part_that_has_to_be_understood_and_is_not_makes_the_body_unsupported() {
+        let mixed = (HeaderName::ContentType, "multipart/mixed;boundary=b");
+        for (disposition, found) in [
+            ("", Ok(Some("v=0".to_owned()))),
+            ("Content-Disposition: render;handling=optional\r\n", Ok(Some("v=0".to_owned()))),
+            ("Content-Disposition: render; Handling = Required\r\n", Err(BodyError::Unsupported)),
+            ("Content-Disposition: recipient-list;handling=required\r\n", Ok(Some("v=0".to_owned()))),
+        ] {
+            let body = format!(
+                "--b\r\nContent-Type: application/sdp\r\nContent-Disposition: session;handling=required\r\n\r\nv=0\r\n\
+                 --b\r\nContent-Type: x/y\r\n{disposition}\r\nz\r\n--b--"
+            );
+            assert_eq!(find(slice::from_ref(&mixed), &body), found, "{disposition}");
+        }
     }
 
     #[test]

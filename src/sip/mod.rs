@@ -17,7 +17,7 @@ mod transaction;
 mod uri;
 mod via;
 
-pub use body::{BodyError, parts_with_history, recipient_list, session_description};
+pub use body::{BodyError, body_is_optional, parts_with_history, recipient_list, session_description};
 pub use broken::Broken;
 pub use digest::{Algorithm, Challenge, Credentials, CredentialsError, Login, Qop, hex};
 pub use frame::{Framed, Framer, parse_datagram};
