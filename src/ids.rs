@@ -57,7 +57,7 @@ pub struct SessionId {
 }
 
 /// Octets in the text form of a [`SessionId`]: four hexadecimal digits of shard, 32 of randomness.
-const SESSION_ID_TEXT_LEN: usize = 36;
+pub const SESSION_ID_TEXT_LEN: usize = 36;
 
 impl SessionId {
     /// Reads the text form; `None` for anything else. Session-ids are compared case-sensitively (RFC 4975 §6.1), so upper

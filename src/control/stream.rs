@@ -24,6 +24,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the answer to what cannot be framed has to leave before the connection is closed.
 const FAREWELL: Duration = Duration::from_millis(500);
 const READ_BYTES_MAX: usize = 16 * 1024;
+/// Messages are put together until they have so many octets.
+const WRITE_BYTES_MAX: usize = 16 * 1024;
 
 /// Carries a connection, once it is there, until either side ends it.
 pub async fn carry(
@@ -109,10 +111,28 @@ fn poll_messages(
     })
 }
 
+/// Messages that wait together go in one write: each write costs more than all that is done for its message.
+fn with_what_waits(first: Bytes, outbound: &mut mpsc::Receiver<Bytes>) -> Bytes {
+    let mut next = || outbound.try_recv().ok();
+    if first.len() >= WRITE_BYTES_MAX {
+        return first;
+    }
+    let Some(second) = next() else { return first };
+    let mut all = Vec::with_capacity(WRITE_BYTES_MAX);
+    all.extend_from_slice(&first);
+    all.extend_from_slice(&second);
+    while all.len() < WRITE_BYTES_MAX {
+        let Some(message) = next() else { break };
+        all.extend_from_slice(&message);
+    }
+    all.into()
+}
+
 async fn write(mut writer: WriteHalf<Stream>, mut outbound: mpsc::Receiver<Bytes>) -> io::Result<()> {
     while let Some(message) = outbound.recv().await {
+        let octets = with_what_waits(message, &mut outbound);
         let written = async {
-            writer.write_all(&message).await?;
+            writer.write_all(&octets).await?;
             // TLS keeps what the socket has no room for.
             writer.flush().await
         };

@@ -1,5 +1,6 @@
 //! What media the focus takes and offers: with TLS or without, and who connects to whom.
 
+use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::join::our_terms;
 use super::refusal::Refusal;
 use super::{Focus, Network};
 use crate::facts::{ChatroomTokens, Outward, Terms};
-use crate::ids::{SessionId, ShardId};
+use crate::ids::{SESSION_ID_TEXT_LEN, SessionId, ShardId};
 use crate::msrp::Path;
 use crate::sdp::{Capabilities, Description, Fingerprint, MessageMedia, Origin, Setup, Unusable};
 use crate::sip::{
@@ -42,6 +43,9 @@ impl ConnectOut {
         }
     }
 }
+
+/// Octets of a path of ours beside its host.
+const PATH_BYTES_BESIDE_HOST: usize = SESSION_ID_TEXT_LEN + "msrps://[]:65535/;tcp".len();
 
 impl Focus {
     /// What can be done for a room about a connection.
@@ -148,8 +152,9 @@ impl Focus {
         };
         let port = port.ok_or_else(|| Refusal::from(Unusable::Secure))?;
         let host = &self.settings.msrp_host;
-        let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.clone() };
-        let path = format!("{scheme}://{bracketed}:{port}/{session};tcp");
+        let (open, close) = if host.contains(':') && !host.starts_with('[') { ("[", "]") } else { ("", "") };
+        let mut path = String::with_capacity(host.len() + PATH_BYTES_BESIDE_HOST);
+        let _ = write!(path, "{scheme}://{open}{host}{close}:{port}/{session};tcp");
         Path::parse(path.as_bytes()).map_err(|_| Refusal::new(500))
     }
 

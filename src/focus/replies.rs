@@ -1,5 +1,7 @@
 //! What our responses have in common.
 
+use std::fmt::Write;
+
 use super::Focus;
 use super::calls::Tag;
 use super::refusal::Refusal;
@@ -15,6 +17,9 @@ pub(super) const EVENTS: &str = "conference, refer";
 
 /// The feature tags of a focus (RFC 7701 §9.1, RFC 3840, RFC 4579 §5.1).
 const FEATURES: &str = ";methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS,UPDATE,REFER,SUBSCRIBE\";automata;isfocus;message";
+
+/// Octets of a Contact beside names, place and features.
+const CONTACT_FRAME_BYTES: usize = " <sips:@;transport=tcp>".len();
 
 impl Focus {
     pub(super) fn refuse(&mut self, id: &TransactionId, request: &Request, refusal: &Refusal) {
@@ -84,7 +89,8 @@ impl Focus {
     /// The Contact of a room, by its display text if it has one, or of the server where there is no room.
     /// It is a sips URI where the request was for one (RFC 3261 §12.1.1).
     pub(super) fn contact(&self, room: Option<&str>, secure: bool, hop: Hop) -> String {
-        let user = room.map(|name| format!("{}@", escape_user(name))).unwrap_or_default();
+        let user = room.map(escape_user).unwrap_or_default();
+        let at = if room.is_some() { "@" } else { "" };
         let transport = match hop.transport {
             Transport::Udp => "",
             // A sips URI says so itself (RFC 3261 §26.2.2).
@@ -94,8 +100,12 @@ impl Focus {
         };
         let features = if room.is_some() { FEATURES } else { "" };
         let policy = room.and_then(|name| self.settings.rooms.policy(name));
-        let name = policy.and_then(|policy| policy.display_text.as_deref()).map(|name| format!("{} ", quoted(name)));
-        let scheme = if secure { "sips" } else { "sip" };
-        format!("{}<{scheme}:{user}{}{transport}>{features}", name.unwrap_or_default(), self.sent_by(hop))
+        let name = policy.and_then(|policy| policy.display_text.as_deref()).map(quoted).unwrap_or_default();
+        let space = if name.is_empty() { "" } else { " " };
+        let (scheme, sent_by) = (if secure { "sips" } else { "sip" }, self.sent_by(hop));
+        let mut contact =
+            String::with_capacity(name.len() + user.len() + sent_by.len() + features.len() + CONTACT_FRAME_BYTES);
+        let _ = write!(contact, "{name}{space}<{scheme}:{user}{at}{sent_by}{transport}>{features}");
+        contact
     }
 }

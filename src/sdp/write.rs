@@ -65,7 +65,7 @@ impl OurTerms<'_> {
             self.write_bounds(&mut media);
             session.medias.push(media);
         }
-        session.to_string()
+        written(&session)
     }
 
     fn session(&self, origin: Origin) -> Session {
@@ -107,7 +107,7 @@ impl OurMedia<'_> {
         let mut session = self.terms.session(origin);
         let media = self.media("*".into());
         session.medias.push(media);
-        session.to_string()
+        written(&session)
     }
 
     /// The answer: one line for every line of the offer, the others refused with port 0 (RFC 3264 §6).
@@ -119,7 +119,7 @@ impl OurMedia<'_> {
             let line = if index == taken.index { self.answer_media(theirs, taken) } else { refused(theirs) };
             session.medias.push(line);
         }
-        session.to_string()
+        written(&session)
     }
 
     fn answer_media(&self, theirs: &Media, taken: &MessageMedia) -> Media {
@@ -148,6 +148,18 @@ impl OurMedia<'_> {
     }
 }
 
+/// Octets that a description of ours is expected to have.
+const BYTES_EXPECTED: usize = 512;
+/// Attributes of a media line of ours.
+const ATTRIBUTES_EXPECTED: usize = 8;
+
+fn written(session: &Session) -> String {
+    let mut out = Vec::with_capacity(BYTES_EXPECTED);
+    // A vector takes everything.
+    let _ = session.write(&mut out);
+    String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
 fn address_type(host: &str, ipv6: bool) -> AddrType {
     let ipv6 = host.parse::<IpAddr>().map_or(ipv6, |address| address.is_ipv6());
     if ipv6 { AddrType::Ip6 } else { AddrType::Ip4 }
@@ -168,7 +180,7 @@ fn line(media: &str, port: u16, proto: &str, fmt: String) -> Media {
         connections: Vec::new(),
         bandwidths: Vec::new(),
         key: None,
-        attributes: Vec::new(),
+        attributes: Vec::with_capacity(ATTRIBUTES_EXPECTED),
     }
 }
 
