@@ -11,6 +11,8 @@ use super::stats::{self, Spread};
 const BUSY: f64 = 0.95;
 /// Where the kernel takes more than this of a server's time, it is the kernel that limits.
 const KERNEL: f64 = 0.75;
+/// Processor time that the kernel's ticks of ten milliseconds divide well enough into user space and kernel.
+const DIVIDED_NS_MIN: f64 = 5e8;
 /// How sure an interval is meant to be of holding the median. With few rounds it is less, and says so.
 pub const CONFIDENCE: f64 = 0.95;
 
@@ -36,7 +38,7 @@ pub struct Figures {
     pub deliveries_per_second: f64,
     /// Nanoseconds of server time per delivery, where it is known.
     pub server_ns_per_delivery: Option<Spread>,
-    /// The part of it in user space.
+    /// The part of it in user space, where there was enough to tell.
     pub user_ns_per_delivery: Option<f64>,
     /// The part of it in the kernel, with the softirq thread.
     pub kernel_ns_per_delivery: Option<f64>,
@@ -111,13 +113,15 @@ impl Figures {
         let cost = costs(subject).and_then(|costs| Spread::of(&costs, CONFIDENCE));
         // The clock's ticks, which tell the two apart, are too coarse for one round: all rounds together say how it is divided.
         let sum = |of: fn(&Turn) -> u64| subject.turns.iter().map(of).sum::<u64>() as f64;
-        let user = sum(|turn| turn.user_ns) / sum(Turn::server_ns).max(1.0);
+        let (user, all) = (sum(|turn| turn.user_ns), sum(Turn::server_ns));
+        let divided = cost.filter(|_| all >= DIVIDED_NS_MIN);
+        let user = user / all.max(1.0);
         Self {
             name: subject.name.clone(),
             deliveries_per_second: middle(&Turn::rate),
             server_ns_per_delivery: cost,
-            user_ns_per_delivery: cost.map(|cost| cost.median * user),
-            kernel_ns_per_delivery: cost.map(|cost| cost.median * (1.0 - user)),
+            user_ns_per_delivery: divided.map(|cost| cost.median * user),
+            kernel_ns_per_delivery: divided.map(|cost| cost.median * (1.0 - user)),
             server_busy: middle(&Turn::server_busy),
             client_busy: middle(&Turn::client_busy),
         }

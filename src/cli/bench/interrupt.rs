@@ -1,6 +1,6 @@
 //! Ctrl-C, or TERM: the first ends a bench early, and what was measured until then is reported; the second ends it at once.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -37,7 +37,10 @@ impl Interrupt {
                     // The kernel ends the servers with this process.
                     std::process::exit(1);
                 }
-                eprintln!("\nparlor: ending early; what was measured so far is reported. Once more ends it at once");
+                // On a terminal the progress says so, and must not be written into.
+                if !io::stderr().is_terminal() {
+                    eprintln!("parlor: ending early; what was measured so far is reported. Once more ends it at once");
+                }
             }
         };
         thread::Builder::new().name("interrupts".into()).spawn(move || runtime.block_on(listen))?;

@@ -37,10 +37,10 @@ impl Lines {
     fn new() -> Self {
         let both = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let stage = both.add(ProgressBar::new_spinner());
-        stage.set_style(style("{spinner} {msg}"));
+        stage.set_style(style("{spinner} {wide_msg}"));
         stage.enable_steady_tick(INTERVAL);
         let figures = both.add(ProgressBar::new_spinner());
-        figures.set_style(style("  {msg:.dim}"));
+        figures.set_style(style("  {wide_msg:.dim}"));
         Self { _both: both, stage, figures }
     }
 }
@@ -61,7 +61,7 @@ impl Watch for Progress {
     fn total(&mut self, time: Duration) {
         let Some(lines) = &self.lines else { return };
         lines.stage.reset();
-        lines.stage.set_style(style("{spinner} [{bar:30}] {elapsed} of about {prefix}  {msg}"));
+        lines.stage.set_style(style("{spinner} [{bar:20}] {elapsed} of about {prefix}  {wide_msg}"));
         lines.stage.set_length(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         lines.stage.set_prefix(format!("{}s", time.as_secs()));
     }
@@ -77,6 +77,9 @@ impl Watch for Progress {
     fn tick(&mut self, _subject: &str, so_far: &Measured) {
         let Some(lines) = &self.lines else { return };
         lines.stage.set_position(u64::try_from(lines.stage.elapsed().as_millis()).unwrap_or(0));
+        if self.interrupt.is_asked() {
+            lines.stage.set_message("ending early; once more ends it at once");
+        }
         lines.figures.set_message(figures(so_far));
     }
 }
@@ -90,20 +93,25 @@ impl Drop for Progress {
     }
 }
 
-/// What has been measured so far, in a line.
+/// What has been measured so far, in a line that a terminal of 80 columns has room for.
 fn figures(so_far: &Measured) -> String {
     let seconds = so_far.elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
-    let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|quantile| time(so_far.latency.value_at_quantile(quantile)));
+    let [p50, p99] = [0.5, 0.99].map(|quantile| time(so_far.latency.value_at_quantile(quantile)));
     let (server, client) = (so_far.server.busiest.as_secs_f64() / seconds, so_far.client.as_secs_f64() / seconds);
     let kernel =
         (so_far.server.system + so_far.server.softirq).as_secs_f64() / so_far.server.total().as_secs_f64().max(1e-9);
-    let faults = if so_far.is_clean() { "" } else { "  NOT CLEAN" };
+    let faults = if so_far.is_clean() { "" } else { "NOT CLEAN  " };
+    let limit = match Limit::from_shares(client, server, kernel) {
+        Limit::Client => "  limit: load",
+        Limit::Server => "  limit: server",
+        Limit::Kernel => "  limit: kernel",
+        Limit::None => "",
+    };
     format!(
-        "{}/s  p50 {p50}  p99 {p99}  p99.9 {p999}  server {:.0} %  load {:.0} %  {}{faults}",
+        "{faults}{}/s  p50 {p50}  p99 {p99}  server {:.0} %  load {:.0} %{limit}",
         count(so_far.deliveries as f64 / seconds),
         server * 100.0,
         client * 100.0,
-        Limit::from_shares(client, server, kernel),
     )
 }
 
@@ -121,10 +129,11 @@ mod tests {
         so_far.record(Duration::from_micros(150));
         let line = figures(&so_far);
         assert!(line.starts_with("123 k/s  p50 150 µs"), "{line}");
-        assert!(line.ends_with("server 100 %  load 50 %  the kernel was the limit, on the server's core"), "{line}");
+        assert!(line.ends_with("server 100 %  load 50 %  limit: kernel") && line.chars().count() < 78, "{line}");
         so_far.lost = 1;
         so_far.server.busiest = second / 10;
-        assert!(figures(&so_far).ends_with("nobody was the limit  NOT CLEAN"));
+        let line = figures(&so_far);
+        assert!(line.starts_with("NOT CLEAN") && line.ends_with("load 50 %"), "{line}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::super::findings::{Figures, Findings, is_floor};
 use super::super::record::{Figure, Record, Subject};
 use super::super::stats;
 use super::super::summary::{self, plural, time};
+use super::super::sweep;
 use super::svg::{STYLE, escape};
 use super::{charts, count, micro};
 
@@ -82,14 +83,15 @@ fn cards(out: &mut String, record: &Record, findings: &Findings) {
 
 fn verdict(out: &mut String, record: &Record, findings: &Findings) {
     let faults = findings.faults;
-    let mut sentences = summary::conclusions(record, findings);
+    let mut sentences: Vec<String> = record.sweep.iter().map(sweep::verdict).collect();
+    sentences.extend(summary::conclusions(record, findings));
     sentences.push(if faults.none() {
         "nothing was lost, repeated, out of order or astray".to_owned()
     } else {
         faults.to_string()
     });
     let class =
-        if faults.none() && findings.has_verdict() && !record.interrupted { "verdict" } else { "verdict warning" };
+        if faults.none() && findings.has_verdict() && record.notes.is_empty() { "verdict" } else { "verdict warning" };
     let items: Vec<String> = sentences.iter().map(|sentence| format!("<li>{}</li>", escape(sentence))).collect();
     let _ = writeln!(out, "<ul class=\"{class}\">{}</ul>", items.join(""));
 }
