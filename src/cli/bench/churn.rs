@@ -90,7 +90,11 @@ pub fn run(arguments: &ChurnArguments, cores: Cores, watch: &mut dyn Watch) -> i
     outcome::compare_p99(&mut rounds, WITHOUT);
     Ok(Outcome {
         scenario: "churn",
-        title: format!("{rooms} rooms of {} with {joins} joins a second of members who stay {stay} ms", receivers + 1),
+        title: format!(
+            "{rooms} room{} of {} with {joins} joins a second of members who stay {stay} ms",
+            if rooms == 1 { "" } else { "s" },
+            receivers + 1
+        ),
         parameters: vec![
             ("rooms", json!(rooms)),
             ("receivers", json!(receivers)),

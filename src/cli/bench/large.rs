@@ -163,7 +163,10 @@ impl Subject for File {
         meter.read(&mut measured);
         let octets = self.transfer.size() as f64 * measured.deliveries as f64;
         measured.figure(THROUGHPUT, octets / 1e6 / measured.elapsed.as_secs_f64(), "MB/s");
-        measured.figure("server_ns_per_kb", measured.server.total().as_nanos() as f64 / (octets / 1000.0), "ns");
+        if self.target.pid.is_some() {
+            let ns = measured.server.total().as_nanos() as f64;
+            measured.figure("server_ns_per_kb", ns / (octets / 1000.0), "ns");
+        }
         if self.pid.is_some() {
             measured.figure("memory_before", before, "B");
             measured.figure("memory_peak", resident("VmHWM"), "B");

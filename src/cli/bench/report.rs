@@ -228,7 +228,7 @@ fn subject(outcome: &Outcome, name: &str) -> Subject {
         name: name.into(),
         label,
         copy_bytes: None,
-        own_server: outcome.own_server || name != PARLOR,
+        own_server: outcome.own_server,
         turns: rounds.into_iter().map(turn).collect(),
         latency: Latency::of(&latency),
     }

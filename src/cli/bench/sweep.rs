@@ -121,7 +121,7 @@ fn step(rate: f64, p99_max: Duration, rounds: &[Round]) -> Step {
         let shares = measured.iter().map(|m| of(m).as_secs_f64() / m.elapsed.as_secs_f64().max(f64::MIN_POSITIVE));
         stats::median(&shares.collect::<Vec<_>>()).unwrap_or(0.0)
     };
-    let limit = Limit::from_shares(share(&|m| m.client), share(&|m| m.server.total()), 0.0);
+    let limit = Limit::from_shares(share(&|m| m.client), share(&|m| m.server.busiest), 0.0);
     let held = 2 * holds > measured.len();
     Step { rate, p50_ns: at(0.5), p99_ns, held, client_limited: limit == Limit::Client, error: None }
 }
@@ -184,11 +184,12 @@ impl Search {
 pub fn verdict(sweep: &Sweep) -> String {
     let bound = time(sweep.p99_max_ns);
     let Some(rate) = sweep.highest else { return format!("no rate that was tried holds a p99 under {bound}") };
+    let limited = sweep.steps.iter().any(|step| step.rate >= rate && step.client_limited);
     let failed =
         sweep.steps.iter().filter(|step| !step.held && step.rate > rate).min_by(|a, b| a.rate.total_cmp(&b.rate));
     let rate = if rate < 100.0 { format!("{rate:.1}") } else { format!("{rate:.0}") };
     match failed {
-        Some(step) if step.client_limited => {
+        _ if limited => {
             format!("{rate} messages a second hold a p99 under {bound}; no verdict above: the load can do no more")
         }
         Some(_) => format!("{rate} messages a second at the most with p99 under {bound}"),
@@ -287,6 +288,7 @@ mod tests {
         let (low, high) = (step(100.0, true, false), step(200.0, false, false));
         assert_eq!(found(vec![low.clone(), high.clone()]), "100 messages a second at the most with p99 under 1.0 ms");
         assert!(found(vec![low.clone(), step(150.0, false, true), high]).contains("no verdict above"));
+        assert!(found(vec![step(100.0, true, true), step(200.0, false, false)]).contains("no verdict above"));
         assert!(found(vec![low]).contains("at least"));
     }
 
