@@ -16,11 +16,14 @@ use clap::{Parser, Subcommand};
 
 /// An MSRP chat-room server (RFC 7701): a SIP conference focus and an MSRP switch in one process.
 #[derive(Debug, Parser)]
-#[command(name = "parlor", version, arg_required_else_help = true, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "parlor", version, arg_required_else_help = true, after_help = EXAMPLES, max_term_width = HELP_COLUMNS_MAX)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
+
+/// Columns of a line of help.
+const HELP_COLUMNS_MAX: usize = 100;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -72,6 +75,19 @@ mod tests {
         for command in super::Arguments::command().get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("parlor"), "{} has no example", command.get_name());
+        }
+    }
+
+    #[test]
+    fn what_stands_below_the_options_is_not_broken_again() {
+        let parlor = super::Arguments::command();
+        let scenarios = parlor.get_subcommands().flat_map(clap::Command::get_subcommands);
+        for command in parlor.get_subcommands().chain(scenarios) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines() {
+                let columns = line.chars().count();
+                assert!(columns <= super::HELP_COLUMNS_MAX, "{}: {columns} columns: {line}", command.get_name());
+            }
         }
     }
 }

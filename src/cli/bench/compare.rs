@@ -1,4 +1,4 @@
-//! `compare`: whether two results differ by more than noise.
+//! `compare`: do two results differ by more than noise?.
 //!
 //! What is compared is Parlor's figures as multiples of the floor's in the same round, where both results have one: absolute
 //! figures of one machine move by a third from hour to hour, these do not. The test is that of [`super::stats::difference`], at

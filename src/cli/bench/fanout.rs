@@ -108,7 +108,7 @@ pub fn run(arguments: &FanoutArguments, cores: Cores, watch: &mut dyn Watch) -> 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  parlor bench nxn --members 20                     each of 20 sends to the 19 others, one message in flight each
+  parlor bench nxn --members 20                     each of 20 sends to the others, one at a time
   parlor bench nxn --members 50 --rate 20           20 messages a second of each
   parlor bench nxn --rooms 100 --members 5 --rate 10")]
 pub struct NxnArguments {
@@ -138,7 +138,7 @@ impl NxnArguments {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  parlor bench private --members 100                each of 100 sends to one other, one message in flight each
+  parlor bench private --members 100                each of 100 sends to one other, one at a time
   parlor bench private --members 100 --window 64    saturated
   parlor bench private --members 1000 --rate 1 --seconds 10")]
 pub struct PrivateArguments {

@@ -59,25 +59,27 @@ use self::report::OutputArguments;
 Examples:
   parlor bench fanout --receivers 100                   one message in flight, to 100 receivers
   parlor bench fanout --receivers 1000 --window 64      saturated
-  parlor bench fanout --rate 1000 --hgrm latency.hgrm   a message each millisecond, whatever becomes of it
-  parlor bench fanout --receivers 9 --rate 1000         a small room on an idle server, beside a bare epoll loop
+  parlor bench fanout --rate 1000 --hgrm latency.hgrm   a message each millisecond, come what may
+  parlor bench fanout --receivers 9 --rate 1000         a small room, beside a bare epoll loop
   parlor bench fanout --against floor,redis,nats        beside the peers that are installed
   parlor bench fanout --tls                             MSRP over TLS, beside the same without
   parlor bench sweep --p99 10ms                         the highest rate that is borne
-  parlor bench compare before.json after.json           whether two results differ by more than noise
+  parlor bench compare before.json after.json           do two results differ by more than noise?
   parlor bench nxn --members 20                         everybody sends to everybody
   parlor bench private --members 100                    private messages
   parlor bench large                                    100 MB through a room of 10
   parlor bench join-storm --joins 1000                  how fast a room fills
   parlor bench churn                                    what coming and going does to busy rooms
   parlor bench idle --sessions 10000                    memory per session
-  parlor bench slow --stalled 5                         what members who do not read do to the others
+  parlor bench slow --stalled 5                         what members who do not read do to others
   parlor bench calls --transport udp --standing 10000   SIP calls a second, and what each costs
 
-One core is the server's and one the load's: the first and the last that this process may use. An interrupted bench (Ctrl-C, TERM)
-reports the rounds that it has measured and ends with 1; a second interrupt ends it at once. Its servers end with it, however it ends.
+One core is the server's and one the load's: the first and the last that this process may use. An
+interrupted bench (Ctrl-C, TERM) reports the rounds that it has measured and ends with 1; a second
+interrupt ends it at once. Its servers end with it, however it ends.
 
-Exit codes: 0 done, 1 it ran and something was wrong (copies lost, nothing that holds, a result that is worse, an interruption), 2 usage.")]
+Exit codes: 0 done, 1 it ran and something was wrong (copies lost, nothing that holds, a result that
+is worse, an interruption), 2 usage.")]
 pub(super) struct BenchArguments {
     #[command(subcommand)]
     scenario: Scenario,
@@ -89,7 +91,7 @@ enum Scenario {
     Fanout(fanout::FanoutArguments),
     /// The highest rate whose 99th percentile stays under a bound
     Sweep(sweep::SweepArguments),
-    /// Say whether two results differ by more than noise
+    /// Say do two results differ by more than noise?
     Compare(compare::CompareArguments),
     /// Show a result again, or draw it
     Report(report::ReportArguments),

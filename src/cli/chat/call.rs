@@ -176,6 +176,11 @@ impl Call {
         self.wire.settle(now);
     }
 
+    /// The hop is gone: there is nobody to say goodbye to.
+    pub(super) fn lose(&mut self) {
+        (self.target, self.progress) = (None, Progress::Settled);
+    }
+
     fn cancel(&mut self) {
         if let Some(invite) = &self.invite {
             self.wire.cancel(invite);

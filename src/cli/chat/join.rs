@@ -129,11 +129,14 @@ async fn answer(plan: &Plan, socket: &mut SipSocket, call: &mut Call) -> Result<
     loop {
         let news = match turn(socket, call, None).await {
             Ok(news) => news,
-            Err(error) => return Err(unreachable(&plan.via, &error)),
+            Err(error) => {
+                call.lose();
+                return Err(unreachable(&plan.via, &error));
+            }
         };
         match news {
             Some(CallNews::Answered(answer)) => return Ok(answer),
-            Some(CallNews::Refused(status, reason)) => return Err(refused(status, &reason, plan.password.is_some())),
+            Some(CallNews::Refused(status, reason)) => return Err(refused(status, &reason, plan)),
             Some(CallNews::Unanswered) => {
                 return Err(format!("no answer from {}:{}; is it a SIP server?", plan.via.host, plan.via.port));
             }
@@ -143,12 +146,13 @@ async fn answer(plan: &Plan, socket: &mut SipSocket, call: &mut Call) -> Result<
     }
 }
 
-fn refused(status: u16, reason: &str, with_password: bool) -> Trouble {
+fn refused(status: u16, reason: &str, plan: &Plan) -> Trouble {
     let advice = match status {
-        401 | 407 if with_password => "; it does not take this user with this password",
+        401 | 407 if plan.password.is_some() => "; it does not take this user with this password",
         401 | 407 => "; it asks for a password: give --user NAME, and --password-file or PARLOR_PASSWORD",
         403 => "; you are not allowed in, or not twice",
         404 => "; there is no such room, and it makes none",
+        488 if !plan.msrps => "; it may want messages over TLS, which --msrps offers",
         480 | 486 | 503 => "; try again later",
         _ => "",
     };

@@ -216,6 +216,16 @@ fn an_answer_that_crosses_the_cancel_is_acknowledged_and_hung_up_on() {
 }
 
 #[test]
+fn over_a_hop_that_is_gone_nothing_is_waited_for() {
+    let (mut call, now) = start(Transport::Tcp);
+    sent(&mut call);
+    assert!(!call.has_ended());
+    call.lose();
+    call.hang_up(now);
+    assert!(call.has_ended() && methods(&mut call).is_empty());
+}
+
+#[test]
 fn whoever_gives_up_answers_no_challenge() {
     let (mut call, now) = start(Transport::Tcp);
     let invite = sent(&mut call);
