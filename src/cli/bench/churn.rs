@@ -27,7 +27,7 @@ use super::{Cores, descriptors, layout, pin};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  parlor bench churn                                     10 rooms of 10, 100 joins and leaves a second
+  parlor bench churn                                    10 rooms of 10, 100 joins and leaves/s
   parlor bench churn --joins 500 --stay 100 --rate 100
   parlor bench churn --rooms 1 --receivers 100 --joins 50 --seconds 20 --json churn.json")]
 pub struct ChurnArguments {

@@ -21,8 +21,8 @@ use super::talk::{self, Talk};
 /// Arguments of `sweep`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each rate is tried several times and holds where most of them do. Rates are doubled until one does not hold, and then halved
-in between.
+Each rate is tried several times and holds where most of them do. Rates are doubled until one does
+not hold, and then halved in between.
 
 Examples:
   parlor bench sweep --receivers 100 --p99 10ms
