@@ -117,6 +117,8 @@ pub const NOTIFIES_PER_BURST_MAX: usize = 64;
 pub const CONFERENCE_DOCUMENT_BYTES_MAX: usize = 32 * 1024;
 /// Documents that a room keeps for subscribers who have seen the same.
 pub const CONFERENCE_DOCUMENTS_KEPT_MAX: usize = 16;
+/// Anonymous members who have left a room and whose nicknames are kept for whoever they are.
+pub const MASKS_PER_ROOM_MAX: usize = 256;
 /// Users who have left a room and whom subscribers may still be told of; who has missed more gets the whole roster.
 pub const DEPARTURES_PER_ROOM_MAX: usize = 4096;
 /// Server transactions at a time; above it new requests are answered 503 without state.

@@ -155,6 +155,7 @@ fn open(session: SessionId, room: RoomId, name: &str, port: u16) -> OpenSession 
     let user = Aor::parse(format!("sip:{name}@localhost").as_bytes()).unwrap();
     let path = |text: String| Path::parse(text.as_bytes()).unwrap();
     OpenSession {
+        formerly: None,
         session,
         room,
         member: Member {

@@ -99,13 +99,24 @@ fn named(from: &Address, claimed: &Aor, caller: &Caller, domains: &[String]) -> 
             Ok(Some(named))
         }
         Caller::Authenticated(name) => {
-            let identities: Vec<Aor> = domains.iter().filter_map(|domain| Aor::new(name, domain).ok()).collect();
+            let identities = addresses_of(name, domains);
             if !hidden && !identities.contains(claimed) {
                 return Err(IdentityError::NotYours);
             }
             let user = identities.first().cloned().ok_or(IdentityError::Malformed)?;
             Ok(Some(member(user, from, identities)))
         }
+    }
+}
+
+/// The addresses of a user by its name: at every domain of ours, or, where the name has one of them in it already, at that one.
+fn addresses_of(name: &str, domains: &[String]) -> Vec<Aor> {
+    let whole = name.rsplit_once('@').filter(|(user, host)| {
+        !user.is_empty() && domains.iter().any(|domain| domain.eq_ignore_ascii_case(host))
+    });
+    match whole {
+        Some((user, domain)) => Aor::new(user, domain).into_iter().collect(),
+        None => domains.iter().filter_map(|domain| Aor::new(name, domain).ok()).collect(),
     }
 }
 
@@ -226,6 +237,19 @@ mod tests {
         let hidden = from("sip:anonymous@anonymous.invalid").unwrap();
         assert_eq!(hidden.account, Some(key("sip:alice@one.example")));
         assert!(hidden.member.anonymous);
+    }
+
+    #[test]
+    fn a_name_with_a_domain_of_ours_in_it_is_an_address_and_with_another_a_name() {
+        let from = |name: &str, uri: &str| {
+            let caller = Caller::Authenticated(name.into());
+            identity(&format!("From: <{uri}>;tag=1"), &caller, 1).map(|found| found.member.identities)
+        };
+        assert_eq!(from("alice@TWO.example", "sip:alice@two.example"), Ok(vec![key("sip:alice@two.example")]));
+        assert_eq!(from("alice@two.example", "sip:alice@one.example"), Err(IdentityError::NotYours));
+        let foreign = from("alice@ims.example", "sip:alice%40ims.example@one.example").unwrap();
+        assert_eq!(foreign, [key("sip:alice%40ims.example@one.example"), key("sip:alice%40ims.example@two.example")]);
+        assert_eq!(from("alice@ims.example", "sip:alice@ims.example"), Err(IdentityError::NotYours));
     }
 
     #[test]

@@ -95,8 +95,7 @@ impl AuthConfig {
 
 /// RFC 7616 §4: what a name may have in it, and no colon.
 fn check_name(name: &str) -> Result<(), String> {
-    let legal =
-        UsernameCasePreserved::enforce(name).is_ok_and(|enforced| enforced == name) && !name.contains([':', '@']);
+    let legal = UsernameCasePreserved::enforce(name).is_ok_and(|enforced| enforced == name) && !name.contains(':');
     if legal { Ok(()) } else { Err("a name as it stands before the @ of a SIP address: alice".into()) }
 }
 

@@ -71,4 +71,6 @@ pub struct OpenSession {
     pub member: Member,
     /// What was negotiated.
     pub terms: Terms,
+    /// The anonymous user that it was when it was here before: its nicknames in quarantine are kept for it (RFC 7701 §4.1).
+    pub formerly: Option<Aor>,
 }

@@ -50,6 +50,8 @@ pub(super) struct Call {
     pub(super) member: Member,
     /// Who it is, as far as anybody knows; its other requests have to be of the same. The others must not see it.
     pub(super) account: Option<Aor>,
+    /// The anonymous user that it was when it was here before, until the shard is told.
+    pub(super) formerly: Option<Box<Aor>>,
     /// It was a trusted peer that vouched.
     pub(super) vouched: bool,
     /// The client knows chat rooms though its SDP does not say so.

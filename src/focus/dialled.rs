@@ -96,6 +96,7 @@ impl Focus {
             session,
             member: invitation.member,
             account: Some(user.clone()),
+            formerly: None,
             vouched: false,
             aware: false,
             path,

@@ -99,7 +99,7 @@ impl Focus {
             return;
         }
         let (session, shard, room, user) = (call.session, call.shard, call.room, call.member.user.clone());
-        let account = call.account.clone();
+        let (account, anonymous) = (call.account.clone(), call.member.anonymous);
         if call.terms.is_some() {
             self.command(shard, Command::CloseSession { session });
         }
@@ -109,6 +109,9 @@ impl Focus {
         self.shards.session_closed(shard);
         if let (Some(account), Some(room)) = (account, self.rooms.get_mut(room)) {
             room.leave_account(&account);
+            if anonymous {
+                room.put_mask(&account, &user);
+            }
         }
         self.roster_left(tag, room);
         let left = self.rooms.get_mut(room).map(|room| room.leave(&user));

@@ -15,6 +15,7 @@ use crate::ids::{RoomId, SessionId, ShardId};
 use crate::msrp::Path;
 use crate::sdp::{Description, MessageMedia, Origin, OurMedia, OurTerms, Setup};
 use crate::sip::{HeaderName, Hop, Request, TransactionId, Transactions, is_sips, reply_hop, sequence};
+use crate::uri::Aor;
 
 /// How long a shard may take to say whether a session can be bound.
 pub(super) const SHARD_ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -51,6 +52,7 @@ impl Focus {
         hop: Hop,
     ) -> Result<(Tag, Call, Option<(Description, MessageMedia)>), Refusal> {
         let (room, shard) = self.enter_room(&admitted)?;
+        let formerly = self.mask_of(room, &admitted).map(Box::new);
         let session = self.new_session(shard);
         let offered = admitted.offer.as_ref().map(|(_, taken)| taken.secure);
         let secure = offered.unwrap_or_else(|| self.offers_tls(&admitted.room, hop.transport));
@@ -66,6 +68,7 @@ impl Focus {
             session,
             member: admitted.member,
             account: admitted.account,
+            formerly,
             vouched: admitted.vouched,
             aware: admitted.aware,
             path,
@@ -90,6 +93,12 @@ impl Focus {
     pub(super) fn new_session(&mut self, shard: ShardId) -> SessionId {
         let random = u128::from(self.random()) << 64 | u128::from(self.random());
         SessionId { shard, random }
+    }
+
+    /// As whom somebody was here last who hides, if we know who it is.
+    fn mask_of(&mut self, room: RoomId, admitted: &Admitted) -> Option<Aor> {
+        let account = admitted.account.as_ref().filter(|_| admitted.member.anonymous)?;
+        self.rooms.get_mut(room)?.take_mask(account)
     }
 
     fn enter_room(&mut self, admitted: &Admitted) -> Result<(RoomId, ShardId), Refusal> {
@@ -140,7 +149,11 @@ impl Focus {
         let Some(call) = self.calls.get_mut(tag) else { return };
         call.terms = Some(terms.clone());
         let (session, room, member, shard) = (call.session, call.room, call.member.clone(), call.shard);
-        self.command(shard, Command::OpenSession(Box::new(OpenSession { session, room, member, terms })));
+        let formerly = call.formerly.take().map(|before| *before);
+        if let Some(before) = &formerly {
+            self.nicknames.inherit(before, &member.user);
+        }
+        self.command(shard, Command::OpenSession(Box::new(OpenSession { session, room, member, terms, formerly })));
         self.alarms.set(Alarm::Silence(tag), now + SHARD_ANSWER_MAX);
     }
 

@@ -44,6 +44,11 @@ impl ServerNicknames {
         self.registry.release(session);
     }
 
+    /// Somebody has come back behind another mask.
+    pub(super) fn inherit(&mut self, before: &Aor, now_is: &Aor) {
+        self.registry.inherit(before, now_is);
+    }
+
     fn settle(&mut self, now: Instant) {
         for Left { session, user, quarantine } in std::mem::take(&mut self.left) {
             let left = self.sessions.get(&user).map_or(0, |sessions| sessions.saturating_sub(1));

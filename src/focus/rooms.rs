@@ -1,12 +1,13 @@
 //! The rooms there are, who is in them, and when they go.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::roster::Roster;
 use crate::call::matches_any;
 use crate::facts::{CREATOR, Delete, RoomPolicy};
 use crate::ids::{RoomId, ShardId};
+use crate::limits::MASKS_PER_ROOM_MAX;
 use crate::uri::Aor;
 
 /// One room.
@@ -23,6 +24,8 @@ pub(super) struct Room {
     /// Sessions of those who are known to us, by who they are: an anonymous one is the same here.
     accounts: HashMap<Aor, usize>,
     creator: Option<Aor>,
+    /// As whom those were here who have left and whom only we know, the latest last.
+    masks: VecDeque<(Aor, Aor)>,
     pub(super) roster: Roster,
     /// Changes of the roster wait for the end of their interval.
     pub(super) publishing: bool,
@@ -72,6 +75,21 @@ impl Room {
                 self.accounts.remove(account);
             }
         }
+    }
+
+    /// An account has left that was hidden behind `mask`.
+    pub(super) fn put_mask(&mut self, account: &Aor, mask: &Aor) {
+        self.take_mask(account);
+        if self.masks.len() >= MASKS_PER_ROOM_MAX {
+            self.masks.pop_front();
+        }
+        self.masks.push_back((account.clone(), mask.clone()));
+    }
+
+    /// The mask of an account that comes back.
+    pub(super) fn take_mask(&mut self, account: &Aor) -> Option<Aor> {
+        let at = self.masks.iter().position(|(known, _)| known == account)?;
+        self.masks.remove(at).map(|(_, mask)| mask)
     }
 
     /// Whether somebody may bring others in and send them away.
@@ -164,6 +182,7 @@ impl Rooms {
             users: HashMap::new(),
             accounts: HashMap::new(),
             creator: None,
+            masks: VecDeque::new(),
             roster: Roster::default(),
             publishing: false,
         };
@@ -220,6 +239,20 @@ mod tests {
         let mut rooms = Rooms::default();
         let lasting = room(&mut rooms, Delete::Never);
         assert!(["ann", "ann", "ben"].iter().all(|name| lasting.leave(&user(name)) == Left::Others));
+    }
+
+    #[test]
+    fn the_latest_mask_of_an_account_is_known_once_and_not_for_ever() {
+        let mut rooms = Rooms::default();
+        let room = room(&mut rooms, Delete::Never);
+        room.put_mask(&user("ann"), &user("owl"));
+        room.put_mask(&user("ann"), &user("fox"));
+        assert_eq!((room.take_mask(&user("ann")), room.take_mask(&user("ann"))), (Some(user("fox")), None));
+        for n in 0..=MASKS_PER_ROOM_MAX {
+            room.put_mask(&user(&format!("user-{n}")), &user("owl"));
+        }
+        assert_eq!(room.masks.len(), MASKS_PER_ROOM_MAX);
+        assert!(room.take_mask(&user("user-0")).is_none() && room.take_mask(&user("user-1")).is_some());
     }
 
     #[test]

@@ -151,6 +151,14 @@ impl<S: Copy + Eq + Hash> Registry<S> {
         self.expire(now);
     }
 
+    /// Somebody who was `before` has come back as `now_is`, by which the others do not know it: what is kept for it is kept for that
+    /// one. What `before` has on another device stays as it is.
+    pub fn inherit(&mut self, before: &Aor, now_is: &Aor) {
+        for holder in self.taken.values_mut().filter(|holder| holder.user == *before && holder.free_at.is_some()) {
+            holder.user = now_is.clone();
+        }
+    }
+
     /// Forgets the nicknames whose quarantine has ended.
     pub fn expire(&mut self, now: Instant) {
         let is_over = |holder: &Holder<S>| holder.free_at.is_some_and(|at| at <= now);
@@ -240,6 +248,22 @@ mod tests {
         assert_eq!(names.take(session(2), &bob, "Ally", false, later + QUARANTINE), Ok(()));
         names.leave(session(2), &bob, true, later, Duration::ZERO);
         assert!(names.is_empty(), "no quarantine, nothing kept");
+    }
+
+    #[test]
+    fn who_comes_back_as_another_finds_what_is_in_quarantine_and_nothing_else() {
+        let (mut names, now) = (Registry::default(), Instant::now());
+        let (mask, other, bob) = (user("anonymous-1"), user("anonymous-2"), user("bob"));
+        names.take(session(1), &mask, "Owl", false, now).unwrap();
+        names.inherit(&mask, &other);
+        assert_eq!(names.check(&other, "Owl", false, now), Err(Status::NICKNAME_TAKEN), "the first one is here");
+        names.leave(session(1), &mask, true, now, QUARANTINE);
+        names.inherit(&mask, &other);
+        assert_eq!(names.check(&bob, "Owl", false, now), Err(Status::NICKNAME_TAKEN));
+        assert_eq!(names.check(&mask, "Owl", false, now), Err(Status::NICKNAME_TAKEN), "nobody has that mask any more");
+        assert_eq!(names.take(session(2), &other, "Owl", false, now), Ok(()));
+        names.expire(now + QUARANTINE);
+        assert_eq!(names.check(&bob, "Owl", false, now + QUARANTINE), Err(Status::NICKNAME_TAKEN), "it is in use");
     }
 
     #[test]

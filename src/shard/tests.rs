@@ -52,6 +52,7 @@ impl Running {
         let remote = format!("msrp://127.0.0.1:9/{name};tcp");
         let user = Aor::parse(format!("sip:{name}@localhost").as_bytes()).unwrap();
         let open = OpenSession {
+            formerly: None,
             session,
             room: RoomId(1),
             member: Member {

@@ -100,6 +100,9 @@ impl Switch {
             return Err(Refusal::Full);
         }
         room.sessions += 1;
+        if let Some(before) = &open.formerly {
+            room.nicknames.inherit(before, &open.member.user);
+        }
         let key = self.sessions.insert(Entry {
             session: Session::new(open.session, open.member, open.terms),
             room: room_key,

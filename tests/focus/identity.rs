@@ -402,3 +402,29 @@ fn credentials_that_were_tampered_with_never_panic() {
         }
     }
 }
+
+#[test]
+fn whoever_hides_and_comes_back_is_a_new_stranger_to_all_but_its_nicknames() {
+    let mut world = World::with(guarded());
+    let hidden = || Peer { from: ANYBODY.into(), ..alice() };
+    let mut first = hidden();
+    join(&mut world, &mut first, ALICE);
+    let mask = |world: &World| world.opened().last().unwrap().member.user.clone();
+    let before = |world: &World| world.opened().last().unwrap().formerly.clone();
+    let owl = mask(&world);
+    assert_eq!(before(&world), None);
+    let mut second = Peer { branch: 100, at: "192.0.2.78:5060".parse().unwrap(), ..hidden() };
+    second.from = second.from.replace("from-alice", "again");
+    join(&mut world, &mut second, ALICE);
+    assert_eq!(before(&world), None, "the first one is still here");
+    first.extra = String::new();
+    first.send(&mut world, "BYE", "");
+    log_in(&world, &mut first, ALICE, "BYE", 1);
+    first.send(&mut world, "BYE", "");
+    assert_eq!(world.last_status(), 200);
+    let mut third = Peer { branch: 200, at: "192.0.2.79:5060".parse().unwrap(), ..hidden() };
+    third.from = third.from.replace("from-alice", "once-more");
+    join(&mut world, &mut third, ALICE);
+    assert_eq!(before(&world), Some(owl.clone()));
+    assert_ne!(mask(&world), owl);
+}

@@ -84,6 +84,7 @@ impl Plane {
         let local = format!("msrp://room.example:2855/{session};tcp");
         let remote = format!("msrp://m.example:9/m{member};tcp");
         let open = OpenSession {
+            formerly: None,
             session,
             room: RoomId(room),
             member: Member {

@@ -27,6 +27,8 @@ pub struct Options {
     pub unanswered: bool,
     /// Comes on the connection of this member, as through a relay.
     pub shares: Option<usize>,
+    /// Was here before as somebody of this name.
+    pub formerly: Option<&'static str>,
 }
 
 pub struct Seated {
@@ -99,8 +101,11 @@ impl Fixture {
             Some(other) => self.members[other].connection,
             None => self.connect(),
         };
-        let user = Aor::parse(format!("sip:{name}@example.com").as_bytes()).unwrap();
+        let user = |name: &str| Aor::parse(format!("sip:{name}@example.com").as_bytes()).unwrap();
+        let formerly = options.formerly.map(user);
+        let user = user(name);
         let open = OpenSession {
+            formerly,
             session,
             room: RoomId(1),
             member: Member {

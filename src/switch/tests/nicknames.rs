@@ -72,6 +72,17 @@ fn quarantine_outlives_the_session_and_the_empty_room() {
 }
 
 #[test]
+fn who_comes_back_behind_another_mask_finds_its_nickname_in_quarantine() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["mask1", "bob"]);
+    ask(&mut room, 0, "\"Owl\"");
+    room.close(0);
+    let stranger = room.join("mask2", super::fixture::Options::default());
+    assert_eq!(ask(&mut room, stranger, "\"Owl\""), Some(425));
+    let back = room.join("mask3", super::fixture::Options { formerly: Some("mask1"), ..Default::default() });
+    assert_eq!((ask(&mut room, 1, "\"Owl\""), ask(&mut room, back, "\"Owl\"")), (Some(425), Some(200)));
+}
+
+#[test]
 fn a_closing_room_goes_when_the_last_quarantine_has_ended() {
     let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
     ask(&mut room, 0, "\"Ally\"");
