@@ -111,9 +111,9 @@ fn named(from: &Address, claimed: &Aor, caller: &Caller, domains: &[String]) -> 
 
 /// The addresses of a user by its name: at every domain of ours, or, where the name has one of them in it already, at that one.
 fn addresses_of(name: &str, domains: &[String]) -> Vec<Aor> {
-    let whole = name.rsplit_once('@').filter(|(user, host)| {
-        !user.is_empty() && domains.iter().any(|domain| domain.eq_ignore_ascii_case(host))
-    });
+    let whole = name
+        .rsplit_once('@')
+        .filter(|(user, host)| !user.is_empty() && domains.iter().any(|domain| domain.eq_ignore_ascii_case(host)));
     match whole {
         Some((user, domain)) => Aor::new(user, domain).into_iter().collect(),
         None => domains.iter().filter_map(|domain| Aor::new(name, domain).ok()).collect(),

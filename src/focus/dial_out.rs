@@ -108,7 +108,10 @@ impl Focus {
         tracing::info!(call = %tag, user = %invitation.member.user, by = %invitation.by, session = ?session, "calling into a room");
         let (room, member, terms) = (invitation.room, invitation.member.clone(), Terms::unanswered(path.clone()));
         self.shards.session_opened(shard);
-        self.command(shard, Command::OpenSession(Box::new(OpenSession { session, room, member, terms, formerly: None })));
+        self.command(
+            shard,
+            Command::OpenSession(Box::new(OpenSession { session, room, member, terms, formerly: None })),
+        );
         let dialling = Dialling {
             invitation,
             shard,
