@@ -24,7 +24,8 @@ pub enum Command {
         /// Which.
         session: SessionId,
     },
-    /// A re-INVITE changed the terms. Another remote path unbinds the connection.
+    /// A re-INVITE changed the terms. Another remote path unbinds the connection. Answered by
+    /// [`super::Event::SessionChanged`].
     ChangeSession {
         /// Which.
         session: SessionId,

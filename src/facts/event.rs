@@ -20,6 +20,11 @@ pub enum Event {
         /// Why.
         why: Refusal,
     },
+    /// A change of a session is in force, or concerns one that is over: what waits for that may go out. One for each change.
+    SessionChanged {
+        /// Which.
+        session: SessionId,
+    },
     /// A connection is bound to the session: the member takes part.
     SessionBound {
         /// Which.

@@ -81,7 +81,7 @@ impl Focus {
             Some(_) => {
                 let (session, shard) = (call.session, call.shard);
                 call.terms = Some(terms.clone());
-                self.command(shard, Command::ChangeSession { session, terms: Box::new(terms) });
+                self.change_session(shard, session, terms);
                 self.roster_media(tag);
             }
         }

@@ -123,7 +123,7 @@ impl Focus {
             self.nicknames.enter(&user);
         }
         tracing::info!(call = %tag, user = %user, by = %invitation.by, "who was called has joined");
-        self.command(shard, Command::ChangeSession { session, terms: Box::new(terms) });
+        self.change_session(shard, session, terms);
         self.roster_joined(tag, now);
         self.acknowledge(tag, crate::sip::sequence(&invite.headers).unwrap_or_default());
         self.expect_binding(tag);

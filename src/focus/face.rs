@@ -13,6 +13,7 @@ use siphasher::sip::SipHasher13;
 use super::asked::AskedFor;
 use super::calls::{Calls, Tag};
 use super::diallings::Diallings;
+use super::fence::Fence;
 use super::hosts::Hosts;
 use super::nicknames::ServerNicknames;
 use super::refusal::Refusal;
@@ -22,7 +23,7 @@ use super::subscriptions::{SubscriptionId, Subscriptions};
 use super::throttle::Throttle;
 use super::{RoomSettings, Settings};
 use crate::call::{Alarms, Authenticator, EndOfSubscription, Users};
-use crate::facts::{Command, Event, Refusal as ShardRefusal};
+use crate::facts::{Command, Event, Refusal as ShardRefusal, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::sip::{Arrival, Broken, Fault, HeaderName, Headers, Hop, Message, Method, Reply, Request};
 use crate::sip::{
@@ -133,6 +134,7 @@ pub struct Focus {
     /// A moment, and what time it was in the world then.
     pub(super) world_time: Option<(Instant, Duration)>,
     outputs: VecDeque<Output>,
+    fence: Fence,
     /// What is made of something a peer has sent, so that it cannot foresee it, is hashed under these.
     pub(super) tag_keys: (u64, u64),
 }
@@ -169,6 +171,7 @@ impl Focus {
             ending_subscriptions: Vec::new(),
             world_time: None,
             outputs: VecDeque::new(),
+            fence: Fence::default(),
             settings,
         }
     }
@@ -199,6 +202,7 @@ impl Focus {
             Event::SessionReady { session } => self.session_ready(session, now),
             Event::SessionRefused { session, why } => self.session_refused(session, why, now),
             Event::SessionEnded { session, why } => self.session_ended(session, why, now),
+            Event::SessionChanged { session } => self.outputs.extend(self.fence.confirmed(session)),
             Event::RoomClosed { room } => self.room_closed(room),
             Event::Load { deliveries_per_second } => self.shards.set_load(shard, deliveries_per_second),
             Event::NicknameAsked { session, nickname } => self.decide_nickname(session, &nickname, now),
@@ -398,6 +402,7 @@ impl Focus {
                 TransactionOutput::ClearTimer { id, timer } => self.alarms.clear(&Alarm::Transaction(id, timer)),
             }
         }
+        self.fence.close(&mut self.outputs);
     }
 
     pub(super) fn send(&mut self, hop: Hop, message: Bytes) {
@@ -410,6 +415,12 @@ impl Focus {
 
     pub(super) fn command(&mut self, shard: ShardId, command: Command) {
         self.outputs.push_back(Output::Command { shard, command });
+    }
+
+    /// Changes a session. What this input still sends leaves when the shard knows.
+    pub(super) fn change_session(&mut self, shard: ShardId, session: SessionId, terms: Terms) {
+        self.command(shard, Command::ChangeSession { session, terms: Box::new(terms) });
+        self.fence.begin(session, &self.outputs);
     }
 
     pub(super) fn random(&mut self) -> u64 {

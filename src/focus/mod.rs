@@ -43,6 +43,7 @@ mod diallings;
 mod end;
 mod extensions;
 mod face;
+mod fence;
 mod hosts;
 mod join;
 mod lists;

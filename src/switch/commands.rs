@@ -20,7 +20,10 @@ impl Switch {
             Command::CloseRoom { room } => self.close_room(room, now),
             Command::OpenSession(open) => self.open_session(*open),
             Command::ExpectBinding { session } => self.expect_binding(session, now),
-            Command::ChangeSession { session, terms } => self.change_session(session, *terms, now),
+            Command::ChangeSession { session, terms } => {
+                self.change_session(session, *terms, now);
+                self.tell(Event::SessionChanged { session });
+            }
             Command::CloseSession { session } => {
                 if let Some(key) = self.by_id.get(&session) {
                     self.end_session(*key, None, now);

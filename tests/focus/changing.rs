@@ -1,8 +1,9 @@
 use std::time::Duration;
 
-use parlor::facts::Command;
+use parlor::facts::{Command, Event};
+use parlor::sip::HeaderName;
 
-use crate::world::{World, body, offer};
+use crate::world::{World, body, header, offer};
 
 fn version(description: &str) -> u64 {
     let origin = description.lines().find(|line| line.starts_with("o=")).unwrap();
@@ -40,6 +41,45 @@ fn a_changed_description_has_a_higher_version() {
     assert_eq!(version(&second), version(&first) + 1);
     let id = |text: &str| text.lines().nth(1).unwrap().split(' ').nth(1).unwrap().to_owned();
     assert_eq!(id(&first), id(&second));
+}
+
+/// Its peer may bind the session by its new path on a connection that is faster than the command.
+#[test]
+fn a_change_is_answered_once_the_shard_knows_of_it() {
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    let (shard, session) = ann.session.unwrap();
+    for (method, other) in [("INVITE", "bob"), ("UPDATE", "carol")] {
+        world.forget();
+        world.shards_answer = false;
+        ann.send(&mut world, method, &offer(&format!("msrp://192.0.2.99:7/{method};tcp")));
+        assert_eq!(world.told(), ["change"]);
+        assert!(!world.statuses().contains(&200), "{method} is answered too early");
+        world.shards_answer = true;
+        world.join(other, "lobby");
+        assert_eq!(world.statuses().iter().filter(|status| **status == 200).count(), 1, "others do not wait");
+        world.forget();
+        world.event(shard, Event::SessionChanged { session });
+        assert_eq!(world.statuses(), [200]);
+        assert!(header(world.last_response(), HeaderName::CSeq).ends_with(method));
+        ann.send(&mut world, "ACK", "");
+        world.forget();
+        world.event(shard, Event::SessionChanged { session });
+        assert!(world.sent.is_empty(), "once");
+    }
+}
+
+#[test]
+fn a_shard_that_is_slow_to_confirm_delays_the_answer_no_further_than_its_first_repetition() {
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    world.forget();
+    world.shards_answer = false;
+    ann.send(&mut world, "INVITE", &offer("msrp://192.0.2.99:7/moved;tcp"));
+    world.advance(Duration::from_millis(499));
+    assert!(!world.statuses().contains(&200));
+    world.advance(Duration::from_millis(1));
+    assert_eq!(world.last_status(), 200);
 }
 
 #[test]

@@ -120,13 +120,15 @@ impl World {
     }
 
     fn obey(&mut self, shard: ShardId, command: Command) {
-        let ready = match &command {
-            Command::OpenSession(open) if self.shards_answer => Some(open.session),
+        let answer = match &command {
+            _ if !self.shards_answer => None,
+            Command::OpenSession(open) => Some(Event::SessionReady { session: open.session }),
+            Command::ChangeSession { session, .. } => Some(Event::SessionChanged { session: *session }),
             _ => None,
         };
         self.commands.push((shard, command));
-        if let Some(session) = ready {
-            self.focus.handle_event(shard, Event::SessionReady { session }, self.now);
+        if let Some(event) = answer {
+            self.focus.handle_event(shard, event, self.now);
         }
     }
 

@@ -176,7 +176,7 @@ fn who_was_called_may_bind_before_the_answer_is_known_and_takes_part_once_it_is(
     let remote = Path::parse(room.members[bob].remote.as_bytes()).unwrap();
     let terms = Terms { remote, ..room.terms(bob) };
     room.control(Command::ChangeSession { session, terms: Box::new(terms) });
-    assert_eq!(room.events, [Event::SessionBound { session }]);
+    assert_eq!(room.events, [Event::SessionBound { session }, Event::SessionChanged { session }]);
     let body = room.to_room(0, "in time");
     let message = room.message(0, "m2", &body);
     room.send(0, &message);
@@ -194,7 +194,7 @@ fn who_binds_early_and_is_not_who_answers_is_turned_out() {
     let terms = Terms { remote, ..room.terms(bob) };
     room.control(Command::ChangeSession { session, terms: Box::new(terms) });
     room.control(Command::ExpectBinding { session });
-    assert_eq!(room.events, []);
+    assert_eq!(room.events, [Event::SessionChanged { session }]);
     room.pass(Duration::from_secs(31));
     assert_eq!(room.events.last(), Some(&Event::SessionEnded { session, why: EndReason::BindTimeout }));
 }
