@@ -11,8 +11,8 @@
 
 use super::end_line::{self, AtEndLine, END_LINE_BYTES_MAX, Found};
 use super::head::{Head, Start};
-use super::{Continuation, ParseError};
-use crate::limits::{MSRP_HEAD_BYTES_MAX, MSRP_START_LINE_BYTES_MAX, TRANSACTION_ID_BYTES_MAX};
+use super::{Continuation, ParseError, TransactionId};
+use crate::limits::{MSRP_HEAD_BYTES_MAX, MSRP_START_LINE_BYTES_MAX};
 
 /// What was found in the input. A chunk is a [`Event::Head`], then either [`Event::Bodiless`] or one or more
 /// [`Event::Body`] of which the last has an `end`.
@@ -57,24 +57,6 @@ enum State {
 impl Default for State {
     fn default() -> Self {
         Self::Head { line: 0, searched: 0 }
-    }
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct TransactionId {
-    octets: [u8; TRANSACTION_ID_BYTES_MAX],
-    len: u8,
-}
-
-impl TransactionId {
-    fn new(tid: &[u8]) -> Self {
-        let mut octets = [0; TRANSACTION_ID_BYTES_MAX];
-        octets[..tid.len()].copy_from_slice(tid);
-        Self { octets, len: tid.len() as u8 }
-    }
-
-    fn get(&self) -> &[u8] {
-        &self.octets[..usize::from(self.len)]
     }
 }
 

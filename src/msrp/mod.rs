@@ -11,6 +11,7 @@ mod error;
 mod head;
 mod path;
 mod status;
+mod transaction_id;
 
 pub use byte_range::ByteRange;
 pub use chunk::{ChunkParser, Event};
@@ -19,3 +20,4 @@ pub use error::ParseError;
 pub use head::{FailureReport, Head, Method, Start};
 pub use path::{MsrpUri, Path, PathError, uris};
 pub use status::{Status, comment_for};
+pub use transaction_id::TransactionId;

@@ -11,8 +11,7 @@ use super::log::Place;
 use super::outbox::Outbox;
 use crate::facts::Certificate;
 use crate::ids::SessionKey;
-use crate::limits::TRANSACTION_ID_BYTES_MAX;
-use crate::msrp::{ByteRange, ChunkParser, FailureReport, Head};
+use crate::msrp::{ByteRange, ChunkParser, FailureReport, TransactionId};
 
 /// A connection, whoever opened it.
 #[derive(Debug)]
@@ -61,7 +60,7 @@ pub enum Sending {
 /// A chunk whose head was read.
 #[derive(Debug)]
 pub struct Incoming {
-    pub(super) tid: Tid,
+    pub(super) tid: TransactionId,
     pub(super) failure_report: FailureReport,
     pub(super) success_report: bool,
     /// To-Path of its response, where that is not the first URI of the session's remote path.
@@ -108,25 +107,6 @@ impl Task {
 
 /// A Message-ID that has to be remembered.
 pub type MessageId = SmallVec<[u8; 40]>;
-
-/// A transaction id that has to be remembered.
-#[derive(Debug, Clone, Copy)]
-pub struct Tid {
-    octets: [u8; TRANSACTION_ID_BYTES_MAX],
-    len: u8,
-}
-
-impl Tid {
-    pub(super) fn of(head: &Head<'_>) -> Self {
-        let mut octets = [0; TRANSACTION_ID_BYTES_MAX];
-        octets[..head.tid.len()].copy_from_slice(head.tid);
-        Self { octets, len: head.tid.len() as u8 }
-    }
-
-    pub(super) fn get(&self) -> &[u8] {
-        &self.octets[..usize::from(self.len)]
-    }
-}
 
 impl Connection {
     pub(super) fn new(peer: SocketAddr, secure: bool, deadline: Option<Instant>) -> Self {

@@ -5,12 +5,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::connection::Tid;
 use super::{Pending, Switch};
 use crate::facts::{Event, NicknameScope};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
 use crate::limits::NICKNAME_REQUESTS_WAITING_MAX;
-use crate::msrp::{Head, Status, encode, uris};
+use crate::msrp::{Head, Status, TransactionId, encode, uris};
 use crate::nickname::{Requested, parse_use_nickname};
 
 /// A nickname that the focus decides about, and what the same session has asked for since. That waits: it has to be done in the
@@ -27,7 +26,7 @@ pub struct Asked {
 #[derive(Debug)]
 struct Request {
     connection: ConnectionId,
-    tid: Tid,
+    tid: TransactionId,
     to_path: Box<[u8]>,
     from_path: Box<[u8]>,
 }
@@ -36,7 +35,7 @@ impl Request {
     fn of(connection: ConnectionId, head: &Head<'_>) -> Self {
         Self {
             connection,
-            tid: Tid::of(head),
+            tid: TransactionId::new(head.tid),
             to_path: head.from_path.into(),
             from_path: uris(head.to_path).next().unwrap_or_default().into(),
         }

@@ -5,12 +5,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Switch;
-use super::connection::{Incoming, Task, Tid};
+use super::connection::{Incoming, Task};
 use super::timers::Alarm;
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
 use crate::limits::SESSIONS_PER_CONNECTION_MAX;
-use crate::msrp::{ByteRange, Continuation, Event as Chunk, Head, MsrpUri, ParseError, Status, uris};
+use crate::msrp::{ByteRange, Continuation, Event as Chunk, Head, MsrpUri, ParseError, Status, TransactionId, uris};
 use crate::session::{Verdict, judge};
 
 impl Switch {
@@ -74,7 +74,7 @@ impl Switch {
 
     fn handle_head(&mut self, id: ConnectionId, head: &Head<'_>, now: Instant) -> Incoming {
         let mut incoming = Incoming {
-            tid: Tid::of(head),
+            tid: TransactionId::new(head.tid),
             failure_report: head.failure_report,
             success_report: head.success_report,
             reply_to: None,
