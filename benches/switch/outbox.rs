@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use parlor::ids::ConnectionId;
 
 use crate::plane::{Plane, Scratch};
-use crate::{IN_FLIGHT, TEXT};
+use crate::{IN_FLIGHT, TEXT, counting};
 
 pub fn benches(c: &mut Criterion) {
     let mut group = c.benchmark_group("send what waits");
@@ -17,6 +17,7 @@ pub fn benches(c: &mut Criterion) {
         drain.round(in_flight);
         group.throughput(Throughput::Elements(members as u64));
         let octets = drain.octets / members;
+        println!("send {what}: {:.4} allocations a copy", drain.allocations_a_copy(in_flight, members));
         group.bench_function(BenchmarkId::new("outboxes", &what), |b| {
             b.iter_custom(|n| (0..n).map(|_| drain.round(in_flight)).sum());
         });
@@ -39,12 +40,23 @@ struct Drain {
     scratch: Scratch,
     /// Octets of the last round.
     octets: usize,
+    /// What sending has allocated so far.
+    allocations: u64,
 }
 
 impl Drain {
     fn new(members: usize) -> Self {
         let plane = Plane::new(1, members + 1);
-        Self { plane, dirty: Vec::new(), scratch: Scratch::default(), octets: 0 }
+        Self { plane, dirty: Vec::new(), scratch: Scratch::default(), octets: 0, allocations: 0 }
+    }
+
+    /// What sending a copy allocates once it runs evenly; what taking the messages in does is not counted.
+    fn allocations_a_copy(&mut self, in_flight: u64, members: usize) -> f64 {
+        const ROUNDS: u64 = 50;
+        (0..10).for_each(|_| _ = self.round(in_flight));
+        let before = self.allocations;
+        (0..ROUNDS).for_each(|_| _ = self.round(in_flight));
+        (self.allocations - before) as f64 / (ROUNDS * in_flight * members as u64) as f64
     }
 
     /// Lets so many messages wait, and answers how long it takes to send them all.
@@ -53,8 +65,8 @@ impl Drain {
         for _ in 0..messages {
             self.plane.receive(0, &message);
         }
-        let Self { plane, dirty, scratch, octets } = self;
-        let begun = Instant::now();
+        let Self { plane, dirty, scratch, octets, allocations } = self;
+        let (begun, before) = (Instant::now(), counting::allocations());
         *octets = 0;
         plane.switch.take_dirty(dirty);
         for id in dirty.drain(..) {
@@ -64,6 +76,8 @@ impl Drain {
             plane.switch.sent(id, n, plane.now);
             *octets += n;
         }
-        begun.elapsed()
+        let took = begun.elapsed();
+        *allocations += counting::allocations() - before;
+        took
     }
 }

@@ -8,12 +8,13 @@ use super::record::{Latency, Record, Turn};
 type Column = (&'static str, fn(&Turn) -> u64);
 
 /// Columns of a turn, in their order.
-const COLUMNS: [Column; 15] = [
+const COLUMNS: [Column; 16] = [
     ("deliveries", |turn| turn.deliveries),
     ("elapsed_ns", |turn| turn.elapsed_ns),
     ("server_user_ns", |turn| turn.user_ns),
     ("server_system_ns", |turn| turn.system_ns),
     ("server_softirq_ns", |turn| turn.softirq_ns),
+    ("server_busiest_ns", |turn| turn.busiest_ns),
     ("client_ns", |turn| turn.client_ns),
     ("p50_ns", |turn| turn.latency_ns.p50),
     ("p90_ns", |turn| turn.latency_ns.p90),
