@@ -8,7 +8,7 @@ use parlor::facts::{Command, EndReason};
 use parlor::focus::{Focus, Output, Settings};
 use parlor::ids::{ConnectionId, ShardId};
 use parlor::limits::HELD_BYTES_PER_SHARD_MAX;
-use parlor::sip::{Hop, Message, parse_datagram};
+use parlor::sip::{Broken, HeaderName, Hop, Message, parse_datagram, text};
 use parlor::switch::{self, Switch};
 
 use super::guest::Guest;
@@ -82,8 +82,14 @@ impl House {
     }
 
     pub fn deliver(&mut self, message: &[u8], hop: Hop) {
-        if let Ok(Some(message)) = parse_datagram(message) {
-            self.focus.handle_message(message, hop, self.now);
+        match parse_datagram(message) {
+            Ok(Some(message)) => self.focus.handle_message(message, hop, self.now),
+            Ok(None) => {}
+            Err(why) => {
+                if let Some(broken) = Broken::of(message, why) {
+                    self.focus.handle_broken(broken, hop);
+                }
+            }
         }
         self.settle();
     }
@@ -260,9 +266,10 @@ impl House {
         let message = parse_datagram(octets).expect("what is sent can be parsed").expect("a message");
         match message {
             Message::Response(response) => {
-                let call = super::world::header(&response, parlor::sip::HeaderName::CallId);
+                // Of a request that lacks something its answer lacks it too.
+                let header = |name| text(&response.headers, &name).unwrap_or_default();
+                let (call, to) = (header(HeaderName::CallId), header(HeaderName::To));
                 let Some(name) = call.strip_prefix("call-of-") else { return };
-                let to = super::world::header(&response, parlor::sip::HeaderName::To);
                 if let Some((_, tag)) = to.split_once(";tag=") {
                     self.tags.insert(name.to_owned(), tag.to_owned());
                 }
@@ -293,8 +300,11 @@ impl House {
             .filter(|line| echoed.iter().any(|name| line.starts_with(name)))
             .map(|line| format!("{line}\r\n"))
             .collect();
-        let answer = format!("SIP/2.0 {status}\r\n{lines}Content-Length: 0\r\n\r\n");
-        if let Ok(Some(message)) = parse_datagram(answer.as_bytes()) {
+        let mut answer = format!("SIP/2.0 {status}\r\n{lines}Content-Length: 0\r\n\r\n").into_bytes();
+        if self.strangers && text.contains("mallory") && self.numbers.once_in(2) {
+            self.numbers.mutate(&mut answer, request);
+        }
+        if let Ok(Some(message)) = parse_datagram(&answer) {
             self.focus.handle_message(message, hop, self.now);
         }
     }

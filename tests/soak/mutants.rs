@@ -105,12 +105,12 @@ fn mutants_of_sip_disturb_nobody() {
 }
 
 fn request(numbers: &mut Numbers, peer: &mut Peer) -> Vec<u8> {
-    let method = ["INVITE", "ACK", "BYE", "CANCEL", "SUBSCRIBE", "OPTIONS", "REFER"][numbers.next(7)];
+    let method = ["INVITE", "ACK", "BYE", "CANCEL", "SUBSCRIBE", "OPTIONS", "REFER", "UPDATE"][numbers.next(8)];
     peer.extra = match method {
         "SUBSCRIBE" => "Event: conference\r\nExpires: 600\r\nAccept: application/conference-info+xml\r\n".into(),
         "REFER" => "Refer-To: <sip:bob@home.example>\r\n".into(),
         _ => String::new(),
     };
-    let body = if method == "INVITE" { peer.offer() } else { String::new() };
+    let body = if matches!(method, "INVITE" | "UPDATE") { peer.offer() } else { String::new() };
     peer.request(method, &body).into_bytes()
 }
