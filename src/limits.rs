@@ -136,7 +136,8 @@ const _: () = assert!(MSRP_START_LINE_BYTES_MAX < MSRP_HEAD_BYTES_MAX);
 const _: () = assert!(TRANSACTION_ID_BYTES_MIN <= TRANSACTION_ID_BYTES_MAX);
 const _: () = assert!(MSRP_HEAD_BYTES_MAX <= RECEIVE_BYTES_MAX);
 const _: () = assert!(COPIED_BODY_BYTES_MAX <= RECEIVE_BYTES_MAX);
-const _: () = assert!(SESSIONS_PER_CONNECTION_MAX < u16::MAX as usize, "the copies on one connection are counted in 16 bits");
+const _: () =
+    assert!(SESSIONS_PER_CONNECTION_MAX < u16::MAX as usize, "the copies on one connection are counted in 16 bits");
 const _: () = assert!(CPIM_HEADERS_BYTES_MAX <= HELD_BYTES_PER_SESSION_MAX);
 const _: () = assert!(HELD_BYTES_PER_SESSION_MAX <= HELD_BYTES_PER_SHARD_MAX);
 const _: () = assert!(FRAME_SLICES_MAX >= 1 && FRAME_SLICES_MAX + 4 <= 1024, "a sendmsg takes at most 1024 pieces");
