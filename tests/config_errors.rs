@@ -190,6 +190,7 @@ fn a_value_of_the_wrong_kind_says_what_would_be_right() {
         ("[sip.auth]\nrealm = \"\"", 2, 9, "\"\"", "a text for people"),
         ("[sip.auth]\nusers_file = 5", 2, 14, "5", "the path"),
         ("[sip.auth.users]\n\"a:b\" = \"secret\"", 2, 1, "\"a:b\"", "before the @"),
+        ("[sip.auth.users]\n\"\" = \"secret\"", 2, 1, "\"\"", "before the @"),
         ("[sip.auth.users]\nal = \"\"", 2, 1, "al", "a password"),
         ("[sip.auth.users]\nal = 5", 2, 1, "al", "in quotes"),
         ("[sip.auth.users]\nal = {}", 2, 1, "al", "ha1_sha256"),
@@ -320,4 +321,15 @@ fn a_proxy_over_tls_needs_a_place_to_answer_to() {
     let tls = "listen = [\"tls:127.0.0.1:5061\"]\n[tls]\ncertificate = \"c.pem\"\nprivate_key = \"k.pem\"\n";
     let config = Config::parse("parlor.toml", &format!("{text}{tls}")).unwrap();
     assert_eq!(config.sip.outbound_proxy.as_deref(), Some("sips:proxy.example.com;lr"));
+}
+
+#[test]
+fn passwords_are_prepared_before_their_digest_is_made() {
+    // RFC 8265 §4.2: other spaces are spaces, and accents are put together.
+    let users = |password: &str| {
+        let text = format!("[sip.auth]\nrealm = \"r\"\n[sip.auth.users]\nalice = \"{password}\"\n");
+        Config::parse("parlor.toml", &text).unwrap().sip.auth.unwrap().users
+    };
+    assert_eq!(users("correct\u{3000}horse caf\u{65}\u{301}"), users("correct horse caf\u{e9}"));
+    assert_ne!(users("Correct horse"), users("correct horse"), "case is kept");
 }

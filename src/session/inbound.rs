@@ -81,6 +81,7 @@ mod tests {
             &["MSRP abcd SEND", TO, FROM, "Message-ID: 1", "Failure-Report: perhaps"],
             &["MSRP abcd NICKNAME", TO, FROM],
             &["MSRP abcd NICKNAME", TO, FROM, "Use-Nickname: \"A\"", "Success-Report: no"],
+            &["MSRP abcd NICKNAME", TO, FROM, "Use-Nickname: \"A\"", "Failure-Report: yes"],
         ] {
             assert_eq!(verdict(lines), "Refuse(Status(400))", "{lines:?}");
         }

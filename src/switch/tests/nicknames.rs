@@ -41,7 +41,10 @@ fn reserved_words_are_425_and_a_room_may_have_no_nicknames() {
     let policy = RoomPolicy { reserved_nicknames: vec!["Admin".into()], ..RoomPolicy::default() };
     assert_eq!(ask(&mut Fixture::new(policy, &["alice"]), 0, "\"ADMIN\""), Some(425));
     let policy = RoomPolicy { nicknames: false, ..RoomPolicy::default() };
-    assert_eq!(ask(&mut Fixture::new(policy, &["alice"]), 0, "\"Ally\""), Some(403));
+    let mut room = Fixture::new(policy, &["alice"]);
+    for value in ["\"Ally\"", "\"malformed", "\"\""] {
+        assert_eq!(ask(&mut room, 0, value), Some(403), "that is looked at first: {value}");
+    }
 }
 
 #[test]

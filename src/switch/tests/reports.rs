@@ -15,6 +15,7 @@ fn a_success_report_names_the_message_and_its_true_length() {
     let range = format!("Message-ID: m1\r\nByte-Range: 1-{0}/{0}\r\nStatus: 000 200 OK\r\n-------", body.len());
     assert!(wire.contains(" REPORT\r\n") && wire.contains(&range), "{wire}");
     assert!(!wire.contains("Content-Type"), "a REPORT to a message to the room has no body: {wire}");
+    assert!(!wire.contains("Success-Report:") && !wire.contains("Failure-Report:"), "it asks for none itself: {wire}");
 }
 
 #[test]

@@ -99,6 +99,8 @@ fn a_sender_that_gives_up_or_is_lost_is_passed_on() {
         }
         let wire = room.received_bytes(1);
         assert!(bodies(&wire)[0].ends_with('#'), "lost: {lost}");
+        let last = String::from_utf8(wire).unwrap().rsplit("MSRP ").next().unwrap().to_owned();
+        assert!(last.contains("\r\nByte-Range: 1-0/*\r\n"), "of nothing the range begins at 1: {last}");
     }
 }
 
@@ -185,11 +187,13 @@ fn a_recipient_that_leaves_in_the_middle_is_left_out() {
     let body = long(&room, 100_000);
     let first = piece(&room, 0, "big", &body, 0..90_000, "*", '+');
     room.send(0, &first);
+    assert!(!room.received(1).is_empty());
     let session = room.members[1].session;
     room.control(Command::CloseSession { session });
     let rest = piece(&room, 0, "big", &body, 90_000..body.len(), "*", '$');
     room.send(0, &rest);
     assert!(bodies(&room.received_bytes(2)) == [body]);
+    assert_eq!(room.received(1), "", "nothing more of it");
 }
 
 #[test]
