@@ -393,8 +393,13 @@ mod tests {
             assert_eq!(credentials.expected(&ha1, "GET"), digest);
             assert_eq!(credentials.qop.unwrap().number(), Some(1));
             assert!(answer.contains("qop=auth, nc=00000001, ") && answer.contains("opaque=\"FQhe/"), "{answer}");
-            let quoted = format!("username=\"Mufasa\", realm=\"http-auth@example.org\", nonce=\"{NONCE}\", uri=\"/dir/index.html\"");
-            assert!(answer.contains(&quoted) && answer.contains(&format!("algorithm={}, ", algorithm.name())), "{answer}");
+            let quoted = format!(
+                "username=\"Mufasa\", realm=\"http-auth@example.org\", nonce=\"{NONCE}\", uri=\"/dir/index.html\""
+            );
+            assert!(
+                answer.contains(&quoted) && answer.contains(&format!("algorithm={}, ", algorithm.name())),
+                "{answer}"
+            );
         }
     }
 
@@ -424,7 +429,10 @@ mod tests {
                 };
                 let written = one.encode();
                 let name = algorithm.name();
-                assert!(written.ends_with(", charset=UTF-8") && written.contains(&format!("algorithm={name}, nonce=\"abc\"")));
+                assert!(
+                    written.ends_with(", charset=UTF-8")
+                        && written.contains(&format!("algorithm={name}, nonce=\"abc\""))
+                );
                 assert_eq!(Challenge::parse(&written), Some(one));
             }
         }
