@@ -34,8 +34,12 @@ const SUBJECTS: [(&str, usize); 4] = [
 ];
 
 fn main() {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let (flags, args): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|arg| arg.starts_with("--"));
     match args.as_slice() {
+        // `cargo bench -- --test`: whether it runs, uncounted.
+        _ if flags.iter().any(|flag| flag == "--test") => {
+            SUBJECTS.iter().for_each(|(subject, _)| run(subject, SIZES[0]))
+        }
         [subject, size] => run(subject, size.parse().expect("a number")),
         _ => table(),
     }
