@@ -124,6 +124,8 @@ fn judge(subject: &str, bound: Result<(), Taken>, setting: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::super::Level;
     use super::*;
 
@@ -137,6 +139,26 @@ mod tests {
         let found = look(&config).into_iter().find(|finding| finding.subject == subject).unwrap();
         assert_eq!((found.level, found.found.as_str()), (Level::Error, "taken"));
         assert!(found.advice.contains("msrp.port"));
+    }
+
+    #[test]
+    fn what_this_config_names_twice_is_told_from_what_somebody_else_has() {
+        let (local, everywhere) = (Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED);
+        let mut held = Held::default();
+        assert!(held.streams((local, 0).into()).is_ok() && held.datagrams((local, 0).into()).is_ok());
+        let stream = held.streams[0].local_addr().unwrap().port();
+        let datagram = held.datagrams[0].local_addr().unwrap().port();
+        for address in [local, everywhere] {
+            assert!(matches!(held.streams((address, stream).into()), Err(Taken::ByOurselves)));
+            assert!(matches!(held.datagrams((address, datagram).into()), Err(Taken::ByOurselves)));
+        }
+        let other = TcpListener::bind((local, 0)).unwrap();
+        assert!(matches!(held.streams(other.local_addr().unwrap()), Err(Taken::Refused(_))));
+        let twice = judge("sip tcp:x", Err(Taken::ByOurselves), "sip.listen");
+        assert_eq!(
+            (twice.level, twice.line().as_str()),
+            (Level::Error, "sip tcp:x: named twice in this config; change sip.listen")
+        );
     }
 
     #[test]
