@@ -88,6 +88,21 @@ fn check_finds_what_keeps_a_server_from_starting() {
 }
 
 #[test]
+fn check_finds_addresses_that_are_named_twice() {
+    let (port, shards) = (Server::free_port(), one_shard());
+    for (listen, msrp, found) in [
+        (format!("\"udp:127.0.0.1:{port}\", \"udp:127.0.0.1:{port}\""), 0, format!("sip udp:127.0.0.1:{port}")),
+        (format!("\"udp:127.0.0.1:{port}\", \"tcp:127.0.0.1:{port}\""), port, format!("msrp tcp:127.0.0.1:{port}")),
+    ] {
+        let config = file(&format!("[sip]\nlisten = [{listen}]\n[msrp]\nport = {msrp}\n{shards}"));
+        let output = parlor(&["check", "--errors-only", "--config", config.path().to_str().unwrap()]);
+        let lines: Vec<_> = stdout(&output).lines().collect();
+        assert_eq!((output.status.code(), lines.len()), (Some(2), 1), "{lines:?}");
+        assert!(lines[0].contains(&format!("{found}: named twice in this config")), "{lines:?}");
+    }
+}
+
+#[test]
 fn a_reader_that_has_gone_away_breaks_nothing_and_a_full_disk_is_told() {
     let config = file(FREE);
     let path = config.path().to_str().unwrap();
