@@ -26,7 +26,16 @@ pub struct Engine {
     target: Target,
     freeze: Option<Freeze>,
     buffer: Vec<u8>,
-    sample: Vec<u8>,
+    samples: Samples,
+}
+
+/// What a server has sent, for a floor that is to send the same.
+#[derive(Debug, Clone, Default)]
+pub struct Samples {
+    /// The first copy that arrived.
+    pub copy: Vec<u8>,
+    /// What was last said to a sender beside copies: an answer.
+    pub answer: Vec<u8>,
 }
 
 struct Lane {
@@ -106,8 +115,8 @@ impl Engine {
             let hearing = Hearing::new(seat.hears);
             lanes.push(Lane { stream, rest: Vec::new(), layout: None, hearing, sender });
         }
-        let (buffer, sample) = (vec![0; READ_BYTES_MAX], Vec::new());
-        Ok(Self { poll, alarm, lanes, senders, frame_len, target, freeze: None, buffer, sample })
+        let (buffer, samples) = (vec![0; READ_BYTES_MAX], Samples::default());
+        Ok(Self { poll, alarm, lanes, senders, frame_len, target, freeze: None, buffer, samples })
     }
 
     /// Has the server stand still for so long in the middle of every turn.
@@ -115,10 +124,10 @@ impl Engine {
         self.freeze = self.target.pid.map(|pid| Freeze::new(pid, time));
     }
 
-    /// The first copy that arrived.
+    /// What has arrived.
     #[must_use]
-    pub fn sample(&self) -> &[u8] {
-        &self.sample
+    pub fn samples(&self) -> &Samples {
+        &self.samples
     }
 
     /// Puts a little load on, so that caches, buffers and layouts are there.
@@ -274,7 +283,7 @@ impl Engine {
                 Err(error) => return Err(error),
             };
             let now = Instant::now();
-            let used = lane.take(&self.buffer[..kept + n], now, self.frame_len, flight, &mut self.sample)?;
+            let used = lane.take(&self.buffer[..kept + n], now, self.frame_len, flight, &mut self.samples)?;
             lane.rest.clear();
             lane.rest.extend_from_slice(&self.buffer[used..kept + n]);
             if kept + n < self.buffer.len() {
@@ -294,7 +303,7 @@ impl Lane {
         now: Instant,
         frame_len: FrameLen,
         flight: &mut Flight,
-        sample: &mut Vec<u8>,
+        samples: &mut Samples,
     ) -> io::Result<usize> {
         let mut used = 0;
         loop {
@@ -310,11 +319,17 @@ impl Lane {
             match layout {
                 Some(layout) => {
                     self.layout = Some(layout);
-                    if sample.is_empty() {
-                        sample.extend_from_slice(&rest[..len]);
+                    if samples.copy.is_empty() {
+                        samples.copy.extend_from_slice(&rest[..len]);
                     }
                 }
-                None => used += len,
+                None => {
+                    used += len;
+                    if self.sender.is_some() {
+                        samples.answer.clear();
+                        samples.answer.extend_from_slice(&rest[..len]);
+                    }
+                }
             }
         }
     }

@@ -10,9 +10,9 @@ use clap::Args;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use super::engine::{Engine, unless_signalled};
+use super::engine::{Engine, Samples, unless_signalled};
 use super::layout::{self, Layout};
-use super::outcome::{FLOOR_COPIED, FLOOR_GATHERED, Measured, Pace, Subject, Watch};
+use super::outcome::{ANSWERING_FLOOR, FLOOR_COPIED, FLOOR_GATHERED, Measured, Pace, Subject, Watch};
 use super::server::{Server, end_with_parent};
 use super::stream::Stream;
 use super::talk::Load;
@@ -40,6 +40,20 @@ pub struct FloorArguments {
     /// Send only to the member after the one that sends
     #[arg(long)]
     privately: bool,
+    /// What each message is answered to its sender with
+    #[arg(long, allow_hyphen_values = true)]
+    answer: Option<String>,
+}
+
+/// How a bare loop sends what it has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Out of the buffer that it was read into.
+    Copied,
+    /// Each message from where it is.
+    Gathered,
+    /// As copied; and each message is answered to its sender, with as many octets as Parlor's response has.
+    Answering,
 }
 
 /// The bare loop as a subject.
@@ -50,19 +64,29 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Starts one that moves copies like `sample` between as many sockets as the load has. `None`: that is no copy.
+    /// Starts one that moves copies like the sample between as many sockets as the load has. `None`: that is no copy.
     ///
     /// # Errors
     /// As the sockets.
-    pub fn start(load: &Load, sample: &[u8], cores: Cores, gathered: bool) -> io::Result<Option<Self>> {
+    pub fn start(load: &Load, samples: &Samples, cores: Cores, way: Way) -> io::Result<Option<Self>> {
+        let sample = &samples.copy;
         let Some(layout) = Layout::learn(sample) else { return Ok(None) };
-        let (server, address) = Server::floor(cores, &arguments(load, layout.len, gathered))?;
+        let mut arguments = arguments(load, layout.len, way == Way::Gathered);
+        if way == Way::Answering {
+            let answer = String::from_utf8_lossy(&samples.answer);
+            arguments.push(format!("--answer={answer}"));
+        }
+        let (server, address) = Server::floor(cores, &arguments)?;
         let streams = wire::connect_to_floor(address, load.members())?;
         let streams = streams.into_iter().map(Stream::plain).collect::<io::Result<_>>()?;
-        let seats = load.seats(streams, |stream| stream, |_, _| Script::Raw { template: sample.to_vec(), layout });
+        let seats = load.seats(streams, |stream| stream, |_, _| Script::Raw { template: sample.clone(), layout });
         let mut engine = Engine::new(seats, layout::msrp, server.target())?;
         engine.warm_up(Duration::from_millis(100))?;
-        let name = if gathered { FLOOR_GATHERED } else { FLOOR_COPIED };
+        let name = match way {
+            Way::Copied => FLOOR_COPIED,
+            Way::Gathered => FLOOR_GATHERED,
+            Way::Answering => ANSWERING_FLOOR,
+        };
         Ok(Some(Self { name, engine, _server: server }))
     }
 }
@@ -105,6 +129,7 @@ pub fn run(arguments: &FloorArguments) -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     // Where whoever started this is gone already, this fails.
     writeln!(io::stdout(), "{}", listener.local_addr()?.port())?;
+    let mut answers = arguments.answer.as_ref().map(|answer| Answers::new(answer, arguments, width));
     let mut members = Vec::new();
     let mut poll = Poll::new()?;
     for at in 0..arguments.rooms * width {
@@ -121,7 +146,11 @@ pub fn run(arguments: &FloorArguments) -> io::Result<()> {
         poll.poll(&mut events, None).or_else(unless_signalled)?;
         for event in &events {
             let at = event.token();
-            match forward(&mut members, at.0, &mut buffer, arguments)? {
+            let n = forward(&mut members, at.0, &mut buffer, arguments)?;
+            if let Some(answers) = &mut answers {
+                members[at.0].write_all(answers.to(at.0, n))?;
+            }
+            match n {
                 0 => return Ok(()),
                 // Something may be left, and a socket that was readable before is not told again.
                 READ_BYTES_MAX => {
@@ -131,6 +160,38 @@ pub fn run(arguments: &FloorArguments) -> io::Result<()> {
                 _ => {}
             }
         }
+    }
+}
+
+/// Answers to what is read.
+struct Answers {
+    /// As many as one read may ask for, one after the other.
+    octets: Vec<u8>,
+    /// Octets of one.
+    len: usize,
+    /// Octets of a message.
+    message_len: usize,
+    /// Octets of a message of which the rest has not come, from each member.
+    begun: Vec<usize>,
+}
+
+impl Answers {
+    fn new(answer: &str, arguments: &FloorArguments, width: usize) -> Self {
+        let message_len = arguments.len.max(1);
+        Self {
+            octets: answer.as_bytes().repeat(READ_BYTES_MAX / message_len + 1),
+            len: answer.len(),
+            message_len,
+            begun: vec![0; arguments.rooms * width],
+        }
+    }
+
+    /// To a member who has sent `n` octets more.
+    fn to(&mut self, member: usize, n: usize) -> &[u8] {
+        let begun = &mut self.begun[member];
+        let messages = (*begun + n) / self.message_len;
+        *begun = (*begun + n) % self.message_len;
+        &self.octets[..messages * self.len]
     }
 }
 
@@ -166,4 +227,21 @@ fn gather(receiver: &mut TcpStream, octets: &[u8], len: usize) -> io::Result<()>
     }
     let gathered = octets.len().min(SLICES_MAX * len);
     receiver.write_all(&octets[gathered..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_answered_once_it_is_there_whole() {
+        let arguments =
+            FloorArguments { rooms: 1, receivers: 1, senders: 1, len: 10, gathered: false, privately: false, answer: None };
+        let mut answers = Answers::new("ok", &arguments, 2);
+        let text: Vec<_> = [4, 5, 1, 25, 0].map(|n| answers.to(1, n).len() / 2).to_vec();
+        assert_eq!(text, [0, 0, 1, 2, 0]);
+        assert_eq!(answers.to(0, 5), b"", "each member's messages are its own");
+        assert_eq!(answers.to(1, 5), b"ok");
+        assert_eq!(answers.to(1, READ_BYTES_MAX).len(), READ_BYTES_MAX / 10 * 2);
+    }
 }

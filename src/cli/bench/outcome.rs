@@ -185,6 +185,8 @@ pub const PARLOR: &str = "parlor";
 pub const FLOOR_COPIED: &str = "floor copied";
 /// The floor that gathers.
 pub const FLOOR_GATHERED: &str = "floor gathered";
+/// The one that answers each message as well.
+pub const ANSWERING_FLOOR: &str = "answering floor";
 
 /// Something that load is put on, in turns with the others.
 pub trait Subject {

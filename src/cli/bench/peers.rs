@@ -18,7 +18,7 @@ use super::cpu::Target;
 use super::engine::Engine;
 use super::findings::is_floor;
 use super::layout::{FrameLen, Layout, text};
-use super::outcome::{Measured, Pace, Subject, Watch};
+use super::outcome::{ANSWERING_FLOOR, Measured, Pace, Subject, Watch};
 use super::server::end_with_parent;
 use super::stream::Stream;
 use super::talk::Load;
@@ -28,8 +28,8 @@ use super::{Cores, descriptors, pin};
 /// What Parlor is measured beside.
 #[derive(Debug, Clone, Args)]
 pub struct AgainstArguments {
-    /// What Parlor is measured beside, in turns: floor (unless told otherwise) is a bare loop that moves as many octets; redis and
-    /// nats where they are installed
+    /// What Parlor is measured beside, in turns: floor is a bare loop that moves as many octets; answering is one that answers
+    /// each message to its sender as well, as MSRP has it (both unless told otherwise); redis and nats where they are installed
     #[arg(long, value_name = "WHOM", value_delimiter = ',', value_enum, conflicts_with = "server")]
     against: Vec<Against>,
 }
@@ -39,6 +39,8 @@ pub struct AgainstArguments {
 pub enum Against {
     /// The bare loop, both ways of sending.
     Floor,
+    /// The bare loop that answers too.
+    Answering,
     /// Redis pub/sub.
     Redis,
     /// NATS, its core without JetStream.
@@ -96,10 +98,10 @@ impl AgainstArguments {
         }
     }
 
-    /// The names of those who were asked for; the floor where nobody was.
+    /// The names of those who were asked for; the floors where nobody was.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let asked = if self.against.is_empty() { &[Against::Floor][..] } else { &self.against };
+        let asked = if self.against.is_empty() { &[Against::Floor, Against::Answering][..] } else { &self.against };
         asked.iter().filter_map(|against| Some(against.to_possible_value()?.get_name().to_owned())).collect()
     }
 
@@ -116,12 +118,13 @@ impl AgainstArguments {
         watch: &mut dyn Watch,
     ) -> io::Result<()> {
         let names = self.names();
-        if !names.iter().any(|name| name == "floor") {
-            subjects.retain(|subject| !is_floor(subject.name()));
-        }
+        let wants = |whom: &str| names.iter().any(|name| name == whom);
+        subjects.retain(|subject| match subject.name() {
+            ANSWERING_FLOOR => wants("answering"),
+            name => wants("floor") || !is_floor(name),
+        });
         for protocol in PROTOCOLS {
-            let wanted = names.iter().any(|name| name == protocol.name);
-            if wanted && version(protocol.name).is_some() {
+            if wants(protocol.name) && version(protocol.name).is_some() {
                 watch.stage(&format!("starting {}", protocol.program));
                 subjects.push(Box::new(Peer::start(protocol, load, cores)?));
             }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::arguments::RunArguments;
 use super::findings::Findings;
-use super::outcome::{FLOOR_COPIED, FLOOR_GATHERED, Measured, Outcome, PARLOR, Pace};
+use super::outcome::{ANSWERING_FLOOR, FLOOR_COPIED, FLOOR_GATHERED, Measured, Outcome, PARLOR, Pace};
 use super::record::{self, Latency, Percentiles, Record, Subject, Turn};
 use super::summary::{Summary, plural};
 use super::{peers, plot, stamp, tables};
@@ -222,6 +222,7 @@ fn subject(outcome: &Outcome, name: &str) -> Subject {
         PARLOR => format!("Parlor {}", env!("CARGO_PKG_VERSION")),
         FLOOR_COPIED => "floor, copied".into(),
         FLOOR_GATHERED => "floor, gathered".into(),
+        ANSWERING_FLOOR => "floor that answers".into(),
         other => peers::version(other).unwrap_or_else(|| other.to_owned()),
     };
     Subject {

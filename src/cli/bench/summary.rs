@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::findings::{Findings, Ratio};
+use super::outcome::ANSWERING_FLOOR;
 use super::record::{Record, Stamp};
 use super::{stats, sweep};
 
@@ -168,6 +169,7 @@ pub fn cost(ns: f64) -> String {
 pub fn against(name: &str) -> &str {
     match name {
         "floor" => "the cheaper floor",
+        ANSWERING_FLOOR => "the floor that answers",
         "redis" => "Redis",
         "nats" => "NATS",
         other => other,

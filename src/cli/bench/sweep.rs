@@ -98,7 +98,7 @@ pub fn run(arguments: &SweepArguments, cores: Cores, watch: &mut dyn Watch) -> i
         }
     }
     let (rate, _, rounds) = best.ok_or_else(interrupted)?;
-    let copy_bytes = talk.sample.len();
+    let copy_bytes = talk.samples.copy.len();
     let outcome = talk::outcome("sweep", &arguments.load.load(), Pace::Rate(rate), run, cores, copy_bytes, rounds);
     let p99_max_ns = u64::try_from(arguments.p99.as_nanos()).unwrap_or(u64::MAX);
     Ok((outcome, Sweep { p99_max_ns, highest: search.highest(), steps }))

@@ -10,8 +10,8 @@ use super::arguments::RunArguments;
 use super::calls::{Calls, Manner};
 use super::certificate::Certificate;
 use super::descriptors;
-use super::engine::Engine;
-use super::floor::Floor;
+use super::engine::{Engine, Samples};
+use super::floor::{Floor, Way};
 use super::layout;
 use super::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
 use super::peers::AgainstArguments;
@@ -44,8 +44,8 @@ pub struct Load {
 pub struct Talk {
     /// Parlor first, then the floors where the server is the bench's own.
     pub subjects: Vec<Box<dyn Subject>>,
-    /// A copy as Parlor sent it.
-    pub sample: Vec<u8>,
+    /// What Parlor has sent.
+    pub samples: Samples,
 }
 
 /// Senders have four digits on the wire.
@@ -151,7 +151,7 @@ pub fn run(
         against.apply(&mut talk.subjects, load, cores, watch)?;
     }
     let rounds = outcome::in_turns(&mut talk.subjects, pace, run.time(), run.rounds, watch)?;
-    let mut outcome = outcome(scenario, load, pace, run, cores, talk.sample.len(), rounds);
+    let mut outcome = outcome(scenario, load, pace, run, cores, talk.samples.copy.len(), rounds);
     outcome.parameters.push(match load.tls {
         // Results of before have no such parameter.
         true => ("tls", json!(true)),
@@ -205,7 +205,7 @@ pub fn outcome(
 pub fn prepare(load: &Load, run: &RunArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Talk> {
     let reference = reference(load, run);
     // The subjects one by one: Parlor, and the floors or Parlor otherwise beside it.
-    let subjects = if reference.is_some() || run.server.is_some() { 2 } else { 3 };
+    let subjects = if reference.is_some() || run.server.is_some() { 2 } else { 4 };
     descriptors::reserve(load.members().saturating_mul(subjects))?;
     let server = start(load, run, run.shards)?;
     let reference = reference.map(|(name, load, shards)| Ok::<_, io::Error>((name, load, start(&load, run, shards)?)));
@@ -215,19 +215,19 @@ pub fn prepare(load: &Load, run: &RunArguments, cores: Cores, watch: &mut dyn Wa
     let mut parlor = Parlor::join(load, server, PARLOR, watch)?;
     watch.stage("warming up");
     parlor.warm_up()?;
-    let sample = parlor.engine.sample().to_vec();
+    let samples = parlor.engine.samples().clone();
     let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(parlor)];
     if let Some((name, load, server)) = reference {
         let mut parlor = Parlor::join(&load, server, name, watch)?;
         parlor.warm_up()?;
         subjects.push(Box::new(parlor));
     } else if own {
-        for gathered in [false, true] {
-            let floor = Floor::start(load, &sample, cores, gathered)?;
+        for way in [Way::Copied, Way::Gathered, Way::Answering] {
+            let floor = Floor::start(load, &samples, cores, way)?;
             subjects.extend(floor.map(|floor| Box::new(floor) as Box<dyn Subject>));
         }
     }
-    Ok(Talk { subjects, sample })
+    Ok(Talk { subjects, samples })
 }
 
 /// What a server of the bench's own is compared with where that is not the floors: the same on one shard, or without TLS.
