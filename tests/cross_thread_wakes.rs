@@ -162,7 +162,7 @@ fn open(session: SessionId, room: RoomId, name: &str, port: u16) -> OpenSession 
             user: user.clone(),
             uri: format!("sip:{name}@localhost").into(),
             display_name: None,
-            identities: vec![user],
+            identities: [user].into(),
             anonymous: false,
         },
         terms: Terms::between(

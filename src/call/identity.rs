@@ -125,7 +125,8 @@ fn member(user: Aor, address: &Address, mut identities: Vec<Aor>) -> Member {
         identities.push(user.clone());
     }
     let display_name = display_name(address).map(Into::into);
-    Member { user, uri: address_text(&address.uri).into(), display_name, identities, anonymous: false }
+    let (uri, identities) = (address_text(&address.uri).into(), identities.into());
+    Member { user, uri, display_name, identities, anonymous: false }
 }
 
 /// A member that is not known. `offered` is the anonymous address it came with.
@@ -140,7 +141,7 @@ fn nobody(offered: Option<&Aor>, unique: u64, is_free: impl Fn(&Aor) -> bool) ->
     let shared = offered.filter(|offered| offered.user().is_none_or(|user| user == ANYBODY));
     let mut identities = vec![user.clone(), anybody];
     identities.extend(shared.filter(|shared| !identities.contains(shared)).cloned());
-    Ok(Member { user, uri, display_name: None, identities, anonymous: true })
+    Ok(Member { user, uri, display_name: None, identities: identities.into(), anonymous: true })
 }
 
 fn is_anonymous(user: &Aor) -> bool {
@@ -178,7 +179,7 @@ mod tests {
         assert_eq!(found.user, key("sip:alice@example.com:5099"));
         assert_eq!(&*found.uri, "sip:alice@Example.com:5099");
         assert_eq!(found.display_name.as_deref(), Some("Ali Ce"));
-        assert_eq!(found.identities, std::slice::from_ref(&found.user));
+        assert_eq!(&found.identities[..], std::slice::from_ref(&found.user));
         assert!(!found.anonymous);
         assert_eq!(member("<tel:+1-201>", 1).unwrap().user, key("tel:+1201"));
         assert_eq!(member("<http://example.com>", 1), Err(IdentityError::Scheme));
@@ -191,7 +192,7 @@ mod tests {
         assert_ne!(one.user, two.user);
         assert_eq!(&*one.uri, "sip:anonymous-0000000000000001@anonymous.invalid");
         let both = [one.user.clone(), key("sip:anonymous@anonymous.invalid")];
-        assert_eq!(one.identities, both);
+        assert_eq!(*one.identities, both);
         assert!(one.anonymous && one.display_name.is_none());
     }
 
@@ -230,7 +231,7 @@ mod tests {
         let found = from("sips:alice@TWO.example").unwrap();
         assert_eq!(found.account, Some(key("sip:alice@one.example")));
         assert_eq!((found.member.user, &*found.member.uri), (key("sip:alice@one.example"), "sips:alice@TWO.example"));
-        assert_eq!(found.member.identities, [key("sip:alice@one.example"), key("sip:alice@two.example")]);
+        assert_eq!(*found.member.identities, [key("sip:alice@one.example"), key("sip:alice@two.example")]);
         for other in ["sip:bob@one.example", "sip:alice@three.example", "tel:+1", "sip:one.example"] {
             assert_eq!(from(other), Err(IdentityError::NotYours), "{other}");
         }
@@ -259,7 +260,7 @@ mod tests {
         let caller = Caller::Asserted(asserted(&request(rows)));
         let found = identity(rows, &caller, 1).unwrap();
         assert_eq!(found.member.user, key("sip:+1201555@ims.example"));
-        assert_eq!(found.member.identities, [key("sip:+1201555@ims.example"), key("tel:+1201555")]);
+        assert_eq!(*found.member.identities, [key("sip:+1201555@ims.example"), key("tel:+1201555")]);
         assert_eq!(
             (&*found.member.uri, found.member.display_name.as_deref()),
             ("sip:+1201555@ims.example", Some("Me"))

@@ -18,7 +18,7 @@ pub struct Member {
     /// The display name of the From header.
     pub display_name: Option<Arc<str>>,
     /// Every address that may stand in CPIM From, `user` among them (RFC 7701 §6.1).
-    pub identities: Vec<Aor>,
+    pub identities: Arc<[Aor]>,
     /// The member does not want to be known: `user` and `uri` are anonymous, the member is to be told `uri`, and messages reach
     /// it by that alone. Else they reach it by each of its identities.
     pub anonymous: bool,
@@ -47,11 +47,11 @@ pub struct Terms {
     pub chatroom: Option<ChatroomTokens>,
     /// What the peer may do at the moment.
     pub direction: Direction,
-    /// Where the switch connects to (RFC 6135); `None`: the peer connects.
-    pub connect_to: Option<Outward>,
+    /// Where the switch connects to (RFC 6135); `None`, as for nearly everybody: the peer connects.
+    pub connect_to: Option<Box<Outward>>,
     /// What the certificate at the peer's end of a TLS connection has to match, one of them (RFC 8122); empty where the peer has
     /// said nothing about it.
-    pub fingerprints: Vec<Fingerprint>,
+    pub fingerprints: Box<[Fingerprint]>,
 }
 
 /// Whom the switch connects to.
@@ -92,7 +92,7 @@ impl Terms {
             chatroom: None,
             direction: Direction::default(),
             connect_to: None,
-            fingerprints: Vec::new(),
+            fingerprints: Box::default(),
         }
     }
 

@@ -92,7 +92,7 @@ fn callable(recipient: &Recipient) -> Option<(crate::sip::Uri, Member)> {
     }
     let user = aor(&target).ok()?;
     let display_name = recipient.display_name.as_deref().map(Into::into);
-    let identities = vec![user.clone()];
+    let identities = [user.clone()].into();
     let member = Member { user, uri: address_text(&target).into(), display_name, identities, anonymous: false };
     Some((target, member))
 }

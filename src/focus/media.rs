@@ -182,8 +182,8 @@ impl Call {
             max_size: media.max_size,
             chatroom: media.chatroom.or(self.aware.then_some(aware)),
             direction: media.direction,
-            connect_to,
-            fingerprints: media.fingerprints.clone(),
+            connect_to: connect_to.map(Box::new),
+            fingerprints: media.fingerprints.as_slice().into(),
         }
     }
 }

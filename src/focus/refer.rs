@@ -242,7 +242,7 @@ enum Outcome {
 pub(super) fn member_of(reference: &Reference) -> Result<Member, Refusal> {
     let user = aor(&reference.target).map_err(|_| Refusal::new(416))?;
     let display_name = reference.display_name.as_deref().map(Into::into);
-    let identities = vec![user.clone()];
+    let identities = [user.clone()].into();
     Ok(Member { user, uri: address_text(&reference.target).into(), display_name, identities, anonymous: false })
 }
 

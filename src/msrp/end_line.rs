@@ -46,6 +46,7 @@ const OPENING: &[u8; 9] = b"\r\n-------";
 pub const END_LINE_BYTES_MAX: usize = 2 + 7 + TRANSACTION_ID_BYTES_MAX + 1 + 2;
 
 static OPENING_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(OPENING));
+static DASHES_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(DASHES));
 
 /// What stands at a place where an end-line might begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +125,22 @@ pub fn find(text: &[u8], tid: &[u8]) -> Found {
     Found::Body(text.len() - partial_opening(&text[from..]))
 }
 
+/// Whether the end-line of `tid` begins anywhere in `text`, be it in the middle of a line (RFC 4975 §7.1).
+#[must_use]
+pub fn begins_in(text: &[u8], tid: &[u8]) -> bool {
+    let mut rest = text;
+    while let Some(at) = DASHES_FINDER.find(rest) {
+        let run = &rest[at..];
+        // Of more dashes the last seven.
+        let behind = run.iter().position(|octet| *octet != b'-').unwrap_or(run.len());
+        rest = &run[behind..];
+        if rest.starts_with(tid) {
+            return true;
+        }
+    }
+    false
+}
+
 /// Octets at the end of `text` that may be the beginning of [`OPENING`], which it does not hold whole.
 fn partial_opening(text: &[u8]) -> usize {
     let tail = &text[text.len().saturating_sub(OPENING.len() - 1)..];
@@ -144,6 +161,16 @@ mod tests {
         assert_eq!(continuation, Continuation::Complete);
         assert_eq!(&text[body..body + len], b"\r\n-------tid$\r\n");
         assert_eq!(&text[body + len..], b"MSRP");
+    }
+
+    #[test]
+    fn an_id_counts_behind_seven_dashes() {
+        for text in [&b"-------tid"[..], b"a-------tidx", b"\r\n--------tid$", b"-------ti\r\n-------tid"] {
+            assert!(begins_in(text, b"tid"), "{}", text.escape_ascii());
+        }
+        for text in [&b""[..], b"tid", b"------tid", b"-------ti", b"-------", b"------- tid", b"-------atid------tid"] {
+            assert!(!begins_in(text, b"tid"), "{}", text.escape_ascii());
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod transaction_id;
 
 pub use byte_range::ByteRange;
 pub use chunk::{ChunkParser, Event};
-pub use end_line::Continuation;
+pub use end_line::{Continuation, begins_in as end_line_begins_in};
 pub use error::ParseError;
 pub use head::{FailureReport, Head, Method, Start};
 pub use path::{MsrpUri, Path, PathError, uris};

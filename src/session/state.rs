@@ -186,7 +186,7 @@ mod tests {
             user: alice.clone(),
             uri: "sip:alice@example.com".into(),
             display_name: None,
-            identities: vec![alice, Aor::parse(b"tel:+1234").unwrap()],
+            identities: [alice, Aor::parse(b"tel:+1234").unwrap()].into(),
             anonymous: false,
         };
         Session::new(SessionId { shard: ShardId(0), random: 1 }, member, terms(remote))
@@ -248,7 +248,7 @@ mod tests {
         let mut session = session(ALICE);
         assert!(session.trusts(None, false), "without fingerprints the session-id is enough");
         assert!(!session.trusts(Some(&shown(1, false)), true) && session.trusts(Some(&shown(1, true)), true));
-        session.terms.fingerprints = vec![fingerprint(1), fingerprint(2)];
+        session.terms.fingerprints = [fingerprint(1), fingerprint(2)].into();
         for we_connected in [false, true] {
             assert!(session.trusts(Some(&shown(2, false)), we_connected));
             assert!(!session.trusts(Some(&shown(3, true)), we_connected), "a good name is no good fingerprint");

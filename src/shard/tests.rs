@@ -59,7 +59,7 @@ impl Running {
                 user: user.clone(),
                 uri: format!("sip:{name}@localhost").into(),
                 display_name: None,
-                identities: vec![user],
+                identities: [user].into(),
                 anonymous: false,
             },
             terms: Terms {

@@ -91,7 +91,7 @@ impl Plane {
                 user: user.clone(),
                 uri: format!("sip:m{member}@x").into(),
                 display_name: None,
-                identities: vec![user],
+                identities: [user].into(),
                 anonymous: false,
             },
             terms: Terms::between(path(&local), path(&remote)),

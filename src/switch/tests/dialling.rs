@@ -14,7 +14,8 @@ fn with_listener(change: impl FnOnce(&mut Terms)) -> (Fixture, Dial) {
     let bob = room.negotiate("bob", &Options::default());
     let session = room.members[bob].session;
     let mut terms = room.terms(bob);
-    terms.connect_to = Some(Outward { address: "192.0.2.7:7654".parse().unwrap(), name: "bob.example.com".into() });
+    let to = Outward { address: "192.0.2.7:7654".parse().unwrap(), name: "bob.example.com".into() };
+    terms.connect_to = Some(Box::new(to));
     change(&mut terms);
     room.control(Command::ChangeSession { session, terms: Box::new(terms) });
     room.control(Command::ExpectBinding { session });
@@ -120,7 +121,8 @@ fn a_path_that_changes_while_it_is_connected_to_is_connected_to_anew() {
     let (mut room, dial) = with_listener(|_| {});
     let session = room.members[1].session;
     let mut moved = room.terms(1);
-    moved.connect_to = Some(Outward { address: "192.0.2.8:1".parse().unwrap(), name: "192.0.2.8".into() });
+    let to = Outward { address: "192.0.2.8:1".parse().unwrap(), name: "192.0.2.8".into() };
+    moved.connect_to = Some(Box::new(to));
     room.control(Command::ChangeSession { session, terms: Box::new(moved) });
     assert!(room.switch.connected(&dial, room.now).is_none(), "nobody wants that one any more");
     let again = room.switch.poll_connect().unwrap();
@@ -140,7 +142,7 @@ fn over_tls_whom_we_connect_to_has_to_show_the_right_certificate() {
     ] {
         let (mut room, dial) = with_listener(|terms| {
             over_tls(terms);
-            terms.fingerprints = wanted.clone();
+            terms.fingerprints = wanted.as_slice().into();
         });
         assert_eq!(dial.tls.as_deref(), Some("bob.example.com"));
         let connection = room.switch.connected(&dial, room.now).unwrap();
@@ -167,7 +169,7 @@ fn who_connects_with_another_certificate_than_negotiated_is_hung_up_on() {
         let bob = room.negotiate("bob", &Options::default());
         let mut terms = room.terms(bob);
         over_tls(&mut terms);
-        terms.fingerprints = vec![fingerprint(1)];
+        terms.fingerprints = [fingerprint(1)].into();
         let session = room.members[bob].session;
         (room.members[bob].local, room.members[bob].remote) = (terms.local.to_string(), terms.remote.to_string());
         room.control(Command::ChangeSession { session, terms: Box::new(terms) });

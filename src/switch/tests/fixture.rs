@@ -112,7 +112,7 @@ impl Fixture {
                 user: user.clone(),
                 uri: format!("sip:{name}@example.com").into(),
                 display_name: None,
-                identities: vec![user],
+                identities: [user].into(),
                 anonymous: false,
             },
             terms: Terms {
@@ -123,7 +123,7 @@ impl Fixture {
                 chatroom: (!options.unaware).then_some(ChatroomTokens { nickname: true, private_messages: true }),
                 direction: Direction::default(),
                 connect_to: None,
-                fingerprints: Vec::new(),
+                fingerprints: Box::default(),
             },
         };
         let open = if options.unanswered {
