@@ -28,6 +28,11 @@ use tls::Places;
 pub use tls::TlsConfig;
 pub use values::{parse_cores, parse_duration, parse_sip_listen, parse_size};
 
+/// The longest `spin_before_park`.
+pub const SPIN_MAX: Duration = Duration::from_secs(1);
+/// The most for `copy_below`, in octets: what one turn of a connection reads.
+pub const COPY_BELOW_BYTES_MAX: u64 = 64 * 1024;
+
 /// Everything an operator decides.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Config {

@@ -7,7 +7,9 @@ use super::values::{
     address, connect_out, cores, duration, host, network, number, one_of, optional_host, parse_sip_listen, proxy,
     session_interval, size,
 };
-use super::{AuthConfig, LogConfig, LogFormat, LogLevel, MsrpConfig, ShardsConfig, SipConfig};
+use super::{
+    AuthConfig, COPY_BELOW_BYTES_MAX, LogConfig, LogFormat, LogLevel, MsrpConfig, SPIN_MAX, ShardsConfig, SipConfig,
+};
 use crate::limits::OUTBOX_BYTES_MIN;
 use crate::shard::Io;
 
@@ -59,10 +61,10 @@ impl ShardsConfig {
     pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
         section.value("cores", &mut self.cores, cores);
         section.value("io", &mut self.io, one_of(&[("ring", Io::Ring), ("glommio", Io::Glommio)]));
-        section.value("spin_before_park", &mut self.spin_before_park, duration(Duration::ZERO..=SECOND));
+        section.value("spin_before_park", &mut self.spin_before_park, duration(Duration::ZERO..=SPIN_MAX));
         section.value("ring_depth", &mut self.ring_depth, number(16..=4096));
         section.value("send_batch", &mut self.send_batch, number(1..=4096));
-        section.value("copy_below", &mut self.copy_below, size(0..=64 * 1024));
+        section.value("copy_below", &mut self.copy_below, size(0..=COPY_BELOW_BYTES_MAX as usize));
         section.finish();
     }
 }

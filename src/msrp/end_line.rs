@@ -168,7 +168,8 @@ mod tests {
         for text in [&b"-------tid"[..], b"a-------tidx", b"\r\n--------tid$", b"-------ti\r\n-------tid"] {
             assert!(begins_in(text, b"tid"), "{}", text.escape_ascii());
         }
-        for text in [&b""[..], b"tid", b"------tid", b"-------ti", b"-------", b"------- tid", b"-------atid------tid"] {
+        for text in [&b""[..], b"tid", b"------tid", b"-------ti", b"-------", b"------- tid", b"-------atid------tid"]
+        {
             assert!(!begins_in(text, b"tid"), "{}", text.escape_ascii());
         }
     }

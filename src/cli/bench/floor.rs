@@ -235,8 +235,15 @@ mod tests {
 
     #[test]
     fn a_message_is_answered_once_it_is_there_whole() {
-        let arguments =
-            FloorArguments { rooms: 1, receivers: 1, senders: 1, len: 10, gathered: false, privately: false, answer: None };
+        let arguments = FloorArguments {
+            rooms: 1,
+            receivers: 1,
+            senders: 1,
+            len: 10,
+            gathered: false,
+            privately: false,
+            answer: None,
+        };
         let mut answers = Answers::new("ok", &arguments, 2);
         let text: Vec<_> = [4, 5, 1, 25, 0].map(|n| answers.to(1, n).len() / 2).to_vec();
         assert_eq!(text, [0, 0, 1, 2, 0]);
