@@ -246,10 +246,10 @@ mod tests {
             let caller = Caller::Authenticated(name.into());
             identity(&format!("From: <{uri}>;tag=1"), &caller, 1).map(|found| found.member.identities)
         };
-        assert_eq!(from("alice@TWO.example", "sip:alice@two.example"), Ok(vec![key("sip:alice@two.example")]));
+        assert_eq!(from("alice@TWO.example", "sip:alice@two.example"), Ok([key("sip:alice@two.example")].into()));
         assert_eq!(from("alice@two.example", "sip:alice@one.example"), Err(IdentityError::NotYours));
         let foreign = from("alice@ims.example", "sip:alice%40ims.example@one.example").unwrap();
-        assert_eq!(foreign, [key("sip:alice%40ims.example@one.example"), key("sip:alice%40ims.example@two.example")]);
+        assert_eq!(*foreign, [key("sip:alice%40ims.example@one.example"), key("sip:alice%40ims.example@two.example")]);
         assert_eq!(from("alice@ims.example", "sip:alice@ims.example"), Err(IdentityError::NotYours));
     }
 
