@@ -37,6 +37,8 @@ impl Switch {
     pub(super) fn answer(&mut self, id: ConnectionId, incoming: &Incoming, key: SessionKey, status: Status) {
         if !status.is_success() {
             self.outlets.counters.refused += 1;
+            let session = self.sessions.get(key).map(|entry| entry.session.id);
+            tracing::debug!(?session, status = status.0, "a message was refused");
         }
         if !answered(incoming.failure_report, status) {
             return;
@@ -51,6 +53,7 @@ impl Switch {
     /// Refuses a request of which only the head is known, and perhaps no session.
     pub(super) fn refuse(&mut self, id: ConnectionId, head: &Head<'_>, status: Status) {
         self.outlets.counters.refused += 1;
+        tracing::debug!(connection = %id, status = status.0, "an MSRP request was refused");
         let wanted = match head.method() {
             // A REPORT is never answered (RFC 4975 §7.1.2).
             Some(Method::Report) => false,
