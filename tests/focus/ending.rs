@@ -109,6 +109,8 @@ fn a_cancel_after_the_answer_changes_nothing_and_one_of_nothing_is_481() {
     ann.send(&mut world, "INVITE", &offer);
     ann.send(&mut world, "CANCEL", "");
     assert_eq!((world.statuses(), world.focus.counts().calls), (vec![200, 200], 1));
+    let tags: Vec<_> = world.sent.iter().map(|(_, m)| text(m.headers(), &HeaderName::To)).collect();
+    assert_eq!(tags[0], tags[1], "both answers have one tag");
     Peer::new("bob", "lobby").send(&mut world, "CANCEL", "");
     assert_eq!(world.last_status(), 481);
 }
