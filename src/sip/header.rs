@@ -90,7 +90,8 @@ pub(super) fn parameters(text: &[u8]) -> impl Iterator<Item = Parameter<'_>> {
 
 /// The first semicolon outside of quotes.
 pub(super) fn semicolon(text: &[u8]) -> Option<usize> {
-    outside_quotes(text, |octet| octet == b';')
+    let first = memchr::memchr2(b';', b'"', text)?;
+    if text[first] == b';' { Some(first) } else { outside_quotes(text, |octet| octet == b';') }
 }
 
 fn outside_quotes(text: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {

@@ -251,9 +251,11 @@ impl Transactions {
     /// The INVITE that a CANCEL is about (RFC 3261 §9.2), if it is still in flight.
     #[must_use]
     pub fn cancelled(&self, cancel: &Request) -> Option<TransactionId> {
+        if cancel.method != Method::Cancel {
+            return None;
+        }
         let of_2543 = || TransactionKey::for_cancelled_invite(cancel);
-        let is_cancel = cancel.method == Method::Cancel;
-        let id = self.id(Side::Server, &cancel.headers, &Method::Invite, of_2543).filter(|_| is_cancel)?;
+        let id = self.id(Side::Server, &cancel.headers, &Method::Invite, of_2543)?;
         self.entries.contains_key(&id).then_some(id)
     }
 
