@@ -39,12 +39,10 @@ impl Privacy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::Header;
+    use crate::sip::headers;
 
     fn privacy(value: &str) -> Privacy {
-        let mut headers = Headers::new();
-        headers.push(Header::build(HeaderName::Privacy, value.to_owned()).unwrap());
-        Privacy::of(&headers)
+        Privacy::of(&headers(&[(HeaderName::Privacy, value)]))
     }
 
     #[test]

@@ -109,15 +109,7 @@ fn refresher(headers: &Headers) -> Option<Side> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::Header;
-
-    fn headers(rows: &[(HeaderName, &str)]) -> Headers {
-        let mut headers = Headers::new();
-        for (name, value) in rows {
-            headers.push(Header::build(name.clone(), (*value).to_owned()).unwrap());
-        }
-        headers
-    }
+    use crate::sip::headers;
 
     fn answer(supported: bool, expires: &str, min: &str) -> Result<Option<String>, TooBrief> {
         let mut rows = vec![(HeaderName::Supported, if supported { "replaces, Timer" } else { "replaces" })];

@@ -266,14 +266,12 @@ fn is_fatal(status: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::Header;
+    use crate::sip::headers;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn event(value: &str) -> Option<EventName> {
-        let mut headers = Headers::new();
-        headers.push(Header::build(HeaderName::Event, value.to_owned()).unwrap());
-        EventName::of(&headers)
+        EventName::of(&headers(&[(HeaderName::Event, value)]))
     }
 
     fn subscription(granted: Duration) -> (Subscription, Instant) {
@@ -297,9 +295,7 @@ mod tests {
         assert_eq!(event("Conference.winfo;id=\"a b\""), Some(name("Conference.winfo", None)));
         assert_eq!(event("refer;id=93809824").unwrap().to_string(), "refer;id=93809824");
         assert!(event("").is_none() && event("a b").is_none() && event(";id=1").is_none());
-        let mut two = Headers::new();
-        two.push(Header::build(HeaderName::Event, "conference").unwrap());
-        two.push(Header::build(HeaderName::Event, "refer").unwrap());
+        let two = headers(&[(HeaderName::Event, "conference"), (HeaderName::Event, "refer")]);
         assert_eq!((EventName::of(&two), EventName::of(&Headers::new())), (None, None));
     }
 

@@ -182,15 +182,11 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sipx_sip::Header;
+    use crate::sip::headers;
     use std::slice;
 
     fn find(rows: &[(HeaderName, &str)], body: &str) -> Result<Option<String>, BodyError> {
-        let mut headers = Headers::new();
-        for (name, value) in rows {
-            headers.push(Header::build(name.clone(), (*value).to_owned()).unwrap());
-        }
-        let found = session_description(&headers, &Bytes::copy_from_slice(body.as_bytes()))?;
+        let found = session_description(&headers(rows), &Bytes::copy_from_slice(body.as_bytes()))?;
         Ok(found.map(|sdp| String::from_utf8(sdp.to_vec()).unwrap()))
     }
 
@@ -244,11 +240,7 @@ mod tests {
     #[test]
     fn a_list_is_found_beside_a_description_and_without_one() {
         let list = |rows: &[(HeaderName, &str)], body: &str| {
-            let mut headers = Headers::new();
-            for (name, value) in rows {
-                headers.push(Header::build(name.clone(), (*value).to_owned()).unwrap());
-            }
-            let found = recipient_list(&headers, &Bytes::copy_from_slice(body.as_bytes())).unwrap();
+            let found = recipient_list(&headers(rows), &Bytes::copy_from_slice(body.as_bytes())).unwrap();
             found.map(|list| String::from_utf8(list.to_vec()).unwrap())
         };
         let mixed = (HeaderName::ContentType, "multipart/mixed;boundary=b");

@@ -161,18 +161,19 @@ pub fn quoted(text: &str) -> String {
     out
 }
 
+/// Headers with these rows, for tests.
+#[cfg(test)]
+pub(crate) fn headers(rows: &[(HeaderName, &str)]) -> Headers {
+    let mut headers = Headers::new();
+    for (name, value) in rows {
+        headers.push(sipx_sip::Header::build(name.clone(), (*value).to_owned()).unwrap());
+    }
+    headers
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sipx_sip::Header;
-
-    fn headers(rows: &[(HeaderName, &str)]) -> Headers {
-        let mut headers = Headers::new();
-        for (name, value) in rows {
-            headers.push(Header::build(name.clone(), (*value).to_owned()).unwrap());
-        }
-        headers
-    }
 
     #[test]
     fn lists_are_read_from_every_row() {

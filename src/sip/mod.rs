@@ -21,6 +21,8 @@ pub use body::{BodyError, body_is_optional, parts_with_history, recipient_list, 
 pub use broken::Broken;
 pub use digest::{Algorithm, Challenge, Credentials, CredentialsError, Login, Qop, hex};
 pub use frame::{Framed, Framer, parse_datagram};
+#[cfg(test)]
+pub(crate) use header::headers;
 pub use header::{accepts_media_type, addresses, display_name, option_tags, quoted, seconds, tag, text, text_rows};
 pub use hop::{Hop, SipConnection, Transport, next_host, reply_hop, stamp_source};
 pub use message::{Ask, Fault, Reply, fault, phrase, sequence};
