@@ -6,7 +6,7 @@
 //! | floor | modules | holds |
 //! |---|---|---|
 //! | 0 words | [`ids`], [`limits`] | identifiers and every named maximum |
-//! | 1 grammar | [`uri`], [`msrp`], [`cpim`], [`sdp`], [`sip`], [`conference_info`], [`datetime`] | bytes to values and back; no time, no policy, no I/O |
+//! | 1 grammar | [`uri`], [`msrp`], [`mime`], [`cpim`], [`sdp`], [`sip`], [`conference_info`], [`datetime`] | bytes to values and back; no time, no policy, no I/O |
 //! | 2 machines | [`facts`], [`nickname`], [`session`], [`room`], [`switch`], [`call`], [`focus`] | sans-IO state machines; `now` and randomness are arguments |
 //! | 3 shell | [`tls`], [`shard`], [`control`] | sockets, clocks, executors |
 //! | 4 assembly | [`cli`], [`config`], `main.rs` | what the operator touches |
@@ -20,6 +20,7 @@ pub mod limits;
 pub mod conference_info;
 pub mod cpim;
 pub mod datetime;
+pub mod mime;
 pub mod msrp;
 pub mod sdp;
 pub mod sip;

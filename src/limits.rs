@@ -20,6 +20,8 @@ pub const MESSAGE_OCTETS_MAX: u64 = 1 << 62;
 pub const REPORT_BODY_BYTES_MAX: usize = 10_240;
 /// Octets in the header blocks of a Message/CPIM body, its MIME headers included.
 pub const CPIM_HEADERS_BYTES_MAX: usize = 16 * 1024;
+/// Prefixes that one Message/CPIM may declare for the namespace of RFC 3862 itself.
+pub const CPIM_PREFIXES_MAX: usize = 8;
 /// Octets in a nickname (RFC 7701 §7.1).
 pub const NICKNAME_BYTES_MAX: usize = 1023;
 
@@ -86,8 +88,10 @@ pub const SIP_ROUTES_MAX: usize = 32;
 pub const SDP_MEDIA_LINES_MAX: usize = 16;
 /// Recipients on one list of an INVITE.
 pub const RECIPIENTS_MAX: usize = 100;
-/// Parts of one multipart body.
+/// Parts of one multipart body, those of bodies within it included.
 pub const BODY_PARTS_MAX: usize = 16;
+/// Multipart bodies within one another.
+pub const BODY_NESTING_MAX: usize = 4;
 /// SIP connections that the control thread accepts.
 pub const SIP_CONNECTIONS_MAX: usize = 4096;
 /// Messages that may wait to be sent on one SIP connection; one that lets more pile up is closed. A proxy's connection carries
