@@ -2,6 +2,7 @@
 
 use parlor::cpim::{AddressError, CpimError, NameAddress, Scanner, Wrapper, parse, parse_whole};
 use parlor::limits::CPIM_HEADERS_BYTES_MAX;
+use parlor::mime::MimeError;
 use proptest::prelude::*;
 
 /// Every sample: name, octets, and where its content begins in the text form `content`.
@@ -26,13 +27,13 @@ fn text(octets: &[u8]) -> &str {
 }
 
 /// From, To, content type and content, as text.
-fn summary(message: &[u8]) -> (&str, &str, &str, &str) {
+fn summary(message: &[u8]) -> (&str, &str, String, &str) {
     let wrapper = parse_whole(message).unwrap();
-    let content_type = wrapper.content_type.unwrap_or_default();
+    let content_type = wrapper.content_type().unwrap_or_default();
     (
         text(wrapper.from().unwrap()),
         text(wrapper.to().unwrap()),
-        text(content_type),
+        text(&content_type).to_owned(),
         text(&message[wrapper.content_offset..]),
     )
 }
@@ -55,7 +56,7 @@ fn what_real_clients_send_is_read() {
     for (name, from, content_type, content) in expected {
         let message = sample(name);
         let (found_from, to, found_type, found_content) = summary(&message);
-        assert_eq!((found_from, found_type, found_content), (from, content_type, content), "{name}");
+        assert_eq!((found_from, found_type.as_str(), found_content), (from, content_type, content), "{name}");
         assert!(matches!(to, "sip:room1@127.0.0.1" | "sip:room2@127.0.0.1"), "{name}: {to}");
     }
     let private = sample("sipsimple-private.cpim");
@@ -68,9 +69,10 @@ fn what_real_clients_send_is_read() {
 fn the_examples_of_rfc_7701_are_read() {
     let room = sample("rfc7701-9.3.cpim");
     let expected = ("sip:alice@atlanta.example.com", "sip:chatroom22@chat.example.com;transport=tcp");
-    assert_eq!(summary(&room), (expected.0, expected.1, "text/plain", "Hello guys, how are you today?"));
+    assert_eq!(summary(&room), (expected.0, expected.1, "text/plain".into(), "Hello guys, how are you today?"));
     let private = sample("rfc7701-9.4.cpim");
-    assert_eq!(summary(&private), ("sip:alice@example.com", "sip:bob@example.com", "text/plain", "Hello Bob."));
+    let expected = ("sip:alice@example.com", "sip:bob@example.com", "text/plain".into(), "Hello Bob.");
+    assert_eq!(summary(&private), expected);
     let chunked = sample("rfc7701-9.5.cpim");
     assert_eq!(summary(&chunked).3, "Hello Bob");
 }
@@ -88,8 +90,9 @@ fn the_example_of_rfc_3862_is_read() {
     assert_eq!(namespace, NameAddress { name: Some("MyFeatures".into()), uri: b"mid:MessageFeatures@id.foo.com" });
     assert_eq!(wrapper.header("Require").unwrap().text(), "MyFeatures.VitalMessageOption");
     assert_eq!(wrapper.headers().filter(|h| h.prefix() == Some("MyFeatures")).count(), 2);
-    let mime: Vec<_> = wrapper.mime_headers().map(|(name, value)| (text(name), text(value))).collect();
-    assert_eq!(mime, [("Content-type", "text/xml; charset=utf-8"), ("Content-ID", "<1234567890@foo.com>")]);
+    let mime: Vec<_> = wrapper.mime_headers().map(|(name, value)| (text(name), text(&value).to_owned())).collect();
+    let expected = [("Content-type", "text/xml; charset=utf-8"), ("Content-ID", "<1234567890@foo.com>")];
+    assert_eq!(mime, expected.map(|(name, value)| (name, value.to_owned())));
 }
 
 #[test]
@@ -105,8 +108,30 @@ fn details_are_there_for_clients() {
     let wrapper = parse_whole(&message).unwrap();
     assert_eq!(wrapper.header("cc").unwrap().address().unwrap().name.as_deref(), Some("Dan \"D\" <the man>"));
     let message = sample("folded-mime.cpim");
-    assert_eq!(summary(&message).2, "multipart/mixed;");
+    assert_eq!(summary(&message).2, "multipart/mixed; boundary=\"x: y\"");
     assert_eq!(summary(&message).3, "--x: y--");
+}
+
+#[test]
+fn names_are_resolved_through_their_namespaces() {
+    let message = sample("namespaces.cpim");
+    let wrapper = parse_whole(&message).unwrap();
+    assert_eq!((wrapper.from(), wrapper.to()), (Ok(&b"sip:alice@example.com"[..]), Ok(&b"sip:room@example.com"[..])));
+    assert_eq!(wrapper.header("From").unwrap().address().unwrap().name.as_deref(), Some("Alice"));
+    assert_eq!(wrapper.header("DateTime").unwrap().text(), "2026-01-02T03:04:05Z");
+    let names: Vec<_> = wrapper.headers().map(|header| header.cpim_name.unwrap_or("-")).collect();
+    assert_eq!(names, ["NS", "NS", "From", "-", "To", "DateTime"]);
+}
+
+#[test]
+fn the_type_of_the_content_is_read_through_folds_and_comments() {
+    let message = sample("folded-type.cpim");
+    let wrapper = parse_whole(&message).unwrap();
+    assert_eq!(wrapper.media_type(), Some("image/png"));
+    assert_eq!(text(&wrapper.content_type().unwrap()), "image (a picture) / png;\tname=\"a;b\"");
+    assert_eq!(&message[wrapper.content_offset..], b"not text");
+    assert_eq!(parse_whole(b"From: <a:b>\r\n\r\nhello").unwrap().media_type(), Some("text/plain"));
+    assert_eq!(parse_whole(b"From: <a:b>\r\n\r\nContent-Type:\r\n\r\n").unwrap().media_type(), None);
 }
 
 #[test]
@@ -160,7 +185,9 @@ fn every_cut_of_every_sample_gives_the_same_answer() {
 
 #[test]
 fn every_prefix_of_every_sample_is_incomplete_or_right() {
-    let shape = |w: &Wrapper<'_>| (w.from().map(<[u8]>::to_vec), w.content_offset, w.content_type.map(<[u8]>::to_vec));
+    let shape = |w: &Wrapper<'_>| {
+        (w.from().map(<[u8]>::to_vec), w.content_offset, w.content_type().map(std::borrow::Cow::into_owned))
+    };
     for (name, message) in samples() {
         let whole = parse_whole(&message).unwrap();
         for end in 0..=message.len() {
@@ -176,7 +203,9 @@ fn every_prefix_of_every_sample_is_incomplete_or_right() {
 }
 
 /// The plain reading of a message whose blocks are all there, by the letter: no missing headers, no blocks run together.
-fn naive(message: &str) -> (usize, Vec<(String, String)>, Option<String>) {
+///
+/// The content type is `None` where a header that decides stands twice.
+fn naive(message: &str) -> (usize, Vec<(String, String)>, Option<Option<String>>) {
     let mut offset = 0;
     let mut blocks: Vec<Vec<(String, String)>> = vec![Vec::new(), Vec::new()];
     let mut block = 0;
@@ -193,9 +222,14 @@ fn naive(message: &str) -> (usize, Vec<(String, String)>, Option<String>) {
         let (name, value) = line.split_once(':').unwrap();
         blocks[block].push((name.to_owned(), value.trim().to_owned()));
     }
-    let content_type = blocks[1].iter().find(|(name, _)| name.to_lowercase() == "content-type");
-    let content_type = content_type.map(|(_, value)| value.clone());
-    (offset, blocks.swap_remove(0), content_type)
+    let mut known = [("content-type", Vec::new()), ("content-id", Vec::new())];
+    for (name, value) in &blocks[1] {
+        let of_name = known.iter_mut().filter(|(wanted, _)| name.to_lowercase() == *wanted);
+        of_name.for_each(|(_, values)| values.push(value.clone()));
+    }
+    let is_repeated = known.iter().any(|(_, values)| values.len() > 1);
+    let content_type = known[0].1.first().cloned();
+    (offset, blocks.swap_remove(0), (!is_repeated).then_some(content_type))
 }
 
 prop_compose! {
@@ -216,18 +250,23 @@ prop_compose! {
 proptest! {
     #[test]
     fn well_formed_messages_read_as_the_naive_reader_does(
-        metadata in block("From|To|cc|DateTime|NS|Subject|imdn\\.Message-ID"),
+        metadata in block("From|To|cc|DateTime|ns|Subject|imdn\\.Message-ID"),
         mime in block("Content-Type|content-type|Content-ID|MIME-Version"),
         content in "\\PC{0,40}",
         cuts in prop::collection::vec(0usize..400, 0..5),
     ) {
         let message = format!("{metadata}{mime}{content}");
         let (offset, headers, content_type) = naive(&message);
+        let Some(content_type) = content_type else {
+            prop_assert_eq!(parse(message.as_bytes()).unwrap_err(), CpimError::Mime(MimeError::Repeated));
+            return Ok(());
+        };
         let wrapper = parse(message.as_bytes()).unwrap().unwrap();
         prop_assert_eq!(wrapper.content_offset, offset);
         let found: Vec<_> = wrapper.headers().map(|h| (h.name.to_owned(), text(h.value).to_owned())).collect();
         prop_assert_eq!(found, headers);
-        prop_assert_eq!(wrapper.content_type.map(text), content_type.as_deref().filter(|t| !t.is_empty()));
+        let found_type = wrapper.content_type();
+        prop_assert_eq!(found_type.as_deref().map(text), content_type.as_deref());
 
         let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(message.len())).collect();
         cuts.extend([0, message.len()]);

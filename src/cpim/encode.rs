@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(wrapper.from(), Ok(&b"sip:a@b"[..]));
         assert_eq!(wrapper.to(), Ok(&b"sip:room@b"[..]));
         assert_eq!(wrapper.header("DateTime").unwrap().value, b"2026-01-02T03:04:05Z");
-        assert_eq!(wrapper.content_type, Some(&b"text/plain;charset=utf-8"[..]));
+        assert_eq!(wrapper.content_type().as_deref(), Some(&b"text/plain;charset=utf-8"[..]));
         assert_eq!(wrapper.content_offset, blocks.len());
         assert!(encode("a", "b", None, "c/d").starts_with(b"From: <a>\r\nTo: <b>\r\n\r\n"));
     }

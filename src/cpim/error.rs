@@ -1,6 +1,7 @@
 //! What can be wrong with a wrapper. Each of these is the sender's fault and a 400 to it (RFC 7701 §6.1).
 
 use crate::limits::CPIM_HEADERS_BYTES_MAX;
+use crate::mime::MimeError;
 
 /// Why a body is no Message/CPIM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -11,6 +12,12 @@ pub enum CpimError {
     /// A line of the first block is no header: no colon, or a name with octets that no name has (RFC 3862 §3.1).
     #[error("a line of the CPIM headers is not a header")]
     Header,
+    /// An NS header cannot be read, or there are too many (§3.4).
+    #[error("a namespace of the CPIM headers cannot be resolved")]
+    Namespace,
+    /// The MIME headers have no one meaning (§2.4).
+    #[error(transparent)]
+    Mime(#[from] MimeError),
     /// The message ended within its CPIM headers.
     #[error("the message ends within its CPIM headers")]
     Unfinished,

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 pub struct Header<'a> {
     /// The whole name as it was written, its namespace prefix included. Compared case-sensitively (§2.2).
     pub name: &'a str,
+    /// The name without its prefix, where it is one of CPIM's own namespace by the NS headers before it (§3.4).
+    pub cpim_name: Option<&'a str>,
     /// `;lang=fr` and the like, as they were written (§3.3).
     parameters: &'a [u8],
     /// The value as it was written, without the spaces around it.
@@ -23,7 +25,7 @@ pub struct NameAddress<'a> {
 }
 
 impl<'a> Header<'a> {
-    /// Reads one line without its line end; `None` where it is no header.
+    /// Reads one line without its line end, its namespace not yet resolved; `None` where it is no header.
     pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
         let colon = memchr::memchr(b':', line)?;
         let (name, rest) = (&line[..colon], &line[colon + 1..]);
@@ -32,7 +34,7 @@ impl<'a> Header<'a> {
         }
         let name = std::str::from_utf8(name).ok()?;
         let parameters = &rest[..parameters_len(rest)];
-        Some(Self { name, parameters, value: rest[parameters.len()..].trim_ascii() })
+        Some(Self { name, cpim_name: None, parameters, value: rest[parameters.len()..].trim_ascii() })
     }
 
     /// The namespace prefix, where the name has one (§3.4).
@@ -80,7 +82,7 @@ impl<'a> Header<'a> {
 }
 
 /// A NAMECHAR, or the dot of a prefix (§3.6).
-fn is_name_octet(b: u8) -> bool {
+pub(super) fn is_name_octet(b: u8) -> bool {
     b.is_ascii_graphic()
         && !matches!(
             b,
@@ -99,7 +101,7 @@ fn parameters_len(rest: &[u8]) -> usize {
 
 /// Splits display name and URI. Quotes count where the value begins with one (a `String`, §3.6); in other names a quote is
 /// a character like any other. Behind the `>` nothing may follow, or two receivers might read two addresses.
-fn split_address(value: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_address(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let name_min = if value.first() == Some(&b'"') { 2 + quoted_len(&value[1..])? } else { 0 };
     let Some(open) = memchr::memchr(b'<', &value[name_min..]).map(|at| at + name_min) else {
         // As msrp-java writes it: the bare URI.
@@ -129,7 +131,7 @@ fn quoted_len(text: &[u8]) -> Option<usize> {
 }
 
 /// The inside of a quoted string; `None` for anything else.
-fn unquoted(text: &[u8]) -> Option<&[u8]> {
+pub(super) fn unquoted(text: &[u8]) -> Option<&[u8]> {
     let inside = text.strip_prefix(b"\"")?;
     (quoted_len(inside)? + 1 == inside.len()).then(|| &inside[..inside.len() - 1])
 }

@@ -28,6 +28,8 @@ pub struct Scanner {
 struct Line {
     len: usize,
     head: [u8; HEAD_LEN],
+    /// A space has ended its name.
+    name_ended: bool,
     is_header: bool,
 }
 
@@ -109,11 +111,25 @@ impl Scanner {
             self.line.is_header = true;
             return;
         }
-        // A name is printable octets up to the colon (RFC 5322 §2.2); a CR may be the line's end.
-        match part.iter().find(|&&b| b == b':' || !(b.is_ascii_graphic() || b == b'\r')) {
-            Some(b':') => self.line.is_header = true,
-            Some(_) => self.content = Some(self.line_start()),
-            None => {}
+        if self.line.head[0] == b':' {
+            self.content = Some(self.line_start());
+            return;
+        }
+        // A name is printable octets (RFC 5322 §2.2); spaces may be before its colon (§4.5), and a CR may be the line's end.
+        for &octet in part {
+            match octet {
+                b':' => {
+                    self.line.is_header = true;
+                    return;
+                }
+                b' ' | b'\t' => self.line.name_ended = true,
+                b'\r' => {}
+                octet if octet.is_ascii_graphic() && !self.line.name_ended => {}
+                _ => {
+                    self.content = Some(self.line_start());
+                    return;
+                }
+            }
         }
     }
 
@@ -183,7 +199,10 @@ mod tests {
     fn content_without_mime_headers_begins_at_its_first_line() {
         assert_eq!(offset("From: <a:b>\r\n\r\nhello\r\n"), Ok(Some(15)));
         assert_eq!(offset("From: <a:b>\r\n\r\nhello"), Ok(None));
-        assert_eq!(offset("From: <a:b>\r\n\r\nhello "), Ok(Some(15)));
+        assert_eq!(offset("From: <a:b>\r\n\r\nhello w"), Ok(Some(15)));
+        assert_eq!(offset("From: <a:b>\r\n\r\nhello \r\n"), Ok(Some(15)));
+        assert_eq!(offset("From: <a:b>\r\n\r\n:-) "), Ok(Some(15)));
+        assert_eq!(offset("From: <a:b>\r\n\r\nA\t : b\r\n\r\nx"), Ok(Some(25)));
         assert_eq!(offset("From: <a:b>\r\n\r\nA: b\r\nhello\r\n"), Ok(Some(21)));
     }
 

@@ -1,17 +1,21 @@
 //! The two header blocks of a message, read.
 
-use super::{AddressError, CpimError, Header, Scanner};
+use std::borrow::Cow;
 
-/// What stands before the content of a wrapped message. Borrows from the message and allocates nothing.
-#[derive(Debug, Clone, Copy)]
+use super::namespaces::Namespaces;
+use super::{AddressError, CpimError, Header, Scanner};
+use crate::mime::{ContentHeaders, Field, Value, fields, unfold};
+
+/// What stands before the content of a wrapped message. Borrows from the message, and allocates for a media type that was
+/// written in pieces only.
+#[derive(Debug, Clone)]
 pub struct Wrapper<'a> {
     metadata: &'a [u8],
     mime: &'a [u8],
     from: Result<&'a [u8], AddressError>,
     to: Result<&'a [u8], AddressError>,
-    /// The type of the content with its parameters, `text/plain; charset=utf-8`, as it was written; `None` where the MIME
-    /// headers have none. Of a folded header the first line.
-    pub content_type: Option<&'a [u8]>,
+    content_type: Option<&'a [u8]>,
+    media_type: Option<Cow<'a, str>>,
     /// Where the content begins in the message.
     pub content_offset: usize,
 }
@@ -41,18 +45,36 @@ pub fn parse_whole(input: &[u8]) -> Result<Wrapper<'_>, CpimError> {
 fn read(input: &[u8], metadata_end: usize, content: usize) -> Result<Wrapper<'_>, CpimError> {
     let (metadata, mime) = (&input[..metadata_end], &input[metadata_end..content]);
     let (mut from, mut to) = (Err(AddressError::Missing), Err(AddressError::Missing));
+    let (mut namespaces, mut of_content) = (Namespaces::default(), ContentHeaders::default());
     for line in lines(metadata) {
         let header = Header::parse(line).ok_or(CpimError::Header)?;
         // Case-sensitive, RFC 3862 §2.2.
-        match header.name {
-            "From" => from = one_more(from, &header),
-            "To" => to = one_more(to, &header),
-            _ => {}
+        match namespaces.resolve(&header)? {
+            Some("From") => from = one_more(from, &header),
+            Some("To") => to = one_more(to, &header),
+            // Of blocks that run together: see the scanner.
+            _ => of_content.insert(Field::parse(line)?)?,
         }
     }
-    // Second choice, for blocks that run together: the CPIM headers.
-    let content_type = content_type(mime).or_else(|| content_type(metadata));
-    Ok(Wrapper { metadata, mime, from, to, content_type, content_offset: content })
+    of_content.read_more(mime)?;
+    let content_type = of_content.content_type();
+    Ok(Wrapper {
+        metadata,
+        mime,
+        from,
+        to,
+        content_type,
+        media_type: media_type(content_type),
+        content_offset: content,
+    })
+}
+
+/// The type that a Content-Type names. Without one the content is plain text (RFC 2045 §5.2).
+fn media_type(content_type: Option<&[u8]>) -> Option<Cow<'_, str>> {
+    match content_type {
+        Some(body) => Value::media_type(body).map(Value::into_word),
+        None => Some(Cow::Borrowed("text/plain")),
+    }
 }
 
 /// What is known of an address header after one more of its name.
@@ -72,18 +94,6 @@ fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
         .take_while(|line| !line.is_empty())
 }
 
-/// Splits a MIME header; continuation lines are none.
-fn mime_header(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = memchr::memchr(b':', line)?;
-    let name = line[..colon].trim_ascii_end();
-    (!line[0].is_ascii_whitespace() && !name.is_empty()).then(|| (name, line[colon + 1..].trim_ascii()))
-}
-
-fn content_type(block: &[u8]) -> Option<&[u8]> {
-    let named = |(name, value): (&[u8], _)| name.eq_ignore_ascii_case(b"Content-Type").then_some(value);
-    lines(block).filter_map(mime_header).find_map(named).filter(|value: &&[u8]| !value.is_empty())
-}
-
 impl<'a> Wrapper<'a> {
     /// The URI of the From header, without angle brackets.
     ///
@@ -101,20 +111,39 @@ impl<'a> Wrapper<'a> {
         self.to
     }
 
-    /// Every CPIM header in order.
-    pub fn headers(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
-        // Each was read once already, so none is skipped.
-        lines(self.metadata).filter_map(Header::parse)
+    /// The type of the content with its parameters, `text/plain; charset=utf-8`, in one line; `None` where no header has one.
+    #[must_use]
+    pub fn content_type(&self) -> Option<Cow<'a, [u8]>> {
+        self.content_type.map(unfold)
     }
 
-    /// The first CPIM header of a name, compared case-sensitively.
+    /// The type of the content without parameters and comments, as far as it concerns who takes it: text/plain where no header
+    /// has one (RFC 2045 §5.2), `None` where the one that is there cannot be read.
+    #[must_use]
+    pub fn media_type(&self) -> Option<&str> {
+        self.media_type.as_deref()
+    }
+
+    /// Every CPIM header in order, its namespace resolved.
+    pub fn headers(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
+        let mut namespaces = Namespaces::default();
+        // Each was read once already, so none is skipped.
+        lines(self.metadata).filter_map(Header::parse).map(move |mut header| {
+            header.cpim_name = namespaces.resolve(&header).ok().flatten();
+            header
+        })
+    }
+
+    /// The first header of a name of CPIM's own namespace, or of a name with the prefix that it was written with. Compared
+    /// case-sensitively.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<Header<'a>> {
-        self.headers().find(|header| header.name == name)
+        let written = |header: &Header<'_>| header.prefix().is_some() && header.name == name;
+        self.headers().find(|header| header.cpim_name == Some(name) || written(header))
     }
 
-    /// The headers of the content, name and value, continuation lines left out. Names are compared without regard to case.
-    pub fn mime_headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        lines(self.mime).filter_map(mime_header)
+    /// The headers of the content, name and value, each in one line. Names are compared without regard to case.
+    pub fn mime_headers(&self) -> impl Iterator<Item = (&'a [u8], Cow<'a, [u8]>)> + use<'a> {
+        fields(self.mime).filter_map(Result::ok).map(|field| (field.name, unfold(field.body)))
     }
 }

@@ -190,7 +190,10 @@ impl<'a> Head<'a> {
                 self.byte_range = ByteRange::parse(value);
                 self.note(again || self.byte_range.is_none(), "Byte-Range");
             }
-            12 if is("Content-Type") => self.content_type = Some(value),
+            12 if is("Content-Type") => {
+                self.note(self.content_type.is_some(), "Content-Type");
+                self.content_type = Some(value);
+            }
             14 if is("Success-Report") => self.take_success_report(value),
             14 if is("Failure-Report") => self.take_failure_report(value),
             6 if is("Status") => {
@@ -309,6 +312,7 @@ mod tests {
             ("From-Path", "msrp://a:1/b;tcp"),
             ("Message-ID", "1234"),
             ("Byte-Range", "1-2/2"),
+            ("Content-Type", "message/cpim"),
             ("Use-Nickname", "\"A\""),
         ] {
             let once = format!("MSRP abcd SEND\r\n{name}: {value}\r\n");

@@ -17,24 +17,24 @@ pub enum Audience {
     Private(SmallVec<[SessionKey; 2]>),
 }
 
-/// The type of a message, as far as it concerns who takes it. Without a Content-Type a wrapped message is plain text by MIME.
+/// The type of a message, as far as it concerns who takes it; `None` where it cannot be read.
 #[must_use]
-pub fn wrapped_type<'a>(wrapper: &Wrapper<'a>) -> Option<&'a str> {
-    match wrapper.content_type {
-        Some(value) => std::str::from_utf8(value).ok(),
-        None => Some("text/plain"),
-    }
+pub fn wrapped_type<'a>(wrapper: &'a Wrapper<'_>) -> Option<&'a str> {
+    wrapper.media_type()
 }
 
 impl Room {
     /// Decides who gets a message. `is_sender` tells whether a URI is one of the sender's own.
     ///
     /// # Errors
-    /// The status that the sender gets: 400 without a single readable From or without a To; 403 for somebody else's From, for
-    /// several To, and for private messages in a room that has none; 404 for a To that is nobody here; 415 for a type that
+    /// The status that the sender gets: 400 without a From, with several, or without a To; 403 for a From that cannot be read
+    /// or is somebody else's (RFC 7701 §6.3), for several To, and for private messages in a room that has none; 404 for a To that is nobody here; 415 for a type that
     /// the room, or every session of the addressee, does not take; 428 where the addressee takes no private messages.
     pub fn audience(&self, wrapper: &Wrapper<'_>, is_sender: impl Fn(&[u8]) -> bool) -> Result<Audience, Status> {
-        let from = wrapper.from().map_err(|_| Status::BAD_REQUEST)?;
+        let from = wrapper.from().map_err(|error| match error {
+            AddressError::Missing | AddressError::Several(_) => Status::BAD_REQUEST,
+            AddressError::Unreadable => Status::FORBIDDEN,
+        })?;
         if !is_sender(from) {
             return Err(Status::FORBIDDEN);
         }

@@ -141,11 +141,11 @@ impl Roster {
         gone
     }
 
-    /// Which lists of accepted types have this one. `None` is a message that does not say; it goes to everyone.
+    /// Which lists of accepted types have this one. `None` is one that cannot be read; it is for who takes everything.
     #[must_use]
     pub fn verdicts(&self, content_type: Option<&str>) -> Verdicts {
-        let Some(content_type) = content_type else { return Verdicts::default() };
-        Verdicts(self.classes.iter().map(|list| list.as_ref().is_none_or(|list| list.accepts(content_type))).collect())
+        let has = |list: &AcceptTypes| content_type.is_some_and(|content_type| list.accepts(content_type));
+        Verdicts(self.classes.iter().map(|list| list.as_ref().is_none_or(has)).collect())
     }
 
     /// Puts these other addresses of a user in place of those it had.
@@ -255,6 +255,6 @@ mod tests {
         let takes = |verdicts: Verdicts| roster.seats().iter().map(|seat| verdicts.accepts(seat)).collect::<Vec<_>>();
         assert_eq!(takes(roster.verdicts(Some("text/plain"))), [true, true, true, false]);
         assert_eq!(takes(roster.verdicts(Some("image/png"))), [true, false, false, true]);
-        assert_eq!(takes(roster.verdicts(None)), [true; 4]);
+        assert_eq!(takes(roster.verdicts(None)), [true, false, false, false]);
     }
 }

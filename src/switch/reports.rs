@@ -63,7 +63,8 @@ pub fn report_cpim(audience: &Audience, wrapper: &Wrapper<'_>) -> Option<Box<[u8
         return None;
     }
     let mut out = Vec::new();
-    for Header { name, value, .. } in wrapper.headers().filter(|header| matches!(header.name, "From" | "To")) {
+    for Header { cpim_name, value, .. } in wrapper.headers() {
+        let Some(name @ ("From" | "To")) = cpim_name else { continue };
         for part in [name.as_bytes(), b": ", value, b"\r\n"] {
             out.extend_from_slice(part);
         }

@@ -10,6 +10,7 @@ use super::timers::Alarm;
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
 use crate::limits::SESSIONS_PER_CONNECTION_MAX;
+use crate::mime::Value;
 use crate::msrp::{ByteRange, Continuation, Event as Chunk, Head, MsrpUri, ParseError, Status, TransactionId, uris};
 use crate::session::{Verdict, judge};
 
@@ -211,6 +212,5 @@ impl Switch {
 }
 
 fn is_cpim(content_type: &[u8]) -> bool {
-    let bare = content_type.split(|&b| b == b';').next().unwrap_or_default();
-    bare.trim_ascii().eq_ignore_ascii_case(b"message/cpim")
+    Value::media_type(content_type).is_some_and(|kind| kind.is("message/cpim"))
 }

@@ -112,8 +112,7 @@ impl Inbox {
 }
 
 fn content(wrapper: &Wrapper<'_>, part: &Part) -> Content {
-    let full = String::from_utf8_lossy(wrapper.content_type.unwrap_or(b"text/plain")).into_owned();
-    let media_type = full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let media_type = wrapper.media_type().unwrap_or("application/octet-stream").to_ascii_lowercase();
     let octets = part.octets - wrapper.content_offset as u64;
     let whole = part.kept.len() as u64 == part.octets;
     match media_type.as_str() {

@@ -7,6 +7,8 @@ mod congestion;
 mod dialling;
 mod endings;
 mod log;
+mod mime;
+mod namespaces;
 mod nicknames;
 mod notices;
 mod order;
