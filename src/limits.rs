@@ -125,14 +125,15 @@ pub const CONFERENCE_DOCUMENTS_KEPT_MAX: usize = 16;
 pub const MASKS_PER_ROOM_MAX: usize = 256;
 /// Users who have left a room and whom subscribers may still be told of; who has missed more gets the whole roster.
 pub const DEPARTURES_PER_ROOM_MAX: usize = 4096;
-/// Server transactions at a time; above it new requests are answered 503 without state.
-pub const SIP_TRANSACTIONS_MAX: usize = 64 * 1024;
+/// Octets that all server transactions hold; a source alone gets half of them, and above its share its new requests are answered
+/// 503 without state. Ten thousand calls a second over UDP, which have to be remembered for 32 s, are 300 MB.
+pub const SIP_TRANSACTION_BYTES_MAX: usize = 640 * 1024 * 1024;
 /// Nonces whose counts are remembered. When there are more, the oldest ones are answered with a fresh challenge.
 pub const NONCES_MAX: usize = 64 * 1024;
-/// Sources whose wrong passwords are counted.
-pub const FAILING_SOURCES_MAX: usize = 16 * 1024;
-/// Wrong passwords that a source may send before it is refused unheard.
-pub const FAILURES_PER_SOURCE_MAX: u32 = 10;
+/// Pairs of a user and a source whose wrong passwords are counted.
+pub const FAILURES_REMEMBERED_MAX: usize = 16 * 1024;
+/// Wrong passwords for one user that a source may send before it is refused unheard. A client may try five times in one call.
+pub const FAILURES_PER_USER_MAX: u32 = 20;
 /// Identities that a trusted peer may assert of one user (RFC 3325 §9.1 has two).
 pub const ASSERTED_IDENTITIES_MAX: usize = 8;
 

@@ -64,7 +64,7 @@ fn start() -> Server {
         users: None,
         trusted_peers: vec![],
         max_calls_per_second: 0,
-        transactions_max: 1000,
+        transaction_bytes_max: 1 << 24,
         software: "Parlor".into(),
         rooms: RoomSettings { on_demand: true, ..RoomSettings::default() },
     };

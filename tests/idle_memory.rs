@@ -78,7 +78,7 @@ impl Server {
             users: None,
             trusted_peers: vec![],
             max_calls_per_second: 0,
-            transactions_max: 1000,
+            transaction_bytes_max: 1 << 24,
             software: "Parlor".into(),
             fingerprints: vec![],
             connect_out: parlor::focus::ConnectOut::Source,

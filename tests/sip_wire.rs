@@ -43,7 +43,7 @@ fn focus(domains: &[&str]) -> Focus {
         max_calls_per_second: 0,
         outbound_proxy: None,
         session_expires: std::time::Duration::ZERO,
-        transactions_max: 1000,
+        transaction_bytes_max: 1 << 24,
         software: "Parlor".into(),
         rooms: RoomSettings { on_demand: true, ..RoomSettings::default() },
     };

@@ -1,12 +1,14 @@
 //! Nonces: stamped, so that they need no table to be known as ours, and counted, so that nothing is taken twice.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::limits::NONCES_MAX;
+use crate::shares::network;
 use crate::sip::hex;
 
 /// How long a nonce is good. A client whose nonce is older is challenged again, and told that its password was right.
@@ -15,6 +17,8 @@ pub(super) const NONCE_LIFETIME: Duration = Duration::from_secs(300);
 const WINDOW: u32 = 64;
 /// Octets of the stamp that a nonce carries of its HMAC.
 const STAMP_BYTES: usize = 16;
+/// Octets of the mark of the source that it was sent to.
+const MARK_BYTES: usize = 8;
 
 /// When a nonce was made, in milliseconds since the first one, and its number: no two are alike, and later ones are higher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,14 +51,32 @@ impl Nonces {
         Self { key, born: None, drawn: 0, used: BTreeMap::new(), forgotten: None, max: NONCES_MAX }
     }
 
-    /// A new one: time and number, and the stamp that only we can make.
-    pub(super) fn draw(&mut self, now: Instant) -> String {
+    /// A new one for a source: time and number, the stamp that only we can make, and a mark of the source.
+    pub(super) fn draw(&mut self, source: IpAddr, now: Instant) -> String {
         self.drawn += 1;
         self.born.get_or_insert(now);
         let serial = Serial { made: self.millis(now), number: self.drawn };
         let plain = format!("{:016x}{:016x}", serial.made, serial.number);
         let stamp = self.stamp(&plain).finalize().into_bytes();
-        plain + &hex(&stamp[..STAMP_BYTES])
+        let mark = hex(&self.mark(&plain, source));
+        plain + &hex(&stamp[..STAMP_BYTES]) + &mark
+    }
+
+    /// Whether a nonce is one of ours that was sent to this source: whoever gives it back there hears what is sent there (RFC 7616
+    /// §5.4 lets a nonce be bound to a client's address).
+    pub(super) fn was_sent_to(&self, nonce: &str, source: IpAddr) -> bool {
+        let at = 2 * (16 + STAMP_BYTES);
+        self.own(nonce).is_some() && nonce[at..] == hex(&self.mark(&nonce[..32], source))
+    }
+
+    fn mark(&self, plain: &str, source: IpAddr) -> [u8; MARK_BYTES] {
+        let mark = self.stamp(plain).chain_update(network(source).to_string()).finalize().into_bytes();
+        std::array::from_fn(|i| mark[i])
+    }
+
+    /// Whether somebody has used a nonce with a right password already.
+    pub(super) fn is_proved(&self, nonce: &str) -> bool {
+        self.own(nonce).is_some_and(|serial| self.used.contains_key(&serial))
     }
 
     /// Takes a nonce under a count, or, for clients of RFC 2069 that do not count, once. `false`: it is not ours, too old, or
@@ -70,7 +92,7 @@ impl Nonces {
 
     /// The serial of a nonce that bears our stamp, compared in constant time.
     fn own(&self, nonce: &str) -> Option<Serial> {
-        if nonce.len() != 2 * (16 + STAMP_BYTES) || !nonce.is_ascii() {
+        if nonce.len() != 2 * (16 + STAMP_BYTES + MARK_BYTES) || !nonce.is_ascii() {
             return None;
         }
         let (plain, stamp) = nonce.split_at(32);
@@ -139,6 +161,8 @@ impl Used {
 mod tests {
     use super::*;
 
+    const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+
     fn nonces() -> (Nonces, Instant) {
         let now = Instant::now();
         (Nonces::new([7; 32]), now)
@@ -147,11 +171,11 @@ mod tests {
     #[test]
     fn a_nonce_is_known_by_its_stamp_alone() {
         let (mut nonces, now) = nonces();
-        let nonce = nonces.draw(now);
-        assert_ne!(nonce, nonces.draw(now));
+        let nonce = nonces.draw(SOURCE, now);
+        assert_ne!(nonce, nonces.draw(SOURCE, now));
         assert!(nonces.used.is_empty());
         assert!(nonces.take(&nonce, Some(1), now));
-        for at in 0..nonce.len() {
+        for at in 0..2 * (16 + STAMP_BYTES) {
             let other = if nonce.as_bytes()[at] == b'0' { "1" } else { "0" };
             let forged = format!("{}{other}{}", &nonce[..at], &nonce[at + 1..]);
             assert!(!nonces.take(&forged, Some(2), now), "{forged}");
@@ -159,13 +183,25 @@ mod tests {
         }
         assert!(!nonces.take(&"\u{fc}".repeat(32), Some(2), now));
         let mut others = Nonces::new([8; 32]);
-        assert!(!nonces.take(&others.draw(now), Some(1), now), "a nonce of another process");
+        assert!(!nonces.take(&others.draw(SOURCE, now), Some(1), now), "a nonce of another process");
+    }
+
+    #[test]
+    fn a_nonce_says_to_whom_it_was_sent() {
+        let (mut nonces, now) = nonces();
+        let nonce = nonces.draw(SOURCE, now);
+        assert!(nonces.was_sent_to(&nonce, SOURCE));
+        assert!(!nonces.was_sent_to(&nonce, IpAddr::from([192, 0, 2, 8])));
+        assert!(!nonces.was_sent_to(&nonce[1..], SOURCE) && !nonces.was_sent_to("", SOURCE));
+        let v6 = nonces.draw("2001:db8::1".parse().unwrap(), now);
+        assert!(nonces.was_sent_to(&v6, "2001:db8::2".parse().unwrap()), "the same network");
+        assert!(!nonces.is_proved(&nonce) && nonces.take(&nonce, Some(1), now) && nonces.is_proved(&nonce));
     }
 
     #[test]
     fn each_count_is_taken_once_in_any_order() {
         let (mut nonces, now) = nonces();
-        let nonce = nonces.draw(now);
+        let nonce = nonces.draw(SOURCE, now);
         let mut take = |count| nonces.take(&nonce, Some(count), now);
         assert!(take(1) && !take(1) && take(3) && take(2) && !take(2) && !take(3));
         assert!(!take(0));
@@ -179,7 +215,7 @@ mod tests {
     #[test]
     fn without_counts_a_nonce_is_good_once() {
         let (mut nonces, now) = nonces();
-        let (one, other) = (nonces.draw(now), nonces.draw(now));
+        let (one, other) = (nonces.draw(SOURCE, now), nonces.draw(SOURCE, now));
         assert!(nonces.take(&one, None, now) && !nonces.take(&one, None, now) && !nonces.take(&one, Some(5), now));
         assert!(nonces.take(&other, Some(1), now) && !nonces.take(&other, None, now));
     }
@@ -187,7 +223,7 @@ mod tests {
     #[test]
     fn old_nonces_are_refused_and_forgotten() {
         let (mut nonces, now) = nonces();
-        let nonce = nonces.draw(now);
+        let nonce = nonces.draw(SOURCE, now);
         assert!(nonces.take(&nonce, Some(1), now + NONCE_LIFETIME - Duration::from_millis(1)));
         assert!(!nonces.take(&nonce, Some(2), now + NONCE_LIFETIME));
         assert!(nonces.used.is_empty());
@@ -197,7 +233,7 @@ mod tests {
     fn what_was_forgotten_to_make_room_is_not_taken_again() {
         let (mut nonces, now) = nonces();
         nonces.max = 2;
-        let drawn: Vec<_> = (0..4).map(|_| nonces.draw(now)).collect();
+        let drawn: Vec<_> = (0..4).map(|_| nonces.draw(SOURCE, now)).collect();
         for nonce in &drawn[1..] {
             assert!(nonces.take(nonce, Some(1), now));
         }

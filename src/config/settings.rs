@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Config, Cores, SipTransport};
 use crate::call::Users;
 use crate::focus::{RoomSettings, Settings, ShardAddress};
-use crate::limits::SIP_TRANSACTIONS_MAX;
+use crate::limits::SIP_TRANSACTION_BYTES_MAX;
 use crate::shard::ShardSettings;
 use crate::sip::{Transport, uri};
 
@@ -51,7 +51,7 @@ impl Config {
             trusted_peers: self.sip.trusted_peers.clone(),
             max_calls_per_second: self.sip.max_calls_per_second,
             session_expires: self.sip.session_expires,
-            transactions_max: SIP_TRANSACTIONS_MAX,
+            transaction_bytes_max: SIP_TRANSACTION_BYTES_MAX,
             software: concat!("Parlor/", env!("CARGO_PKG_VERSION")).into(),
             rooms: self.room_settings(),
         }

@@ -42,7 +42,7 @@ impl Focus {
         self.check_load(now)?;
         let room = self.locate(request)?.ok_or(Refusal::new(404))?;
         let origin = InviteOrigin::of(request, self.tag_keys).ok_or(Refusal::new(400))?;
-        if self.calls.merges(&origin) {
+        if self.calls.merges(&origin, now) {
             return Err(Refusal::new(482).because("Merged Request"));
         }
         let tag = self.new_tag();

@@ -5,6 +5,7 @@
 //! without credentials is answered without keeping anything of it (§26.3.2.4). What a trusted peer asserts stands in place of a
 //! password.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use super::Focus;
@@ -22,8 +23,9 @@ impl Focus {
     }
 
     /// The refusal that asks for credentials.
-    pub(super) fn challenge(&mut self, stale: bool, now: Instant) -> Refusal {
-        let values = self.authenticator.as_mut().map(|all| all.challenge(stale, now)).unwrap_or_default();
+    pub(super) fn challenge(&mut self, stale: bool, hop: Hop, now: Instant) -> Refusal {
+        let source = self.asked_at(hop);
+        let values = self.authenticator.as_mut().map(|all| all.challenge(stale, source, now)).unwrap_or_default();
         values.into_iter().fold(Refusal::new(401), |refusal, value| refusal.with(HeaderName::WwwAuthenticate, value))
     }
 
@@ -41,7 +43,7 @@ impl Focus {
         let is_new = tag(&request.headers, &HeaderName::To).is_none();
         if is_new
             && InviteOrigin::of(request, self.tag_keys)
-                .is_some_and(|origin| self.calls.merges(&origin) || self.subscriptions.merges(&origin))
+                .is_some_and(|origin| self.calls.merges(&origin, now) || self.subscriptions.merges(&origin, now))
         {
             return Err(Refusal::new(482).because("Merged Request"));
         }
@@ -49,25 +51,36 @@ impl Focus {
     }
 
     fn verify(&mut self, request: &Request, hop: Hop, now: Instant) -> Result<Caller, Refusal> {
+        let source = self.asked_at(hop);
         let Some(authenticator) = &mut self.authenticator else { return Ok(Caller::Claimed) };
-        let source = hop.remote.ip();
         match authenticator.verify(request, source, now) {
             Ok(name) => {
                 self.check_digest_uri(request)?;
                 Ok(Caller::Authenticated(name))
             }
-            Err(Unbelieved::Unasked) => Err(self.challenge(false, now)),
-            Err(Unbelieved::Stale) => Err(self.challenge(true, now)),
+            Err(Unbelieved::Unasked) => Err(self.challenge(false, hop, now)),
+            Err(Unbelieved::Stale) => Err(self.challenge(true, hop, now)),
             Err(Unbelieved::Malformed) => Err(Refusal::new(400).because("Bad Authorization")),
             Err(Unbelieved::Wrong) => {
-                tracing::info!(%source, "a wrong password");
-                Err(self.challenge(false, now))
+                tracing::info!(source = %hop.remote.ip(), user = self.named_in(request), "a wrong password");
+                Err(self.challenge(false, hop, now))
             }
             Err(Unbelieved::Barred) => {
-                tracing::warn!(%source, "too many wrong passwords");
+                tracing::warn!(source = %hop.remote.ip(), user = self.named_in(request), "too many wrong passwords");
                 Err(Refusal::new(403).because("Too Many Wrong Passwords"))
             }
         }
+    }
+
+    /// Where a password is asked for. Trusted proxies are one place: a request and what answers its challenge may come by different
+    /// ones.
+    fn asked_at(&self, hop: Hop) -> IpAddr {
+        if self.is_trusted(hop) { Ipv4Addr::UNSPECIFIED.into() } else { hop.remote.ip() }
+    }
+
+    /// The user that credentials name, for the log.
+    fn named_in(&self, request: &Request) -> Option<String> {
+        self.authenticator.as_ref().and_then(|all| all.user_named(request))
     }
 
     fn needs_password(&self, request: &Request, hop: Hop) -> bool {

@@ -116,7 +116,7 @@ impl Focus {
             referred: false,
         };
         let terms = call.terms_for(media, to.clone());
-        self.calls.insert(tag, Call { terms: Some(terms.clone()), ..call });
+        self.calls.insert(tag, Call { terms: Some(terms.clone()), ..call }, now);
         if let Some(room) = self.rooms.get_mut(room) {
             room.enter(&user);
             room.enter_account(&user);

@@ -139,6 +139,12 @@ pub struct Focus {
     pub(super) tag_keys: (u64, u64),
 }
 
+fn transactions(rng: &mut ChaCha20Rng, bytes_max: usize) -> Transactions {
+    let mut transactions = Transactions::new((rng.next_u64(), rng.next_u64()));
+    transactions.set_max_bytes(bytes_max);
+    transactions
+}
+
 impl Focus {
     /// A focus without rooms. Everything that must not be guessed is made of `seed`.
     #[must_use]
@@ -152,7 +158,7 @@ impl Focus {
             nonce_key,
             hosts: Hosts::new(&settings),
             tag_keys: (rng.next_u64(), rng.next_u64()),
-            transactions: Transactions::new((rng.next_u64(), rng.next_u64())),
+            transactions: transactions(&mut rng, settings.transaction_bytes_max),
             rng,
             alarms: Alarms::default(),
             calls: Calls::default(),
@@ -340,8 +346,8 @@ impl Focus {
             None if self.transactions.knows(&request) => None,
             // What ends a transaction is no load.
             None if self.transactions.cancelled(&request).is_some() => None,
-            None if self.transactions.servers() >= self.settings.transactions_max => Some(Refusal::later(5)),
-            None => self.is_unasked(&request, hop).then(|| self.challenge(false, now)),
+            None if !self.transactions.has_room(hop.remote.ip()) => Some(Refusal::later(5)),
+            None => self.is_unasked(&request, hop).then(|| self.challenge(false, hop, now)),
         };
         match refusal {
             None => self.transactions.receive(Message::Request(request), back),
@@ -377,7 +383,7 @@ impl Focus {
     }
 
     /// A tag that a request sent again gets again (RFC 3261 §8.2.7).
-    fn stateless_tag(&self, headers: &Headers) -> String {
+    pub(super) fn stateless_tag(&self, headers: &Headers) -> String {
         let mut hasher = SipHasher13::new_with_keys(self.tag_keys.0, self.tag_keys.1);
         hasher.write(&headers.value(&HeaderName::CallId).unwrap_or_default());
         hasher.write(TopVia::of(headers).as_ref().and_then(TopVia::branch).unwrap_or_default());

@@ -33,11 +33,11 @@ impl Focus {
                 let to = self.outward(&taken, taken.setup == Some(Setup::Passive), hop).ok().flatten();
                 let terms = call.terms_for(&taken, to);
                 call.phase = Phase::Opening(Box::new(Opening { invite: id, request, offer, taken }));
-                self.calls.insert(tag, call);
+                self.calls.insert(tag, call, now);
                 self.open_session(tag, terms, now);
             }
             None => {
-                self.calls.insert(tag, call);
+                self.calls.insert(tag, call, now);
                 self.send_offer(&id, &request, tag, now);
             }
         }

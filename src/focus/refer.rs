@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Focus;
-use super::calls::{Goodbye, InviteOrigin, Phase, Tag};
+use super::calls::{Goodbye, InviteOrigin, MERGED_WITHIN, Phase, Tag};
 use super::dial_out::{Dialling, Invitation};
 use super::refusal::Refusal;
 use super::replies::{ALLOW, EVENTS};
@@ -39,7 +39,8 @@ impl Focus {
     ) {
         let tag = within.unwrap_or_else(|| self.new_tag());
         let silent = text(&request.headers, &HeaderName::ReferSub).is_some_and(|value| is_false(&value));
-        let accepted = self.accept_refer(request, caller, within, tag, hop, silent);
+        let may_report = if silent { Ok(()) } else { self.check_reports(tag) };
+        let accepted = may_report.and_then(|()| self.accept_refer(request, caller, within, tag, hop, now));
         let (dialog, origin, referral) = match accepted {
             Ok(accepted) => accepted,
             Err(refusal) => return self.refuse(id, request, &refusal),
@@ -67,7 +68,14 @@ impl Focus {
                 Some(dialog) => {
                     let (sent_by, account) = (self.sent_by(hop), referral.account.clone());
                     let vouched = matches!(caller, Caller::Asserted(_));
-                    Origin::Own(Box::new(Leg { dialog, contact, sent_by, account, vouched, origin }))
+                    Origin::Own(Box::new(Leg {
+                        dialog,
+                        contact,
+                        sent_by,
+                        account,
+                        vouched,
+                        origin: origin.map(|origin| (origin, now + MERGED_WITHIN)),
+                    }))
                 }
                 None => Origin::Call { number: self.number_of_refer(tag, request) },
             };
@@ -84,16 +92,13 @@ impl Focus {
         within: Option<Tag>,
         tag: Tag,
         hop: Hop,
-        silent: bool,
+        now: Instant,
     ) -> Result<(Option<Dialog>, Option<InviteOrigin>, Referral), Refusal> {
-        if !silent {
-            self.check_reports(tag)?;
-        }
         if within.is_some() {
             return Ok((None, None, self.referral(request, caller, within)?));
         }
         let origin = InviteOrigin::of(request, self.tag_keys);
-        if origin.as_ref().is_some_and(|origin| self.subscriptions.merges(origin)) {
+        if origin.as_ref().is_some_and(|origin| self.subscriptions.merges(origin, now)) {
             return Err(Refusal::new(482).because("Merged Request"));
         }
         let dialog = Dialog::called(request, &tag.to_string(), hop)?;

@@ -3,10 +3,9 @@
 use std::fmt::Write;
 
 use super::Focus;
-use super::calls::Tag;
 use super::refusal::Refusal;
 use crate::sip::{
-    HeaderName, Hop, Reply, Request, Response, TransactionId, Transport, accepts_media_type, escape_user, quoted,
+    HeaderName, Hop, Reply, Request, Response, TransactionId, Transport, accepts_media_type, escape_user, quoted, tag,
 };
 
 /// The methods we take.
@@ -22,9 +21,16 @@ const FEATURES: &str = ";methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS,UPDATE,REFER,SU
 const CONTACT_FRAME_BYTES: usize = " <sips:@;transport=tcp>".len();
 
 impl Focus {
+    /// Refuses a request. Outside of a dialog that takes no state: the same request again is refused again, with the same tag (RFC
+    /// 3261 §8.2.7).
     pub(super) fn refuse(&mut self, id: &TransactionId, request: &Request, refusal: &Refusal) {
-        let tag = Tag(self.random()).to_string();
-        self.refuse_as(id, request, refusal, &tag);
+        let own = self.stateless_tag(&request.headers);
+        if tag(&request.headers, &HeaderName::To).is_some() {
+            return self.refuse_as(id, request, refusal, &own);
+        }
+        refusal.tell(request);
+        let response = self.refusal(request, refusal, &own);
+        self.transactions.respond_without_state(id, response);
     }
 
     pub(super) fn refuse_as(&mut self, id: &TransactionId, request: &Request, refusal: &Refusal, tag: &str) {

@@ -65,10 +65,10 @@ impl Focus {
             Ok(room) => room,
             Err(refusal) => return self.refuse(id, request, &refusal),
         };
-        let tag = Tag(self.random()).to_string();
+        let tag = self.stateless_tag(&request.headers);
         let contact = self.contact(room.as_deref(), is_sips(&request.uri), hop);
         let response = self.options(request, &tag, contact, room.as_deref(), hop);
-        self.transactions.respond(id, response);
+        self.transactions.respond_without_state(id, response);
     }
 
     fn handle_options_in_dialog(&mut self, id: &TransactionId, request: &Request, tag: Tag, hop: Hop) {
@@ -86,9 +86,10 @@ impl Focus {
         }
         let opening = invite.and_then(|invite| self.calls.of_invite(&invite));
         // It has the Call-ID, From and number of what it cancels, and its answer the same tag.
-        let origin = InviteOrigin::of(request, self.tag_keys);
-        let known =
-            origin.and_then(|origin| self.calls.begun_by(&origin).or_else(|| self.subscriptions.begun_by(&origin)));
+        let known = [Method::Invite, Method::Subscribe, Method::Refer].iter().find_map(|method| {
+            let origin = InviteOrigin::of_method(request, method, self.tag_keys)?;
+            self.calls.begun_by(&origin).or_else(|| self.subscriptions.begun_by(&origin))
+        });
         let own = known.unwrap_or(Tag(self.random())).to_string();
         let response = self.reply(request, 200, &own).empty();
         self.transactions.respond(id, response);

@@ -38,8 +38,8 @@ pub struct Settings {
     pub max_calls_per_second: u32,
     /// How long a session may last without a refresh (RFC 4028); zero: sessions do not expire.
     pub session_expires: Duration,
-    /// SIP server transactions above which requests are refused without keeping anything of them.
-    pub transactions_max: usize,
+    /// Octets that SIP server transactions may hold; above a source's share its requests are refused without keeping anything of them.
+    pub transaction_bytes_max: usize,
     /// What stands in Server and User-Agent.
     pub software: String,
     /// The rooms.

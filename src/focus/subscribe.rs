@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Focus;
-use super::calls::{Call, InviteOrigin, Tag};
+use super::calls::{Call, InviteOrigin, MERGED_WITHIN, Tag};
 use super::conference_event::PACKAGE;
 use super::face::Alarm;
 use super::refusal::Refusal;
@@ -58,7 +58,7 @@ impl Focus {
         let name = self.locate(request)?.ok_or(Refusal::new(404))?;
         let wish = wish_of(request)?;
         let origin = InviteOrigin::of(request, self.tag_keys).ok_or(Refusal::new(400))?;
-        if self.subscriptions.merges(&origin) {
+        if self.subscriptions.merges(&origin, now) {
             return Err(Refusal::new(482).because("Merged Request"));
         }
         let tag = self.new_tag();
@@ -72,7 +72,14 @@ impl Focus {
         let watch = self.watch(room, user)?;
         let (contact, sent_by) = (self.contact(Some(&name), is_sips(&request.uri), hop), self.sent_by(hop));
         let vouched = matches!(caller, Caller::Asserted(_));
-        let leg = Leg { dialog, contact, sent_by, account: who.account, vouched, origin: Some(origin) };
+        let leg = Leg {
+            dialog,
+            contact,
+            sent_by,
+            account: who.account,
+            vouched,
+            origin: Some((origin, now + MERGED_WITHIN)),
+        };
         Ok((tag, leg, watch, wish))
     }
 

@@ -24,7 +24,9 @@ impl Reply {
         let mut response = Response::new(code, phrase(code.code()));
         let untagged = status != 100 && tag(headers, &HeaderName::To).is_none();
         for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
-            for header in headers.get_all(&name) {
+            // Where there are two of what has to be one, the first stands for both; a Via is each hop's.
+            let rows = if name == HeaderName::Via { usize::MAX } else { 1 };
+            for header in headers.get_all(&name).take(rows) {
                 let tagged = (untagged && name == HeaderName::To).then(|| with_tag(header, to_tag)).flatten();
                 response.headers.push(tagged.unwrap_or_else(|| header.clone()));
             }
@@ -233,6 +235,17 @@ mod tests {
              From: <sip:c@d>;tag=1\r\nTo: <sip:a@b>;tag=us\r\nCall-ID: x\r\nCSeq: 3 INVITE\r\nRecord-Route: <sip:p;lr>\r\n\
              Retry-After: 5\r\nContent-Length: 0\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn what_is_there_twice_goes_back_once() {
+        let double = "From: <sip:e@d>;tag=2\r\nTo: <sip:f@b>\r\nCall-ID: y\r\nCSeq: 4 INVITE\r\nMax-Forwards";
+        let text = bytes(Reply::new(&request(&GOOD.replace("Max-Forwards", double)), 400, "t").empty());
+        for name in ["From: ", "To: ", "Call-ID: ", "CSeq: "] {
+            assert_eq!(text.matches(&format!("\r\n{name}")).count(), 1, "{name} in {text}");
+        }
+        assert_eq!(text.matches("\r\nVia: ").count(), 2);
+        assert!(text.contains("Call-ID: x\r\n"));
     }
 
     #[test]

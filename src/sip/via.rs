@@ -81,10 +81,16 @@ impl<'a> TopVia<'a> {
         self.has_port
     }
 
-    /// The branch, if it is one of RFC 3261.
+    /// The branch, if it is one of RFC 3261: the cookie with something behind it, for the cookie alone tells no transaction from
+    /// another (RFC 4475 §3.2.1).
     #[must_use]
     pub fn branch(&self) -> Option<&[u8]> {
-        self.parameter("branch")?.filter(|branch| branch.starts_with(MAGIC_COOKIE))
+        let unique = |branch: &&[u8]| {
+            branch
+                .split_at_checked(MAGIC_COOKIE.len())
+                .is_some_and(|(cookie, rest)| cookie.eq_ignore_ascii_case(MAGIC_COOKIE) && !rest.is_empty())
+        };
+        self.parameter("branch")?.filter(unique)
     }
 
     /// A parameter and its value, as they stand there.

@@ -194,6 +194,7 @@ fn a_bye_that_cannot_be_sent_or_whose_connection_closes_is_not_waited_for() {
     assert!(!world.focus.is_drained());
     world.focus.handle_closed(closed, world.now);
     assert!(world.focus.is_drained());
+    world.advance(Duration::from_secs(33));
     assert_eq!(world.focus.poll_timeout(), None, "no timer is left behind");
     world.focus.handle_unsent(b"nonsense", world.now);
 }

@@ -175,7 +175,7 @@ fn who_guesses_too_often_is_403() {
     let mut world = World::with(guarded());
     let mut alice = alice();
     let mut last = 0;
-    for _ in 0..12 {
+    for _ in 0..22 {
         alice.extra.clear();
         alice.to_tag = None;
         alice.invite(&mut world);
@@ -185,6 +185,28 @@ fn who_guesses_too_often_is_403() {
         last = world.last_status();
     }
     assert_eq!(last, 403);
+    let mut bob = Peer { from: "<sip:bob@chat.example>;tag=from-bob".into(), ..Peer::new("bob", "lobby") };
+    join(&mut world, &mut bob, BOB);
+    assert!(world.statuses().contains(&200), "a neighbour of the guesser");
+}
+
+#[test]
+fn who_forges_the_address_of_another_cannot_bar_it() {
+    let mut world = World::with(guarded());
+    let mut forger = Peer { at: "203.0.113.9:5060".parse().unwrap(), ..alice() };
+    for _ in 0..50 {
+        forger.extra.clear();
+        forger.to_tag = None;
+        forger.invite(&mut world);
+        forger.to_tag = None;
+        log_in(&world, &mut forger, Login { password: "guess", ..ALICE }, "INVITE", 1);
+        let offer = forger.offer();
+        let forged = forger.request("INVITE", &offer);
+        world.deliver(&forged, alice().hop());
+    }
+    let mut alice = alice();
+    join(&mut world, &mut alice, ALICE);
+    assert_eq!(world.last_status(), 200);
 }
 
 #[test]
@@ -252,7 +274,7 @@ fn asserted(at: &str, extra: &str) -> (World, Peer) {
 
 #[test]
 fn a_trusted_peer_s_word_stands_for_a_password() {
-    let (mut world, mut alice) = asserted("198.51.100.9:5060", "");
+    let (mut world, mut alice) = asserted("203.0.113.9:5060", "");
     assert_eq!(world.last_status(), 200);
     let member = &world.opened()[0].member;
     let known: Vec<_> = member.identities.iter().map(|one| one.as_str()).collect();
@@ -285,7 +307,7 @@ fn from_anybody_else_an_asserted_identity_is_nothing() {
 
 #[test]
 fn privacy_hides_whoever_was_authenticated_or_asserted() {
-    let (world, _) = asserted("198.51.100.9:5060", "Privacy: id\r\n");
+    let (world, _) = asserted("203.0.113.9:5060", "Privacy: id\r\n");
     let shown = format!("{:?}", world.opened()[0].member);
     assert!(world.opened()[0].member.anonymous && !shown.contains("1201") && !shown.contains("Alice"), "{shown}");
     for (from, privacy) in [(ANYBODY, ""), (ANYBODY, "Privacy: id\r\n")] {

@@ -239,7 +239,13 @@ fn over_tcp_everything_goes_back_on_the_connection() {
     for (hop, _) in &world.sent {
         assert_eq!((hop.transport, hop.connection), (Transport::Tcp, ann.hop().connection));
     }
-    assert_eq!(world.focus.counts().transactions, 0, "nothing is held on a reliable transport");
+    assert_eq!(
+        world.focus.counts().transactions,
+        1,
+        "only the INVITE is remembered, for when it comes again (RFC 6026 §7.1)"
+    );
+    world.advance(Duration::from_secs(33));
+    assert_eq!(world.focus.counts().transactions, 0);
 }
 
 #[test]

@@ -42,32 +42,124 @@ fn a_full_command_queue_is_a_503() {
     assert_eq!((world.last_status(), world.focus.counts().calls), (503, 0));
 }
 
-#[test]
-fn over_the_last_transaction_requests_are_refused_without_state() {
-    let mut world = World::new();
-    let mut ann = Peer::new("ann", "lobby");
-    let request = ann.request("OPTIONS", "");
-    for i in 0..100 {
-        world.deliver(&request.replace("z9hG4bK-ann-1", &format!("z9hG4bK-{i}")), ann.hop());
+/// The same INVITE to a room, as often as there are numbers, each a call of its own over UDP from one place.
+fn calls(world: &mut World, at: &str, numbers: std::ops::Range<usize>) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for i in numbers {
+        let mut peer = Peer { at: at.parse().unwrap(), ..Peer::new(&format!("u{i}"), "lobby") };
+        peer.join_or_not(world);
+        statuses.push(world.last_status());
         world.forget();
     }
-    assert_eq!(world.focus.counts().transactions, 100);
-    let over = request.replace("z9hG4bK-ann-1", "z9hG4bK-over");
+    statuses
+}
+
+#[test]
+fn one_source_of_calls_leaves_room_for_others_and_is_refused_without_state() {
+    let mut world = World::with(Settings { transaction_bytes_max: 16 * 1024, ..settings() });
+    let flood = calls(&mut world, "198.51.100.1:5060", 0..100);
+    let taken = flood.iter().position(|status| *status == 503).expect("a bound");
+    assert!(taken > 10 && flood[taken..].iter().all(|status| *status == 503), "{flood:?}");
+    assert_eq!(calls(&mut world, "192.0.2.77:5061", 200..205), [200; 5], "another source");
+    let (mut ann, held) = (Peer::new("ann", "lobby"), world.focus.counts().transactions);
+    ann.at = "198.51.100.1:5061".parse().unwrap();
+    let over = ann.request("INVITE", &ann.offer());
     world.deliver(&over, ann.hop());
     world.deliver(&over, ann.hop());
     assert_eq!(world.statuses(), [503, 503]);
     let tags: Vec<_> = world.sent.iter().map(|(_, m)| parlor::sip::text(m.headers(), &HeaderName::To)).collect();
     assert_eq!(tags[0], tags[1], "the same request has the same tag");
-    world.forget();
-    world.deliver(&request.replace("z9hG4bK-ann-1", "z9hG4bK-7"), ann.hop());
-    assert_eq!(world.statuses(), [200], "what is known is answered as before");
+    assert_eq!(world.focus.counts().transactions, held);
     world.advance(Duration::from_secs(33));
     assert_eq!(world.focus.counts().transactions, 0);
+    assert_eq!(calls(&mut world, "198.51.100.1:5060", 300..310), [200; 10], "when the old ones are forgotten");
+}
+
+#[test]
+fn what_begins_nothing_takes_no_state_and_has_the_same_tag_when_it_comes_again() {
+    let mut world = World::new();
+    for (method, target, status) in [
+        ("OPTIONS", "sip:lobby@chat.example", 200),
+        ("OPTIONS", "sip:chat.example", 200),
+        ("INVITE", "sip:lobby@elsewhere.example", 404),
+        ("SUBSCRIBE", "sip:lobby@elsewhere.example", 404),
+        ("REGISTER", "sip:chat.example", 405),
+        ("WEIRD", "sip:chat.example", 501),
+        ("BYE", "sip:lobby@chat.example", 481),
+    ] {
+        let mut ann = Peer { target: target.into(), ..Peer::new("ann", "lobby") };
+        let request = ann.request(method, "");
+        world.forget();
+        world.deliver(&request, ann.hop());
+        world.deliver(&request, ann.hop());
+        assert_eq!(world.statuses(), [status, status], "{method} {target}");
+        let tags: Vec<_> = world.sent.iter().map(|(_, m)| parlor::sip::text(m.headers(), &HeaderName::To)).collect();
+        assert_eq!(tags[0], tags[1], "{method} {target}");
+        world.forget();
+        ann.send(&mut world, "ACK", "");
+        assert!(world.sent.is_empty());
+        assert_eq!((world.focus.counts().transactions, world.focus.poll_timeout()), (0, None), "{method} {target}");
+    }
+}
+
+#[test]
+fn an_invite_over_tcp_that_comes_again_after_its_ack_is_absorbed() {
+    for tcp in [true, false] {
+        let mut world = World::new();
+        let mut ann = if tcp { Peer::new("ann", "lobby").over_tcp() } else { Peer::new("ann", "lobby") };
+        let invite = ann.request("INVITE", &ann.offer());
+        world.deliver(&invite, ann.hop());
+        ann.learn(&world);
+        ann.send(&mut world, "ACK", "");
+        world.forget();
+        world.deliver(&invite, ann.hop());
+        assert_eq!((world.statuses(), world.focus.counts().calls), (vec![], 1), "over TCP: {tcp}");
+    }
+}
+
+#[test]
+fn a_refused_invite_of_a_client_of_rfc_2543_is_acknowledged() {
+    let mut world = World::new();
+    world.shards_answer = false;
+    let mut ann = Peer::new("ann", "lobby");
+    let plain = |request: String| request.replace(";branch=z9hG4bK-ann-1", "").replace(";branch=z9hG4bK-ann-2", "");
+    let invite = plain(ann.request("INVITE", &ann.offer()));
+    world.deliver(&invite, ann.hop());
+    world.advance(Duration::from_millis(200));
+    assert_eq!(world.statuses(), [100], "from now on it waits and sends nothing again");
+    let session = world.opened()[0].session;
+    world.focus.handle_full(session, world.now);
+    world.settle();
+    assert_eq!(world.last_status(), 503);
+    ann.learn(&world);
+    let ack = plain(ann.request("ACK", ""));
+    world.deliver(&ack, ann.hop());
+    world.forget();
+    world.advance(Duration::from_secs(31));
+    assert!(world.sent.is_empty(), "an acknowledged refusal is not sent again");
+}
+
+#[test]
+fn a_branch_of_the_cookie_alone_tells_nothing_apart() {
+    for branch in ["z9hG4bK", "Z9HG4BK", "old"] {
+        let mut world = World::new();
+        let mut tags = Vec::new();
+        for name in ["ann", "bob"] {
+            let mut peer = Peer { at: "192.0.2.77:5060".parse().unwrap(), ..Peer::new(name, "lobby") };
+            let own = format!("z9hG4bK-{name}-1");
+            let invite = peer.request("INVITE", &peer.offer()).replace(&own, branch);
+            world.deliver(&invite, peer.hop());
+            assert!(header(world.last_response(), HeaderName::CallId).contains(name), "{branch}");
+            tags.push(header(world.last_response(), HeaderName::To));
+        }
+        assert_eq!((world.statuses(), world.focus.counts().calls), (vec![200, 200], 2), "{branch}");
+        assert_ne!(tags[0], tags[1]);
+    }
 }
 
 #[test]
 fn over_the_last_transaction_a_cancel_ends_its_invite_or_is_ignored() {
-    let mut world = World::with(Settings { transactions_max: 1, ..settings() });
+    let mut world = World::with(Settings { transaction_bytes_max: 3000, ..settings() });
     world.shards_answer = false;
     let mut ann = Peer::new("ann", "lobby");
     let offer = ann.offer();

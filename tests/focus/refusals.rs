@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use parlor::focus::{RoomSettings, Settings};
 use parlor::limits::ROOM_NAME_BYTES_MAX;
 use parlor::sip::HeaderName;
@@ -175,6 +177,43 @@ fn an_invite_that_came_two_ways_is_merged_once() {
 }
 
 #[test]
+fn an_invite_is_merged_with_one_whose_transaction_goes_on_only() {
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    ann.sequence = 0;
+    ann.to_tag = None;
+    world.advance(Duration::from_secs(33));
+    ann.invite(&mut world);
+    assert_eq!((world.last_status(), world.focus.counts().calls), (200, 2), "its like of a minute ago is over");
+    ann.sequence = 0;
+    ann.to_tag = None;
+    ann.invite(&mut world);
+    assert_eq!(world.last_status(), 482);
+}
+
+#[test]
+fn requests_of_different_methods_are_not_merged() {
+    for (first, second) in
+        [("SUBSCRIBE", "REFER"), ("SUBSCRIBE", "INVITE"), ("INVITE", "SUBSCRIBE"), ("INVITE", "REFER")]
+    {
+        let mut world = World::new();
+        world.join("bob", "lobby");
+        let mut ann = Peer::new("ann", "lobby").over_tcp();
+        for method in [first, second] {
+            ann.sequence = 0;
+            ann.extra = match method {
+                "SUBSCRIBE" => "Event: conference\r\n".into(),
+                "REFER" => "Refer-To: <sip:carol@home.example>\r\n".into(),
+                _ => String::new(),
+            };
+            let body = if method == "INVITE" { ann.offer() } else { String::new() };
+            ann.send(&mut world, method, &body);
+            assert!(!world.statuses().contains(&482), "{first} {second}: {:?}", world.statuses());
+        }
+    }
+}
+
+#[test]
 fn what_belongs_to_no_call_is_481() {
     let mut world = World::new();
     let mut ann = world.join("ann", "lobby");
@@ -233,7 +272,7 @@ fn options_tell_what_there_is() {
     assert_eq!(response.status.code(), 200);
     assert!(header(response, HeaderName::Contact).contains(";isfocus"));
     assert_eq!(header(response, HeaderName::Accept), "application/sdp");
-    assert_eq!(world.focus.counts(), parlor::focus::Counts { calls: 0, rooms: 0, transactions: 1, subscriptions: 0 });
+    assert_eq!(world.focus.counts(), parlor::focus::Counts { calls: 0, rooms: 0, transactions: 0, subscriptions: 0 });
     ann.target = "sip:chat.example".into();
     ann.send(&mut world, "OPTIONS", "");
     assert_eq!(header(world.last_response(), HeaderName::Contact), "<sip:192.0.2.1:5060>");

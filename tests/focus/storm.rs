@@ -20,7 +20,7 @@ struct Storm {
 
 impl Storm {
     fn new() -> Self {
-        let settings = Settings { transactions_max: 100_000, ..settings() };
+        let settings = Settings { transaction_bytes_max: 1 << 30, ..settings() };
         let focus = Focus::new(settings, [7; 32]);
         let statuses = HashMap::new();
         Self { focus, now: Instant::now(), notifies: 0, octets: 0, statuses, to_tag: String::new() }

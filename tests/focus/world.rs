@@ -46,7 +46,7 @@ pub fn settings() -> Settings {
         trusted_peers: vec![],
         max_calls_per_second: 0,
         session_expires: Duration::from_secs(1800),
-        transactions_max: 100,
+        transaction_bytes_max: 1 << 20,
         software: "Parlor".into(),
         rooms: RoomSettings { on_demand: true, ..RoomSettings::default() },
     }
@@ -301,6 +301,14 @@ impl Peer {
         let to = text(&world.last_response().headers, &HeaderName::To).unwrap();
         self.to_tag = to.split_once(";tag=").map(|(_, tag)| tag.to_owned());
         self.session = world.opened().last().map(|open| (open.session.shard, open.session));
+    }
+
+    /// Joins if it is let in, and leaves no ACK out then.
+    pub fn join_or_not(&mut self, world: &mut World) {
+        self.invite(world);
+        let status = world.last_status();
+        self.send(world, "ACK", "");
+        assert!(matches!(status, 200 | 503), "{status}");
     }
 
     pub fn join(&mut self, world: &mut World) {

@@ -37,7 +37,7 @@ impl House {
     pub fn new(numbers: Numbers) -> Self {
         let shard = |seed| Switch::new(switch::Settings::default(), [seed; 32]);
         Self {
-            focus: Focus::new(Settings { transactions_max: 100_000, ..settings() }, [7; 32]),
+            focus: Focus::new(Settings { transaction_bytes_max: 1 << 30, ..settings() }, [7; 32]),
             shards: [shard(1), shard(2)],
             now: Instant::now(),
             guests: Vec::new(),

@@ -1,24 +1,27 @@
 //! Transactions (RFC 3261 §17, RFC 6026): which message belongs to which, and what is sent again.
 //!
-//! No clock: timers leave as [`TransactionOutput::SetTimer`] and come back through [`Transactions::fire`]. On a reliable
-//! transport nothing is ever sent twice, so a server transaction is let go with its final response instead of being held
-//! for the 32 s of Timer H or L.
+//! No clock: timers leave as [`TransactionOutput::SetTimer`] and come back through [`Transactions::fire`]. A server transaction
+//! that has its final response shrinks to its id and the octets of that response, and to the id alone where an INVITE was accepted,
+//! because the focus sends a 2xx again itself (RFC 6026 §7.1). On a reliable transport only accepted INVITEs are kept. What they
+//! hold is counted in octets for each source, so that one source cannot use up what all share.
+
+mod key;
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
-use sipx_sip::{CSeq, ClientTransaction, Header, HeaderName, Headers, Message, Method, Output, Reliability, Request};
-use sipx_sip::{Response, ServerTransaction, Timer, Timers, TransactionKey, TuEvent};
+use sipx_sip::{CSeq, ClientTransaction, Header, HeaderName, Message, Method, Output, Reliability, Request};
+use sipx_sip::{Response, ServerTransaction, Timer, Timers, TuEvent};
 use smallvec::SmallVec;
 
-use super::{Ask, Hop, TopVia, sequence};
+pub use key::TransactionId;
+use key::{Keys, Side};
 
-/// One transaction: a digest of 128 bits, under keys of ours, of what tells it from others.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TransactionId(u64, u64);
+use super::{Ask, Hop, TopVia, sequence};
+use crate::limits::SIP_TRANSACTION_BYTES_MAX;
+use crate::shares::Shares;
 
 /// What a transaction wants done.
 #[derive(Debug)]
@@ -78,6 +81,10 @@ struct Entry {
     timers: SmallVec<[Timer; 2]>,
     /// The request's Timestamp, which goes into its 100 (RFC 3261 §8.2.6.1).
     timestamp: Option<Header>,
+    /// A provisional response was sent, so that the client does not send its request again.
+    provisional: bool,
+    /// What it counts for its source.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -85,6 +92,25 @@ enum Machine {
     Server(ServerTransaction),
     Client(ClientTransaction),
 }
+
+/// A server transaction that has its final response: Completed where it was not of an INVITE, and else Accepted.
+#[derive(Debug)]
+struct Answered {
+    /// What is sent again when the request comes again; `None` for a 2xx to an INVITE, which the focus sends again.
+    response: Option<Bytes>,
+    source: IpAddr,
+}
+
+impl Answered {
+    fn bytes(&self) -> usize {
+        ANSWERED_BYTES + self.response.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+/// Octets that an answered transaction takes beside its response: its places in two tables and its timer's in two others.
+const ANSWERED_BYTES: usize = 256;
+/// Octets that a transaction in progress takes beside its request's body: the request, the machine and its timers.
+const IN_PROGRESS_BYTES: usize = 2048;
 
 /// Octets of a body that may be copied once more to save room.
 const BODY_COPIED_MAX: usize = 4096;
@@ -95,9 +121,11 @@ const HEAD_BYTES_EXPECTED: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Transactions {
     /// What [`TransactionId`]s are made under.
-    keys: (u64, u64),
+    keys: Keys,
     /// Boxed, because a table has more places than transactions.
     entries: HashMap<TransactionId, Box<Entry>>,
+    answered: HashMap<TransactionId, Answered>,
+    shares: Shares,
     outputs: VecDeque<TransactionOutput>,
     servers: usize,
     /// What messages are written in, so that each takes one allocation of its own size.
@@ -108,7 +136,19 @@ impl Transactions {
     /// None yet. Who knows the keys can make a request of its own be taken for another's.
     #[must_use]
     pub fn new(keys: (u64, u64)) -> Self {
-        Self { keys, ..Self::default() }
+        Self { keys: Keys::new(keys), shares: Shares::new(SIP_TRANSACTION_BYTES_MAX), ..Self::default() }
+    }
+
+    /// Sets how many octets all server transactions may hold, in place of [`SIP_TRANSACTION_BYTES_MAX`].
+    pub fn set_max_bytes(&mut self, max: usize) {
+        self.shares.set_max(max);
+    }
+
+    /// Whether a new transaction of a source has room: a source may hold as much as is still free, so that one alone never gets
+    /// more than half of it all, and a newcomer always gets something.
+    #[must_use]
+    pub fn has_room(&self, source: IpAddr) -> bool {
+        self.shares.has_room(source, IN_PROGRESS_BYTES)
     }
 
     /// The estimate of a round trip that all timers are made of (RFC 3261 §17.1.1.1).
@@ -132,13 +172,19 @@ impl Transactions {
     }
 
     fn receive_request(&mut self, request: Request, hop: Hop) -> Option<Arrival> {
-        let id = self.id_of(&request)?;
+        let id = self.keys.of_request(&request)?;
         if let Some(Machine::Server(server)) = self.machine(&id) {
             let outputs = server.on_request(&request);
             return self.apply(&id, outputs);
         }
         if request.method == Method::Ack {
             return Some(Arrival::Ack(Box::new(request)));
+        }
+        if let Some(answered) = self.answered.get(&id) {
+            if let Some(message) = answered.response.clone() {
+                self.outputs.push_back(TransactionOutput::Send { hop, message });
+            }
+            return None;
         }
         let timestamp = request.headers.get(&HeaderName::Timestamp).cloned();
         let (server, outputs) = ServerTransaction::new(request, reliability(hop), Timers::default());
@@ -152,7 +198,7 @@ impl Transactions {
             return None;
         }
         let method = response.headers.typed::<CSeq>()?.ok()?.method;
-        let id = self.id(Side::Client, &response.headers, &method, || TransactionKey::from_response(&response))?;
+        let id = self.keys.of(Side::Client, &response.headers, &method)?;
         let Some(Machine::Client(client)) = self.machine(&id) else { return None };
         let outputs = client.on_response(response);
         self.apply(&id, outputs)
@@ -160,27 +206,53 @@ impl Transactions {
 
     /// Answers a request, and gives what goes over the wire.
     pub fn respond(&mut self, id: &TransactionId, response: Response) -> Bytes {
-        let last = response.status.is_final();
         let bytes = written(&mut self.scratch, response.body(), |out| response.write_to(out));
         let Some(entry) = self.entries.get_mut(id) else { return bytes };
+        let Machine::Server(server) = &mut entry.machine else { return bytes };
+        let accepts_invite = server.request().method == Method::Invite && response.status.is_success();
+        let refuses_invite = server.request().method == Method::Invite && !response.status.is_success();
         let (hop, message) = (entry.hop, bytes.clone());
-        match &mut entry.machine {
-            Machine::Server(_) if last && hop.transport.is_reliable() => {
-                self.outputs.push_back(TransactionOutput::Send { hop, message });
-                self.leave(id);
-            }
-            Machine::Server(server) => {
-                let outputs = server.on_tu_response(response);
-                self.apply(id, outputs);
-            }
-            Machine::Client(_) => {}
+        if !response.status.is_final() || (refuses_invite && !hop.transport.is_reliable()) {
+            let outputs = server.on_tu_response(response);
+            self.apply(id, outputs);
+            return bytes;
+        }
+        self.outputs.push_back(TransactionOutput::Send { hop, message });
+        self.leave(id);
+        if accepts_invite {
+            self.keep(id, hop, None, Timer::L);
+        } else if !hop.transport.is_reliable() {
+            self.keep(id, hop, Some(bytes.clone()), Timer::J);
         }
         bytes
     }
 
+    /// Answers a request finally and keeps nothing of it: the same request again is a new one, and gets the same answer (RFC 3261
+    /// §8.2.7). Where a provisional response has stopped its client from sending it again, it is answered as by [`Self::respond`].
+    pub fn respond_without_state(&mut self, id: &TransactionId, response: Response) {
+        let Some(entry) = self.entries.get(id).filter(|entry| !entry.provisional) else {
+            self.respond(id, response);
+            return;
+        };
+        let hop = entry.hop;
+        let message = written(&mut self.scratch, response.body(), |out| response.write_to(out));
+        self.outputs.push_back(TransactionOutput::Send { hop, message });
+        self.leave(id);
+    }
+
+    /// Keeps what is needed of an answered request for as long as it may come again (RFC 3261 §17.2.2, RFC 6026 §7.1).
+    fn keep(&mut self, id: &TransactionId, hop: Hop, response: Option<Bytes>, timer: Timer) {
+        let answered = Answered { response, source: hop.remote.ip() };
+        self.shares.take(answered.source, answered.bytes());
+        self.servers += 1;
+        self.answered.insert(id.clone(), answered);
+        let after = 64 * Self::t1();
+        self.outputs.push_back(TransactionOutput::SetTimer { id: id.clone(), timer, after });
+    }
+
     /// Sends a request of ours; `None` where its Via or CSeq is missing.
     pub fn request(&mut self, request: Request, hop: Hop) -> Option<TransactionId> {
-        let id = self.id_of_ours(&request)?;
+        let id = self.keys.of_ours(&request)?;
         let (client, outputs) = ClientTransaction::new(request, reliability(hop), Timers::default());
         self.enter(&id, hop, Machine::Client(client), None);
         self.apply(&id, outputs);
@@ -189,6 +261,12 @@ impl Transactions {
 
     /// A timer has run out.
     pub fn fire(&mut self, id: &TransactionId, timer: Timer) -> Option<Arrival> {
+        if let Some(answered) = self.answered.remove(id) {
+            self.servers -= 1;
+            self.shares.give_back(answered.source, answered.bytes());
+            shrink(&mut self.answered);
+            return None;
+        }
         self.entries.get_mut(id)?.timers.retain(|set| *set != timer);
         self.fired(id, timer)
     }
@@ -203,7 +281,7 @@ impl Transactions {
 
     /// A request of ours could not be sent (RFC 3261 §17.1.4): its transaction is over.
     pub fn unsent(&mut self, request: &Request) -> Option<Arrival> {
-        let id = self.id_of_ours(request)?;
+        let id = self.keys.of_ours(request)?;
         self.fail(&id)
     }
 
@@ -254,9 +332,8 @@ impl Transactions {
         if cancel.method != Method::Cancel {
             return None;
         }
-        let of_2543 = || TransactionKey::for_cancelled_invite(cancel);
-        let id = self.id(Side::Server, &cancel.headers, &Method::Invite, of_2543)?;
-        self.entries.contains_key(&id).then_some(id)
+        let id = self.keys.of_request_as(cancel, &Method::Invite)?;
+        self.is_in_flight(&id).then_some(id)
     }
 
     /// Whether a CANCEL is about another request than an INVITE, whose transaction is still known: it is answered, and changes
@@ -264,15 +341,25 @@ impl Transactions {
     #[must_use]
     pub fn cancels_in_vain(&self, cancel: &Request) -> bool {
         [Method::Subscribe, Method::Refer, Method::Bye, Method::Options, Method::Update].iter().any(|method| {
-            let id = self.id(Side::Server, &cancel.headers, method, || None);
-            id.is_some_and(|id| self.entries.contains_key(&id))
+            let id = self.keys.of_request_as(cancel, method);
+            id.is_some_and(|id| self.is_in_flight(&id))
         })
     }
 
     /// Whether a message belongs to a transaction that is in flight.
     #[must_use]
     pub fn knows(&self, request: &Request) -> bool {
-        self.id_of(request).is_some_and(|id| self.entries.contains_key(&id))
+        self.keys.of_request(request).is_some_and(|id| self.is_in_flight(&id))
+    }
+
+    fn is_in_flight(&self, id: &TransactionId) -> bool {
+        self.entries.contains_key(id) || self.answered.contains_key(id)
+    }
+
+    /// Octets that a source's server transactions hold.
+    #[must_use]
+    pub fn bytes_of(&self, source: IpAddr) -> usize {
+        self.shares.of(source)
     }
 
     /// Server transactions in flight.
@@ -286,51 +373,27 @@ impl Transactions {
         self.outputs.pop_front()
     }
 
-    fn id_of(&self, request: &Request) -> Option<TransactionId> {
-        self.id(Side::Server, &request.headers, &request.method, || TransactionKey::from_request(request))
-    }
-
-    fn id_of_ours(&self, request: &Request) -> Option<TransactionId> {
-        self.id(Side::Client, &request.headers, &request.method, || TransactionKey::from_sent_request(request))
-    }
-
-    /// By branch, sent-by and method (RFC 3261 §17.1.3, §17.2.3), or else by what RFC 2543 has.
-    fn id(
-        &self,
-        side: Side,
-        headers: &Headers,
-        method: &Method,
-        of_2543: impl FnOnce() -> Option<TransactionKey>,
-    ) -> Option<TransactionId> {
-        let mut hasher = SipHasher13::new_with_keys(self.keys.0, self.keys.1);
-        side.hash(&mut hasher);
-        let via = TopVia::of(headers);
-        match via.as_ref().and_then(|via| Some((via.branch()?, via.sent_by()))) {
-            Some((branch, sent_by)) => {
-                // The ACK of a refusal is of the INVITE's transaction.
-                let method = if *method == Method::Ack { &Method::Invite } else { method };
-                (branch, method.as_bytes()).hash(&mut hasher);
-                sent_by.iter().for_each(|octet| hasher.write_u8(octet.to_ascii_lowercase()));
-            }
-            None => of_2543()?.hash(&mut hasher),
-        }
-        let Hash128 { h1, h2 } = hasher.finish128();
-        Some(TransactionId(h1, h2))
-    }
-
     fn machine(&mut self, id: &TransactionId) -> Option<&mut Machine> {
         self.entries.get_mut(id).map(|entry| &mut entry.machine)
     }
 
     fn enter(&mut self, id: &TransactionId, hop: Hop, machine: Machine, timestamp: Option<Header>) {
-        self.servers += usize::from(matches!(machine, Machine::Server(_)));
-        let entry = Entry { hop, machine, timers: SmallVec::new(), timestamp };
+        let mut bytes = 0;
+        if let Machine::Server(server) = &machine {
+            self.servers += 1;
+            bytes = IN_PROGRESS_BYTES + server.request().body().len();
+            self.shares.take(hop.remote.ip(), bytes);
+        }
+        let entry = Entry { hop, machine, timers: SmallVec::new(), timestamp, provisional: false, bytes };
         self.entries.insert(id.clone(), Box::new(entry));
     }
 
     fn leave(&mut self, id: &TransactionId) {
         let Some(entry) = self.entries.remove(id) else { return };
-        self.servers -= usize::from(matches!(entry.machine, Machine::Server(_)));
+        if matches!(entry.machine, Machine::Server(_)) {
+            self.servers -= 1;
+            self.shares.give_back(entry.hop.remote.ip(), entry.bytes);
+        }
         let clear = |timer| TransactionOutput::ClearTimer { id: id.clone(), timer };
         self.outputs.extend(entry.timers.into_iter().map(clear));
     }
@@ -351,7 +414,8 @@ impl Transactions {
     }
 
     fn send(&mut self, id: &TransactionId, mut message: Box<Message>) {
-        if let Some(entry) = self.entries.get(id) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.provisional |= matches!(&*message, Message::Response(response) if !response.status.is_final());
             if let (Message::Response(response), Some(timestamp)) = (&mut *message, &entry.timestamp)
                 && response.status.code() == 100
                 && response.headers.get(&HeaderName::Timestamp).is_none()
@@ -381,11 +445,11 @@ impl Transactions {
     }
 }
 
-/// Whose request it is. One that comes back to us is of two transactions.
-#[derive(Clone, Copy, Hash)]
-enum Side {
-    Server,
-    Client,
+/// Gives memory back after a rush.
+fn shrink<T>(table: &mut HashMap<TransactionId, T>) {
+    if table.capacity() > 4096 && table.len() < table.capacity() / 8 {
+        table.shrink_to(2 * table.len());
+    }
 }
 
 /// A message in an allocation of its own size, or, where its body is too large to be copied for that, of about its size.
@@ -415,156 +479,4 @@ fn arrived(id: &TransactionId, event: TuEvent) -> Option<Arrival> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sip::{Reply, SipConnection, Transport, parse_datagram};
-
-    fn hop(transport: Transport) -> Hop {
-        let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.7:40000".parse().unwrap());
-        Hop { transport, local, remote, connection: transport.is_reliable().then_some(SipConnection(1)) }
-    }
-
-    fn message(method: &str) -> Message {
-        let text = format!(
-            "{method} sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:c@d>;tag=1\r\nTo: <sip:a@b>\r\n\
-             Call-ID: x\r\nCSeq: 1 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
-        );
-        parse_datagram(text.as_bytes()).unwrap().unwrap()
-    }
-
-    fn outputs(transactions: &mut Transactions) -> (Vec<String>, Vec<Timer>) {
-        let (mut sent, mut timers) = (Vec::new(), Vec::new());
-        while let Some(output) = transactions.poll_output() {
-            match output {
-                TransactionOutput::Send { message, .. } => {
-                    sent.push(String::from_utf8_lossy(&message).lines().next().unwrap().to_owned());
-                }
-                TransactionOutput::SetTimer { timer, .. } => timers.push(timer),
-                TransactionOutput::ClearTimer { timer, .. } => timers.retain(|&set| set != timer),
-            }
-        }
-        (sent, timers)
-    }
-
-    fn request(transactions: &mut Transactions, method: &str, transport: Transport) -> (TransactionId, Request) {
-        match transactions.receive(message(method), hop(transport)) {
-            Some(Arrival::Request { id, request }) => (id, *request),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_request_comes_once_and_its_answer_as_often_as_it_is_asked_for() {
-        let mut transactions = Transactions::default();
-        let (id, bye) = request(&mut transactions, "BYE", Transport::Udp);
-        transactions.respond(&id, Reply::new(&bye, 200, "t").empty());
-        assert!(transactions.receive(message("BYE"), hop(Transport::Udp)).is_none());
-        let (sent, timers) = outputs(&mut transactions);
-        assert_eq!(sent, ["SIP/2.0 200 OK", "SIP/2.0 200 OK"]);
-        assert_eq!(timers, [Timer::J]);
-        transactions.fire(&id, Timer::J);
-        assert_eq!(transactions.servers(), 0);
-    }
-
-    #[test]
-    fn a_refused_invite_is_answered_again_until_it_is_acknowledged() {
-        let mut transactions = Transactions::default();
-        let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
-        transactions.respond(&id, Reply::new(&invite, 404, "t").empty());
-        transactions.fire(&id, Timer::G);
-        assert_eq!(outputs(&mut transactions).0, ["SIP/2.0 404 Not Found", "SIP/2.0 404 Not Found"]);
-        assert!(transactions.receive(message("ACK"), hop(Transport::Udp)).is_none());
-        assert!(transactions.fire(&id, Timer::G).is_none());
-        assert_eq!(outputs(&mut transactions).0, Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_slow_answer_is_announced() {
-        let mut transactions = Transactions::default();
-        let (id, _) = request(&mut transactions, "INVITE", Transport::Udp);
-        assert_eq!(outputs(&mut transactions).1, [Timer::Trying100]);
-        transactions.fire(&id, Timer::Trying100);
-        assert_eq!(outputs(&mut transactions).0, ["SIP/2.0 100 Trying"]);
-    }
-
-    #[test]
-    fn a_100_has_no_tag_and_the_timestamp_of_its_request() {
-        for extra in ["", "Timestamp: 54.2\r\n"] {
-            let text = String::from_utf8(message("INVITE").to_bytes().to_vec()).unwrap();
-            let text = text.replace("Max-Forwards", &format!("{extra}Max-Forwards"));
-            let invite = parse_datagram(text.as_bytes()).unwrap().unwrap();
-            let mut transactions = Transactions::default();
-            let Some(Arrival::Request { id, .. }) = transactions.receive(invite, hop(Transport::Udp)) else { panic!() };
-            transactions.fire(&id, Timer::Trying100);
-            let sent = std::iter::from_fn(|| transactions.poll_output()).find_map(|output| match output {
-                TransactionOutput::Send { message, .. } => Some(String::from_utf8(message.to_vec()).unwrap()),
-                _ => None,
-            });
-            let trying = sent.unwrap();
-            assert!(trying.starts_with("SIP/2.0 100 ") && trying.contains("To: <sip:a@b>\r\n"), "{trying}");
-            assert_eq!(trying.matches("Timestamp: 54.2\r\n").count(), usize::from(!extra.is_empty()), "{trying}");
-        }
-    }
-
-    #[test]
-    fn a_response_with_several_vias_or_anothers_address_is_nobodys() {
-        let mut transactions = Transactions::default();
-        let Message::Request(bye) = message("BYE") else { unreachable!() };
-        transactions.request(bye.clone(), hop(Transport::Udp)).unwrap();
-        let answer = Message::Response(Reply::new(&bye, 200, "t").empty()).to_bytes();
-        let answer = String::from_utf8(answer.to_vec()).unwrap();
-        for (old, new, ours) in [
-            ("From:", "Via: SIP/2.0/UDP far;branch=z9hG4bK2\r\nFrom:", false),
-            ("UDP h;", "UDP elsewhere;", false),
-            ("UDP h;", "UDP h;", true),
-        ] {
-            let changed = parse_datagram(answer.replacen(old, new, 1).as_bytes()).unwrap().unwrap();
-            assert_eq!(transactions.receive(changed, hop(Transport::Udp)).is_some(), ours, "{new}");
-        }
-    }
-
-    #[test]
-    fn on_a_stream_nothing_is_held_behind_the_answer() {
-        let mut transactions = Transactions::default();
-        for (method, status) in [("INVITE", 200), ("INVITE", 404), ("OPTIONS", 200)] {
-            let (id, asked) = request(&mut transactions, method, Transport::Tcp);
-            transactions.respond(&id, Reply::new(&asked, status, "t").empty());
-            assert_eq!((transactions.servers(), outputs(&mut transactions).1), (0, vec![]), "{method} {status}");
-        }
-        assert!(matches!(transactions.receive(message("ACK"), hop(Transport::Tcp)), Some(Arrival::Ack(_))));
-    }
-
-    #[test]
-    fn a_cancel_finds_its_invite() {
-        let mut transactions = Transactions::default();
-        let (id, _) = request(&mut transactions, "INVITE", Transport::Udp);
-        let (own, cancel) = request(&mut transactions, "CANCEL", Transport::Udp);
-        assert_ne!(own, id);
-        assert_eq!(transactions.cancelled(&cancel), Some(id));
-        assert!(!transactions.cancels_in_vain(&cancel));
-        for method in ["SUBSCRIBE", "REFER", "BYE", "OPTIONS", "UPDATE"] {
-            let mut transactions = Transactions::default();
-            request(&mut transactions, method, Transport::Udp);
-            let (_, cancel) = request(&mut transactions, "CANCEL", Transport::Udp);
-            assert!(transactions.cancelled(&cancel).is_none() && transactions.cancels_in_vain(&cancel), "{method}");
-        }
-    }
-
-    #[test]
-    fn our_request_is_sent_again_until_it_is_answered_or_given_up() {
-        let mut transactions = Transactions::default();
-        let Message::Request(bye) = message("BYE") else { unreachable!() };
-        let id = transactions.request(bye.clone(), hop(Transport::Udp)).unwrap();
-        transactions.fire(&id, Timer::E);
-        assert_eq!(outputs(&mut transactions).0.len(), 2);
-        let answer = Message::Response(Reply::new(&bye, 200, "t").empty());
-        assert!(matches!(transactions.receive(answer, hop(Transport::Udp)), Some(Arrival::Response { .. })));
-        assert!(transactions.fire(&id, Timer::F).is_none());
-        transactions.forget(&id);
-        assert!(transactions.entries.is_empty(), "an answered request need not be kept for answers that come again");
-
-        let id = transactions.request(bye, hop(Transport::Udp)).unwrap();
-        assert!(matches!(transactions.fire(&id, Timer::F), Some(Arrival::TimedOut(_))));
-        assert!(transactions.entries.is_empty());
-    }
-}
+mod tests;

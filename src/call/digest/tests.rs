@@ -1,0 +1,187 @@
+//! Who is believed, without sockets.
+
+use super::*;
+use crate::call::Secret;
+use crate::limits::FAILURES_PER_USER_MAX;
+use crate::sip::{Algorithm, Login, Message, parse_datagram};
+use std::time::Duration;
+
+const ALICE: Login<'_> = Login { username: "alice", password: "wonderland" };
+const URI: &str = "sip:lobby@h";
+
+fn authenticator() -> (Authenticator, Instant) {
+    let now = Instant::now();
+    let bob = Secret { sha256: None, md5: Some(Algorithm::Md5.ha1("bob", "r", "builder")) };
+    let users = [("alice".to_owned(), Secret::of("alice", "r", "wonderland")), ("bob".to_owned(), bob)];
+    (Authenticator::new(Arc::new(Users::new("r", users)), [7; 32]), now)
+}
+
+fn source() -> IpAddr {
+    IpAddr::from([192, 0, 2, 7])
+}
+
+fn request(rows: &[&str]) -> Request {
+    let rows: String = rows.iter().map(|row| format!("Authorization: {row}\r\n")).collect();
+    let text = format!("INVITE {URI} SIP/2.0\r\n{rows}Content-Length: 0\r\n\r\n");
+    match parse_datagram(text.as_bytes()) {
+        Ok(Some(Message::Request(request))) => request,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn challenge(authenticator: &mut Authenticator, algorithm: Algorithm, now: Instant) -> Challenge {
+    let all = authenticator.challenge(false, source(), now);
+    let all: Vec<_> = all.iter().map(|value| Challenge::parse(value).unwrap()).collect();
+    assert_eq!(all.iter().map(|one| one.algorithm).collect::<Vec<_>>(), [Algorithm::Sha256, Algorithm::Md5]);
+    all.into_iter().find(|one| one.algorithm == algorithm).unwrap()
+}
+
+#[test]
+fn either_algorithm_is_taken_and_its_user_named() {
+    let (mut all, now) = authenticator();
+    for algorithm in [Algorithm::Sha256, Algorithm::Md5] {
+        let open = Challenge { userhash: false, ..challenge(&mut all, algorithm, now) };
+        let hidden = challenge(&mut all, algorithm, now);
+        for one in [open, hidden] {
+            let answer = one.answer(ALICE, "INVITE", URI, 1, "c");
+            assert_eq!(all.verify(&request(&[&answer]), source(), now).as_deref(), Ok("alice"));
+        }
+    }
+}
+
+#[test]
+fn nothing_is_taken_twice() {
+    let (mut all, now) = authenticator();
+    let one = challenge(&mut all, Algorithm::Sha256, now);
+    let first = one.answer(ALICE, "INVITE", URI, 1, "c");
+    let second = one.answer(ALICE, "INVITE", URI, 2, "c");
+    let mut verify = |answer: &str| all.verify(&request(&[answer]), source(), now);
+    assert!(verify(&first).is_ok());
+    assert_eq!(verify(&first), Err(Unbelieved::Stale), "a replay");
+    assert!(verify(&second).is_ok());
+    assert_eq!(verify(&first), Err(Unbelieved::Stale), "a count that goes back");
+}
+
+#[test]
+fn a_nonce_that_is_old_or_of_another_server_is_stale_for_who_knows_the_password_only() {
+    let (mut all, now) = authenticator();
+    let one = challenge(&mut all, Algorithm::Sha256, now);
+    let late = now + Duration::from_secs(301);
+    let answer = |login, one: &Challenge| request(&[&one.answer(login, "INVITE", URI, 1, "c")]);
+    assert_eq!(all.verify(&answer(ALICE, &one), source(), late), Err(Unbelieved::Stale));
+    let wrong = Login { password: "x", ..ALICE };
+    assert_eq!(all.verify(&answer(wrong, &one), source(), late), Err(Unbelieved::Wrong));
+    let foreign = Challenge { nonce: "abc".into(), ..one };
+    assert_eq!(all.verify(&answer(ALICE, &foreign), source(), late), Err(Unbelieved::Stale));
+    assert_eq!(all.verify(&answer(wrong, &foreign), source(), late), Err(Unbelieved::Stale), "unheard");
+    assert!(all.challenge(true, source(), now)[0].contains("stale=true"));
+}
+
+#[test]
+fn what_is_not_the_digest_of_this_request_is_wrong() {
+    let (mut all, now) = authenticator();
+    let one = challenge(&mut all, Algorithm::Sha256, now);
+    let good = one.answer(ALICE, "INVITE", URI, 1, "c");
+    let bye = one.answer(ALICE, "BYE", URI, 1, "c");
+    let nobody = one.answer(Login { username: "carol", ..ALICE }, "INVITE", URI, 1, "c");
+    // Bob has a secret for MD5 only.
+    let bob = one.answer(Login { username: "bob", password: "builder" }, "INVITE", URI, 1, "c");
+    let uri = good.replace(URI, "sip:attic@h");
+    let algorithm = good.replace("algorithm=SHA-256", "algorithm=MD5");
+    let count = good.replace("nc=00000001", "nc=00000002");
+    let cnonce = good.replace("cnonce=\"c\"", "cnonce=\"d\"");
+    for answer in [bye, nobody, bob, uri, algorithm, count, cnonce] {
+        assert_eq!(all.verify(&request(&[&answer]), source(), now), Err(Unbelieved::Wrong), "{answer}");
+    }
+    assert!(all.verify(&request(&[&good]), source(), now).is_ok(), "none of them used the count up");
+}
+
+#[test]
+fn what_is_for_others_is_passed_over_and_what_is_broken_is_malformed() {
+    let (mut all, now) = authenticator();
+    let good = challenge(&mut all, Algorithm::Sha256, now).answer(ALICE, "INVITE", URI, 1, "c");
+    let other_realm = good.replace("realm=\"r\"", "realm=\"other\"");
+    let basic = "Basic YWxpY2U6d29uZGVybGFuZA==";
+    for rows in [&[][..], &[basic], &[&other_realm]] {
+        assert_eq!(all.verify(&request(rows), source(), now), Err(Unbelieved::Unasked));
+        assert!(!all.is_answered(&request(rows)));
+    }
+    assert_eq!(all.verify(&request(&["Digest x"]), source(), now), Err(Unbelieved::Malformed));
+    assert!(all.verify(&request(&[basic, &other_realm, &good]), source(), now).is_ok());
+}
+
+#[test]
+fn a_client_of_rfc_2069_is_taken_once_a_nonce() {
+    let (mut all, now) = authenticator();
+    let old = Challenge { qop: false, ..challenge(&mut all, Algorithm::Md5, now) };
+    let answer = old.answer(ALICE, "INVITE", URI, 1, "c");
+    assert!(all.verify(&request(&[&answer]), source(), now).is_ok());
+    assert_eq!(all.verify(&request(&[&answer]), source(), now), Err(Unbelieved::Stale));
+}
+
+fn guess(all: &mut Authenticator, user: &str, from: IpAddr, now: Instant) -> Result<String, Unbelieved> {
+    let one = Challenge::parse(&all.challenge(false, from, now)[0]).unwrap();
+    let answer = one.answer(Login { username: user, password: "guess" }, "INVITE", URI, 1, "c");
+    all.verify(&request(&[&answer]), from, now)
+}
+
+fn right(all: &mut Authenticator, from: IpAddr, now: Instant) -> Result<String, Unbelieved> {
+    let one = Challenge::parse(&all.challenge(false, from, now)[0]).unwrap();
+    all.verify(&request(&[&one.answer(ALICE, "INVITE", URI, 1, "c")]), from, now)
+}
+
+#[test]
+fn who_guesses_is_not_heard_any_more_though_it_guess_right() {
+    let (mut all, now) = authenticator();
+    let before = challenge(&mut all, Algorithm::Sha256, now);
+    assert!(all.verify(&request(&[&before.answer(ALICE, "INVITE", URI, 1, "c")]), source(), now).is_ok());
+    for _ in 0..FAILURES_PER_USER_MAX {
+        assert_eq!(guess(&mut all, "alice", source(), now), Err(Unbelieved::Wrong));
+    }
+    assert_eq!(right(&mut all, source(), now), Err(Unbelieved::Barred));
+    assert_eq!(all.verify(&request(&[]), source(), now), Err(Unbelieved::Unasked));
+    let again = before.answer(ALICE, "INVITE", URI, 2, "c");
+    assert!(all.verify(&request(&[&again]), source(), now).is_ok(), "who was let in before is let in again");
+    assert!(right(&mut all, IpAddr::from([192, 0, 2, 8]), now).is_ok(), "from elsewhere");
+    assert!(right(&mut all, source(), now + Duration::from_secs(6)).is_ok(), "after a while");
+}
+
+#[test]
+fn neighbours_do_not_pay_for_one_who_guesses_at_another() {
+    let (mut all, now) = authenticator();
+    for user in ["bob", "carol", "nobody"] {
+        for _ in 0..2 * FAILURES_PER_USER_MAX {
+            let _ = guess(&mut all, user, source(), now);
+        }
+        assert_eq!(guess(&mut all, user, source(), now), Err(Unbelieved::Barred), "{user}");
+    }
+    assert!(right(&mut all, source(), now).is_ok());
+}
+
+#[test]
+fn what_never_heard_the_challenge_there_counts_against_nobody_and_learns_nothing() {
+    let (mut all, now) = authenticator();
+    let attacker = IpAddr::from([198, 51, 100, 1]);
+    let own = Challenge::parse(&all.challenge(false, attacker, now)[0]).unwrap();
+    let invented = Challenge { nonce: "0".repeat(80), ..own.clone() };
+    for count in 1..=3 * FAILURES_PER_USER_MAX {
+        for challenge in [&own, &invented] {
+            for password in ["guess", ALICE.password] {
+                let forged = challenge.answer(Login { password, ..ALICE }, "INVITE", URI, count, "c");
+                assert_eq!(all.verify(&request(&[&forged]), source(), now), Err(Unbelieved::Stale));
+            }
+        }
+    }
+    assert!(right(&mut all, source(), now).is_ok());
+}
+
+#[test]
+fn other_users_are_in_force_at_once() {
+    let (mut all, now) = authenticator();
+    let one = challenge(&mut all, Algorithm::Sha256, now);
+    all.replace_users(Arc::new(Users::new("r", [("alice".to_owned(), Secret::of("alice", "r", "new"))])));
+    let answer = request(&[&one.answer(ALICE, "INVITE", URI, 1, "c")]);
+    assert_eq!(all.verify(&answer, source(), now), Err(Unbelieved::Wrong));
+    let answer = request(&[&one.answer(Login { password: "new", ..ALICE }, "INVITE", URI, 1, "c")]);
+    assert!(all.verify(&answer, source(), now).is_ok());
+}

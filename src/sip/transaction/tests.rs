@@ -1,0 +1,191 @@
+//! What transactions do, without sockets and clocks.
+
+use super::*;
+use crate::sip::{Reply, SipConnection, Transport, parse_datagram};
+
+fn hop(transport: Transport) -> Hop {
+    let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.7:40000".parse().unwrap());
+    Hop { transport, local, remote, connection: transport.is_reliable().then_some(SipConnection(1)) }
+}
+
+fn message(method: &str) -> Message {
+    let text = format!(
+        "{method} sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:c@d>;tag=1\r\nTo: <sip:a@b>\r\n\
+         Call-ID: x\r\nCSeq: 1 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+    );
+    parse_datagram(text.as_bytes()).unwrap().unwrap()
+}
+
+fn outputs(transactions: &mut Transactions) -> (Vec<String>, Vec<Timer>) {
+    let (mut sent, mut timers) = (Vec::new(), Vec::new());
+    while let Some(output) = transactions.poll_output() {
+        match output {
+            TransactionOutput::Send { message, .. } => {
+                sent.push(String::from_utf8_lossy(&message).lines().next().unwrap().to_owned());
+            }
+            TransactionOutput::SetTimer { timer, .. } => timers.push(timer),
+            TransactionOutput::ClearTimer { timer, .. } => timers.retain(|&set| set != timer),
+        }
+    }
+    (sent, timers)
+}
+
+fn request(transactions: &mut Transactions, method: &str, transport: Transport) -> (TransactionId, Request) {
+    match transactions.receive(message(method), hop(transport)) {
+        Some(Arrival::Request { id, request }) => (id, *request),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_request_comes_once_and_its_answer_as_often_as_it_is_asked_for() {
+    let mut transactions = Transactions::default();
+    let (id, bye) = request(&mut transactions, "BYE", Transport::Udp);
+    transactions.respond(&id, Reply::new(&bye, 200, "t").empty());
+    assert!(transactions.receive(message("BYE"), hop(Transport::Udp)).is_none());
+    let (sent, timers) = outputs(&mut transactions);
+    assert_eq!(sent, ["SIP/2.0 200 OK", "SIP/2.0 200 OK"]);
+    assert_eq!(timers, [Timer::J]);
+    transactions.fire(&id, Timer::J);
+    assert_eq!(transactions.servers(), 0);
+}
+
+#[test]
+fn a_refused_invite_is_answered_again_until_it_is_acknowledged() {
+    let mut transactions = Transactions::default();
+    let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
+    transactions.respond(&id, Reply::new(&invite, 404, "t").empty());
+    transactions.fire(&id, Timer::G);
+    assert_eq!(outputs(&mut transactions).0, ["SIP/2.0 404 Not Found", "SIP/2.0 404 Not Found"]);
+    assert!(transactions.receive(message("ACK"), hop(Transport::Udp)).is_none());
+    assert!(transactions.fire(&id, Timer::G).is_none());
+    assert_eq!(outputs(&mut transactions).0, Vec::<String>::new());
+}
+
+#[test]
+fn an_answered_request_costs_its_answer_and_little_more() {
+    let mut transactions = Transactions::default();
+    transactions.set_max_bytes(1 << 20);
+    let source = hop(Transport::Udp).remote.ip();
+    let (id, bye) = request(&mut transactions, "BYE", Transport::Udp);
+    let answer = transactions.respond(&id, Reply::new(&bye, 200, "t").empty());
+    assert_eq!(transactions.bytes_of(source), ANSWERED_BYTES + answer.len());
+    let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
+    transactions.respond(&id, Reply::new(&invite, 200, "t").empty());
+    assert_eq!(transactions.bytes_of(source), 2 * ANSWERED_BYTES + answer.len());
+    let Some(Arrival::Ack(_)) = transactions.receive(message("ACK"), hop(Transport::Udp)) else {
+        panic!("the ACK of a 2xx")
+    };
+}
+
+#[test]
+fn what_is_answered_without_state_is_new_when_it_comes_again_unless_a_provisional_response_went_before() {
+    let mut transactions = Transactions::default();
+    let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
+    transactions.respond_without_state(&id, Reply::new(&invite, 404, "t").empty());
+    assert_eq!(transactions.servers(), 0);
+    let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
+    transactions.fire(&id, Timer::Trying100);
+    transactions.respond_without_state(&id, Reply::new(&invite, 404, "t").empty());
+    assert_eq!(transactions.servers(), 1);
+    assert!(transactions.receive(message("INVITE"), hop(Transport::Udp)).is_none());
+    let all = outputs(&mut transactions).0;
+    assert_eq!(all.iter().filter(|line| line.contains("404")).count(), 3, "{all:?}");
+}
+
+#[test]
+fn a_slow_answer_is_announced() {
+    let mut transactions = Transactions::default();
+    let (id, _) = request(&mut transactions, "INVITE", Transport::Udp);
+    assert_eq!(outputs(&mut transactions).1, [Timer::Trying100]);
+    transactions.fire(&id, Timer::Trying100);
+    assert_eq!(outputs(&mut transactions).0, ["SIP/2.0 100 Trying"]);
+}
+
+#[test]
+fn a_100_has_no_tag_and_the_timestamp_of_its_request() {
+    for extra in ["", "Timestamp: 54.2\r\n"] {
+        let text = String::from_utf8(message("INVITE").to_bytes().to_vec()).unwrap();
+        let text = text.replace("Max-Forwards", &format!("{extra}Max-Forwards"));
+        let invite = parse_datagram(text.as_bytes()).unwrap().unwrap();
+        let mut transactions = Transactions::default();
+        let Some(Arrival::Request { id, .. }) = transactions.receive(invite, hop(Transport::Udp)) else { panic!() };
+        transactions.fire(&id, Timer::Trying100);
+        let sent = std::iter::from_fn(|| transactions.poll_output()).find_map(|output| match output {
+            TransactionOutput::Send { message, .. } => Some(String::from_utf8(message.to_vec()).unwrap()),
+            _ => None,
+        });
+        let trying = sent.unwrap();
+        assert!(trying.starts_with("SIP/2.0 100 ") && trying.contains("To: <sip:a@b>\r\n"), "{trying}");
+        assert_eq!(trying.matches("Timestamp: 54.2\r\n").count(), usize::from(!extra.is_empty()), "{trying}");
+    }
+}
+
+#[test]
+fn a_response_with_several_vias_or_anothers_address_is_nobodys() {
+    let mut transactions = Transactions::default();
+    let Message::Request(bye) = message("BYE") else { unreachable!() };
+    transactions.request(bye.clone(), hop(Transport::Udp)).unwrap();
+    let answer = Message::Response(Reply::new(&bye, 200, "t").empty()).to_bytes();
+    let answer = String::from_utf8(answer.to_vec()).unwrap();
+    for (old, new, ours) in [
+        ("From:", "Via: SIP/2.0/UDP far;branch=z9hG4bK2\r\nFrom:", false),
+        ("UDP h;", "UDP elsewhere;", false),
+        ("UDP h;", "UDP h;", true),
+    ] {
+        let changed = parse_datagram(answer.replacen(old, new, 1).as_bytes()).unwrap().unwrap();
+        assert_eq!(transactions.receive(changed, hop(Transport::Udp)).is_some(), ours, "{new}");
+    }
+}
+
+#[test]
+fn on_a_stream_only_an_accepted_invite_is_remembered() {
+    let mut transactions = Transactions::default();
+    for (method, status) in [("INVITE", 200), ("INVITE", 404), ("OPTIONS", 200)] {
+        let (id, asked) = request(&mut transactions, method, Transport::Tcp);
+        transactions.respond(&id, Reply::new(&asked, status, "t").empty());
+        let kept = usize::from((method, status) == ("INVITE", 200));
+        assert_eq!(transactions.servers(), kept, "{method} {status}");
+        for timer in outputs(&mut transactions).1 {
+            assert_eq!((timer, kept), (Timer::L, 1), "{method} {status}");
+            assert!(transactions.receive(message(method), hop(Transport::Tcp)).is_none(), "absorbed");
+            transactions.fire(&id, timer);
+        }
+        assert_eq!((transactions.servers(), transactions.bytes_of(hop(Transport::Tcp).remote.ip())), (0, 0));
+    }
+    assert!(matches!(transactions.receive(message("ACK"), hop(Transport::Tcp)), Some(Arrival::Ack(_))));
+}
+
+#[test]
+fn a_cancel_finds_its_invite() {
+    let mut transactions = Transactions::default();
+    let (id, _) = request(&mut transactions, "INVITE", Transport::Udp);
+    let (own, cancel) = request(&mut transactions, "CANCEL", Transport::Udp);
+    assert_ne!(own, id);
+    assert_eq!(transactions.cancelled(&cancel), Some(id));
+    assert!(!transactions.cancels_in_vain(&cancel));
+    for method in ["SUBSCRIBE", "REFER", "BYE", "OPTIONS", "UPDATE"] {
+        let mut transactions = Transactions::default();
+        request(&mut transactions, method, Transport::Udp);
+        let (_, cancel) = request(&mut transactions, "CANCEL", Transport::Udp);
+        assert!(transactions.cancelled(&cancel).is_none() && transactions.cancels_in_vain(&cancel), "{method}");
+    }
+}
+
+#[test]
+fn our_request_is_sent_again_until_it_is_answered_or_given_up() {
+    let mut transactions = Transactions::default();
+    let Message::Request(bye) = message("BYE") else { unreachable!() };
+    let id = transactions.request(bye.clone(), hop(Transport::Udp)).unwrap();
+    transactions.fire(&id, Timer::E);
+    assert_eq!(outputs(&mut transactions).0.len(), 2);
+    let answer = Message::Response(Reply::new(&bye, 200, "t").empty());
+    assert!(matches!(transactions.receive(answer, hop(Transport::Udp)), Some(Arrival::Response { .. })));
+    assert!(transactions.fire(&id, Timer::F).is_none());
+    transactions.forget(&id);
+    assert!(transactions.entries.is_empty(), "an answered request need not be kept for answers that come again");
+
+    let id = transactions.request(bye, hop(Transport::Udp)).unwrap();
+    assert!(matches!(transactions.fire(&id, Timer::F), Some(Arrival::TimedOut(_))));
+    assert!(transactions.entries.is_empty());
+}
