@@ -2,9 +2,14 @@
 //!
 //! Two algorithms are offered, SHA-256 first, with `qop="auth"`. What protects against replay: a nonce bears our stamp and its
 //! time, is good for five minutes, and each of its counts is taken once. A client that does not count (RFC 2069, which RFC 3261
-//! §22.4 wants taken) may use a nonce once. The digest is looked at first and the nonce after it, so that only those who know
-//! the password hear that their nonce was stale, and only they cost memory. A nonce is good at the source only that it was sent to:
-//! what a wrong password costs is then charged to who really sent it.
+//! §22.4 wants taken) may use a nonce once. In this order it is looked at: that the nonce bears our stamp; that this user's password
+//! was not guessed at too often from there; the digest; the nonce's age and count. So only those who know the password hear that
+//! their nonce was too old, and only they cost memory.
+//!
+//! A nonce has a mark of the source that it was sent to. What a wrong password costs is charged to that source where it comes from
+//! there, for its sender hears what is sent there. Where it comes from elsewhere (a client whose address has changed, or a forger)
+//! it is charged to its user over all sources, and once that is used up such tries hear `stale=true` and nothing else. Whose nonce
+//! has let it in already is heard whatever others do.
 
 use std::hash::Hasher;
 use std::net::IpAddr;
@@ -35,8 +40,8 @@ pub enum Unbelieved {
     Unasked,
     /// The password is wrong, or the user is not known: challenge it again.
     Wrong,
-    /// The nonce was not sent there, or the password is right and the nonce too old or used already: challenge it again, with
-    /// `stale=true`.
+    /// The nonce is not ours, or was sent elsewhere and too many such tries were wrong, or the password is right and the nonce too
+    /// old or used already: challenge it again, with `stale=true`.
     Stale,
     /// The credentials cannot be read: 400.
     Malformed,
@@ -104,21 +109,22 @@ impl Authenticator {
     /// Why it is nobody's.
     pub fn verify(&mut self, request: &Request, source: IpAddr, now: Instant) -> Result<String, Unbelieved> {
         let credentials = self.credentials(request).ok_or(Unbelieved::Unasked)?.map_err(|_| Unbelieved::Malformed)?;
-        // Not even looked at: who guesses has to be where the answers go, or guessing could be neither bounded nor charged to anybody.
-        if !self.nonces.was_sent_to(&credentials.nonce, source) {
+        if !self.nonces.is_own(&credentials.nonce) {
             return Err(Unbelieved::Stale);
         }
         let user = self.digest_of(&credentials);
-        if !self.nonces.is_proved(&credentials.nonce) && self.failures.bars(user, source, now) {
-            return Err(Unbelieved::Barred);
+        let charged = self.nonces.was_sent_to(&credentials.nonce, source).then_some(source);
+        let proved = charged.is_some() && self.nonces.is_proved(&credentials.nonce, user, now);
+        if !proved && self.failures.bars(user, charged, now) {
+            return Err(if charged.is_some() { Unbelieved::Barred } else { Unbelieved::Stale });
         }
         let method = String::from_utf8_lossy(request.method.as_bytes()).into_owned();
         let Some(name) = self.user_of(&credentials, &method) else {
-            self.failures.add(user, source, now);
+            self.failures.add(user, charged, now);
             return Err(Unbelieved::Wrong);
         };
         let count = credentials.qop.as_ref().and_then(crate::sip::Qop::number);
-        if self.nonces.take(&credentials.nonce, count, now) { Ok(name) } else { Err(Unbelieved::Stale) }
+        if self.nonces.take(&credentials.nonce, user, count, now) { Ok(name) } else { Err(Unbelieved::Stale) }
     }
 
     /// The first credentials that are for us. Those for another realm are another server's, and what is of a scheme or an

@@ -1,7 +1,8 @@
 //! Wrong passwords, by user and by where they come from: who guesses at one too often is not heard for a while.
 //!
-//! What is counted came back with a nonce that was sent to that very source, so that nobody can make another address look like a
-//! guesser's; and it counts against one user from there, so that the neighbours behind one proxy do not pay for each other.
+//! What counts against a source came back with a nonce that was sent to that very source, so that nobody can make another address
+//! look like a guesser's; and it counts for one user from there, so that the neighbours behind one proxy do not pay for each other.
+//! What came with a nonce that was sent elsewhere counts for its user over all sources together: nobody knows who it really was.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,8 +14,8 @@ use crate::shares::network;
 /// After so long one wrong password is forgiven.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(6);
 
-/// Whose password was guessed at from where: the digest of a user's name, and a network.
-type Guessed = (u64, IpAddr);
+/// Whose password was guessed at from where: the digest of a user's name, and a network; `None`: somewhere.
+type Guessed = (u64, Option<IpAddr>);
 
 /// Who failed lately, each with the time at which all is forgiven: every failure moves it on.
 #[derive(Debug, Default)]
@@ -23,16 +24,16 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    /// Whether a user's password was guessed at so often from a source that it is not heard now.
-    pub(super) fn bars(&self, user: u64, source: IpAddr, now: Instant) -> bool {
+    /// Whether a user's password was guessed at so often from a source, or from elsewhere, that it is not heard now.
+    pub(super) fn bars(&self, user: u64, source: Option<IpAddr>, now: Instant) -> bool {
         let most = FORGIVEN_AFTER * (FAILURES_PER_USER_MAX - 1);
-        let at = self.forgiven_at.get(&(user, network(source)));
+        let at = self.forgiven_at.get(&(user, source.map(network)));
         at.is_some_and(|at| at.saturating_duration_since(now) > most)
     }
 
-    /// A source sent a wrong password for a user.
-    pub(super) fn add(&mut self, user: u64, source: IpAddr, now: Instant) {
-        let guessed = (user, network(source));
+    /// A source sent a wrong password for a user, or somebody did from elsewhere.
+    pub(super) fn add(&mut self, user: u64, source: Option<IpAddr>, now: Instant) {
+        let guessed = (user, source.map(network));
         if self.forgiven_at.len() >= FAILURES_REMEMBERED_MAX && !self.forgiven_at.contains_key(&guessed) {
             self.make_room(now);
         }
@@ -57,12 +58,13 @@ mod tests {
     #[test]
     fn who_fails_too_often_waits_and_nobody_else() {
         let (mut failures, now) = (Failures::default(), Instant::now());
-        let (one, other): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let (one, other) = ("192.0.2.1".parse().ok(), "192.0.2.2".parse().ok());
         for _ in 0..FAILURES_PER_USER_MAX {
             assert!(!failures.bars(7, one, now));
             failures.add(7, one, now);
         }
         assert!(failures.bars(7, one, now) && !failures.bars(7, other, now) && !failures.bars(8, one, now));
+        assert!(!failures.bars(7, None, now), "nor from elsewhere");
         assert!(!failures.bars(7, one, now + FORGIVEN_AFTER), "one is forgiven");
         failures.add(7, one, now + FORGIVEN_AFTER);
         assert!(failures.bars(7, one, now + FORGIVEN_AFTER));
@@ -73,19 +75,19 @@ mod tests {
     fn neighbours_in_one_ipv6_network_are_one() {
         let (mut failures, now) = (Failures::default(), Instant::now());
         for n in 0..FAILURES_PER_USER_MAX {
-            failures.add(7, format!("2001:db8::{n:x}").parse().unwrap(), now);
+            failures.add(7, format!("2001:db8::{n:x}").parse().ok(), now);
         }
-        assert!(failures.bars(7, "2001:db8::ffff".parse().unwrap(), now));
-        assert!(!failures.bars(7, "2001:db8:0:1::1".parse().unwrap(), now));
+        assert!(failures.bars(7, "2001:db8::ffff".parse().ok(), now));
+        assert!(!failures.bars(7, "2001:db8:0:1::1".parse().ok(), now));
     }
 
     #[test]
     fn no_more_guesses_are_kept_than_there_is_room_for() {
         let (mut failures, now) = (Failures::default(), Instant::now());
         for n in 0..u32::try_from(FAILURES_REMEMBERED_MAX).unwrap() + 10 {
-            failures.add(7, IpAddr::from(n.to_be_bytes()), now + Duration::from_micros(u64::from(n)));
+            failures.add(7, Some(IpAddr::from(n.to_be_bytes())), now + Duration::from_micros(u64::from(n)));
         }
         assert_eq!(failures.forgiven_at.len(), FAILURES_REMEMBERED_MAX);
-        assert!(!failures.forgiven_at.contains_key(&(7, IpAddr::from(0u32.to_be_bytes()))), "the oldest went");
+        assert!(!failures.forgiven_at.contains_key(&(7, Some(IpAddr::from(0u32.to_be_bytes())))), "the oldest went");
     }
 }

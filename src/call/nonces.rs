@@ -27,11 +27,12 @@ struct Serial {
     number: u64,
 }
 
-/// Which counts of a nonce were used: the highest, and those below it as bits.
+/// Which counts of a nonce were used, the highest and those below it as bits, and the digest of the user who used the first.
 #[derive(Debug, Clone, Copy)]
 struct Used {
     highest: u32,
     window: u64,
+    user: u64,
 }
 
 /// All nonces of this process. Those that nobody used with a right password cost nothing.
@@ -74,17 +75,23 @@ impl Nonces {
         std::array::from_fn(|i| mark[i])
     }
 
-    /// Whether somebody has used a nonce with a right password already.
-    pub(super) fn is_proved(&self, nonce: &str) -> bool {
-        self.own(nonce).is_some_and(|serial| self.used.contains_key(&serial))
+    /// Whether a nonce bears our stamp, wherever it was sent to and however old it is.
+    pub(super) fn is_own(&self, nonce: &str) -> bool {
+        self.own(nonce).is_some()
     }
 
-    /// Takes a nonce under a count, or, for clients of RFC 2069 that do not count, once. `false`: it is not ours, too old, or
-    /// was used like this already. To be asked only about credentials that are right otherwise, or strangers fill the table.
-    pub(super) fn take(&mut self, nonce: &str, count: Option<u32>, now: Instant) -> bool {
+    /// Whether a nonce is still good, and the first who used it with a right password was this user.
+    pub(super) fn is_proved(&self, nonce: &str, user: u64, now: Instant) -> bool {
+        let fresh = self.own(nonce).filter(|serial| self.is_fresh(*serial, now));
+        fresh.and_then(|serial| self.used.get(&serial)).is_some_and(|used| used.user == user)
+    }
+
+    /// Takes a nonce for a user under a count, or, for clients of RFC 2069 that do not count, once. `false`: it is not ours, too old,
+    /// or was used like this already. To be asked only about credentials that are right otherwise, or strangers fill the table.
+    pub(super) fn take(&mut self, nonce: &str, user: u64, count: Option<u32>, now: Instant) -> bool {
         self.forget_old(now);
         let Some(serial) = self.own(nonce).filter(|serial| self.is_fresh(*serial, now)) else { return false };
-        let used = self.used.entry(serial).or_insert(Used { highest: 0, window: 0 });
+        let used = self.used.entry(serial).or_insert(Used { highest: 0, window: 0, user });
         let fresh = used.take(count);
         self.make_room();
         fresh
@@ -137,7 +144,7 @@ impl Used {
         let Some(count) = count else {
             let fresh = self.highest == 0;
             // Nothing may follow it: the nonce is used up.
-            *self = Self { highest: u32::MAX, window: u64::MAX };
+            *self = Self { highest: u32::MAX, window: u64::MAX, ..*self };
             return fresh;
         };
         if count == 0 {
@@ -163,6 +170,8 @@ mod tests {
 
     const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
+    const ALICE: u64 = 7;
+
     fn nonces() -> (Nonces, Instant) {
         let now = Instant::now();
         (Nonces::new([7; 32]), now)
@@ -174,16 +183,16 @@ mod tests {
         let nonce = nonces.draw(SOURCE, now);
         assert_ne!(nonce, nonces.draw(SOURCE, now));
         assert!(nonces.used.is_empty());
-        assert!(nonces.take(&nonce, Some(1), now));
+        assert!(nonces.take(&nonce, ALICE, Some(1), now));
         for at in 0..2 * (16 + STAMP_BYTES) {
             let other = if nonce.as_bytes()[at] == b'0' { "1" } else { "0" };
             let forged = format!("{}{other}{}", &nonce[..at], &nonce[at + 1..]);
-            assert!(!nonces.take(&forged, Some(2), now), "{forged}");
-            assert!(!nonces.take(&nonce[..at], Some(2), now));
+            assert!(!nonces.take(&forged, ALICE, Some(2), now), "{forged}");
+            assert!(!nonces.take(&nonce[..at], ALICE, Some(2), now));
         }
-        assert!(!nonces.take(&"\u{fc}".repeat(32), Some(2), now));
+        assert!(!nonces.take(&"\u{fc}".repeat(32), ALICE, Some(2), now));
         let mut others = Nonces::new([8; 32]);
-        assert!(!nonces.take(&others.draw(SOURCE, now), Some(1), now), "a nonce of another process");
+        assert!(!nonces.take(&others.draw(SOURCE, now), ALICE, Some(1), now), "a nonce of another process");
     }
 
     #[test]
@@ -195,14 +204,27 @@ mod tests {
         assert!(!nonces.was_sent_to(&nonce[1..], SOURCE) && !nonces.was_sent_to("", SOURCE));
         let v6 = nonces.draw("2001:db8::1".parse().unwrap(), now);
         assert!(nonces.was_sent_to(&v6, "2001:db8::2".parse().unwrap()), "the same network");
-        assert!(!nonces.is_proved(&nonce) && nonces.take(&nonce, Some(1), now) && nonces.is_proved(&nonce));
+    }
+
+    #[test]
+    fn a_nonce_is_proved_for_whoever_used_it_first_and_only_while_it_is_good() {
+        let (mut nonces, now) = nonces();
+        let nonce = nonces.draw(SOURCE, now);
+        assert!(nonces.is_own(&nonce) && !nonces.is_own(&nonce[1..]) && !nonces.is_proved(&nonce, ALICE, now));
+        assert!(nonces.take(&nonce, ALICE, Some(1), now) && nonces.is_proved(&nonce, ALICE, now));
+        let bob = ALICE + 1;
+        assert!(!nonces.is_proved(&nonce, bob, now));
+        assert!(nonces.take(&nonce, bob, Some(2), now) && !nonces.is_proved(&nonce, bob, now));
+        assert!(nonces.is_proved(&nonce, ALICE, now) && !nonces.is_proved(&nonce, ALICE, now + NONCE_LIFETIME));
+        let other = nonces.draw(SOURCE, now);
+        assert!(nonces.take(&other, ALICE, None, now) && nonces.is_proved(&other, ALICE, now));
     }
 
     #[test]
     fn each_count_is_taken_once_in_any_order() {
         let (mut nonces, now) = nonces();
         let nonce = nonces.draw(SOURCE, now);
-        let mut take = |count| nonces.take(&nonce, Some(count), now);
+        let mut take = |count| nonces.take(&nonce, ALICE, Some(count), now);
         assert!(take(1) && !take(1) && take(3) && take(2) && !take(2) && !take(3));
         assert!(!take(0));
         assert!(
@@ -216,16 +238,20 @@ mod tests {
     fn without_counts_a_nonce_is_good_once() {
         let (mut nonces, now) = nonces();
         let (one, other) = (nonces.draw(SOURCE, now), nonces.draw(SOURCE, now));
-        assert!(nonces.take(&one, None, now) && !nonces.take(&one, None, now) && !nonces.take(&one, Some(5), now));
-        assert!(nonces.take(&other, Some(1), now) && !nonces.take(&other, None, now));
+        assert!(
+            nonces.take(&one, ALICE, None, now)
+                && !nonces.take(&one, ALICE, None, now)
+                && !nonces.take(&one, ALICE, Some(5), now)
+        );
+        assert!(nonces.take(&other, ALICE, Some(1), now) && !nonces.take(&other, ALICE, None, now));
     }
 
     #[test]
     fn old_nonces_are_refused_and_forgotten() {
         let (mut nonces, now) = nonces();
         let nonce = nonces.draw(SOURCE, now);
-        assert!(nonces.take(&nonce, Some(1), now + NONCE_LIFETIME - Duration::from_millis(1)));
-        assert!(!nonces.take(&nonce, Some(2), now + NONCE_LIFETIME));
+        assert!(nonces.take(&nonce, ALICE, Some(1), now + NONCE_LIFETIME - Duration::from_millis(1)));
+        assert!(!nonces.take(&nonce, ALICE, Some(2), now + NONCE_LIFETIME));
         assert!(nonces.used.is_empty());
     }
 
@@ -235,11 +261,11 @@ mod tests {
         nonces.max = 2;
         let drawn: Vec<_> = (0..4).map(|_| nonces.draw(SOURCE, now)).collect();
         for nonce in &drawn[1..] {
-            assert!(nonces.take(nonce, Some(1), now));
+            assert!(nonces.take(nonce, ALICE, Some(1), now));
         }
         assert_eq!(nonces.used.len(), 2);
-        assert!(!nonces.take(&drawn[1], Some(1), now), "used, and forgotten since");
-        assert!(!nonces.take(&drawn[1], Some(2), now) && !nonces.take(&drawn[0], Some(1), now));
-        assert!(nonces.take(&drawn[2], Some(2), now) && !nonces.take(&drawn[2], Some(1), now));
+        assert!(!nonces.take(&drawn[1], ALICE, Some(1), now), "used, and forgotten since");
+        assert!(!nonces.take(&drawn[1], ALICE, Some(2), now) && !nonces.take(&drawn[0], ALICE, Some(1), now));
+        assert!(nonces.take(&drawn[2], ALICE, Some(2), now) && !nonces.take(&drawn[2], ALICE, Some(1), now));
     }
 }

@@ -159,17 +159,92 @@ fn neighbours_do_not_pay_for_one_who_guesses_at_another() {
 }
 
 #[test]
-fn what_never_heard_the_challenge_there_counts_against_nobody_and_learns_nothing() {
+fn a_nonce_that_let_one_user_in_lets_nobody_guess_at_another() {
     let (mut all, now) = authenticator();
-    let attacker = IpAddr::from([198, 51, 100, 1]);
-    let own = Challenge::parse(&all.challenge(false, attacker, now)[0]).unwrap();
-    let invented = Challenge { nonce: "0".repeat(80), ..own.clone() };
+    let one = challenge(&mut all, Algorithm::Md5, now);
+    let bob = Login { username: "bob", password: "builder" };
+    let mut answer =
+        |login, count| all.verify(&request(&[&one.answer(login, "INVITE", URI, count, "c")]), source(), now);
+    assert!(answer(bob, 1).is_ok());
+    for count in 2..2 + FAILURES_PER_USER_MAX {
+        assert_eq!(answer(Login { password: "guess", ..ALICE }, count), Err(Unbelieved::Wrong));
+    }
+    assert_eq!(answer(ALICE, 100), Err(Unbelieved::Barred));
+    assert!(answer(bob, 101).is_ok(), "who is not guessed at");
+}
+
+#[test]
+fn an_old_nonce_that_once_let_a_user_in_is_no_way_round_the_bar() {
+    let (mut all, now) = authenticator();
+    let one = challenge(&mut all, Algorithm::Sha256, now);
+    assert!(all.verify(&request(&[&one.answer(ALICE, "INVITE", URI, 1, "c")]), source(), now).is_ok());
+    let late = now + Duration::from_secs(301);
+    let wrong = Login { password: "guess", ..ALICE };
+    for count in 2..2 + FAILURES_PER_USER_MAX {
+        let guess = request(&[&one.answer(wrong, "INVITE", URI, count, "c")]);
+        assert_eq!(all.verify(&guess, source(), late), Err(Unbelieved::Wrong));
+    }
+    let guess = request(&[&one.answer(wrong, "INVITE", URI, 100, "c")]);
+    assert_eq!(all.verify(&guess, source(), late), Err(Unbelieved::Barred));
+}
+
+#[test]
+fn whose_address_changes_after_its_challenge_is_let_in() {
+    let (mut all, now) = authenticator();
+    let one = challenge(&mut all, Algorithm::Sha256, now);
+    for (count, moved) in (1..).zip([[192, 0, 2, 8], [198, 51, 100, 9], [192, 0, 2, 7]]) {
+        let answer = request(&[&one.answer(ALICE, "INVITE", URI, count, "c")]);
+        assert_eq!(all.verify(&answer, moved.into(), now).as_deref(), Ok("alice"));
+        assert_eq!(all.verify(&answer, source(), now), Err(Unbelieved::Stale), "a replay");
+    }
+}
+
+#[test]
+fn tries_with_nonces_that_were_sent_elsewhere_are_bounded_over_all_sources() {
+    let (mut all, now) = authenticator();
+    let own = Challenge::parse(&all.challenge(false, IpAddr::from([198, 51, 100, 1]), now)[0]).unwrap();
+    let mut from = |n: u8, login, count| {
+        let answer = request(&[&own.answer(login, "INVITE", URI, count, "c")]);
+        all.verify(&answer, IpAddr::from([192, 0, 2, n]), now)
+    };
+    let mut wrong = 0;
+    for n in 0..200 {
+        match from(n, Login { password: "guess", ..ALICE }, u32::from(n) + 1) {
+            Err(Unbelieved::Wrong) => wrong += 1,
+            other => assert_eq!(other, Err(Unbelieved::Stale)),
+        }
+    }
+    assert_eq!(wrong, FAILURES_PER_USER_MAX);
+    assert_eq!(from(201, ALICE, 300), Err(Unbelieved::Stale), "unheard, right or wrong");
+    assert_eq!(from(7, ALICE, 301), Err(Unbelieved::Stale));
+    let hears = |all: &mut Authenticator, n: u8| right(all, IpAddr::from([192, 0, 2, n]), now);
+    assert!((0..200).all(|n| hears(&mut all, n).is_ok()), "none of those addresses is barred");
+}
+
+#[test]
+fn a_proved_nonce_from_elsewhere_is_bounded_too() {
+    let (mut all, now) = authenticator();
+    let one = challenge(&mut all, Algorithm::Sha256, now);
+    assert!(all.verify(&request(&[&one.answer(ALICE, "INVITE", URI, 1, "c")]), source(), now).is_ok());
+    let elsewhere = IpAddr::from([198, 51, 100, 1]);
+    let mut last = Ok(String::new());
+    for count in 2..=2 + FAILURES_PER_USER_MAX {
+        let guess = one.answer(Login { password: "guess", ..ALICE }, "INVITE", URI, count, "c");
+        last = all.verify(&request(&[&guess]), elsewhere, now);
+    }
+    assert_eq!(last, Err(Unbelieved::Stale));
+    assert!(all.verify(&request(&[&one.answer(ALICE, "INVITE", URI, 100, "c")]), source(), now).is_ok());
+}
+
+#[test]
+fn a_nonce_that_is_not_ours_counts_against_nobody_and_learns_nothing() {
+    let (mut all, now) = authenticator();
+    let own = challenge(&mut all, Algorithm::Sha256, now);
+    let invented = Challenge { nonce: "0".repeat(80), ..own };
     for count in 1..=3 * FAILURES_PER_USER_MAX {
-        for challenge in [&own, &invented] {
-            for password in ["guess", ALICE.password] {
-                let forged = challenge.answer(Login { password, ..ALICE }, "INVITE", URI, count, "c");
-                assert_eq!(all.verify(&request(&[&forged]), source(), now), Err(Unbelieved::Stale));
-            }
+        for password in ["guess", ALICE.password] {
+            let forged = invented.answer(Login { password, ..ALICE }, "INVITE", URI, count, "c");
+            assert_eq!(all.verify(&request(&[&forged]), source(), now), Err(Unbelieved::Stale));
         }
     }
     assert!(right(&mut all, source(), now).is_ok());
