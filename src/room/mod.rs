@@ -6,3 +6,6 @@ mod roster;
 pub use audience::{Audience, wrapped_type};
 pub use room_state::{MESSAGE_ID_LEN, Room, message_id_of};
 pub use roster::{Roster, Seat, Seating, Verdicts};
+
+#[cfg(test)]
+mod tests;

@@ -90,6 +90,12 @@ impl Room {
         self.unaware.insert(user.clone())
     }
 
+    /// Users whom it remembers having met so.
+    #[cfg(test)]
+    pub(super) fn unaware_users(&self) -> usize {
+        self.unaware.len()
+    }
+
     /// Whether the room's policy lets messages of a type pass.
     #[must_use]
     pub fn takes_type(&self, content_type: Option<&str>) -> bool {

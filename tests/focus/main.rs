@@ -2,6 +2,7 @@
 
 mod bodies;
 mod changing;
+mod crossing;
 mod dial_out;
 mod dialling_over_tls;
 mod ending;

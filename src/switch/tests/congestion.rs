@@ -6,6 +6,7 @@ use bytes::BytesMut;
 
 use super::fixture::{Fixture, Options, ROOM_URI, bodies};
 use crate::facts::{Congested, EndReason, Event, RoomPolicy};
+use crate::limits::CONTROL_LANE_BYTES_MAX;
 
 /// A piece of a stream of alice's that is never finished.
 fn flood(room: &mut Fixture, start: usize, len: usize) {
@@ -54,15 +55,22 @@ fn a_full_outbox_drops_messages_until_it_has_drained() {
 
 /// Fills bob's outbox until he is congested; what was put into it is at its bound's four fifths.
 fn congest_bob(room: &mut Fixture) {
+    let before = room.switch.counters().congested;
     room.block(1);
     for n in 0.. {
         let body = room.to_room(0, &"x".repeat(8000));
         let message = room.message(0, &format!("fill{n}"), &body);
         room.send(0, &message);
-        if room.switch.counters().congested > 0 {
+        if room.switch.counters().congested > before {
             return;
         }
+        assert!(n < 1000, "{:?}", room.switch.counters());
     }
+}
+
+/// Octets of messages that wait for a member.
+fn waiting(room: &Fixture, at: usize) -> usize {
+    room.switch.outlets.connections[room.members[at].connection].outbox.message_bytes()
 }
 
 #[test]
@@ -102,18 +110,73 @@ fn who_has_recovered_is_not_given_up_by_an_old_alarm() {
     congest_bob(&mut room);
     room.pass(Duration::from_secs(30));
     room.received(1);
-    room.pass(Duration::from_secs(40));
-    assert_eq!(room.switch.sizes().1, 2);
-    while room.switch.counters().congested < 2 {
-        let body = room.to_room(0, &"x".repeat(8000));
-        let message = room.message(0, "again", &body);
-        room.block(1);
-        room.send(0, &message);
-    }
-    room.pass(Duration::from_secs(50));
-    assert_eq!(room.switch.sizes().1, 2, "congested anew for less than a minute");
     room.pass(Duration::from_secs(10));
+    congest_bob(&mut room);
+    room.pass(Duration::from_secs(20));
+    assert_eq!(room.switch.sizes().1, 2, "the alarm of the first time rings, and he is congested since 20 s");
+    room.pass(Duration::from_secs(39));
+    assert_eq!(room.switch.sizes().1, 2, "congested anew for less than a minute");
+    room.pass(Duration::from_secs(1));
     assert_eq!(room.switch.sizes().1, 1);
+}
+
+#[test]
+fn who_is_congested_has_recovered_below_a_quarter_and_not_before() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let quarter = room.switch.outlets.outbox_max / 4;
+    congest_bob(&mut room);
+    let send = |room: &mut Fixture, id: &str| {
+        let discarded = room.switch.counters().discarded;
+        let message = room.message(0, id, &room.to_room(0, "hi"));
+        room.send(0, &message);
+        room.switch.counters().discarded - discarded
+    };
+    for (n, left) in [3 * quarter, 2 * quarter, quarter + 1].into_iter().enumerate() {
+        let excess = waiting(&room, 1) - left;
+        room.taken(1, excess);
+        assert_eq!((waiting(&room, 1), send(&mut room, &format!("m{n}"))), (left, 1), "{left} wait");
+    }
+    room.taken(1, 1);
+    assert_eq!(
+        (waiting(&room, 1) > quarter, send(&mut room, "after")),
+        (true, 0),
+        "with the notice of what was missed"
+    );
+}
+
+#[test]
+fn a_message_above_the_bound_goes_to_whom_nothing_waits_for() {
+    for to in [ROOM_URI, "sip:bob@example.com"] {
+        let policy = RoomPolicy { forward_whole_up_to: 1 << 20, ..RoomPolicy::default() };
+        let mut room = Fixture::new(policy, &["alice", "bob"]);
+        let body = room.cpim(0, to, &"x".repeat(room.switch.outlets.outbox_max + 1));
+        for (id, reaches) in [("first", true), ("second", false)] {
+            let message = room.message(0, id, &body);
+            room.send(0, &message);
+            assert_eq!(room.switch.counters().discarded == 0, reaches, "{to} {id}");
+        }
+        assert!(bodies(&room.received_bytes(1)).contains(&body), "{to}: the first is whole");
+    }
+}
+
+#[test]
+fn a_peer_that_lets_more_answers_pile_up_than_the_lane_holds_loses_its_connection() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    room.block(0);
+    let connection = room.members[0].connection;
+    let mut lane = 0;
+    for n in 0.. {
+        // It was read before it was paused.
+        let message = room.message(0, &format!("ask{n}"), &room.cpim(0, "sip:nobody@example.com", "?"));
+        room.send(0, &message);
+        if let Some(closing) = room.switch.poll_closing() {
+            assert_eq!((closing, room.switch.counters().overrun), (connection, 1));
+            break;
+        }
+        lane = room.switch.outlets.connections[connection].outbox.control_bytes();
+        assert!(lane <= CONTROL_LANE_BYTES_MAX, "{lane} after {n}");
+    }
+    assert!(lane > CONTROL_LANE_BYTES_MAX - 1024, "and not before: {lane}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod fixture;
 
 mod binding;
+mod bounds;
 mod congestion;
 mod dialling;
 mod endings;
