@@ -274,7 +274,7 @@ fn asserted(at: &str, extra: &str) -> (World, Peer) {
 
 #[test]
 fn a_trusted_peer_s_word_stands_for_a_password() {
-    let (mut world, mut alice) = asserted("203.0.113.9:5060", "");
+    let (mut world, mut alice) = asserted("198.51.100.9:5060", "");
     assert_eq!(world.last_status(), 200);
     let member = &world.opened()[0].member;
     let known: Vec<_> = member.identities.iter().map(|one| one.as_str()).collect();
@@ -307,7 +307,7 @@ fn from_anybody_else_an_asserted_identity_is_nothing() {
 
 #[test]
 fn privacy_hides_whoever_was_authenticated_or_asserted() {
-    let (world, _) = asserted("203.0.113.9:5060", "Privacy: id\r\n");
+    let (world, _) = asserted("198.51.100.9:5060", "Privacy: id\r\n");
     let shown = format!("{:?}", world.opened()[0].member);
     assert!(world.opened()[0].member.anonymous && !shown.contains("1201") && !shown.contains("Alice"), "{shown}");
     for (from, privacy) in [(ANYBODY, ""), (ANYBODY, "Privacy: id\r\n")] {
