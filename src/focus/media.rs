@@ -177,8 +177,7 @@ impl Call {
         Terms {
             local: self.path.clone(),
             remote: media.path.clone(),
-            // What may stand alone may be wrapped too, and need not be listed twice (RFC 4975 §8.6).
-            accept_wrapped_types: media.accept_wrapped_types.as_ref().map(|wrapped| wrapped.and(&media.accept_types)),
+            accept_wrapped_types: media.wrapped_types(),
             max_size: media.max_size,
             chatroom: media.chatroom.or(self.aware.then_some(aware)),
             direction: media.direction,

@@ -44,6 +44,12 @@ impl AcceptTypes {
         self.ranges().any(|range| matches!(range, "*" | "*/*"))
     }
 
+    /// Whether the list has this media type and no other.
+    #[must_use]
+    pub fn is_only(&self, media_type: &str) -> bool {
+        !self.is_empty() && self.ranges().all(|range| range == media_type)
+    }
+
     /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {

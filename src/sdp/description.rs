@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use sdp_types::{Attribute, Media, Session};
 
+use super::charset::in_utf8;
 use super::{AcceptTypes, ChatroomTokens, Direction, Fingerprint, Setup};
 use crate::limits::SDP_MEDIA_LINES_MAX;
 use crate::msrp::Path;
@@ -43,7 +44,7 @@ pub enum Unusable {
     /// It has `a=fingerprint`, but by no hash function that may be used (RFC 8122 §5).
     #[error("no usable a=fingerprint")]
     Fingerprint,
-    /// We would have to connect, and c= and m= lead elsewhere than `a=path` although nobody speaks of `a=msrp-cema`
+    /// c= and m= lead elsewhere than `a=path` although nobody speaks of `a=msrp-cema`: a box in between has changed one of them only
     /// (RFC 6714 §4.3).
     #[error("a=path and the c= and m= lines lead to different places")]
     Mismatch,
@@ -103,12 +104,13 @@ pub struct MessageMedia {
 }
 
 impl Description {
-    /// Reads a description. Lenient in what real clients leave out: `t=`, `s=` and `o=` may be missing.
+    /// Reads a description. Lenient in what real clients leave out: `t=`, `s=` and `o=` may be missing. Octets that are no UTF-8 are
+    /// those of the charset that `a=charset` names, in s= and i= lines, and harm nothing elsewhere (RFC 8866 §6.10, §9).
     ///
     /// # Errors
     /// Where a line is broken, or there are too many media lines.
     pub fn parse(text: &[u8]) -> Result<Self, SdpError> {
-        let session = Session::parse(text).map_err(|error| SdpError::Syntax(error.to_string()))?;
+        let session = Session::parse(in_utf8(text).as_bytes()).map_err(|error| SdpError::Syntax(error.to_string()))?;
         if session.medias.len() > SDP_MEDIA_LINES_MAX {
             return Err(SdpError::TooManyMedia);
         }
@@ -126,14 +128,12 @@ impl Description {
     /// # Errors
     /// Why the first message media is not usable, or that there is none.
     pub fn offered(&self, can: Capabilities) -> Result<MessageMedia, Unusable> {
-        self.usable(
-            |setup| match setup {
-                None | Some(Setup::Active) => can.listen,
-                Some(Setup::Passive) => can.connect,
-                Some(Setup::ActPass) => can.listen || can.connect,
-            },
-            can,
-        )
+        let connects = |setup| match setup {
+            None | Some(Setup::Active) => can.listen,
+            Some(Setup::Passive) => can.connect,
+            Some(Setup::ActPass) => can.listen || can.connect,
+        };
+        self.usable(connects, can, MessageMedia::contradicts_itself)
     }
 
     /// The message media of an answer to an offer of ours. Without `a=setup` we connect, as we made the offer.
@@ -141,16 +141,19 @@ impl Description {
     /// # Errors
     /// As [`Self::offered`].
     pub fn answered(&self, can: Capabilities) -> Result<MessageMedia, Unusable> {
-        self.usable(
-            |setup| match setup {
-                None | Some(Setup::Passive | Setup::ActPass) => can.connect,
-                Some(Setup::Active) => can.listen,
-            },
-            can,
-        )
+        let connects = |setup| match setup {
+            None | Some(Setup::Passive | Setup::ActPass) => can.connect,
+            Some(Setup::Active) => can.listen,
+        };
+        self.usable(connects, can, |_| false)
     }
 
-    fn usable(&self, connects: impl Fn(Option<Setup>) -> bool, can: Capabilities) -> Result<MessageMedia, Unusable> {
+    fn usable(
+        &self,
+        connects: impl Fn(Option<Setup>) -> bool,
+        can: Capabilities,
+        contradicts: impl Fn(&MessageMedia) -> bool,
+    ) -> Result<MessageMedia, Unusable> {
         let mut first_fault = None;
         for (index, media) in self.session.medias.iter().enumerate() {
             if !is_msrp(media) {
@@ -160,6 +163,7 @@ impl Description {
                 Ok(found) if found.secure && !can.tls => first_fault = first_fault.or(Some(Unusable::Secure)),
                 Ok(found) if !found.secure && !can.plain => first_fault = first_fault.or(Some(Unusable::Plain)),
                 Ok(found) if !connects(found.setup) => first_fault = first_fault.or(Some(Unusable::Setup)),
+                Ok(found) if contradicts(&found) => first_fault = first_fault.or(Some(Unusable::Mismatch)),
                 Ok(found) => return Ok(found),
                 Err(fault) => first_fault = first_fault.or(Some(fault)),
             }
@@ -229,7 +233,35 @@ impl Description {
     }
 }
 
+/// The port of who connects and is not to be connected to (RFC 4145 §4.1).
+const DISCARD: u16 = 9;
+
 impl MessageMedia {
+    /// What may be sent to the peer in a message/cpim wrapper: what may stand alone, which need not be listed twice, and what may only be
+    /// wrapped (RFC 4975 §8.6). `None` is everything: so is meant who lists message/cpim and no content at all.
+    #[must_use]
+    pub fn wrapped_types(&self) -> Option<AcceptTypes> {
+        let wrapped = self.accept_wrapped_types.clone().unwrap_or_default();
+        let all = wrapped.and(&self.accept_types);
+        (!all.is_only(CPIM)).then_some(all)
+    }
+
+    /// Whether c= and m= say another place than the path, and no `a=msrp-cema` says why (RFC 6714 §4.3). Port 9 of somebody who connects
+    /// says no place (RFC 4145 §4.1), nor does an address of zeros, and behind a relay they may be the client's own (RFC 4976).
+    fn contradicts_itself(&self) -> bool {
+        let silent = self.port == DISCARD && self.setup != Some(Setup::Passive);
+        let is_zero = |host: &&str| host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified());
+        let address = self.address.as_deref().filter(|host| !silent && !is_zero(host));
+        let said = address.map(|host| (host, self.port));
+        let named = self.path.first_uri().map(|first| first.host_and_port());
+        match (said, named) {
+            (Some(said), Some((host, Some(port)))) if !self.cema && !self.path.is_relayed() => {
+                differ(said, (host, port))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether an answer to it has `a=msrp-cema`: where it was offered, but not to one who has a relay and connects through it
     /// (RFC 6714 §4.3).
     #[must_use]
@@ -279,170 +311,4 @@ fn is_msrp(media: &Media) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CAN: Capabilities = Capabilities { plain: true, tls: false, listen: true, connect: false };
-
-    fn media(lines: &str) -> String {
-        format!("v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n{lines}")
-    }
-
-    fn offered(lines: &str) -> Result<MessageMedia, Unusable> {
-        Description::parse(media(lines).as_bytes()).unwrap().offered(CAN)
-    }
-
-    const PATH: &str = "a=path:msrp://192.0.2.9:9/s;tcp\r\n";
-    const TYPES: &str = "a=accept-types:Message/CPIM text/plain\r\n";
-
-    #[test]
-    fn everything_of_a_full_line_is_read() {
-        let found = offered(&format!(
-            "m=audio 5000 RTP/AVP 0\r\nm=message 9 TCP/MSRP *\r\nc=IN IP6 2001:db8::1\r\n{PATH}{TYPES}a=setup:ACTIVE\r\n\
-             a=accept-wrapped-types:text/*\r\na=chatroom:nicknames\r\na=max-size: 1000\r\na=connection:new\r\n\
-             a=msrp-cema\r\na=sendonly\r\n"
-        ))
-        .unwrap();
-        assert_eq!((found.index, found.port, found.secure), (1, 9, false));
-        assert_eq!(found.path.as_str(), "msrp://192.0.2.9:9/s;tcp");
-        assert!(found.accept_wrapped_types.unwrap().accepts("text/html"));
-        assert_eq!(found.setup, Some(Setup::Active));
-        assert_eq!(found.chatroom, Some(ChatroomTokens { nickname: true, private_messages: false }));
-        assert_eq!(found.max_size, Some(1000));
-        assert!(found.cema);
-        assert_eq!(found.direction, Direction { sends: true, receives: false });
-        assert_eq!(found.address.as_deref(), Some("2001:db8::1"));
-    }
-
-    #[test]
-    fn the_first_usable_line_is_taken() {
-        let found = offered(&format!(
-            "m=message 1 TCP/MSRP *\r\na=accept-types:text/plain\r\n{PATH}m=message 0 TCP/MSRP *\r\n{PATH}{TYPES}\
-             m=message 2 TCP/MSRP *\r\n{PATH}{TYPES}m=message 3 TCP/MSRP *\r\n{PATH}{TYPES}"
-        ));
-        assert_eq!(found.unwrap().index, 2);
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let msrps = "a=path:msrps://192.0.2.9:9/s;tcp\r\n";
-        for (lines, fault) in [
-            (String::new(), Unusable::NoMessageMedia),
-            ("m=audio 1 RTP/AVP 0\r\n".into(), Unusable::NoMessageMedia),
-            (format!("m=message 1 UDP/MSRP *\r\n{PATH}{TYPES}"), Unusable::NoMessageMedia),
-            (format!("m=message 1 TCP/TLS/MSRP *\r\n{msrps}{TYPES}"), Unusable::Secure),
-            (format!("m=message 1 TCP/MSRP *\r\n{msrps}{TYPES}"), Unusable::Path),
-            (format!("m=message 1 TCP/MSRP *\r\n{TYPES}"), Unusable::Path),
-            (format!("m=message 1 TCP/MSRP *\r\na=path:http://x\r\n{TYPES}"), Unusable::Path),
-            (format!("m=message 1 TCP/MSRP *\r\na=path:msrp://192.0.2.9:9;tcp\r\n{TYPES}"), Unusable::Path),
-            (format!("m=message 1 TCP/MSRP *\r\n{PATH}"), Unusable::NotCpim),
-            (format!("m=message 1 TCP/MSRP *\r\n{PATH}{TYPES}a=setup:passive\r\n"), Unusable::Setup),
-        ] {
-            assert_eq!(offered(&lines), Err(fault), "{lines}");
-        }
-    }
-
-    #[test]
-    fn who_connects_follows_from_offer_and_answer() {
-        let with = |setup: &str| media(&format!("m=message 1 TCP/MSRP *\r\n{PATH}{TYPES}{setup}"));
-        let parse = |setup: &str| Description::parse(with(setup).as_bytes()).unwrap();
-        let connects = Capabilities { listen: false, connect: true, ..CAN };
-        for (setup, takes_offer, can_connect_by_answer) in [
-            ("", true, true),
-            ("a=setup:active\r\n", true, false),
-            ("a=setup:actpass\r\n", true, true),
-            ("a=setup:holdconn\r\n", true, true),
-            ("a=setup:passive\r\n", false, true),
-        ] {
-            assert_eq!(parse(setup).offered(CAN).is_ok(), takes_offer, "{setup}");
-            assert_eq!(parse(setup).answered(connects).is_ok(), can_connect_by_answer, "{setup}");
-        }
-        assert!(parse("a=setup:active\r\n").answered(CAN).is_ok());
-    }
-
-    const FINGERPRINT: &str = "a=fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB\r\n";
-
-    fn secure(attributes: &str) -> Result<MessageMedia, Unusable> {
-        let path = "a=path:msrps://192.0.2.9:9/s;tcp\r\n";
-        let text = media(&format!("m=message 9 TCP/TLS/MSRP *\r\n{path}{TYPES}{attributes}"));
-        Description::parse(text.as_bytes()).unwrap().offered(Capabilities { tls: true, plain: false, ..CAN })
-    }
-
-    #[test]
-    fn fingerprints_stand_on_the_line_or_above_all_lines() {
-        assert_eq!(secure("").unwrap().fingerprints, []);
-        assert_eq!(secure(FINGERPRINT).unwrap().fingerprints.len(), 1);
-        let above = media(&format!("{FINGERPRINT}m=message 9 TCP/TLS/MSRP *\r\na=path:msrps://h:9/s;tcp\r\n{TYPES}"));
-        let found = Description::parse(above.as_bytes()).unwrap().offered(Capabilities { tls: true, ..CAN });
-        assert_eq!(found.unwrap().fingerprints.len(), 1);
-        assert_eq!(secure("a=fingerprint:md5 00:01\r\n"), Err(Unusable::Fingerprint));
-        let both = secure(&format!("a=fingerprint:md5 00:01\r\n{FINGERPRINT}"));
-        assert_eq!(both.unwrap().fingerprints.len(), 1, "what cannot be used is passed over beside what can");
-    }
-
-    #[test]
-    fn where_tls_is_wanted_plain_media_is_not_taken() {
-        let plain = media(&format!("m=message 1 TCP/MSRP *\r\n{PATH}{TYPES}"));
-        let only_tls = Capabilities { tls: true, plain: false, ..CAN };
-        assert_eq!(Description::parse(plain.as_bytes()).unwrap().offered(only_tls), Err(Unusable::Plain));
-    }
-
-    fn next_hop(lines: &str) -> Result<(String, u16), Unusable> {
-        let text = media(lines);
-        let can = Capabilities { connect: true, ..CAN };
-        let found = Description::parse(text.as_bytes()).unwrap().offered(can).unwrap();
-        found.next_hop().map(|(host, port)| (host.to_owned(), port))
-    }
-
-    #[test]
-    fn who_is_connected_to_follows_from_path_relay_and_cema() {
-        let at = |host: &str, port| Ok((host.to_owned(), port));
-        let passive = "a=setup:passive\r\n";
-        assert_eq!(next_hop(&format!("m=message 9 TCP/MSRP *\r\n{PATH}{TYPES}{passive}")), at("192.0.2.9", 9));
-        let elsewhere = format!("m=message 7777 TCP/MSRP *\r\nc=IN IP4 192.0.2.200\r\n{PATH}{TYPES}{passive}");
-        assert_eq!(next_hop(&elsewhere), Err(Unusable::Mismatch));
-        assert_eq!(next_hop(&format!("{elsewhere}a=msrp-cema\r\n")), at("192.0.2.200", 7777));
-        let relayed = elsewhere.replace("a=path:", "a=path:msrp://[2001:db8::5]:2855/r;tcp ");
-        assert_eq!(next_hop(&relayed), at("2001:db8::5", 2855));
-        assert_eq!(
-            next_hop(&format!("{relayed}a=msrp-cema\r\n")),
-            at("2001:db8::5", 2855),
-            "its relay is connected to"
-        );
-        let without_port = "a=path:msrp://192.0.2.9/s;tcp\r\n";
-        assert_eq!(next_hop(&format!("m=message 9 TCP/MSRP *\r\n{without_port}{TYPES}{passive}")), Err(Unusable::Path));
-    }
-
-    #[test]
-    fn a_connection_attribute_is_ignored() {
-        let lines = format!("m=message 1 TCP/MSRP *\r\n{PATH}{TYPES}");
-        for value in ["new", "existing"] {
-            assert_eq!(offered(&format!("{lines}a=connection:{value}\r\n")), offered(&lines));
-        }
-    }
-
-    #[test]
-    fn an_address_of_zeros_is_taken() {
-        let text = media(&format!("m=message 1 TCP/MSRP *\r\n{PATH}{TYPES}"))
-            .replace("c=IN IP4 192.0.2.9", "c=IN IP4 0.0.0.0");
-        assert!(Description::parse(text.as_bytes()).unwrap().offered(CAN).is_ok());
-    }
-
-    #[test]
-    fn a_star_in_accept_types_takes_cpim() {
-        assert!(offered(&format!("m=message 1 TCP/MSRP *\r\n{PATH}a=accept-types:*\r\n")).is_ok());
-    }
-
-    #[test]
-    fn a_line_end_cannot_be_smuggled_into_an_answer() {
-        let text = media("m=video 1 RTP/AVP 31\rm=message 1 TCP/MSRP *\r\n");
-        assert!(matches!(Description::parse(text.as_bytes()), Err(SdpError::Syntax(_))));
-    }
-
-    #[test]
-    fn too_many_lines_are_refused() {
-        let lines = "m=audio 1 RTP/AVP 0\r\n".repeat(SDP_MEDIA_LINES_MAX + 1);
-        assert_eq!(Description::parse(media(&lines).as_bytes()), Err(SdpError::TooManyMedia));
-        assert!(matches!(Description::parse(b"nonsense"), Err(SdpError::Syntax(_))));
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@
 //! can be used. [`OurMedia`] writes what goes out: an offer, or the answer to one; [`OurTerms`] what there is to be negotiated.
 
 mod accept_types;
+mod charset;
 mod description;
 mod fingerprint;
 mod media;

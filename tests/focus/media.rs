@@ -299,3 +299,54 @@ fn what_a_reinvite_changes_is_in_force() {
         "the same path, and so the same connection"
     );
 }
+
+#[test]
+fn what_may_be_wrapped_is_what_both_lists_name_together() {
+    let types = |lines: &str| {
+        let lines = lines.replace("WRAPPED", "a=accept-wrapped-types").replace("TYPES", "a=accept-types");
+        let own = offer("msrp://192.0.2.77:9/ann1;tcp");
+        let (world, _) = called(settings(), &own.replace("a=accept-types:message/cpim text/plain\r\n", &lines));
+        terms(&world).accept_wrapped_types
+    };
+    for (lines, png, plain) in [
+        ("TYPES:message/cpim text/plain\r\n", false, true),
+        ("TYPES:message/cpim text/plain\r\nWRAPPED:\r\n", false, true),
+        ("TYPES:message/cpim\r\nWRAPPED:text/plain\r\n", false, true),
+        ("TYPES:message/cpim\r\nWRAPPED:image/*\r\n", true, false),
+        ("TYPES:message/cpim text/plain\r\nWRAPPED:image/png\r\n", true, true),
+        ("TYPES:message/cpim *\r\n", true, true),
+        ("TYPES:*\r\n", true, true),
+    ] {
+        let accepted = types(lines).expect(lines);
+        assert_eq!((accepted.accepts("image/png"), accepted.accepts("text/plain")), (png, plain), "{lines}");
+    }
+    assert_eq!(types("TYPES:message/cpim\r\n"), None, "who names no content takes any");
+}
+
+#[test]
+fn an_offer_that_a_box_in_between_has_half_changed_is_488_whoever_connects() {
+    for setup in ["active", "actpass"] {
+        let own = Peer::new("ann", "lobby").offer().replace("setup:active", &format!("setup:{setup}"));
+        assert_eq!(called(settings(), &own).0.last_status(), 200);
+        let moved = own.replace("m=message 9", "m=message 7777");
+        let (world, _) = called(settings(), &moved);
+        assert_eq!(world.last_status(), 488, "{setup}");
+        assert!(warning(&world).contains("a=path and the c= and m= lines"), "{}", warning(&world));
+        let cema = format!("{moved}a=msrp-cema\r\n");
+        assert_eq!(called(settings(), &cema).0.last_status(), 200, "{setup}");
+    }
+}
+
+#[test]
+fn octets_that_are_no_utf_8_in_a_description_harm_nobody() {
+    let mut world = World::new();
+    let mut ann = Peer::new("ann", "lobby");
+    let body = format!("{}a=note:#\r\n", ann.offer());
+    let mut request = ann.request("INVITE", &body).into_bytes();
+    let at = request.iter().rposition(|&b| b == b'#').unwrap();
+    request[at] = 0xe9;
+    let message = parlor::sip::parse_datagram(&request).unwrap().unwrap();
+    world.focus.handle_message(message, ann.hop(), world.now);
+    world.settle();
+    assert_eq!(world.last_status(), 200);
+}
