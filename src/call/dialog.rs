@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::limits::SIP_ROUTES_MAX;
-use crate::sip::{Address, Ask, HeaderName, Headers, Hop, Host, Method, Request, Response, TopVia, Transport, Uri};
-use crate::sip::{addresses, is_sips, sequence, tag, text};
+use crate::sip::{Ask, HeaderName, Headers, Hop, Host, Method, Request, Response, TopVia, Transport, Uri};
+use crate::sip::{addressed, addresses, is_sips, route_uri, sequence, tag, text};
 
 /// Octets of the names of a request's usual headers, with a Via and what a NOTIFY says of its subscription.
 const REQUEST_FRAME_BYTES: usize = 400;
@@ -21,8 +21,8 @@ pub struct Dialog {
     remote_tag: Option<String>,
     local_sequence: u32,
     remote_sequence: Option<u32>,
-    /// As they stand in Route, nearest first.
-    routes: Vec<Address>,
+    /// Nearest first.
+    routes: Vec<Uri>,
     target: Uri,
     /// Where its first message came from, or went to.
     hop: Hop,
@@ -77,7 +77,7 @@ impl Dialog {
         routes.reverse();
         let target = contact(headers).ok_or(DialogError::Contact)?;
         // The connection leads to one place. Who wants to be reached at another is.
-        let next = routes.first().map_or(&target, |route| &route.uri);
+        let next = routes.first().unwrap_or(&target);
         let named = address(next, transport_to(next).unwrap_or(hop.transport));
         let connection = hop.connection.filter(|_| named.is_none_or(|at| at == hop.remote));
         Ok(Self {
@@ -134,7 +134,7 @@ impl Dialog {
     /// The way to the peer for a request outside of the dialog: Request-URI, Route and hop.
     #[must_use]
     pub fn way_to_peer(&self) -> (Uri, Vec<String>, Hop) {
-        let (target, routes) = self.way();
+        let (target, routes) = addressed(&self.target, &self.routes);
         (target, routes, self.next_hop())
     }
 
@@ -183,7 +183,7 @@ impl Dialog {
     /// About how many octets a request in it has, its own headers and body aside.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let routes: usize = self.routes.iter().map(|route| route.uri.to_bytes().len() + 12).sum();
+        let routes: usize = self.routes.iter().map(|route| route.to_bytes().len() + 12).sum();
         let names = self.call_id.len() + self.local.len() + self.remote.len() + self.target.to_bytes().len();
         names + routes + REQUEST_FRAME_BYTES
     }
@@ -201,7 +201,7 @@ impl Dialog {
 
     fn over(&self, method: Method, number: u32, hop: Hop, sent_by: &str, branch: &str) -> Ask {
         let transport = hop.transport.name();
-        let (target, routes) = self.way();
+        let (target, routes) = addressed(&self.target, &self.routes);
         let mut ask = Ask::new(method.clone(), target)
             .header(HeaderName::Via, format!("SIP/2.0/{transport} {sent_by};branch={branch};rport"))
             .header(HeaderName::From, self.local.clone())
@@ -214,23 +214,10 @@ impl Dialog {
         ask
     }
 
-    /// Request-URI and Route. Where the nearest proxy is a strict router it takes the place of the target, which goes last.
-    fn way(&self) -> (Uri, Vec<String>) {
-        let mut routes: Vec<String> = self.routes.iter().map(|route| format!("<{}>", route.uri)).collect();
-        match self.routes.first() {
-            Some(first) if !is_loose(&first.uri) => {
-                routes.remove(0);
-                routes.push(format!("<{}>", self.target));
-                (first.uri.clone(), routes)
-            }
-            _ => (self.target.clone(), routes),
-        }
-    }
-
     /// Toward those who came over a connection it is that connection. Else it is the address of the first route or of the
     /// target; a name is not looked up, the place that the call came from stands for it.
     fn next_hop(&self) -> Hop {
-        let next = self.routes.first().map_or(&self.target, |route| &route.uri);
+        let next = self.routes.first().unwrap_or(&self.target);
         let transport = transport_to(next);
         let named = address(next, transport.unwrap_or(self.hop.transport));
         if self.hop.connection.is_some() {
@@ -242,10 +229,6 @@ impl Dialog {
             None => self.hop,
         }
     }
-}
-
-fn is_loose(uri: &Uri) -> bool {
-    uri.params().is_some_and(|params| params.contains("lr"))
 }
 
 /// The stream that a URI wants; `None` where it wants none.
@@ -268,13 +251,16 @@ fn address(uri: &Uri, transport: Transport) -> Option<SocketAddr> {
 fn contact(headers: &Headers) -> Option<Uri> {
     let contacts = addresses(headers, &HeaderName::Contact)?;
     let [one] = contacts.as_slice() else { return None };
-    one.uri.scheme().is_sip().then(|| one.uri.clone())
+    one.uri.scheme().is_sip().then(|| route_uri(one.uri.clone()))
 }
 
-fn route_set(headers: &Headers) -> Result<Vec<Address>, DialogError> {
+fn route_set(headers: &Headers) -> Result<Vec<Uri>, DialogError> {
     let routes = addresses(headers, &HeaderName::RecordRoute).ok_or(DialogError::RecordRoute)?;
     let usable = routes.len() <= SIP_ROUTES_MAX && routes.iter().all(|route| route.uri.scheme().is_sip());
-    if usable { Ok(routes) } else { Err(DialogError::RecordRoute) }
+    if !usable {
+        return Err(DialogError::RecordRoute);
+    }
+    Ok(routes.into_iter().map(|route| route_uri(route.uri)).collect())
 }
 
 /// Whether the client itself (no proxy stands between) asked for `rport` and sends from another place than it says.

@@ -20,7 +20,7 @@ use crate::limits::{CALLS_MAX, DIALLINGS_MAX};
 use crate::msrp::Path;
 use crate::sdp::Setup;
 use crate::sip::{
-    Ask, HeaderName, Hop, Host, Message, Method, Request, TransactionId, Transport, Uri, address_text, aor,
+    Ask, HeaderName, Hop, Host, Message, Method, Request, TransactionId, Transport, Uri, address_text, addressed, aor,
     escape_user, is_sips, parts_with_history, quoted, transport_of,
 };
 use crate::uri::Aor;
@@ -161,7 +161,7 @@ impl Focus {
     /// with us; to the host of their URI. Of RFC 3263 only the addresses of a name are looked up.
     fn direction(&self, target: &Uri) -> Result<Direction, Refusal> {
         if let Some(proxy) = &self.settings.outbound_proxy {
-            return self.toward(proxy, target, vec![format!("<{proxy}>")]);
+            return self.toward(proxy, target);
         }
         let user = aor(target).map_err(|_| Refusal::new(416))?;
         let known = self.calls.of_user(&user).map(|call| call.dialog.way_to_peer());
@@ -173,10 +173,10 @@ impl Focus {
         if self.hosts.own(&user) {
             return Err(Refusal::new(404).because("Nobody Here By That Name"));
         }
-        self.toward(target, target, Vec::new())
+        self.toward(target, target)
     }
 
-    fn toward(&self, next: &Uri, target: &Uri, routes: Vec<String>) -> Result<Direction, Refusal> {
+    fn toward(&self, next: &Uri, target: &Uri) -> Result<Direction, Refusal> {
         // Numbers are for a proxy to know.
         if !next.scheme().is_sip() {
             return Err(Refusal::new(416));
@@ -186,7 +186,7 @@ impl Focus {
         match next.host() {
             Some(Host::Ip(ip)) => {
                 let hop = self.hop_to(SocketAddr::new(*ip, port), transport)?;
-                Ok(Direction::Known(Box::new(Way { target: target.clone(), routes, hop })))
+                Ok(Direction::Known(Box::new(self.way_over(target, hop))))
             }
             Some(Host::Name(name)) => {
                 let name = String::from_utf8_lossy(name.as_bytes()).into_owned();
@@ -194,6 +194,12 @@ impl Focus {
             }
             None => Err(Refusal::new(416)),
         }
+    }
+
+    /// The way to somebody outside of our calls: through the proxy, if there is one.
+    fn way_over(&self, target: &Uri, hop: Hop) -> Way {
+        let (target, routes) = addressed(target, self.settings.outbound_proxy.as_slice());
+        Way { target, routes, hop }
     }
 
     /// Our end of a hop: where we listen with its transport, else with another, so that there is an address to name. Over TLS there
@@ -217,10 +223,9 @@ impl Focus {
         let Some((port, transport)) = self.lookups.remove(&tag) else { return };
         let Some(dialling) = self.dialling.get(tag) else { return };
         let target = dialling.invitation.target.clone();
-        let routes = self.settings.outbound_proxy.iter().map(|proxy| format!("<{proxy}>")).collect();
         let hop = addresses.iter().find_map(|ip| self.hop_to(SocketAddr::new(*ip, port), transport).ok());
         match hop {
-            Some(hop) => self.set_way(tag, Way { target, routes, hop }, now),
+            Some(hop) => self.set_way(tag, self.way_over(&target, hop), now),
             None => self.dial_failed(tag, 404, "Host Not Found", now),
         }
         self.pump(now);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use sipx_sip::{Address, Header, HeaderName, Headers, Message};
 
-use super::{TopVia, addresses};
+use super::{TopVia, addresses, is_loose};
 
 /// What carries a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -133,8 +133,7 @@ pub fn next_host(message: &Message) -> Option<String> {
         }
         Message::Request(request) => {
             let routes: Vec<Address> = addresses(&request.headers, &HeaderName::Route)?;
-            let loose = |route: &&Address| route.uri.params().is_some_and(|params| params.contains("lr"));
-            let next = routes.first().filter(loose).map_or(&request.uri, |route| &route.uri);
+            let next = routes.first().filter(|route| is_loose(&route.uri)).map_or(&request.uri, |route| &route.uri);
             next.host().map(|host| host.to_string().trim_matches(['[', ']']).to_owned())
         }
     }

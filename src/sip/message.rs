@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sipx_sip::{Finding, Header, HeaderName, Headers, Method, Request, Response, StatusCode, Uri, validate_request};
 
-use super::tag;
+use super::{request_uri, tag};
 
 /// A response on its way to be one.
 #[derive(Debug, Clone)]
@@ -82,10 +82,10 @@ impl Reply {
 pub struct Ask(Request);
 
 impl Ask {
-    /// A request with 70 Max-Forwards and nothing else.
+    /// A request with 70 Max-Forwards and nothing else, to as much of `target` as may be a Request-URI.
     #[must_use]
     pub fn new(method: Method, target: Uri) -> Self {
-        Self(Request::new(method, target)).header(HeaderName::MaxForwards, "70")
+        Self(Request::new(method, request_uri(target))).header(HeaderName::MaxForwards, "70")
     }
 
     /// With one more header. A value that would break the line is left out.

@@ -13,6 +13,7 @@ mod hop;
 mod message;
 mod recipients;
 mod reference;
+mod route;
 mod transaction;
 mod uri;
 mod via;
@@ -28,6 +29,7 @@ pub use hop::{Hop, SipConnection, Transport, next_host, reply_hop, stamp_source}
 pub use message::{Ask, Fault, Reply, fault, phrase, sequence};
 pub use recipients::{CopyControl, ListError, Recipient, recipients, recipients_history};
 pub use reference::{Reference, ReferenceError, ReferredMethod, reference};
+pub use route::{addressed, is_loose, request_uri, route_uri};
 pub use sipx_sip::error::{HeaderError, ParseError};
 pub use sipx_sip::{Address, CSeq, Header, HeaderName, Headers, Host, Message, Method, Request, Response, Uri};
 pub use transaction::{Arrival, TransactionId, TransactionOutput, Transactions};

@@ -1,5 +1,6 @@
 //! The focus with fake peers and fake shards: no sockets, and a clock that the tests turn.
 
+mod addressing;
 mod bodies;
 mod changing;
 mod crossing;

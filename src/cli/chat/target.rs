@@ -1,6 +1,6 @@
 //! Where the requests of a call go, and what else its messages say in their headers.
 
-use crate::sip::{Address, HeaderName, Headers, Uri, addresses, uri};
+use crate::sip::{HeaderName, Headers, Uri, addressed, addresses, uri};
 
 /// Whom requests within a call go to, and through whom.
 pub(super) struct Target {
@@ -17,11 +17,9 @@ impl Target {
     pub(super) fn of(headers: &Headers, ack_sequence: u32) -> Option<Self> {
         let contact = addresses(headers, &HeaderName::Contact)?.into_iter().next()?;
         let rows = addresses(headers, &HeaderName::RecordRoute)?;
-        let route = rows.iter().rev().map(|hop: &Address| {
-            let uri = String::from_utf8_lossy(&hop.uri.to_bytes()).into_owned();
-            format!("<{uri}>")
-        });
-        Some(Self { uri: contact.uri, route: route.collect(), ack_sequence })
+        let routes: Vec<Uri> = rows.into_iter().rev().map(|row| row.uri).collect();
+        let (uri, route) = addressed(&contact.uri, &routes);
+        Some(Self { uri, route, ack_sequence })
     }
 }
 
