@@ -92,11 +92,21 @@ pub const RECIPIENTS_MAX: usize = 100;
 pub const BODY_PARTS_MAX: usize = 16;
 /// Multipart bodies within one another.
 pub const BODY_NESTING_MAX: usize = 4;
-/// SIP connections that the control thread accepts.
+/// SIP connections that peers have made. For one more, one of the peer that has the most is closed.
 pub const SIP_CONNECTIONS_MAX: usize = 4096;
+/// SIP connections that we have made, or are making. They take nothing from the others.
+pub const SIP_OWN_CONNECTIONS_MAX: usize = 1024;
+/// SIP connections to one host that we have made, or are making.
+pub const SIP_OWN_CONNECTIONS_PER_HOST_MAX: usize = 256;
 /// Messages that may wait to be sent on one SIP connection; one that lets more pile up is closed. A proxy's connection carries
 /// many subscribers, and a change of a roster is a NOTIFY for each of them at once.
 pub const SIP_WAITING_MESSAGES_MAX: usize = 4096;
+/// Octets that may wait to be sent on one SIP connection.
+pub const SIP_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Octets that may wait to be sent on all SIP connections; above it the one where most waits is closed.
+pub const SIP_WAITING_BYTES_IN_ALL_MAX: usize = 256 * 1024 * 1024;
+/// Names that are looked up at a time, for calls of ours.
+pub const LOOKUPS_MAX: usize = 1024;
 /// Calls of ours that nobody has answered yet.
 pub const DIALLINGS_MAX: usize = 1024;
 /// SIP calls at a time.
@@ -147,4 +157,7 @@ const _: () = assert!(CPIM_HEADERS_BYTES_MAX <= HELD_BYTES_PER_SESSION_MAX);
 const _: () = assert!(HELD_BYTES_PER_SESSION_MAX <= HELD_BYTES_PER_SHARD_MAX);
 const _: () = assert!(FRAME_SLICES_MAX >= 1 && FRAME_SLICES_MAX + 4 <= 1024, "a sendmsg takes at most 1024 pieces");
 const _: () = assert!(2 * CONFERENCE_DOCUMENT_BYTES_MAX <= SIP_MESSAGE_BYTES_MAX, "a NOTIFY has room for its headers");
+const _: () = assert!(SIP_MESSAGE_BYTES_MAX <= SIP_WAITING_BYTES_MAX);
+const _: () = assert!(SIP_WAITING_BYTES_MAX <= SIP_WAITING_BYTES_IN_ALL_MAX);
+const _: () = assert!(SIP_OWN_CONNECTIONS_PER_HOST_MAX < SIP_OWN_CONNECTIONS_MAX);
 const _: () = assert!(SUBSCRIPTION_SECONDS_MIN < 3600, "RFC 6665 §4.2.1.1");

@@ -8,6 +8,7 @@ use parlor::control::{ControlSettings, Order, SipSockets, run};
 use parlor::facts::{Command, Event};
 use parlor::focus::{Focus, RoomSettings, Settings, ShardAddress};
 use parlor::ids::ShardId;
+use parlor::limits::SIP_CONNECTIONS_MAX;
 use parlor::shard::mesh::{self, ShardPort};
 use parlor::sip::Transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -275,5 +276,114 @@ fn a_shard_that_ends_takes_the_server_with_it() {
     with_server(|server| async move {
         server.orders.send(Order::ShardEnded(ShardId(0), Err("no memory".into()))).await.unwrap();
         assert!(server.done.await.unwrap().unwrap_err().to_string().contains("no memory"));
+    });
+}
+
+/// An OPTIONS that is the `number`th of its connection.
+fn options(number: usize) -> String {
+    request("OPTIONS", &format!("ann{number}"), "SIP/2.0/TCP 127.0.0.1:9", "", "")
+}
+
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut read = String::new();
+    stream.read_to_string(&mut read).await.unwrap();
+    read
+}
+
+#[test]
+fn what_was_asked_right_before_the_end_of_a_connection_is_answered() {
+    with_server(|server| async move {
+        for count in [1, 40] {
+            let mut stream = TcpStream::connect(server.tcp).await.unwrap();
+            let all: String = (0..count).map(options).collect();
+            stream.write_all(all.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let answers = read_to_end(&mut stream).await;
+            assert_eq!(answers.matches("SIP/2.0 200 OK\r\n").count(), count, "{answers}");
+        }
+    });
+}
+
+#[test]
+fn a_call_is_answered_to_one_who_sends_nothing_more() {
+    with_server(|server| async move {
+        let mut stream = TcpStream::connect(server.tcp).await.unwrap();
+        let contact = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let via = format!("SIP/2.0/TCP {}", contact.local_addr().unwrap());
+        stream.write_all(request("INVITE", "ann", &via, "", OFFER).as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let answers = read_to_end(&mut stream).await;
+        assert!(answers.contains("SIP/2.0 200 OK\r\n"), "{answers}");
+        let mut next = TcpStream::connect(server.tcp).await.unwrap();
+        let tag = tag_of(&answers[answers.find("SIP/2.0 200").unwrap()..]);
+        next.write_all(request("ACK", "ann", &via, &tag, "").as_bytes()).await.unwrap();
+        next.write_all(request("BYE", "ann", &via, &tag, "").as_bytes()).await.unwrap();
+        assert!(message(&mut next).await.starts_with("SIP/2.0 200 OK\r\n"));
+    });
+}
+
+#[test]
+fn what_cannot_be_read_is_answered_to_one_who_sends_nothing_more() {
+    with_server(|server| async move {
+        let mut stream = TcpStream::connect(server.tcp).await.unwrap();
+        let broken = options(1).replace("CSeq: 1 OPTIONS", "CSeq: many OPTIONS");
+        stream.write_all(broken.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        assert!(read_to_end(&mut stream).await.starts_with("SIP/2.0 400 "));
+    });
+}
+
+#[test]
+fn a_connection_that_owes_nothing_ends_with_its_peer() {
+    with_server(|server| async move {
+        let mut stream = TcpStream::connect(server.tcp).await.unwrap();
+        // The beginning of a request, to which no answer will come.
+        stream.write_all(&options(1).as_bytes()[..50]).await.unwrap();
+        stream.shutdown().await.unwrap();
+        assert_eq!(read_to_end(&mut stream).await, "");
+    });
+}
+
+/// Both ends of each connection are in this process.
+fn has_descriptors_for(connections: usize) -> bool {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    limit.maximum.is_none_or(|most| most > 2 * connections as u64 + 200)
+}
+
+async fn connect_from(host: &str, to: SocketAddr) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(host.parse().unwrap(), 0)).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+async fn asks(stream: &mut TcpStream, number: usize) -> String {
+    stream.write_all(options(number).as_bytes()).await.unwrap();
+    message(stream).await
+}
+
+#[test]
+fn one_who_opens_all_the_connections_there_may_be_locks_nobody_out() {
+    if !has_descriptors_for(SIP_CONNECTIONS_MAX) {
+        return eprintln!("too few descriptors on this machine");
+    }
+    with_server(|server| async move {
+        let mut called = join_over_tcp(&server, "bob", "127.0.0.1:9".parse().unwrap()).await;
+        let mut many = Vec::new();
+        for number in 0..SIP_CONNECTIONS_MAX {
+            many.push(TcpStream::connect(server.tcp).await.unwrap());
+            assert!(asks(&mut many[number], number).await.starts_with("SIP/2.0 200 "), "{number}");
+        }
+        let mut other = connect_from("127.0.0.2", server.tcp).await;
+        assert!(asks(&mut other, 1).await.starts_with("SIP/2.0 200 "));
+        // The one from which nothing came for the longest, without a call, went.
+        assert_eq!(many[0].read(&mut [0; 9]).await.unwrap_or(0), 0);
+        for stream in &mut many[1..40] {
+            *stream = TcpStream::connect(server.tcp).await.unwrap();
+            assert!(asks(stream, 2).await.starts_with("SIP/2.0 200 "));
+        }
+        assert!(asks(&mut other, 2).await.starts_with("SIP/2.0 200 "), "who has one keeps it");
+        assert!(asks(&mut called, 3).await.starts_with("SIP/2.0 200 "), "who is in a call keeps its connection");
     });
 }

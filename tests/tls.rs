@@ -309,3 +309,24 @@ fn check_finds_what_is_wrong_with_a_certificate() {
     let report = check("[msrp]\ntls_port = 3855\n");
     assert!(report.contains("msrp.tls_port needs a certificate"), "{report}");
 }
+
+#[test]
+fn what_was_asked_right_before_the_end_of_sip_over_tls_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    certify(folder.path());
+    let server = Server::of(&config("ring", folder.path(), "tls:127.0.0.1:0"));
+    let request = "OPTIONS sip:localhost SIP/2.0\r\nVia: SIP/2.0/TLS 127.0.0.1:9;branch=z9hG4bKend\r\nFrom: <sip:ann@h>;tag=a\r\n\
+         To: <sip:localhost>\r\nCall-ID: end\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+    for announced in [true, false] {
+        let mut stream = connect(&server.address("tls:"), client(None));
+        stream.write_all(request.as_bytes()).unwrap();
+        if announced {
+            stream.conn.send_close_notify();
+        }
+        stream.flush().unwrap();
+        stream.sock.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("SIP/2.0 200 OK\r\n"), "{announced}: {answer}");
+    }
+}

@@ -17,6 +17,7 @@ use crate::call::Users;
 use crate::facts::{Command, EndReason, Event, Fingerprint};
 use crate::focus::{Focus, Output, RoomSettings};
 use crate::ids::ShardId;
+use crate::limits::LOOKUPS_MAX;
 use crate::shard::mesh::ShardHandle;
 use crate::tls::TlsSetup;
 
@@ -58,7 +59,7 @@ struct Driver {
     shards_ended: usize,
     /// When a drain ends, whoever is still there.
     ends_by: Option<Instant>,
-    lookups: mpsc::UnboundedSender<Found>,
+    lookups: mpsc::Sender<Found>,
     ended: bool,
     failure: Option<String>,
 }
@@ -87,7 +88,7 @@ pub async fn run(
 ) -> io::Result<()> {
     let (flows, mut inbound) = Flows::start(sockets, settings.tls.clone())?;
     let shards = shards.into_iter().map(|handle| (handle.id, Shard { handle, waiting: VecDeque::new() })).collect();
-    let (lookups, mut found) = mpsc::unbounded_channel();
+    let (lookups, mut found) = mpsc::channel(LOOKUPS_MAX);
     let mut driver =
         Driver { focus, flows, shards, shards_ended: 0, ends_by: None, lookups, ended: false, failure: None };
     while !driver.ended {
@@ -141,18 +142,25 @@ impl Driver {
     fn arrived(&mut self, arrived: Inbound) {
         let Inbound { hop, what } = arrived;
         match what {
-            Arrived::Message(message) => self.focus.handle_message(*message, hop, Instant::now()),
-            Arrived::Broken(broken) => self.focus.handle_broken(*broken, hop),
-            Arrived::Accepted(stream) => self.flows.accepted(stream, hop),
-            Arrived::Connected(stream, message) => self.flows.connected(stream, hop, message),
-            Arrived::Unreachable(message) => {
-                self.flows.unreachable();
-                self.focus.handle_unsent(&message, Instant::now());
+            Arrived::Message(message) => {
+                self.flows.heard(hop);
+                self.focus.handle_message(*message, hop, Instant::now());
             }
-            Arrived::Closed(connection) => {
-                self.flows.forget(connection);
+            Arrived::Broken(broken) => self.focus.handle_broken(*broken, hop),
+            Arrived::Accepted(stream) => self.flows.accepted(stream, hop, || self.focus.connections_in_use()),
+            Arrived::Unreachable(message) => self.focus.handle_unsent(&message, Instant::now()),
+            Arrived::Ended(connection) => {
+                self.flows.ended(connection);
                 self.focus.handle_closed(connection, Instant::now());
             }
+            Arrived::Closed(connection) => {
+                if self.flows.forget(connection) {
+                    self.focus.handle_closed(connection, Instant::now());
+                }
+            }
+        }
+        while let Some(connection) = self.flows.poll_closed() {
+            self.focus.handle_closed(connection, Instant::now());
         }
     }
 
@@ -217,9 +225,16 @@ impl Driver {
                     if let Err(unsent) = self.flows.send(hop, message) {
                         self.focus.handle_unsent(&unsent, Instant::now());
                     }
+                    while let Some(connection) = self.flows.poll_closed() {
+                        self.focus.handle_closed(connection, Instant::now());
+                    }
                 }
                 Output::Command { shard, command } => self.command(shard, command),
-                Output::LookUp { query, name } => look_up(query, name, self.lookups.clone()),
+                Output::LookUp { query, name } => {
+                    if !look_up(query, name, &self.lookups) {
+                        self.focus.handle_looked_up(query, &[], Instant::now());
+                    }
+                }
             }
         }
     }
@@ -232,13 +247,15 @@ impl Driver {
     }
 }
 
-/// Looks a name up beside everything else; there are no more at a time than calls that are being made.
-fn look_up(query: u64, name: String, found: mpsc::UnboundedSender<Found>) {
+/// Looks a name up beside everything else. Answers whether it does: calls of ours are given up sooner than names are found.
+fn look_up(query: u64, name: String, found: &mpsc::Sender<Found>) -> bool {
+    let Ok(place) = found.clone().try_reserve_owned() else { return false };
     tokio::task::spawn_local(async move {
         let addresses = tokio::net::lookup_host((name, 0)).await;
         let addresses = addresses.map(|all| all.map(|address| address.ip()).collect()).unwrap_or_default();
-        let _ = found.send((query, addresses));
+        place.send((query, addresses));
     });
+    true
 }
 
 impl Shard {

@@ -1,24 +1,29 @@
 //! What SIP travels over: sockets, and connections by number and by address.
 
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustls_pki_types::ServerName;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, error::TrySendError};
-use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tracing::{debug, warn};
 
 use super::SipSockets;
 use super::datagrams::{Datagram, Datagrams};
+use super::outbound::queue;
 use super::stream::carry;
-use crate::limits::{SIP_CONNECTIONS_MAX, SIP_MESSAGE_BYTES_MAX, SIP_WAITING_MESSAGES_MAX};
+use super::table::{Connection, Table};
+use crate::limits::{
+    SIP_CONNECTIONS_MAX, SIP_MESSAGE_BYTES_MAX, SIP_OWN_CONNECTIONS_MAX, SIP_OWN_CONNECTIONS_PER_HOST_MAX,
+    SIP_WAITING_BYTES_IN_ALL_MAX,
+};
 use crate::sip::{Broken, Hop, Message, SipConnection, Transport, next_host, parse_datagram};
 use crate::tls::{Stream, TlsSetup};
 
@@ -38,10 +43,10 @@ pub enum Arrived {
     Broken(Box<Broken>),
     /// A connection that somebody has made. Over TLS the handshake is still to come.
     Accepted(TcpStream),
-    /// A connection that we have made, with what is to be sent on it.
-    Connected(Stream, Bytes),
-    /// A connection that could not be made, with what was to be sent on it.
+    /// What was to be sent on a connection that could not be made.
     Unreachable(Bytes),
+    /// The peer sends nothing more on a connection. Answers can still be sent.
+    Ended(SipConnection),
     /// A connection that is over.
     Closed(SipConnection),
 }
@@ -49,21 +54,13 @@ pub enum Arrived {
 /// Everything that SIP travels over. Lives on one thread.
 pub struct Flows {
     udp: HashMap<SocketAddr, Rc<Datagrams>>,
-    connections: HashMap<SipConnection, Connection>,
-    by_address: HashMap<(Transport, SocketAddr), SipConnection>,
-    /// Connections that are being made.
-    connecting: usize,
-    next: u64,
+    table: Table,
+    /// Octets that wait to be sent on all connections.
+    octets: Rc<Cell<usize>>,
+    /// Connections that we have closed and whose requests nobody answers any more.
+    closed: Vec<SipConnection>,
     tls: Option<TlsSetup>,
     inbound: mpsc::Sender<Inbound>,
-}
-
-struct Connection {
-    address: (Transport, SocketAddr),
-    /// Over TLS, where we have made it: whose certificate was shown.
-    peer: Option<ServerName<'static>>,
-    outbound: mpsc::Sender<Bytes>,
-    task: AbortHandle,
 }
 
 /// Messages that may wait for the focus; senders of more wait on their sockets.
@@ -92,13 +89,14 @@ impl Flows {
             let local = listener.local_addr()?;
             tokio::task::spawn_local(accept(listener, transport, local, inbound.clone()));
         }
-        let (connections, by_address) = (HashMap::new(), HashMap::new());
-        Ok((Self { udp, connections, by_address, connecting: 0, next: 0, tls, inbound }, receiver))
+        let (table, octets, closed) = (Table::default(), Rc::default(), Vec::new());
+        Ok((Self { udp, table, octets, closed, tls, inbound }, receiver))
     }
 
-    /// Takes in a connection that a peer has made; one too many is closed.
-    pub fn accepted(&mut self, stream: TcpStream, hop: Hop) {
-        if self.connections.len() + self.connecting >= SIP_CONNECTIONS_MAX {
+    /// Takes in a connection that a peer has made. Where there are too many another one is closed for it, or it is. `in_use` tells
+    /// which ones carry a call or a subscription.
+    pub fn accepted(&mut self, stream: TcpStream, hop: Hop, in_use: impl FnOnce() -> HashSet<SipConnection>) {
+        if self.table.count(false) >= SIP_CONNECTIONS_MAX && !self.make_room(false, hop.remote.ip(), in_use) {
             warn!(peer = %hop.remote, "a SIP connection too many was closed");
             return;
         }
@@ -112,47 +110,70 @@ impl Flows {
         }
     }
 
-    /// Takes in a connection that we have made, and sends what it was made for.
-    pub fn connected(&mut self, stream: Stream, hop: Hop, message: Bytes) {
-        self.connecting -= 1;
-        self.carry(async { Some(stream) }, hop, Some(message));
+    /// Closes a connection for another one from or to `host`, if that may displace any.
+    fn make_room(&mut self, own: bool, host: IpAddr, in_use: impl FnOnce() -> HashSet<SipConnection>) -> bool {
+        let Some(number) = self.table.choose(own, host, Instant::now(), in_use) else { return false };
+        if let Some(connection) = self.table.get(number) {
+            debug!(peer = %connection.address.1, "a SIP connection was closed for another one");
+        }
+        self.close(number);
+        true
+    }
+
+    /// Something has come on a connection.
+    pub fn heard(&mut self, hop: Hop) {
+        if let Some(number) = hop.connection {
+            self.table.heard(number, Instant::now());
+        }
+    }
+
+    /// The peer sends nothing more on a connection: it has no requests any more, answers only.
+    pub fn ended(&mut self, number: SipConnection) {
+        self.table.end(number);
     }
 
     /// Whether a connection may be used for a message that was not sent on it before: over TLS only if its other end has shown that
     /// it is whom the message is for (RFC 5922 §7.3).
     fn leads_to(&self, number: SipConnection, hop: Hop, message: &Bytes) -> bool {
-        let connection = self.connections.get(&number);
+        let connection = self.table.get(number);
         hop.transport != Transport::Tls
             || connection.is_some_and(|connection| connection.peer.is_some() && connection.peer == peer_of(message))
     }
 
-    /// A connection that was tried did not come to be.
-    pub fn unreachable(&mut self) {
-        self.connecting -= 1;
-    }
-
+    /// Carries a connection that will be there; `first` is what we make it for.
     fn carry(&mut self, stream: impl Future<Output = Option<Stream>> + 'static, hop: Hop, first: Option<Bytes>) {
-        self.next += 1;
-        let number = SipConnection(self.next);
+        let number = self.table.number();
         let hop = Hop { connection: Some(number), ..hop };
-        let (outbound, waiting) = mpsc::channel(SIP_WAITING_MESSAGES_MAX);
+        let (outbound, waiting) = queue(&self.octets);
         let peer = first.as_ref().filter(|_| hop.transport == Transport::Tls).and_then(peer_of);
+        let own = first.is_some();
         if let Some(first) = first {
             let _ = outbound.try_send(first);
         }
         let task = tokio::task::spawn_local(carry(stream, hop, self.inbound.clone(), waiting, outbound.clone()));
-        self.by_address.insert((hop.transport, hop.remote), number);
         let address = (hop.transport, hop.remote);
-        self.connections.insert(number, Connection { address, peer, outbound, task: task.abort_handle() });
+        let mut connection = Connection::new(address, own, outbound, task.abort_handle(), Instant::now());
+        connection.peer = peer;
+        self.table.insert(number, connection);
     }
 
-    /// Forgets a connection that is over, and ends it if it is not.
-    pub fn forget(&mut self, number: SipConnection) {
-        let Some(connection) = self.connections.remove(&number) else { return };
+    /// Forgets a connection that is over, and ends it if it is not. Answers whether requests could be answered on it until now.
+    pub fn forget(&mut self, number: SipConnection) -> bool {
+        let Some(connection) = self.table.remove(number) else { return false };
+        connection.outbound.discard();
         connection.task.abort();
-        if self.by_address.get(&connection.address) == Some(&number) {
-            self.by_address.remove(&connection.address);
+        !connection.ended
+    }
+
+    fn close(&mut self, number: SipConnection) {
+        if self.forget(number) {
+            self.closed.push(number);
         }
+    }
+
+    /// The next connection that we have closed, for want of room.
+    pub fn poll_closed(&mut self) -> Option<SipConnection> {
+        self.closed.pop()
     }
 
     /// Sends a message where it belongs: on its connection while that stands, on another to the same address, or on a new one
@@ -184,30 +205,50 @@ impl Flows {
     }
 
     fn send_on_stream(&mut self, hop: Hop, message: Bytes) -> Result<(), Bytes> {
-        let standing = hop.connection.filter(|number| self.connections.contains_key(number));
-        let other = || self.by_address.get(&(hop.transport, hop.remote)).copied();
+        // Where the peer sends nothing more, no answer to a request could come.
+        let takes = |connection: &Connection| !connection.ended || message.starts_with(b"SIP/2.0 ");
+        let standing = hop.connection.filter(|number| self.table.get(*number).is_some_and(takes));
+        let other = || self.table.to((hop.transport, hop.remote));
         let number = standing.or_else(|| other().filter(|number| self.leads_to(*number, hop, &message)));
-        let Some((number, connection)) = number.and_then(|number| Some((number, self.connections.get(&number)?)))
-        else {
+        let Some((number, connection)) = number.and_then(|number| Some((number, self.table.get(number)?))) else {
             return self.connect(hop, message);
         };
         match connection.outbound.try_send(message) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.bound_octets();
+                Ok(())
+            }
             Err(TrySendError::Full(message)) => {
                 debug!(peer = %hop.remote, "a SIP connection that does not read was closed");
-                self.forget(number);
+                self.close(number);
                 Err(message)
             }
             // It is over, and we have not been told yet.
             Err(TrySendError::Closed(message)) => {
-                self.forget(number);
+                self.close(number);
                 self.connect(hop, message)
             }
         }
     }
 
+    /// Too much waits on all connections: the one where the most waits goes.
+    fn bound_octets(&mut self) {
+        while self.octets.get() > SIP_WAITING_BYTES_IN_ALL_MAX {
+            let Some(fullest) = self.table.fullest() else { return };
+            if let Some(connection) = self.table.get(fullest) {
+                warn!(peer = %connection.address.1, "the SIP connection where the most waits was closed, for too much waits on all");
+            }
+            self.close(fullest);
+        }
+    }
+
     fn connect(&mut self, hop: Hop, message: Bytes) -> Result<(), Bytes> {
-        if self.connections.len() + self.connecting >= SIP_CONNECTIONS_MAX {
+        let host = hop.remote.ip();
+        let full = self.table.count(true) >= SIP_OWN_CONNECTIONS_MAX;
+        if self.table.share(true, host) >= SIP_OWN_CONNECTIONS_PER_HOST_MAX
+            // Whoever is on one of ours is reached again by another.
+            || full && !self.make_room(true, host, HashSet::new)
+        {
             return Err(message);
         }
         let tls = match (hop.transport, &self.tls) {
@@ -215,8 +256,8 @@ impl Flows {
             (Transport::Tls, Some(tls)) => Some(TlsConnector::from(tls.client.clone())),
             _ => None,
         };
-        self.connecting += 1;
-        tokio::task::spawn_local(connect(hop, tls, message, self.inbound.clone()));
+        let made = connect(hop.remote, tls, message.clone());
+        self.carry(made, hop, Some(message));
         Ok(())
     }
 }
@@ -288,16 +329,16 @@ async fn reach(remote: SocketAddr, tls: Option<TlsConnector>, message: &Bytes) -
     Ok(Box::new(tls.connect(peer, stream).await?))
 }
 
-async fn connect(hop: Hop, tls: Option<TlsConnector>, message: Bytes, inbound: mpsc::Sender<Inbound>) {
-    match timeout(CONNECT_TIMEOUT, reach(hop.remote, tls, &message)).await {
-        Ok(Ok(stream)) => {
-            let _ = inbound.send(Inbound { hop, what: Arrived::Connected(stream, message) }).await;
-        }
-        failed => {
-            let error = failed
-                .map_or_else(|late| late.to_string(), |made| made.err().map_or_else(String::new, |e| e.to_string()));
-            debug!(peer = %hop.remote, error, "no SIP connection to the peer");
-            let _ = inbound.send(Inbound { hop, what: Arrived::Unreachable(message) }).await;
-        }
-    }
+/// Our side of a connection; `None` where it could not be made, or took too long.
+async fn connect(remote: SocketAddr, tls: Option<TlsConnector>, message: Bytes) -> Option<Stream> {
+    let error = match timeout(CONNECT_TIMEOUT, reach(remote, tls, &message)).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => error,
+        Err(late) => late.into(),
+    };
+    debug!(peer = %remote, %error, "no SIP connection to the peer");
+    None
 }
+
+#[cfg(test)]
+mod tests;

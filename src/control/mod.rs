@@ -3,8 +3,10 @@
 mod datagrams;
 mod driver;
 mod flows;
+mod outbound;
 mod sockets;
 mod stream;
+mod table;
 
 pub use driver::{ControlSettings, Order, run};
 pub use sockets::{ListenError, SipSockets};

@@ -15,7 +15,7 @@ use crate::facts::{Member, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::msrp::Path;
 use crate::sdp::{Description, MessageMedia, Origin};
-use crate::sip::{HeaderName, Hop, Method, Recipient, Request, TransactionId, sequence, tag};
+use crate::sip::{HeaderName, Hop, Method, Recipient, Request, SipConnection, TransactionId, sequence, tag};
 use crate::uri::Aor;
 
 /// A call, by our tag of its dialog: 64 random bits.
@@ -297,6 +297,11 @@ impl Calls {
     pub(super) fn has_joined(&self, user: &Aor, room: RoomId) -> bool {
         let mut own = self.by_user.get(user).into_iter().flatten().filter_map(|tag| self.get(*tag));
         own.any(|call| call.room == room && call.has_joined())
+    }
+
+    /// The connections that calls go over.
+    pub(super) fn connections(&self) -> impl Iterator<Item = SipConnection> {
+        self.by_tag.values().filter_map(|call| call.dialog.hop().connection)
     }
 
     /// Every call, or those of one room, in a fixed order.

@@ -303,6 +303,12 @@ impl Focus {
         self.pump(now);
     }
 
+    /// The connections that a call or a subscription goes over. Takes time for each of them.
+    #[must_use]
+    pub fn connections_in_use(&self) -> HashSet<SipConnection> {
+        self.calls.connections().chain(self.subscriptions.connections()).collect()
+    }
+
     /// Whether no call and no subscription is left and every BYE was answered.
     #[must_use]
     pub fn is_drained(&self) -> bool {

@@ -11,7 +11,7 @@ use super::report::Progress;
 use super::roster::Change;
 use crate::call::{Dialog, EventName, Subscription};
 use crate::ids::RoomId;
-use crate::sip::{Request, TransactionId};
+use crate::sip::{Request, SipConnection, TransactionId};
 use crate::uri::Aor;
 
 /// One subscription, never used twice.
@@ -122,6 +122,11 @@ pub(super) struct Subscriptions {
 impl Subscriptions {
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// The connections that subscriptions outside of calls go over.
+    pub(super) fn connections(&self) -> impl Iterator<Item = SipConnection> {
+        self.legs.values().filter_map(|leg| leg.dialog.hop().connection)
     }
 
     pub(super) fn insert(&mut self, tag: Tag, subscription: Subscription, package: Package) -> SubscriptionId {

@@ -43,7 +43,7 @@ impl Transport {
 }
 
 /// A connection of the control thread, never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SipConnection(pub u64);
 
 /// One hop: by what, from where, to where.
