@@ -84,6 +84,12 @@ pub const SIP_HEADER_BYTES_MAX: usize = 8 * 1024;
 pub const ROOM_NAME_BYTES_MAX: usize = 1024;
 /// Hops of a dialog's route set; a call with more is refused.
 pub const SIP_ROUTES_MAX: usize = 32;
+/// Media ranges in one `a=accept-types` or `a=accept-wrapped-types`; a description with more is refused.
+pub const ACCEPT_TYPES_MAX: usize = 64;
+/// Octets of one such list, its spaces included.
+pub const ACCEPT_TYPES_BYTES_MAX: usize = 2048;
+/// Different lists of accepted types that the seats of a room share. Each further seat with another one is asked by itself.
+pub const SHARED_TYPE_LISTS_MAX: usize = 63;
 /// Media lines in one session description; each has to be answered.
 pub const SDP_MEDIA_LINES_MAX: usize = 16;
 /// Recipients on one list of an INVITE.

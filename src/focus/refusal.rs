@@ -64,7 +64,7 @@ impl From<Unusable> for Refusal {
     fn from(why: Unusable) -> Self {
         let code = match why {
             Unusable::NoMessageMedia => 304,
-            Unusable::NotCpim => 305,
+            Unusable::NotCpim | Unusable::ManyTypes => 305,
             Unusable::Secure | Unusable::Plain => 302,
             Unusable::Path | Unusable::Setup | Unusable::Fingerprint | Unusable::Mismatch => 399,
         };

@@ -65,13 +65,13 @@ impl Room {
         if sessions.is_empty() {
             return Err(Status::NOT_FOUND);
         }
-        let verdicts = self.roster.verdicts(content_type);
         let seats = || sessions.iter().filter_map(|session| self.roster.seat(*session));
         let able = || seats().filter(|seat| seat.takes_private);
         if able().next().is_none() {
             return Err(Status::PRIVATE_UNSUPPORTED);
         }
-        let takers: SmallVec<_> = able().filter(|seat| verdicts.accepts(seat)).map(|seat| seat.session).collect();
+        let takers: SmallVec<_> =
+            able().filter(|seat| self.roster.accepts(seat, content_type)).map(|seat| seat.session).collect();
         if takers.is_empty() { Err(Status::UNSUPPORTED_MEDIA) } else { Ok(Audience::Private(takers)) }
     }
 }

@@ -1,11 +1,13 @@
 //! The participants of one chat room and the messages between them (RFC 7701).
 mod audience;
+mod lists;
 mod room_state;
 mod roster;
 
 pub use audience::{Audience, wrapped_type};
+pub use lists::Verdicts;
 pub use room_state::{MESSAGE_ID_LEN, Room, message_id_of};
-pub use roster::{Roster, Seat, Seating, Verdicts};
+pub use roster::{Roster, Seat, Seating};
 
 #[cfg(test)]
 mod tests;

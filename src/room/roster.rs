@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use super::lists::{Class, TypeLists, Verdicts};
 use crate::ids::{ConnectionId, KeyHasher, SessionKey};
 use crate::sdp::AcceptTypes;
 use crate::uri::Aor;
@@ -23,7 +24,7 @@ pub struct Seat {
     /// Octets of the largest message it takes.
     pub max_size: u64,
     /// Which of the roster's lists of accepted types is its.
-    class: u16,
+    class: Class,
     /// Whether it can receive at all (RFC 3264 §5.1).
     pub receives: bool,
     /// Whether it takes private messages (RFC 7701 §6.2).
@@ -56,29 +57,14 @@ pub struct Roster {
     /// Users by their other addresses, and these by their users.
     aliases: HashMap<Aor, Aor>,
     aliases_of: HashMap<Aor, Box<[Aor]>>,
-    /// Every list of accepted types that a seat has or had, each once. The first takes everything. Lists that no seat has
-    /// any more stay until the roster is empty or has as many as it may.
-    classes: Vec<Option<AcceptTypes>>,
+    lists: TypeLists,
 }
 
-/// Lists of accepted types that a roster keeps apart. Real clients have a handful; seats beyond that are asked one by one.
-const CLASSES_MAX: usize = 1024;
-
-/// For each list of accepted types whether it has the type of one message.
-#[derive(Debug, Default)]
-pub struct Verdicts(SmallVec<[bool; 16]>);
-
-impl Verdicts {
+impl Verdicts<'_> {
     /// Whether the seat takes the message's type.
     #[must_use]
     pub fn accepts(&self, seat: &Seat) -> bool {
-        self.0.get(usize::from(seat.class)).copied().unwrap_or(true)
-    }
-
-    /// Whether every seat takes it.
-    #[must_use]
-    pub fn all(&self) -> bool {
-        self.0.iter().all(|verdict| *verdict)
+        self.take(seat.session, seat.class)
     }
 }
 
@@ -110,7 +96,7 @@ impl Roster {
             connection,
             paths,
             max_size: seating.max_size.unwrap_or(u64::MAX),
-            class: self.class_of(seating.accepts),
+            class: self.lists.join(session, seating.accepts),
             receives: seating.receives,
             takes_private: seating.takes_private,
         };
@@ -123,7 +109,8 @@ impl Roster {
     /// Takes a session's seat away. Answers whether its user has no other.
     pub fn leave(&mut self, session: SessionKey, user: &Aor) -> bool {
         if let Some(place) = self.places.remove(&session) {
-            self.seats.swap_remove(place);
+            let left = self.seats.swap_remove(place);
+            self.lists.leave(session, left.class);
             if let Some(moved) = self.seats.get(place) {
                 self.places.insert(moved.session, place);
             }
@@ -135,17 +122,19 @@ impl Roster {
             self.users.remove(user);
             self.know_as(user, &[]);
         }
-        if self.seats.is_empty() {
-            self.classes.clear();
-        }
         gone
     }
 
-    /// Which lists of accepted types have this one. `None` is one that cannot be read; it is for who takes everything.
+    /// Which lists of accepted types have this one. A type that cannot be read (`None`) goes to those who take everything.
     #[must_use]
-    pub fn verdicts(&self, content_type: Option<&str>) -> Verdicts {
-        let has = |list: &AcceptTypes| content_type.is_some_and(|content_type| list.accepts(content_type));
-        Verdicts(self.classes.iter().map(|list| list.as_ref().is_none_or(has)).collect())
+    pub fn verdicts<'a>(&'a self, media_type: Option<&'a str>) -> Verdicts<'a> {
+        self.lists.verdicts(media_type)
+    }
+
+    /// The same for one seat alone.
+    #[must_use]
+    pub fn accepts(&self, seat: &Seat, media_type: Option<&str>) -> bool {
+        self.lists.accepts(seat.session, seat.class, media_type)
     }
 
     /// Puts these other addresses of a user in place of those it had.
@@ -161,30 +150,12 @@ impl Roster {
             self.aliases_of.insert(user.clone(), others);
         }
     }
-
-    fn class_of(&mut self, accepts: Option<&AcceptTypes>) -> u16 {
-        if self.classes.is_empty() {
-            self.classes.push(None);
-        }
-        let Some(accepts) = accepts.filter(|list| !list.accepts_everything()) else { return 0 };
-        let known = self.classes.iter().position(|list| list.as_ref() == Some(accepts));
-        let class = known.unwrap_or_else(|| {
-            // A roster with that many different lists is an attack; one too many is taken for a list of everything.
-            if self.classes.len() >= CLASSES_MAX {
-                return 0;
-            }
-            self.classes.push(Some(accepts.clone()));
-            self.classes.len() - 1
-        });
-        u16::try_from(class).unwrap_or(0)
-    }
 }
-
-const _: () = assert!(CLASSES_MAX <= u16::MAX as usize);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::SHARED_TYPE_LISTS_MAX;
     use slotmap::KeyData;
 
     fn key(n: u64) -> SessionKey {
@@ -244,17 +215,74 @@ mod tests {
         assert!(roster.sessions_of(&phone).is_empty() && roster.aliases.is_empty() && roster.aliases_of.is_empty());
     }
 
+    fn users(count: usize) -> Vec<Aor> {
+        (0..count).map(|n| Aor::parse(format!("sip:u{n}@x").as_bytes()).unwrap()).collect()
+    }
+
+    /// What each seat takes, asked both ways.
+    fn takes(roster: &Roster, media_type: Option<&str>) -> Vec<bool> {
+        let verdicts = roster.verdicts(media_type);
+        let one_by_one: Vec<_> = roster.seats().iter().map(|seat| roster.accepts(seat, media_type)).collect();
+        let at_once: Vec<_> = roster.seats().iter().map(|seat| verdicts.accepts(seat)).collect();
+        assert_eq!(one_by_one, at_once);
+        assert!(!verdicts.all() || at_once.iter().all(|taken| *taken));
+        at_once
+    }
+
     #[test]
     fn types_are_asked_once_a_list() {
         let mut roster = Roster::default();
-        let users: Vec<_> = (0..4).map(|n| Aor::parse(format!("sip:u{n}@x").as_bytes()).unwrap()).collect();
+        let users = users(4);
         for (n, accepts) in [None, Some("text/*"), Some("text/*"), Some("image/png")].into_iter().enumerate() {
             sit(&mut roster, n as u64, &users[n], accepts);
         }
-        assert_eq!(roster.classes.len(), 3);
-        let takes = |verdicts: Verdicts| roster.seats().iter().map(|seat| verdicts.accepts(seat)).collect::<Vec<_>>();
-        assert_eq!(takes(roster.verdicts(Some("text/plain"))), [true, true, true, false]);
-        assert_eq!(takes(roster.verdicts(Some("image/png"))), [true, false, false, true]);
-        assert_eq!(takes(roster.verdicts(None)), [true, false, false, false]);
+        assert_eq!(roster.lists.counts(), (2, 0));
+        assert_eq!(takes(&roster, Some("text/plain")), [true, true, true, false]);
+        assert_eq!(takes(&roster, Some("image/png")), [true, false, false, true]);
+    }
+
+    #[test]
+    fn a_type_that_cannot_be_read_goes_to_those_who_take_everything() {
+        let mut roster = Roster::default();
+        let users = users(3);
+        for (n, accepts) in [None, Some("text/*"), Some("*")].into_iter().enumerate() {
+            sit(&mut roster, n as u64, &users[n], accepts);
+        }
+        assert_eq!(takes(&roster, None), [true, false, true]);
+    }
+
+    #[test]
+    fn a_list_is_forgotten_with_its_last_seat() {
+        let mut roster = Roster::default();
+        let users = users(2);
+        sit(&mut roster, 0, &users[0], Some("text/plain"));
+        for n in 0..10 * SHARED_TYPE_LISTS_MAX {
+            sit(&mut roster, 1, &users[1], Some(&format!("x/y{n}")));
+            assert_eq!(roster.lists.counts(), (2, 0), "nobody has the one before any more");
+        }
+        assert_eq!(takes(&roster, Some("text/plain")), [true, false]);
+        sit(&mut roster, 1, &users[1], None);
+        assert_eq!(roster.lists.counts(), (1, 0));
+        assert!(roster.verdicts(Some("text/plain")).all());
+    }
+
+    #[test]
+    fn more_lists_than_are_shared_are_asked_seat_by_seat() {
+        let mut roster = Roster::default();
+        let count = SHARED_TYPE_LISTS_MAX + 3;
+        let users = users(count);
+        for (n, user) in users.iter().enumerate() {
+            sit(&mut roster, n as u64, user, Some(&format!("x/y{n} text/plain")));
+        }
+        assert_eq!(roster.lists.counts(), (SHARED_TYPE_LISTS_MAX, 3));
+        for n in 0..count {
+            let expected: Vec<_> = (0..count).map(|seat| seat == n).collect();
+            assert_eq!(takes(&roster, Some(&format!("x/y{n}"))), expected, "nobody is sent what it refuses");
+        }
+        assert_eq!(takes(&roster, Some("text/plain")), vec![true; count]);
+        assert_eq!(takes(&roster, None), vec![false; count]);
+        roster.leave(key(count as u64 - 1), &users[count - 1]);
+        roster.leave(key(0), &users[0]);
+        assert_eq!(roster.lists.counts(), (SHARED_TYPE_LISTS_MAX - 1, 2));
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::limits::{ACCEPT_TYPES_BYTES_MAX, ACCEPT_TYPES_MAX};
+
 /// A list of media ranges: `text/plain`, `text/*`, `*`. Types are compared without regard to case and parameters. Cheap to clone:
 /// the ranges stand in one text, with a space between them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -48,6 +50,13 @@ impl AcceptTypes {
     #[must_use]
     pub fn is_only(&self, media_type: &str) -> bool {
         !self.is_empty() && self.ranges().all(|range| range == media_type)
+    }
+
+    /// Whether the list is longer than a peer may have it: every message would be matched against it.
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        self.0.as_ref().is_some_and(|text| text.len() > ACCEPT_TYPES_BYTES_MAX)
+            || self.ranges().count() > ACCEPT_TYPES_MAX
     }
 
     /// Whether the list is empty.
@@ -108,5 +117,15 @@ mod tests {
         let list = AcceptTypes::parse("text/plain *");
         assert!(list.accepts("x/y") && list.accepts_everything());
         assert!(AcceptTypes::parse("").is_empty());
+    }
+
+    #[test]
+    fn lists_are_bounded_in_ranges_and_octets() {
+        let list = |count: usize| (0..count).map(|n| format!("x/y{n}")).collect::<Vec<_>>().join(" ");
+        assert!(!AcceptTypes::parse(&list(ACCEPT_TYPES_MAX)).is_too_long());
+        assert!(AcceptTypes::parse(&list(ACCEPT_TYPES_MAX + 1)).is_too_long());
+        let long = |len: usize| AcceptTypes::parse(&format!("x/{}", "y".repeat(len - 2)));
+        assert!(!long(ACCEPT_TYPES_BYTES_MAX).is_too_long());
+        assert!(long(ACCEPT_TYPES_BYTES_MAX + 1).is_too_long());
     }
 }

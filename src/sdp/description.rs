@@ -6,7 +6,7 @@ use sdp_types::{Attribute, Media, Session};
 
 use super::charset::in_utf8;
 use super::{AcceptTypes, ChatroomTokens, Direction, Fingerprint, Setup};
-use crate::limits::SDP_MEDIA_LINES_MAX;
+use crate::limits::{ACCEPT_TYPES_BYTES_MAX, ACCEPT_TYPES_MAX, SDP_MEDIA_LINES_MAX};
 use crate::msrp::Path;
 
 /// The one top-level type of a chat room (RFC 7701 §5.2).
@@ -54,6 +54,11 @@ pub enum Unusable {
     /// `a=accept-types` has no message/cpim (RFC 7701 §5.2).
     #[error("a=accept-types without message/cpim")]
     NotCpim,
+    /// A list of types is longer than the server keeps for one member.
+    #[error(
+        "a=accept-types and a=accept-wrapped-types: at most {ACCEPT_TYPES_MAX} types and {ACCEPT_TYPES_BYTES_MAX} octets each"
+    )]
+    ManyTypes,
     /// Neither side would connect.
     #[error("nobody would connect")]
     Setup,
@@ -187,12 +192,16 @@ impl Description {
         if !accept_types.accepts(CPIM) {
             return Err(Unusable::NotCpim);
         }
+        let accept_wrapped_types = value("accept-wrapped-types").map(AcceptTypes::parse);
+        if accept_types.is_too_long() || accept_wrapped_types.as_ref().is_some_and(AcceptTypes::is_too_long) {
+            return Err(Unusable::ManyTypes);
+        }
         Ok(MessageMedia {
             index,
             secure,
             path,
             accept_types,
-            accept_wrapped_types: value("accept-wrapped-types").map(AcceptTypes::parse),
+            accept_wrapped_types,
             setup: value("setup").or_else(|| first_value(&self.session.attributes, "setup")).and_then(Setup::parse),
             chatroom: value("chatroom").map(ChatroomTokens::parse),
             max_size: value("max-size").and_then(|size| size.trim().parse().ok()),

@@ -125,15 +125,13 @@ impl Switch {
         let Some(room) = self.sessions.get(sender).and_then(|entry| self.rooms.get(entry.room)) else {
             return Vec::new();
         };
-        let verdicts = room.roster.verdicts(wrapped_type(wrapper));
-        let seats = room.roster.seats().iter();
         match audience {
-            Audience::Room => seats
-                .filter(|seat| {
-                    seat.session != sender && seat.receives && seat.max_size >= len && verdicts.accepts(seat)
-                })
-                .map(|seat| seat.session)
-                .collect(),
+            Audience::Room => {
+                let verdicts = room.roster.verdicts(wrapped_type(wrapper));
+                let takes = |seat: &&Seat| seat.receives && seat.max_size >= len && verdicts.accepts(seat);
+                let others = room.roster.seats().iter().filter(|seat| seat.session != sender);
+                others.filter(takes).map(|seat| seat.session).collect()
+            }
             Audience::Private(sessions) => sessions
                 .iter()
                 .filter_map(|key| room.roster.seat(*key))

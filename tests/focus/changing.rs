@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use parlor::facts::{Command, Event};
+use parlor::limits::{ACCEPT_TYPES_BYTES_MAX, ACCEPT_TYPES_MAX};
 use parlor::sip::HeaderName;
 
-use crate::world::{World, body, header, offer};
+use crate::world::{Peer, World, body, header, offer};
 
 fn version(description: &str) -> u64 {
     let origin = description.lines().find(|line| line.starts_with("o=")).unwrap();
@@ -172,5 +173,45 @@ fn numbers_in_descriptions_fit_and_start_low() {
         assert!(origin[1].parse::<i64>().is_ok(), "{text}");
         assert_eq!(version(&text), 1);
         assert!(text.contains("\r\ns=-\r\n") && text.contains("\r\nt=0 0\r\n"), "{text}");
+    }
+}
+
+#[test]
+fn a_list_of_types_that_is_too_long_is_refused_at_the_join_and_in_a_change() {
+    let types = |count: usize| (0..count).map(|n| format!("x/y{n}")).collect::<Vec<_>>().join(" ");
+    let with = |offer: &str, name: &str, list: &str| format!("{offer}a={name}:message/cpim {list}\r\n");
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    let plain = ann.offer().replace("a=accept-types:message/cpim text/plain\r\n", "");
+    let wrapped = |list: &str| with(&ann.offer(), "accept-wrapped-types", list);
+    let most = ACCEPT_TYPES_MAX - 1;
+    let long = format!("x/{}", "y".repeat(ACCEPT_TYPES_BYTES_MAX));
+    let offers = [
+        (with(&plain, "accept-types", &types(most)), 200),
+        (with(&plain, "accept-types", &types(most + 1)), 488),
+        (wrapped(&types(most)), 200),
+        (wrapped(&types(most + 1)), 488),
+        (wrapped(&long), 488),
+    ];
+    for (n, (offer, status)) in offers.iter().enumerate() {
+        world.forget();
+        ann.send(&mut world, "INVITE", offer);
+        assert_eq!(world.last_status(), *status, "{offer}");
+        if *status == 200 {
+            ann.learn(&world);
+            ann.send(&mut world, "ACK", "");
+        } else {
+            assert!(world.told().is_empty(), "the shard learns nothing of what is refused");
+            assert!(header(world.last_response(), HeaderName::Warning).starts_with("305 "), "it says why");
+        }
+        let mut bob = Peer::new(&format!("bob{n}"), "lobby");
+        bob.send(&mut world, "INVITE", offer);
+        assert_eq!(world.last_status() == 488, *status == 488, "{offer}");
+        assert_eq!(world.focus.counts().calls, 1 + usize::from(*status == 200));
+        if *status == 200 {
+            bob.learn(&world);
+            bob.send(&mut world, "ACK", "");
+            bob.send(&mut world, "BYE", "");
+        }
     }
 }
