@@ -47,7 +47,7 @@ fn a_room_remembers_so_many_unaware_users_and_then_begins_anew() {
         names: vec![aor("sip:lobby@x")],
         policy: Arc::new(RoomPolicy::default()),
     };
-    let mut room = Room::new(&open, [7; 16]);
+    let mut room = Room::new(&open);
     let user = |n: usize| aor(&format!("sip:u{n}@x"));
     assert!((0..UNAWARE_USERS_PER_ROOM_MAX).all(|n| room.meet_unaware(&user(n))));
     assert_eq!(room.unaware_users(), UNAWARE_USERS_PER_ROOM_MAX);

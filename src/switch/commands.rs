@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use rand_core::Rng;
-
 use super::log::Log;
 use super::timers::Alarm;
 use super::{Entry, Switch};
@@ -39,9 +37,7 @@ impl Switch {
             room.reopen(open);
             return;
         }
-        let mut secret = [0; 16];
-        self.rng.fill_bytes(&mut secret);
-        let key = self.rooms.insert(Room::new(open, secret));
+        let key = self.rooms.insert(Room::new(open));
         self.outlets.logs.insert(key, Log::default());
         self.by_room_id.insert(open.room, key);
     }

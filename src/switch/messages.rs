@@ -156,7 +156,7 @@ impl Switch {
         let wrapper = cpim::parse_whole(message).map_err(|_| Status::BAD_REQUEST)?;
         check_direction(&entry.session, &wrapper)?;
         let audience = room.audience(&wrapper, |uri| entry.session.is_known_as(uri))?;
-        let out_id = room.message_id(&entry.session.member.user, message_id);
+        let out_id = self.draw_message_id();
         let shared;
         let body = if message.len() <= COPIED_BODY_BYTES_MAX {
             Body::Copied(message)
@@ -302,7 +302,7 @@ impl Switch {
             return Ok(None);
         }
         let outcome = self.finish(key, &mut stream, now);
-        self.senders.end(&stream.out_id, key);
+        self.senders.end(&stream.out_id);
         self.book_held(key);
         outcome
     }

@@ -4,14 +4,11 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::time::Instant;
 
-use rand_core::Rng;
-
 use super::Switch;
 use super::frame::Body;
 use crate::cpim;
 use crate::ids::SessionKey;
 use crate::limits::ROSTER_NOTICE_BYTES_MAX;
-use crate::room::message_id_of;
 
 const TYPE: &str = "text/plain;charset=utf-8";
 
@@ -19,14 +16,13 @@ impl Switch {
     /// Sends a text from the room to one session, if it is bound and takes such text.
     pub(super) fn notify(&mut self, key: SessionKey, text: &str, now: Instant) {
         let Some(room) = self.sessions.get(key).and_then(|entry| self.rooms.get(entry.room)) else { return };
-        let verdicts = room.roster.verdicts(Some("text/plain"));
-        if !room.roster.seat(key).is_some_and(|seat| verdicts.accepts(seat)) {
+        if !room.roster.seat(key).is_some_and(|seat| room.roster.accepts(seat, Some("text/plain"))) {
             return;
         }
         let mut body = cpim::encode(&room.uri, &room.uri, None, TYPE);
         body.extend_from_slice(text.as_bytes());
-        let bits = u128::from(self.rng.next_u64()) << 64 | u128::from(self.rng.next_u64());
-        self.deliver_whole(key, &[key], &message_id_of(bits), Body::Copied(&body), now);
+        let out_id = self.draw_message_id();
+        self.deliver_whole(key, &[key], &out_id, Body::Copied(&body), now);
     }
 
     /// Tells a user whose client knows nothing of chat rooms where it is, and who is there (RFC 7701 §11): once for each

@@ -49,10 +49,9 @@ impl Switch {
         let out_id = head.message_id.and_then(|id| <[u8; MESSAGE_ID_LEN]>::try_from(id).ok());
         if status == Status::STOP_SENDING
             && let Some(out_id) = out_id
+            && let Some(sender) = self.senders.of(&out_id)
         {
-            for sender in self.senders.of(&out_id) {
-                self.stop_stream_for(recipient, sender, &out_id);
-            }
+            self.stop_stream_for(recipient, sender, &out_id);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use smallvec::SmallVec;
+use rand_core::Rng;
 
 use super::connection::MessageId;
 use super::stream::{Phase, Stream};
@@ -12,34 +12,29 @@ use super::{Entry, Switch};
 use crate::ids::SessionKey;
 use crate::limits::{REFUSED_MESSAGES_PER_SESSION_MAX, STREAMS_PER_SESSION_MAX};
 use crate::msrp::{Continuation, Status};
-use crate::room::MESSAGE_ID_LEN;
+use crate::room::{MESSAGE_ID_LEN, message_id_of};
 
-/// Who sends the messages that go out as they come, by the Message-IDs that these have on the way out. Two sessions of one user
-/// may send the same message (RFC 4975 §5.4).
+/// Who sends the messages that go out as they come, by the Message-IDs that these have on the way out.
 #[derive(Debug, Default)]
-pub struct Senders(HashMap<[u8; MESSAGE_ID_LEN], SmallVec<[SessionKey; 1]>>);
+pub struct Senders(HashMap<[u8; MESSAGE_ID_LEN], SessionKey>);
 
 impl Senders {
     pub(super) fn begin(&mut self, out_id: [u8; MESSAGE_ID_LEN], sender: SessionKey) {
-        self.0.entry(out_id).or_default().push(sender);
+        self.0.insert(out_id, sender);
     }
 
-    pub(super) fn end(&mut self, out_id: &[u8; MESSAGE_ID_LEN], sender: SessionKey) {
-        let Some(senders) = self.0.get_mut(out_id) else { return };
-        senders.retain(|other| *other != sender);
-        if senders.is_empty() {
-            self.0.remove(out_id);
-        }
+    pub(super) fn end(&mut self, out_id: &[u8; MESSAGE_ID_LEN]) {
+        self.0.remove(out_id);
     }
 
     /// Who is sending the message.
-    pub(super) fn of(&self, out_id: &[u8; MESSAGE_ID_LEN]) -> SmallVec<[SessionKey; 1]> {
-        self.0.get(out_id).cloned().unwrap_or_default()
+    pub(super) fn of(&self, out_id: &[u8; MESSAGE_ID_LEN]) -> Option<SessionKey> {
+        self.0.get(out_id).copied()
     }
 
     /// Everybody who sends such messages, once for each.
     pub(super) fn all(&self) -> impl Iterator<Item = SessionKey> + '_ {
-        self.0.values().flatten().copied()
+        self.0.values().copied()
     }
 
     #[cfg(test)]
@@ -49,18 +44,24 @@ impl Senders {
 }
 
 impl Switch {
+    /// The Message-ID under which a message goes out, to all its recipients and in all its chunks: its own, whatever ids clients
+    /// use (RFC 4975 §7.1.1). Two devices of a user may count alike, and one that was restarted counts from 1 again.
+    pub(super) fn draw_message_id(&mut self) -> [u8; MESSAGE_ID_LEN] {
+        message_id_of(u128::from(self.rng.next_u64()) << 64 | u128::from(self.rng.next_u64()))
+    }
+
     pub(super) fn new_stream(
         &mut self,
         key: SessionKey,
         message_id: MessageId,
         now: Instant,
     ) -> Result<Stream, Status> {
+        let out_id = self.draw_message_id();
         let entry = self.sessions.get_mut(key).ok_or(Status::NO_SESSION)?;
         let room = self.rooms.get(entry.room).ok_or(Status::NO_SESSION)?;
         if entry.streams.len() >= STREAMS_PER_SESSION_MAX {
             return Err(Status::STOP_SENDING);
         }
-        let out_id = room.message_id(&entry.session.member.user, &message_id);
         let deadline = now + room.policy.chunk_reception_timeout;
         if !std::mem::replace(&mut entry.streams_alarm, true) {
             self.timers.set(deadline, Alarm::Streams(key));
@@ -93,7 +94,7 @@ impl Switch {
     pub(super) fn abort_stream(&mut self, key: SessionKey, message_id: &[u8], now: Instant) {
         if let Some(mut stream) = self.take_stream(key, message_id) {
             self.outlets.counters.aborted += 1;
-            self.senders.end(&stream.out_id, key);
+            self.senders.end(&stream.out_id);
             self.end_for_everybody(key, &mut stream, now);
             self.book_held(key);
         }
@@ -136,7 +137,7 @@ impl Switch {
     pub(super) fn drop_streams(&mut self, key: SessionKey, now: Instant) {
         while let Some(mut stream) = self.sessions.get_mut(key).and_then(|entry| entry.streams.pop()) {
             self.outlets.counters.aborted += 1;
-            self.senders.end(&stream.out_id, key);
+            self.senders.end(&stream.out_id);
             self.end_for_everybody(key, &mut stream, now);
         }
         if let Some(entry) = self.sessions.get_mut(key) {
