@@ -63,8 +63,8 @@ pub struct Incoming {
     pub(super) tid: TransactionId,
     pub(super) failure_report: FailureReport,
     pub(super) success_report: bool,
-    /// To-Path of its response, where that is not the first URI of the session's remote path.
-    pub(super) reply_to: Option<Box<[u8]>>,
+    /// Its From-Path, where that is not the session's remote path.
+    pub(super) from_path: Option<Box<[u8]>>,
     pub(super) task: Task,
 }
 

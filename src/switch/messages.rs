@@ -125,7 +125,10 @@ impl Switch {
         self.store(key, stream);
         outcome?;
         match piece.end {
-            Some(continuation) => self.end_chunk(key, message_id, Some(piece.end_position()), continuation, now),
+            Some(continuation) => {
+                let end = Some(piece.end_position());
+                self.end_chunk(key, message_id, end, piece.success_report, continuation, now)
+            }
             None => Ok(None),
         }
     }
@@ -280,12 +283,13 @@ impl Switch {
     }
 
     /// A chunk of a message has ended at `position`; `None` where it had no body. Its flag may end the message, and what it
-    /// carried may have been the last that was missing.
+    /// carried may have been the last that was missing. `wish`: it asks for a success report.
     pub(super) fn end_chunk(
         &mut self,
         key: SessionKey,
         message_id: &[u8],
         position: Option<u64>,
+        wish: bool,
         continuation: Continuation,
         now: Instant,
     ) -> Result<Option<Receipt>, Status> {
@@ -293,7 +297,11 @@ impl Switch {
             self.abort_stream(key, message_id, now);
             return Ok(None);
         }
-        let Some(mut stream) = self.take_stream(key, message_id) else { return Ok(None) };
+        let Some(mut stream) = self.take_stream(key, message_id) else {
+            // A message of no octets, which have all arrived (RFC 4975 §7.1.3).
+            return Ok(wish.then(|| Receipt { message_id: message_id.into(), len: 0, cpim: None }));
+        };
+        stream.success_report |= wish;
         if continuation == Continuation::Complete {
             stream.assembly.end_at(position.unwrap_or_else(|| stream.assembly.furthest()));
         }

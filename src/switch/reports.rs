@@ -23,15 +23,16 @@ pub struct Receipt {
 }
 
 impl Switch {
-    /// Tells the sender that its message has arrived whole (RFC 4975 §7.1.3).
-    pub(super) fn report_success(&mut self, key: SessionKey, receipt: &Receipt) {
+    /// Tells the sender that its message has arrived whole (RFC 4975 §7.1.3). `from_path` is the From-Path of its last chunk, where
+    /// that is not the path from SDP.
+    pub(super) fn report_success(&mut self, key: SessionKey, receipt: &Receipt, from_path: Option<&[u8]>) {
         let tid = drawn_id(self.rng.next_u64());
         let Some(entry) = self.sessions.get(key) else { return };
         let Some(connection) = entry.session.connection() else { return };
         let terms = &entry.session.terms;
         let success = Report {
             tid: &tid,
-            to_path: terms.remote.as_str().as_bytes(),
+            to_path: from_path.unwrap_or(terms.remote.as_str().as_bytes()),
             from_path: terms.local.as_str().as_bytes(),
             message_id: &receipt.message_id,
             byte_range: ByteRange { start: 1, end: Some(receipt.len), total: Some(receipt.len) },
@@ -68,7 +69,8 @@ pub fn report_cpim(audience: &Audience, wrapper: &Wrapper<'_>) -> Option<Box<[u8
             out.extend_from_slice(part);
         }
     }
-    out.extend_from_slice(b"\r\n");
+    // There is no text to report about, but a wrapper has a type (RFC 3862 §2.4).
+    out.extend_from_slice(b"\r\nContent-Type: text/plain\r\n\r\n");
     // Only a sender with an address of kilobytes goes without.
     (out.len() <= REPORT_BODY_BYTES_MAX).then(|| out.into())
 }

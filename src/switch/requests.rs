@@ -78,7 +78,7 @@ impl Switch {
             tid: TransactionId::new(head.tid),
             failure_report: head.failure_report,
             success_report: head.success_report,
-            reply_to: None,
+            from_path: None,
             task: Task::Drop,
         };
         if let Verdict::Response(status) = judge(head) {
@@ -90,7 +90,7 @@ impl Switch {
             Ok(key) => incoming.task = self.handle_request(id, key, head, now).unwrap_or(Task::Drop),
         }
         if matches!(incoming.task, Task::Message { .. }) {
-            incoming.reply_to = self.unusual_reply_path(&incoming.task, head);
+            incoming.from_path = self.unusual_path(&incoming.task, head);
         }
         incoming
     }
@@ -160,15 +160,17 @@ impl Switch {
         }
     }
 
-    /// A SEND without a body binds the session and keeps the connection alive; it is answered and causes no REPORT. Where it
-    /// has the Message-ID of a message that is under way, it is the end of that one.
+    /// A SEND without a body binds the session and keeps the connection alive; it is answered, and reported where that is
+    /// wished. Where it has the Message-ID of a message that is under way, it is the end of that one.
     fn handle_bodiless(&mut self, id: ConnectionId, incoming: &Incoming, continuation: Continuation, now: Instant) {
         let Task::Message { session, message_id, .. } = &incoming.task else { return };
         let outcome = match continuation {
             Continuation::More => Ok(None),
             Continuation::Complete | Continuation::Abort => {
+                let refused = self.refusal(*session, message_id).is_some();
                 self.forget_refusal(*session, message_id);
-                self.end_chunk(*session, message_id, None, continuation, now)
+                let wish = incoming.success_report && !refused;
+                self.end_chunk(*session, message_id, None, wish, continuation, now)
             }
         };
         match outcome {

@@ -10,13 +10,12 @@ use crate::msrp::{Head, Method, Status, encode, uris};
 use crate::session::answered;
 
 impl Switch {
-    /// Where the response to a SEND goes: to the first URI of its From-Path (RFC 4975 §7.2). Mostly that is the first URI of the
-    /// path from SDP, and nothing has to be kept.
-    pub(super) fn unusual_reply_path(&self, task: &Task, head: &Head<'_>) -> Option<Box<[u8]>> {
+    /// The From-Path of a SEND, which is where its response goes, and the REPORT about it (RFC 4975 §7.1.3, §7.2). Mostly it is
+    /// the path from SDP, and nothing has to be kept.
+    pub(super) fn unusual_path(&self, task: &Task, head: &Head<'_>) -> Option<Box<[u8]>> {
         let Task::Message { session, .. } = task else { return None };
-        let first = uris(head.from_path).next()?;
-        let usual = self.sessions.get(*session)?.session.terms.remote.first();
-        (first != usual.as_bytes()).then(|| first.into())
+        let usual = self.sessions.get(*session)?.session.terms.remote.as_str();
+        (head.from_path != usual.as_bytes() && is_path(head.from_path)).then(|| head.from_path.into())
     }
 
     /// A chunk was taken: the response, and behind it the success report.
@@ -29,7 +28,7 @@ impl Switch {
     ) {
         self.answer(id, incoming, key, Status::OK);
         if let Some(receipt) = receipt {
-            self.report_success(key, receipt);
+            self.report_success(key, receipt, incoming.from_path.as_deref());
         }
     }
 
@@ -45,7 +44,11 @@ impl Switch {
         }
         let Some(entry) = self.sessions.get(key) else { return };
         let terms = &entry.session.terms;
-        let to = incoming.reply_to.as_deref().unwrap_or_else(|| terms.remote.first().as_bytes());
+        // To the first URI (RFC 4975 §7.2).
+        let to = match &incoming.from_path {
+            Some(path) => uris(path).next().unwrap_or_default(),
+            None => terms.remote.first().as_bytes(),
+        };
         let from = terms.local.as_str().as_bytes();
         self.outlets.control(id, |out| encode::response(out, incoming.tid.get(), status, to, from));
     }
@@ -73,7 +76,6 @@ impl Switch {
             _ => head.from_path,
         };
         let from = uris(head.to_path).next().unwrap_or_default();
-        let is_path = |path: &[u8]| !path.is_empty() && path.iter().all(|b| b.is_ascii_graphic() || *b == b' ');
         if !is_path(to) || !is_path(from) {
             // Without paths nobody can be answered, and what cannot stand in one is not sent back.
             return;
@@ -120,4 +122,8 @@ impl Switch {
             _ => self.find_session(id, head.to_path).filter(|key| sessions.contains(key)),
         }
     }
+}
+
+fn is_path(path: &[u8]) -> bool {
+    !path.is_empty() && path.iter().all(|b| b.is_ascii_graphic() || *b == b' ')
 }

@@ -46,7 +46,7 @@ fn unknown_methods_are_501_and_the_connection_goes_on() {
 fn an_empty_send_keeps_alive_and_is_forwarded_to_nobody() {
     let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
     for headers in
-        ["Message-ID: k\r\nByte-Range: 1-0/0\r\nKeep-Alive: yes\r\nSuccess-Report: yes\r\n", "Message-ID: k\r\n"]
+        ["Message-ID: k\r\nByte-Range: 1-0/0\r\nKeep-Alive: yes\r\nSuccess-Report: no\r\n", "Message-ID: k\r\n"]
     {
         let alive = room.chunk(0, "alive001", "SEND", headers, None, '$');
         room.send(0, &alive);
@@ -54,6 +54,58 @@ fn an_empty_send_keeps_alive_and_is_forwarded_to_nobody() {
         assert!(answer.starts_with("MSRP alive001 200 OK") && !answer.contains("REPORT"), "{answer}");
         assert_eq!(room.received(1), "");
     }
+}
+
+#[test]
+fn an_empty_send_is_reported_where_that_is_wished() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let wish = "Message-ID: k\r\nByte-Range: 1-0/0\r\nSuccess-Report: yes\r\n";
+    let report = " REPORT\r\n";
+    for (headers, flag, body, answers, reports) in [
+        (wish.to_owned(), '$', None, 1, 1),
+        (wish.to_owned(), '$', Some(""), 1, 1),
+        (wish.replace("Byte-Range: 1-0/0\r\n", ""), '$', None, 1, 1),
+        (format!("{wish}Failure-Report: no\r\n"), '$', None, 0, 1),
+        (format!("{wish}Failure-Report: partial\r\n"), '$', None, 0, 1),
+        (wish.to_owned(), '#', None, 1, 0),
+        (wish.to_owned(), '+', None, 1, 0),
+    ] {
+        let alive = room.chunk(0, "alive001", "SEND", &headers, body, flag);
+        room.send(0, &alive);
+        let wire = room.received(0);
+        assert_eq!(wire.matches("MSRP alive001 200 OK\r\n").count(), answers, "{headers} {flag}: {wire}");
+        assert_eq!(wire.matches(report).count(), reports, "{headers} {flag}: {wire}");
+        let about = "Message-ID: k\r\nByte-Range: 1-0/0\r\nStatus: 000 200 OK\r\n-------";
+        assert_eq!(wire.matches(about).count(), reports, "{wire}");
+        assert_eq!(room.received(1), "");
+    }
+}
+
+#[test]
+fn an_empty_chunk_reports_no_message_that_was_refused() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let headers = "Message-ID: m\r\nByte-Range: 1-*/*\r\nSuccess-Report: yes\r\nContent-Type: text/plain\r\n";
+    let refused = room.chunk(0, "begin001", "SEND", headers, Some("no wrapper"), '+');
+    room.send(0, &refused);
+    assert_eq!(room.answer(0, "begin001"), Some(415));
+    let end = room.chunk(0, "end00001", "SEND", "Message-ID: m\r\nSuccess-Report: yes\r\n", None, '$');
+    room.send(0, &end);
+    assert!(!room.received(0).contains("REPORT"), "it did not arrive");
+    room.send(0, &end);
+    assert!(room.received(0).contains("REPORT"), "and this one is a message of its own");
+}
+
+#[test]
+fn the_empty_end_of_a_message_may_ask_for_its_report() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let body = room.to_room(0, "all of it");
+    let headers = format!("Message-ID: m\r\nByte-Range: 1-*/{}\r\nContent-Type: message/cpim\r\n", body.len());
+    let begin = room.chunk(0, "begin001", "SEND", &headers, Some(&body), '+');
+    let end = room.chunk(0, "end00001", "SEND", "Message-ID: m\r\nSuccess-Report: yes\r\n", None, '$');
+    room.send(0, &(begin + &end));
+    let wire = room.received(0);
+    assert!(wire.contains(&format!("Byte-Range: 1-{0}/{0}\r\nStatus: 000 200 OK\r\n", body.len())), "{wire}");
+    assert_eq!(bodies(&room.received_bytes(1)), [body]);
 }
 
 #[test]

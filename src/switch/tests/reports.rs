@@ -25,8 +25,72 @@ fn a_report_about_a_private_message_has_its_from_and_to() {
     let message = room.message_with(0, "m1", "Success-Report: yes\r\n", &body);
     room.send(0, &message);
     let wire = room.received(0);
-    let wrapper = "Content-Type: message/cpim\r\n\r\nFrom: <sip:alice@example.com>\r\nTo: <sip:bob@example.com>\r\n";
-    assert!(wire.contains(wrapper), "{wire}");
+    let wrapper = "Content-Type: message/cpim\r\n\r\nFrom: <sip:alice@example.com>\r\nTo: <sip:bob@example.com>\r\n\r\n\
+        Content-Type: text/plain\r\n\r\n\r\n-------";
+    assert!(wire.contains(wrapper), "a wrapper around no text, of a type all the same (RFC 3862 §2.4): {wire}");
+    let read = crate::cpim::parse_whole(bodies(wire.as_bytes())[0].as_bytes())
+        .unwrap()
+        .content_type()
+        .as_deref()
+        .map(<[u8]>::to_vec);
+    assert_eq!(read.as_deref(), Some(&b"text/plain"[..]));
+}
+
+#[test]
+fn a_report_goes_back_by_the_path_that_its_request_came_by() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let own = room.members[0].remote.clone();
+    let middlebox = own.replace("alice0.example.com:7654", "sbc.example.net:2855");
+    assert_ne!(middlebox, own);
+    let relayed = format!("msrp://r1.example.net:9/r;tcp msrp://r2.example.net:9/r;tcp {own}");
+    let bound = "Message-ID: b\r\nByte-Range: 1-0/0\r\nSuccess-Report: yes\r\n";
+    for path in [&middlebox, &relayed, &own] {
+        let body = room.to_room(0, "hi");
+        let whole = room.message_with(0, "m1", "Success-Report: yes\r\n", &body);
+        let empty = room.chunk(0, "tid0bind", "SEND", bound, None, '$');
+        for request in [whole, empty] {
+            room.send(0, &request.replace(&format!("From-Path: {own}"), &format!("From-Path: {path}")));
+            let wire = room.received(0);
+            let (answer, report) = wire.split_once("$\r\n").unwrap();
+            let first = path.split(' ').next().unwrap();
+            assert!(answer.contains(&format!(" 200 OK\r\nTo-Path: {first}\r\n")), "{wire}");
+            let to = format!(" REPORT\r\nTo-Path: {path}\r\nFrom-Path: {}\r\n", room.members[0].local);
+            assert!(report.contains(&to), "{wire}");
+        }
+    }
+}
+
+#[test]
+fn the_report_of_a_message_in_chunks_goes_by_the_path_of_its_last() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let own = room.members[0].remote.clone();
+    let moved = format!("msrp://relay.example.net:9/r;tcp {own}");
+    let body = room.to_room(0, &"x".repeat(3000));
+    for (range, flag, path) in [(0..2000, '+', &own), (2000..body.len(), '$', &moved)] {
+        let headers = format!(
+            "Message-ID: m1\r\nByte-Range: {}-*/{}\r\nSuccess-Report: yes\r\nContent-Type: message/cpim\r\n",
+            range.start + 1,
+            body.len()
+        );
+        let chunk = room.chunk(0, "piece000", "SEND", &headers, Some(&body[range]), flag);
+        room.send(0, &chunk.replace(&format!("From-Path: {own}"), &format!("From-Path: {path}")));
+    }
+    let wire = room.received(0);
+    assert!(wire.contains(&format!(" REPORT\r\nTo-Path: {moved}\r\n")), "{wire}");
+}
+
+#[test]
+fn what_cannot_stand_in_a_path_is_in_no_report() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let own = room.members[0].remote.clone();
+    for odd in ["msrp://\u{e9}.example.net:9/r;tcp", "msrp://a\u{7}:9/r;tcp"] {
+        let body = room.to_room(0, "hi");
+        let message = room.message_with(0, "m1", "Success-Report: yes\r\n", &body);
+        room.send(0, &message.replace(&format!("From-Path: {own}"), &format!("From-Path: {odd} {own}")));
+        let wire = room.received(0);
+        assert!(!wire.contains(odd), "{wire}");
+        assert!(wire.contains(&format!(" REPORT\r\nTo-Path: {own}\r\n")), "the path of the SDP serves: {wire}");
+    }
 }
 
 #[test]
