@@ -175,3 +175,101 @@ fn chat_says_what_is_out_of_reach() {
         assert!(stderr(&output).starts_with(&expected), "{}", stderr(&output));
     }
 }
+
+/// A config on ports that stay the same, so that others can be asked about them.
+fn on_fixed_ports(more: &str) -> String {
+    let (sip, msrp, shards) = (Server::free_port(), Server::free_port(), one_shard());
+    let listen = format!("\"udp:127.0.0.1:{sip}\", \"tcp:127.0.0.1:{sip}\"");
+    format!("[sip]\nlisten = [{listen}]\n[msrp]\nport = {msrp}\n{shards}{more}")
+}
+
+/// The findings of `parlor check --json` about ports: level and text.
+fn ports_of(config: &str) -> Vec<(String, String)> {
+    let json = parlor(&["check", "--json", "--config", config]);
+    let report: serde_json::Value = serde_json::from_str(stdout(&json)).unwrap();
+    let findings = report["findings"].as_array().unwrap().iter();
+    let about_ports = findings.filter(|it| {
+        let subject = it["subject"].as_str().unwrap();
+        subject.starts_with("sip udp") || subject.starts_with("sip tcp") || subject.starts_with("msrp tcp")
+    });
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    about_ports.map(|it| (text(&it["level"]), text(&it["found"]))).collect()
+}
+
+#[test]
+fn check_knows_the_server_of_its_own_config_from_others() {
+    let text = on_fixed_ports("");
+    let server = Server::of(&text);
+    let own = server.config_path().to_str().unwrap();
+    let found = ports_of(own);
+    assert_eq!(found.len(), 3);
+    for (level, found) in &found {
+        assert!(level == "ok" && found.starts_with("held by the server of this config"), "{level} {found}");
+    }
+    assert_eq!(parlor(&["check", "--errors-only", "--config", own]).status.code(), Some(0));
+    // By another name of the file, too.
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("linked.toml");
+    std::os::unix::fs::symlink(own, &link).unwrap();
+    assert!(ports_of(link.to_str().unwrap()).iter().all(|(level, _)| level == "ok"));
+    // Another config could not have these ports.
+    let other = file(&text);
+    let found = ports_of(other.path().to_str().unwrap());
+    assert!(found.iter().all(|(level, found)| level == "error" && found == "taken"), "{found:?}");
+}
+
+#[test]
+fn a_port_that_somebody_else_has_is_taken_beside_the_own_server_too() {
+    let text = on_fixed_ports("");
+    let server = Server::of(&text);
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let changed = text.replace("listen = [", &format!("listen = [\"tcp:{address}\", "));
+    std::fs::write(server.config_path(), changed).unwrap();
+    let found = ports_of(server.config_path().to_str().unwrap());
+    let levels: Vec<&str> = found.iter().map(|(level, _)| level.as_str()).collect();
+    assert_eq!(levels, ["error", "ok", "ok", "ok"], "{found:?}");
+}
+
+#[test]
+fn a_config_is_checked_without_the_machine() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let tls = "[tls]\ncertificate = \"no.pem\"\nprivate_key = \"no.pem\"\n";
+    let fine = file(&format!("[sip]\nlisten = [\"tcp:{address}\"]\n[shards]\ncores = \"4000\"\n{tls}"));
+    let path = fine.path().to_str().unwrap();
+    let output = parlor(&["check", "--config-only", "--config", path]);
+    let expected = format!("ok       config: {path}: nothing is wrong with its keys and values\n");
+    assert_eq!((output.status.code(), stdout(&output)), (Some(0), expected.as_str()));
+    let defaults = parlor(&["check", "--config-only", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(stdout(&defaults)).unwrap();
+    assert_eq!((&report["verdict"], defaults.status.code()), (&"ok".into(), Some(0)));
+    let twice = file(
+        "[sip]\nlisten = [\"tcp:127.0.0.1:5060\", \"udp:127.0.0.1:5060\", \"tcp:0.0.0.0:5060\"]\n[msrp]\nadvertise = \"h\"",
+    );
+    let output = parlor(&["check", "--config-only", "--config", twice.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stdout(&output).contains("sip tcp:0.0.0.0:5060: named twice in this config"), "{}", stdout(&output));
+    let wrong = file("[log]\nlevel = \"loud\"\n");
+    assert_eq!(parlor(&["check", "--config-only", "--config", wrong.path().to_str().unwrap()]).status.code(), Some(2));
+    assert_eq!(parlor(&["check", "--config-only", "--config", "no-such.toml"]).status.code(), Some(2));
+}
+
+#[test]
+fn check_warns_of_a_server_that_is_open_to_everybody() {
+    let open =
+        "[sip]\nlisten = [\"udp:0.0.0.0:0\"]\n[msrp]\nlisten = \"0.0.0.0\"\nport = 0\nadvertise = \"no.invalid\"\n";
+    let config = file(open);
+    let path = config.path().to_str().unwrap();
+    let output = parlor(&["check", "--config", path]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    for warning in ["nobody is asked for a password", "calls travel in the open", "no.invalid cannot be looked up here"]
+    {
+        let told = |line: &str| line.starts_with("warning") && line.contains(warning);
+        assert!(stdout(&output).lines().any(told), "{warning} in {}", stdout(&output));
+    }
+    // What the config says by itself is told without the machine, too; a look-up is the machine's.
+    let alone = parlor(&["check", "--config-only", "--config", path]);
+    assert_eq!(alone.status.code(), Some(1));
+    assert!(stdout(&alone).contains("nobody is asked") && !stdout(&alone).contains("looked up"), "{}", stdout(&alone));
+}

@@ -14,8 +14,12 @@ pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, REFER
 /// The event packages that we notify of (RFC 6665 §4.4.4).
 pub(super) const EVENTS: &str = "conference, refer";
 
-/// The feature tags of a focus (RFC 7701 §9.1, RFC 3840, RFC 4579 §5.1).
-const FEATURES: &str = ";methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS,UPDATE,REFER,SUBSCRIBE\";automata;isfocus;message";
+/// The feature tags of a focus (RFC 7701 §9.1, RFC 3840, RFC 4579 §5.1). Of the event packages the one that can be subscribed to: a
+/// REFER alone brings the other.
+const FEATURES: &str = concat!(
+    ";methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS,UPDATE,REFER,SUBSCRIBE\"",
+    ";events=\"conference\";automata;isfocus;message"
+);
 
 /// Octets of a Contact beside names, place and features.
 const CONTACT_FRAME_BYTES: usize = " <sips:@;transport=tcp>".len();

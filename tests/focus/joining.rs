@@ -31,7 +31,13 @@ fn the_200_says_what_a_focus_must_say() {
     let response = world.last_response();
     let contact = header(response, HeaderName::Contact);
     assert!(contact.starts_with("<sip:lobby@192.0.2.1:5060>;"), "{contact}");
-    for tag in ["isfocus", "automata", "message", "methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS,UPDATE,REFER,SUBSCRIBE\""] {
+    for tag in [
+        "isfocus",
+        "automata",
+        "message",
+        "events=\"conference\"",
+        "methods=\"INVITE,ACK,BYE,CANCEL,OPTIONS,UPDATE,REFER,SUBSCRIBE\"",
+    ] {
         assert!(contact.split(';').any(|part| part == tag), "{tag} in {contact}");
     }
     assert_eq!(header(response, HeaderName::Allow), "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, REFER, SUBSCRIBE");
@@ -164,6 +170,20 @@ fn every_session_id_is_another_and_names_its_shard() {
     ids.sort_by_key(|id| id.random);
     ids.dedup();
     assert_eq!(ids.len(), 20);
+}
+
+#[test]
+fn every_bit_of_a_session_id_is_drawn() {
+    let mut world = World::new();
+    for i in 0..64 {
+        world.join(&format!("user{i}"), "lobby");
+    }
+    let (mut ones, mut zeros) = (0u128, 0u128);
+    for open in world.opened() {
+        ones |= open.session.random;
+        zeros |= !open.session.random;
+    }
+    assert_eq!((ones, zeros), (u128::MAX, u128::MAX));
 }
 
 #[test]

@@ -350,3 +350,70 @@ fn octets_that_are_no_utf_8_in_a_description_harm_nobody() {
     world.settle();
     assert_eq!(world.last_status(), 200);
 }
+
+/// Whether a description has the lines of RFC 8866 §9 in their order, each of its shape.
+fn check_grammar(text: &str) {
+    let body = text.strip_suffix("\r\n").expect("the last line ends too");
+    let lines: Vec<&str> = body.split("\r\n").collect();
+    let order = "vosiuepcbtrzka";
+    let head = lines.iter().position(|line| line.starts_with("m=")).expect("a line of media");
+    let places: Vec<usize> = lines[..head].iter().map(|line| order.find(&line[..1]).expect(line)).collect();
+    assert!(places.is_sorted(), "{text}");
+    for kind in ["v=0", "o=", "s=", "t=0 0"] {
+        assert_eq!(lines[..head].iter().filter(|line| line.starts_with(kind)).count(), 1, "{kind} in {text}");
+    }
+    for line in &lines {
+        let (kind, value) = line.split_at(2);
+        assert!(kind.ends_with('=') && !value.is_empty() && !value.starts_with(' '), "{line:?}");
+        assert!(!line.contains(['\r', '\n', '\0']));
+        let fields = value.split(' ').count();
+        match kind {
+            "o=" => assert_eq!(fields, 6, "{line}"),
+            "c=" => assert_eq!(fields, 3, "{line}"),
+            "m=" => assert!(fields >= 4 && value.split(' ').nth(1).unwrap().parse::<u16>().is_ok(), "{line}"),
+            _ => {}
+        }
+    }
+    let of_media = "micbka";
+    for part in lines[head..].split(|line| line.starts_with("m=")) {
+        let places: Vec<usize> = part.iter().map(|line| of_media.find(&line[..1]).expect(line)).collect();
+        assert!(places.is_sorted(), "{text}");
+    }
+}
+
+#[test]
+fn every_description_that_we_write_keeps_to_the_grammar() {
+    for settings in [settings(), with_tls()] {
+        let mut world = World::with(settings);
+        let mut ann = Peer::new("ann", "lobby");
+        let audio = "m=audio 5000 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\n";
+        let offer = ann.offer() + audio;
+        ann.send(&mut world, "INVITE", &offer);
+        ann.learn(&world);
+        check_grammar(&body(world.last_response()));
+        ann.send(&mut world, "ACK", "");
+        ann.send(&mut world, "INVITE", "");
+        check_grammar(&body(world.last_response()));
+        Peer::new("bob", "lobby").send(&mut world, "OPTIONS", "");
+        check_grammar(&body(world.last_response()));
+        Peer::new("carol", "lobby").send(&mut world, "INVITE", "");
+        check_grammar(&body(world.last_response()));
+    }
+}
+
+#[test]
+fn what_nobody_knows_in_a_description_is_passed_over() {
+    let own = Peer::new("ann", "lobby").offer();
+    let odd = own.replace("t=0 0", "b=X-YZ:128\r\nt=0 0\r\na=x-unknown\r\na=x-other:1 2 3") + "b=AS:1\r\na=x:y\r\n";
+    assert_eq!(called(settings(), &odd).0.last_status(), 200);
+}
+
+#[test]
+fn media_of_webrtc_is_refused_with_port_0() {
+    let channel = "m=application 54111 UDP/DTLS/SCTP webrtc-datachannel\r\na=sctp-port:5000\r\n\
+                   a=dcmap:0 subprotocol=\"msrp\"\r\n";
+    let (world, _) = called(settings(), &(Peer::new("ann", "lobby").offer() + channel));
+    assert!(body(world.last_response()).contains("m=application 0 UDP/DTLS/SCTP"), "{}", body(world.last_response()));
+    let alone = "v=0\r\no=- 1 1 IN IP4 192.0.2.77\r\ns=-\r\nc=IN IP4 192.0.2.77\r\nt=0 0\r\n".to_owned() + channel;
+    assert_eq!(called(settings(), &alone).0.last_status(), 488);
+}

@@ -113,6 +113,11 @@ impl Server {
         ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
     }
 
+    /// Where its config is.
+    pub fn config_path(&self) -> &std::path::Path {
+        self.config.path()
+    }
+
     /// Replaces the config file.
     pub fn rewrite_config(&mut self, more: &str) {
         std::fs::write(self.config.path(), config(more)).unwrap();

@@ -4,6 +4,8 @@ mod auth;
 mod certificate;
 mod machine;
 mod ports;
+mod reach;
+mod running;
 mod tuning;
 
 pub(super) use certificate::not_in_force;
@@ -23,13 +25,19 @@ use crate::config::{Config, ConfigErrors};
 Examples:
   parlor check                          the defaults on this machine
   parlor check --config parlor.toml     a config, and what it needs of this machine
+  parlor check --config-only --config parlor.toml && systemctl reload parlor
   parlor check --json | jq .verdict     for scripts
+
+Beside the server of the same config, which runs already, its ports are not in the way.
 
 Exit codes: 0 fine, 1 warnings, 2 errors.")]
 pub(super) struct CheckArguments {
     /// The config file; without it the defaults are checked
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Read the config alone, and do not look at the machine: its limits, ports, names and certificates
+    #[arg(long)]
+    config_only: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -105,7 +113,9 @@ struct Report<'a> {
 /// Looks, tells, and answers with the exit code.
 pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load);
-    let mut findings = config.as_ref().map(|config| look(config, arguments.config.as_deref())).unwrap_or_default();
+    let path = arguments.config.as_deref();
+    let look = if arguments.config_only { look_at_config } else { look };
+    let mut findings = config.as_ref().map(|config| look(config, path)).unwrap_or_default();
     if arguments.errors_only {
         findings.retain(|finding| finding.level == Level::Error);
     }
@@ -122,10 +132,20 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
 /// Everything that is to be said about this machine and a server of this config.
 fn look(config: &Config, path: Option<&Path>) -> Vec<Finding> {
     let mut findings = machine::look(config);
-    findings.extend(ports::look(config));
+    findings.extend(ports::look(config, running::Running::serving(path)));
     findings.extend(auth::look(config, path));
+    findings.extend(reach::look(config));
     findings.extend(certificate::look(config));
     findings.extend(tuning::look());
+    findings
+}
+
+/// What a config says by itself, wherever it is read.
+fn look_at_config(config: &Config, path: Option<&Path>) -> Vec<Finding> {
+    let name = path.map_or_else(|| "the defaults".to_owned(), |path| path.display().to_string());
+    let mut findings = vec![Finding::ok("config", format!("{name}: nothing is wrong with its keys and values"))];
+    findings.extend(ports::named_twice(config));
+    findings.extend(reach::exposure(config));
     findings
 }
 

@@ -3,19 +3,19 @@
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
+use super::running::{Holder, Kind, Running, overlap};
 use super::{Finding, machine};
-use crate::config::{Config, Cores, SipTransport};
+use crate::config::{Config, Cores, SipListen, SipTransport};
 
-pub(super) fn look(config: &Config) -> Vec<Finding> {
-    let (mut findings, mut held) = (Vec::new(), Held::default());
+/// `running` are the servers of this config, whose ports are no obstacle.
+pub(super) fn look(config: &Config, running: Running) -> Vec<Finding> {
+    let (mut findings, mut held) = (Vec::new(), Held { running, ..Held::default() });
     for listen in &config.sip.listen {
-        let (transport, taken) = match listen.transport {
-            SipTransport::Udp => ("udp", held.datagrams(listen.address)),
-            SipTransport::Tcp => ("tcp", held.streams(listen.address)),
-            SipTransport::Tls => ("tls", held.streams(listen.address)),
+        let taken = match listen.transport {
+            SipTransport::Udp => held.datagrams(listen.address),
+            SipTransport::Tcp | SipTransport::Tls => held.streams(listen.address),
         };
-        let subject = format!("sip {transport}:{}", listen.address);
-        findings.push(judge(&subject, taken, "sip.listen"));
+        findings.push(judge(&format!("sip {}", shown(*listen)), taken, "sip.listen"));
     }
     findings.extend(shard_findings(config, config.msrp.port, "msrp.port", &mut held));
     if config.msrp.tls_port != 0 {
@@ -29,17 +29,43 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
     findings
 }
 
+/// The addresses of SIP that a config has twice, found without listening on any.
+pub(super) fn named_twice(config: &Config) -> Vec<Finding> {
+    let is_stream = |listen: &SipListen| listen.transport != SipTransport::Udp;
+    let twice = |(at, listen): (usize, &SipListen)| {
+        let same = |other: &SipListen| is_stream(other) == is_stream(listen) && overlap(other.address, listen.address);
+        let named = listen.address.port() != 0 && config.sip.listen[..at].iter().any(same);
+        named.then(|| judge(&format!("sip {}", shown(*listen)), Err(Taken::ByOurselves), "sip.listen"))
+    };
+    config.sip.listen.iter().enumerate().filter_map(twice).collect()
+}
+
+/// An address of SIP, as the config writes it.
+pub(super) fn shown(listen: SipListen) -> String {
+    let transport = match listen.transport {
+        SipTransport::Udp => "udp",
+        SipTransport::Tcp => "tcp",
+        SipTransport::Tls => "tls",
+    };
+    format!("{transport}:{}", listen.address)
+}
+
 /// What was bound so far, and is held: an address that the config names twice is taken the second time.
 #[derive(Default)]
 struct Held {
     datagrams: Vec<UdpSocket>,
     streams: Vec<TcpListener>,
+    running: Running,
 }
 
 /// Why an address cannot be listened on.
 enum Taken {
     /// By something else in this config.
     ByOurselves,
+    /// By the server of this config, which runs as this process.
+    ByServer(u32),
+    /// By that server, as far as this user may see.
+    PerhapsByServer(u32),
     /// For what the system says.
     Refused(std::io::Error),
 }
@@ -47,12 +73,26 @@ enum Taken {
 impl Held {
     fn datagrams(&mut self, address: SocketAddr) -> Result<(), Taken> {
         let bound = UdpSocket::bind(address).map(|socket| self.datagrams.push(socket));
-        bound.map_err(|error| taken(error, address, self.datagrams.iter().map(UdpSocket::local_addr)))
+        let taken = |error| taken(error, address, self.datagrams.iter().map(UdpSocket::local_addr));
+        bound.map_err(|error| self.unless_ours(taken(error), Kind::Datagrams, address))
     }
 
     fn streams(&mut self, address: SocketAddr) -> Result<(), Taken> {
         let bound = TcpListener::bind(address).map(|listener| self.streams.push(listener));
-        bound.map_err(|error| taken(error, address, self.streams.iter().map(TcpListener::local_addr)))
+        let taken = |error| taken(error, address, self.streams.iter().map(TcpListener::local_addr));
+        bound.map_err(|error| self.unless_ours(taken(error), Kind::Streams, address))
+    }
+
+    /// Whether what is taken is so by the server of this config.
+    fn unless_ours(&self, taken: Taken, kind: Kind, address: SocketAddr) -> Taken {
+        match &taken {
+            Taken::Refused(error) if error.kind() == ErrorKind::AddrInUse => match self.running.holder(kind, address) {
+                Holder::Server(id) => Taken::ByServer(id),
+                Holder::Perhaps(id) => Taken::PerhapsByServer(id),
+                Holder::Other => taken,
+            },
+            _ => taken,
+        }
     }
 }
 
@@ -61,11 +101,7 @@ fn taken(
     address: SocketAddr,
     mut held: impl Iterator<Item = std::io::Result<SocketAddr>>,
 ) -> Taken {
-    let everywhere = |address: &SocketAddr| address.ip().is_unspecified();
-    let same = |other: SocketAddr| {
-        other.port() == address.port() && (other.ip() == address.ip() || everywhere(&other) || everywhere(&address))
-    };
-    if error.kind() == ErrorKind::AddrInUse && held.any(|other| other.is_ok_and(same)) {
+    if error.kind() == ErrorKind::AddrInUse && held.any(|other| other.is_ok_and(|other| overlap(other, address))) {
         Taken::ByOurselves
     } else {
         Taken::Refused(error)
@@ -104,6 +140,13 @@ fn judge(subject: &str, bound: Result<(), Taken>, setting: &str) -> Finding {
         Err(Taken::ByOurselves) => {
             return Finding::error(subject, "named twice in this config", format!("change {setting}"));
         }
+        Err(Taken::ByServer(id)) => {
+            return Finding::ok(subject, format!("held by the server of this config, which runs as process {id}"));
+        }
+        Err(Taken::PerhapsByServer(id)) => {
+            let found = format!("taken, by the server of this config as it seems (process {id})");
+            return Finding::warning(subject, found, "run the check as root, or as the server's user, to be sure");
+        }
         Err(Taken::Refused(error)) => error,
     };
     match error.kind() {
@@ -136,7 +179,7 @@ mod tests {
         config.msrp.port = holder.local_addr().unwrap().port();
         config.shards.cores = Cores::These(vec![0]);
         let subject = format!("msrp tcp:127.0.0.1:{}", config.msrp.port);
-        let found = look(&config).into_iter().find(|finding| finding.subject == subject).unwrap();
+        let found = look(&config, Running::default()).into_iter().find(|finding| finding.subject == subject).unwrap();
         assert_eq!((found.level, found.found.as_str()), (Level::Error, "taken"));
         assert!(found.advice.contains("msrp.port"));
     }
@@ -173,7 +216,7 @@ mod tests {
         assert_eq!(ports(&config), [0, 0, 0]);
         config.msrp.port = 65534;
         assert_eq!(ports(&config), [65534, 65535]);
-        assert!(look(&config).iter().any(|finding| finding.found.contains("65535")));
+        assert!(look(&config, Running::default()).iter().any(|finding| finding.found.contains("65535")));
     }
 
     #[test]

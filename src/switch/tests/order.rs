@@ -146,3 +146,19 @@ fn without_responses(mut wire: &[u8]) -> Vec<u8> {
     }
     out
 }
+
+#[test]
+fn every_bit_of_a_transaction_id_is_drawn() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let (mut ones, mut zeros) = (0u64, 0u64);
+    for n in 0..64 {
+        let message = room.message(0, &format!("m{n}"), &room.to_room(0, "x"));
+        room.send(0, &message);
+        let got = room.received(1);
+        let tid = got.strip_prefix("MSRP ").and_then(|rest| rest.split(' ').next()).expect("a SEND");
+        let id = u64::from_str_radix(tid, 16).expect("16 hexadecimal digits");
+        ones |= id;
+        zeros |= !id;
+    }
+    assert_eq!((ones, zeros), (u64::MAX, u64::MAX));
+}
