@@ -67,6 +67,33 @@ fn who_is_sent_away_gets_a_bye() {
     alice.leave();
 }
 
+/// RFC 4975 §5.4: the BYE ends the session, and the connection after it.
+#[test]
+fn who_is_sent_away_keeps_the_connection_until_the_bye_is_answered() {
+    let server = Server::with(MODERATED);
+    let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
+    alice.in_call("REFER", 2, "Refer-To: <sip:bob@127.0.0.1>;method=BYE\r\nRefer-Sub: false\r\n", "");
+    let bye = bob.sees_bye();
+    let late = bob.request("SEND", "Message-ID: late\r\n", None, '$');
+    assert_eq!(bob.response(&late), "481", "the connection stands, the session does not");
+    bob.reply(&bye, "200 OK");
+    assert!(bob.next_chunk().is_none(), "now it is closed");
+    alice.leave();
+}
+
+#[test]
+fn a_drain_keeps_connections_until_byes_are_answered() {
+    let server = Server::with("");
+    let mut bob = server.join("bob", "lobby");
+    server.signal("TERM");
+    let bye = bob.sees_bye();
+    let late = bob.request("SEND", "Message-ID: late\r\n", None, '$');
+    assert_eq!(bob.response(&late), "481");
+    bob.reply(&bye, "200 OK");
+    assert!(bob.next_chunk().is_none());
+    assert!(server.wait().success());
+}
+
 #[test]
 fn who_cannot_be_reached_does_not_come() {
     let server = Server::with(MODERATED);

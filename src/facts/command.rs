@@ -32,6 +32,12 @@ pub enum Command {
         /// What is in force now.
         terms: Box<Terms>,
     },
+    /// The call is about to end: the session takes no part any more, but the connection that carries it stays until
+    /// [`Command::CloseSession`], so that its peer learns of the end by the BYE and not by the connection (RFC 4975 §5.4).
+    SuspendSession {
+        /// Which.
+        session: SessionId,
+    },
     /// The call has ended. What waits for the session's peer is still sent.
     CloseSession {
         /// Which.

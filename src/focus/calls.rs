@@ -72,6 +72,8 @@ pub(super) struct Call {
     pub(super) expected: bool,
     /// It counts in its room and on its shard.
     pub(super) present: bool,
+    /// It has left its room, and its session ends when its BYE is answered.
+    pub(super) suspended: bool,
     /// It ends as soon as our 200 is acknowledged.
     pub(super) goodbye: Option<Goodbye>,
     /// Whom it wants to be invited too, until they are.

@@ -110,6 +110,7 @@ impl Focus {
             expected: false,
             present: true,
             goodbye: None,
+            suspended: false,
             origin,
             listed: Vec::new(),
             brought_by: Some(self.shown_address(&invitation.by)),
@@ -269,13 +270,15 @@ impl Focus {
     }
 
     /// Sends a BYE with its reason (RFC 3326).
-    pub(super) fn say_goodbye(&mut self, bye: crate::sip::Ask, hop: Hop, goodbye: Goodbye) {
+    pub(super) fn say_goodbye(&mut self, bye: crate::sip::Ask, hop: Hop, goodbye: Goodbye) -> Option<TransactionId> {
         let reason = format!("SIP ;cause={} ;text={}", goodbye.cause, quoted(goodbye.text));
         let bye = bye
             .header(HeaderName::Reason, reason)
             .header(HeaderName::Supported, self.supported())
             .header(HeaderName::UserAgent, self.settings.software.clone())
             .empty();
-        self.byes.extend(self.transactions.request(bye, hop));
+        let id = self.transactions.request(bye, hop)?;
+        self.byes.insert(id.clone(), None);
+        Some(id)
     }
 }

@@ -1,5 +1,6 @@
 //! How calls and rooms end.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use super::Focus;
@@ -8,8 +9,20 @@ use super::face::Alarm;
 use super::refusal::Refusal;
 use super::rooms::{Left, Room};
 use crate::facts::{Command, Delete, EndReason};
-use crate::ids::{RoomId, SessionId};
+use crate::ids::{RoomId, SessionId, ShardId};
 use crate::sip::{Method, Request, TransactionId};
+
+/// BYEs that nobody has answered yet, each with the session that stays until then, if one does.
+pub(super) type Byes = HashMap<TransactionId, Option<(ShardId, SessionId)>>;
+
+/// What becomes of the session of a call that has left its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AfterLeaving {
+    /// It ends.
+    Close,
+    /// It takes no part any more and keeps its connection: a BYE is to be sent.
+    Suspend,
+}
 
 impl Focus {
     /// The peer hangs up (RFC 3261 §15.1.2).
@@ -33,6 +46,7 @@ impl Focus {
             EndReason::Certificate => 488,
             EndReason::ProtocolError => 400,
         };
+        self.detach(tag);
         self.end(tag, Goodbye { cause, text: why.text() });
     }
 
@@ -66,9 +80,11 @@ impl Focus {
         }
     }
 
-    /// Ends a call from our side: its session at once, its dialog as soon as our 200 is acknowledged (RFC 3261 §15).
+    /// Ends a call from our side: it leaves its room at once, its dialog ends as soon as our 200 is acknowledged (RFC 3261 §15), and
+    /// its session when the BYE is answered, or its time is out (RFC 4975 §5.4).
     pub(super) fn end(&mut self, tag: Tag, goodbye: Goodbye) {
-        self.detach(tag);
+        let at_once = self.calls.get(tag).is_some_and(|call| matches!(call.phase, Phase::Opening(_)));
+        self.leave_room(tag, if at_once { AfterLeaving::Close } else { AfterLeaving::Suspend });
         let Some(call) = self.calls.get_mut(tag) else { return };
         match call.phase {
             Phase::Confirmed => self.send_bye(tag, goodbye),
@@ -87,21 +103,42 @@ impl Focus {
         let branch = self.branch();
         let Some(call) = self.calls.get_mut(tag) else { return };
         let (ask, hop) = call.dialog.request(Method::Bye, &call.sent_by, &branch);
+        let suspended = std::mem::take(&mut call.suspended).then_some((call.shard, call.session));
         self.remove(tag);
         tracing::info!(call = %tag, reason = goodbye.text, "hanging up");
-        self.say_goodbye(ask, hop, goodbye);
+        let bye = self.say_goodbye(ask, hop, goodbye);
+        let Some((shard, session)) = suspended else { return };
+        match bye.and_then(|id| self.byes.get_mut(&id)) {
+            Some(waits) => *waits = suspended,
+            None => self.command(shard, Command::CloseSession { session }),
+        }
+    }
+
+    /// A BYE of ours was answered, or nobody will answer it: its session has nothing more to wait for.
+    pub(super) fn bye_is_over(&mut self, id: &TransactionId) {
+        if let Some(Some((shard, session))) = self.byes.remove(id) {
+            self.command(shard, Command::CloseSession { session });
+        }
     }
 
     /// Takes a call out of its room and ends its session. Its dialog may outlive that.
     pub(super) fn detach(&mut self, tag: Tag) {
+        self.leave_room(tag, AfterLeaving::Close);
+    }
+
+    fn leave_room(&mut self, tag: Tag, then: AfterLeaving) {
         let Some(call) = self.calls.get_mut(tag) else { return };
         if !std::mem::take(&mut call.present) {
             return;
         }
         let (session, shard, room, user) = (call.session, call.shard, call.room, call.member.user.clone());
         let (account, anonymous) = (call.account.clone(), call.member.anonymous);
-        if call.terms.is_some() {
-            self.command(shard, Command::CloseSession { session });
+        let ends = call.terms.is_some();
+        call.suspended = ends && then == AfterLeaving::Suspend;
+        match then {
+            _ if !ends => {}
+            AfterLeaving::Suspend => self.command(shard, Command::SuspendSession { session }),
+            AfterLeaving::Close => self.command(shard, Command::CloseSession { session }),
         }
         if let Some(room) = self.rooms.get_mut(room) {
             self.nicknames.leave(session, &user, room.policy.nickname_quarantine);
@@ -135,6 +172,9 @@ impl Focus {
             self.alarms.clear(&alarm);
         }
         let call = self.calls.remove(tag)?;
+        if call.suspended {
+            self.command(call.shard, Command::CloseSession { session: call.session });
+        }
         self.leave_dialog_to_subscriptions(tag, &call);
         Some(call)
     }

@@ -13,6 +13,7 @@ use siphasher::sip::SipHasher13;
 use super::asked::AskedFor;
 use super::calls::{Calls, Tag};
 use super::diallings::Diallings;
+use super::end::Byes;
 use super::fence::Fence;
 use super::hosts::Hosts;
 use super::nicknames::ServerNicknames;
@@ -116,7 +117,7 @@ pub struct Focus {
     pub(super) authenticator: Option<Authenticator>,
     nonce_key: [u8; 32],
     /// Our BYEs that nobody has answered yet.
-    pub(super) byes: HashSet<TransactionId>,
+    pub(super) byes: Byes,
     /// What else of ours nobody has answered yet.
     pub(super) asked: AskedFor,
     /// Calls that are being made.
@@ -166,7 +167,7 @@ impl Focus {
             shards: Shards::new(&settings.shards),
             nicknames: ServerNicknames::default(),
             throttle: Throttle::new(settings.max_calls_per_second),
-            byes: HashSet::new(),
+            byes: Byes::default(),
             asked: AskedFor::new(),
             dialling: Diallings::default(),
             lookups: HashMap::new(),
@@ -229,7 +230,7 @@ impl Focus {
         if let Ok(Some(Message::Request(request))) = parse_datagram(message)
             && let Some(Arrival::TimedOut(id)) = self.transactions.unsent(&request)
         {
-            self.byes.remove(&id);
+            self.bye_is_over(&id);
             self.notify_unsent(&id, now);
             self.unanswered(&id, 503, now);
         }
@@ -241,10 +242,10 @@ impl Focus {
         let lost =
             |id: &&TransactionId| self.transactions.hop(id).is_some_and(|hop| hop.connection == Some(connection));
         let lost: Vec<TransactionId> =
-            self.byes.iter().chain(self.subscriptions.under_way.keys()).filter(lost).cloned().collect();
+            self.byes.keys().chain(self.subscriptions.under_way.keys()).filter(lost).cloned().collect();
         for id in lost {
             self.transactions.fail(&id);
-            self.byes.remove(&id);
+            self.bye_is_over(&id);
             self.notify_lost(&id);
         }
         self.unanswered_on(connection, now);
@@ -263,7 +264,7 @@ impl Focus {
             match alarm {
                 Alarm::Transaction(id, timer) => {
                     if let Some(Arrival::TimedOut(id)) = self.transactions.fire(&id, timer) {
-                        self.byes.remove(&id);
+                        self.bye_is_over(&id);
                         self.notify_lost(&id);
                         self.unanswered(&id, 408, now);
                     }
@@ -373,7 +374,7 @@ impl Focus {
             Some(Arrival::Response { id, response }) => {
                 let of_notify = self.notify_answered(&id, &response, now);
                 if !of_notify && response.status.is_final() {
-                    self.byes.remove(&id);
+                    self.bye_is_over(&id);
                 }
                 self.answered(&id, &response, hop, now);
             }

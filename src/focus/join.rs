@@ -78,6 +78,7 @@ impl Focus {
             expected: false,
             present: true,
             goodbye: None,
+            suspended: false,
             origin: admitted.origin,
             listed: admitted.listed,
             brought_by: None,

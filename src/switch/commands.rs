@@ -22,9 +22,12 @@ impl Switch {
                 self.change_session(session, *terms, now);
                 self.tell(Event::SessionChanged { session });
             }
+            Command::SuspendSession { session } => self.suspend_session(session, now),
             Command::CloseSession { session } => {
                 if let Some(key) = self.by_id.get(&session) {
                     self.end_session(*key, None, now);
+                } else if let Some((connection, key)) = self.suspended.remove(&session) {
+                    self.unbind(connection, key, now);
                 }
             }
             Command::DecideNickname { session, granted } => self.nickname_decided(session, granted, now),
@@ -95,7 +98,8 @@ impl Switch {
         }
         let room_key = *self.by_room_id.get(&open.room).ok_or(Refusal::NoSuchRoom)?;
         let room = self.rooms.get_mut(room_key).ok_or(Refusal::NoSuchRoom)?;
-        if self.sessions.len() >= crate::limits::CONNECTIONS_PER_SHARD_MAX || self.by_id.contains_key(&open.session) {
+        let count = self.sessions.len() + self.suspended.len();
+        if count >= crate::limits::CONNECTIONS_PER_SHARD_MAX || self.by_id.contains_key(&open.session) {
             return Err(Refusal::Full);
         }
         room.sessions += 1;
@@ -177,21 +181,34 @@ impl Switch {
 
     /// Ends a session. With a reason the focus is told, which sends the BYE; without one it was the focus that ended it.
     pub(super) fn end_session(&mut self, key: SessionKey, why: Option<EndReason>, now: Instant) {
-        self.drop_streams(key, now);
-        self.leave(key, now);
-        let Some(entry) = self.sessions.remove(key) else { return };
-        let session = entry.session.id;
-        self.by_id.remove(&session);
-        if let Some(connection) = entry.session.connection() {
+        let Some((session, connection)) = self.remove_session(key, now) else { return };
+        if let Some(connection) = connection {
             self.unbind(connection, key, now);
         }
+        if let Some(why) = why {
+            self.tell(Event::SessionEnded { session, why });
+        }
+    }
+
+    /// Ends a session whose connection stays until it is closed. Requests for it are 481 from now on.
+    fn suspend_session(&mut self, session: SessionId, now: Instant) {
+        let Some(key) = self.by_id.get(&session).copied() else { return };
+        if let Some((_, Some(connection))) = self.remove_session(key, now) {
+            self.suspended.insert(session, (connection, key));
+        }
+    }
+
+    /// Forgets a session. The connection that carried it still counts it.
+    fn remove_session(&mut self, key: SessionKey, now: Instant) -> Option<(SessionId, Option<ConnectionId>)> {
+        self.drop_streams(key, now);
+        self.leave(key, now);
+        let entry = self.sessions.remove(key)?;
+        self.by_id.remove(&entry.session.id);
         if let Some(room) = self.rooms.get_mut(entry.room) {
             room.sessions = room.sessions.saturating_sub(1);
         }
         self.check_quarantine(entry.room, now);
-        if let Some(why) = why {
-            self.tell(Event::SessionEnded { session, why });
-        }
+        Some((entry.session.id, entry.session.connection()))
     }
 
     /// A session gets nothing until it is bound again. Its nickname stays its own.

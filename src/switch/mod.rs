@@ -70,6 +70,8 @@ pub struct Switch {
     outlets: Outlets,
     sessions: SlotMap<SessionKey, Entry>,
     by_id: HashMap<SessionId, SessionKey>,
+    /// Sessions that are over and keep their connections, for as long as the focus says.
+    suspended: HashMap<SessionId, (ConnectionId, SessionKey)>,
     rooms: SlotMap<RoomKey, Room>,
     by_room_id: HashMap<RoomId, RoomKey>,
     awaited: Awaited,
@@ -135,6 +137,7 @@ impl Switch {
             outlets: Outlets::new(settings.outbox_max, ids),
             sessions: SlotMap::with_key(),
             by_id: HashMap::new(),
+            suspended: HashMap::new(),
             rooms: SlotMap::with_key(),
             by_room_id: HashMap::new(),
             awaited: Awaited::default(),

@@ -82,7 +82,7 @@ fn without_an_ack_the_call_ends_after_its_time() {
     assert!(world.requests().is_empty());
     world.advance(Duration::from_millis(200));
     assert!(reason(&world.requests()[0].1).contains("No ACK"));
-    assert!(world.told().ends_with(&["close session", "close room"]));
+    assert!(world.told().ends_with(&["suspend session", "close room"]));
     assert_eq!(world.focus.counts().calls, 0);
 }
 
@@ -214,4 +214,93 @@ fn tags_and_branches_are_drawn_anew_and_cannot_be_guessed() {
         assert_ne!(pair[0], pair[1]);
         assert!(pair.iter().all(|text| text.len() >= 16), "64 random bits: {pair:?}");
     }
+}
+
+/// What the shard is told while our BYE has no answer, and what then.
+fn sessions_told(world: &World) -> Vec<&'static str> {
+    world.told().into_iter().filter(|name| name.ends_with(" session")).collect()
+}
+
+/// A call over TCP that is ended by us, before its BYE has an answer.
+fn hung_up_on(by: fn(&mut World)) -> (World, Peer) {
+    let mut world = World::with_policy(|policy| policy.moderators = vec!["sip:op@home.example".into()]);
+    let mut ann = Peer::new("ann", "lobby").over_tcp();
+    ann.join(&mut world);
+    world.forget();
+    by(&mut world);
+    assert_eq!((sessions_told(&world), world.asked(Method::Bye).len()), (vec!["suspend session"], 1));
+    assert_eq!(world.focus.counts().calls, 0);
+    (world, ann)
+}
+
+fn kick(world: &mut World) {
+    let mut op = Peer::new("op", "lobby").over_tcp();
+    op.extra = "Refer-To: <sip:ann@home.example;method=BYE>\r\nRefer-Sub: false\r\n".into();
+    op.send(world, "REFER", "");
+}
+
+fn close_the_room(world: &mut World) {
+    let mut op = Peer::new("op", "lobby").over_tcp();
+    op.extra = "Refer-To: <sip:lobby@chat.example;method=BYE>\r\nRefer-Sub: false\r\n".into();
+    op.send(world, "REFER", "");
+}
+
+fn drain(world: &mut World) {
+    world.focus.drain(world.now);
+    world.settle();
+}
+
+#[test]
+fn a_session_keeps_its_connection_until_our_bye_is_answered() {
+    for by in [kick, close_the_room, drain] {
+        let (mut world, ann) = hung_up_on(by);
+        let bye = world.asked(Method::Bye).remove(0);
+        ann.respond_to(&mut world, &bye, 100, "", "");
+        assert_eq!(sessions_told(&world), ["suspend session"], "that is no answer yet");
+        ann.respond_to(&mut world, &bye, 200, "", "");
+        assert_eq!(sessions_told(&world), ["suspend session", "close session"]);
+        ann.respond_to(&mut world, &bye, 200, "", "");
+        assert_eq!(sessions_told(&world).len(), 2);
+    }
+}
+
+#[test]
+fn a_session_whose_bye_nobody_answers_ends_after_its_time() {
+    let (mut world, _ann) = hung_up_on(kick);
+    world.advance(Duration::from_secs(31));
+    assert_eq!(sessions_told(&world), ["suspend session"]);
+    world.advance(Duration::from_secs(2));
+    assert_eq!(sessions_told(&world), ["suspend session", "close session"]);
+}
+
+#[test]
+fn a_session_whose_bye_cannot_arrive_ends_at_once() {
+    for closed in [false, true] {
+        let (mut world, ann) = hung_up_on(kick);
+        match closed {
+            true => world.focus.handle_closed(ann.hop().connection.unwrap(), world.now),
+            false => {
+                let unsent = world
+                    .sent
+                    .iter()
+                    .rfind(|(_, message)| message.as_request().is_some_and(|request| request.method == Method::Bye));
+                let unsent = unsent.unwrap().1.to_bytes();
+                world.focus.handle_unsent(&unsent, world.now);
+            }
+        }
+        world.settle();
+        assert_eq!(sessions_told(&world), ["suspend session", "close session"]);
+    }
+}
+
+#[test]
+fn a_session_that_waits_for_its_bye_ends_with_the_bye_of_its_peer() {
+    let mut world = World::new();
+    let mut ann = Peer::new("ann", "lobby");
+    ann.invite(&mut world);
+    world.forget();
+    drain(&mut world);
+    assert_eq!((sessions_told(&world), world.requests().len()), (vec!["suspend session"], 0), "no ACK yet");
+    ann.send(&mut world, "BYE", "");
+    assert_eq!((world.last_status(), sessions_told(&world)), (200, vec!["suspend session", "close session"]));
 }

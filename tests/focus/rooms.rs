@@ -64,7 +64,7 @@ fn a_room_may_go_with_whoever_made_it() {
     assert_eq!(world.requests().len(), 1, "bob is sent away at once, cyn with her ACK");
     waiting.send(&mut world, "ACK", "");
     assert_eq!(world.requests().len(), 2);
-    assert_eq!(world.told(), ["close session", "close session", "close session", "close room"]);
+    assert_eq!(world.told(), ["close session", "suspend session", "suspend session", "close room"]);
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn a_peer_that_is_to_refresh_and_does_not_is_hung_up_on_a_little_early() {
     world.advance(seconds(2));
     let (_, bye) = world.requests().pop().expect("a BYE");
     assert!(of(&bye, HeaderName::Reason).contains("expired"));
-    assert!(world.told().ends_with(&["close session", "close room"]));
+    assert!(world.told().ends_with(&["suspend session", "close room"]));
 }
 
 #[test]

@@ -189,6 +189,7 @@ impl World {
             Command::OpenSession(_) => "open session",
             Command::ExpectBinding { .. } => "expect",
             Command::ChangeSession { .. } => "change",
+            Command::SuspendSession { .. } => "suspend session",
             Command::CloseSession { .. } => "close session",
             Command::DecideNickname { .. } => "decide nickname",
             Command::Drain => "drain",

@@ -75,3 +75,45 @@ fn alarms_do_not_pile_up_while_members_come_and_go() {
     let set = room.switch.timers.len();
     assert!(set < 100, "{set} alarms for what is over");
 }
+
+#[test]
+fn a_suspended_session_takes_no_part_and_keeps_its_connection() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let (bob, session) = (room.members[1].connection, room.members[1].session);
+    room.control(Command::SuspendSession { session });
+    let message = room.message(0, "m1", &room.to_room(0, "hi"));
+    room.send(0, &message);
+    assert_eq!((room.received(1), room.switch.poll_closing()), (String::new(), None));
+    let own = room.chunk(1, "late0000", "SEND", "Message-ID: late\r\n", None, '$');
+    room.send(1, &own);
+    assert_eq!(room.answer(1, "late0000"), Some(481));
+    room.pass(Duration::from_secs(120));
+    assert_eq!(room.switch.poll_closing(), None, "that is for the focus to say");
+    room.control(Command::CloseSession { session });
+    assert_eq!((room.switch.poll_closing(), room.switch.sizes().1), (Some(bob), 1));
+}
+
+#[test]
+fn nothing_is_left_of_a_suspended_session_whose_connection_ends_first() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
+    let session = room.members[1].session;
+    room.control(Command::SuspendSession { session });
+    room.events.clear();
+    room.close(1);
+    assert!(room.events.is_empty(), "its end is known: {:?}", room.events);
+    room.control(Command::CloseSession { session });
+    assert_eq!((room.switch.poll_closing(), room.switch.sizes()), (None, (1, 1, 1)));
+}
+
+#[test]
+fn a_drain_waits_for_suspended_sessions() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
+    let session = room.members[0].session;
+    room.control(Command::SuspendSession { session });
+    room.control(Command::Drain);
+    assert!(room.switch.poll_closing().is_none() && !room.switch.is_drained());
+    room.control(Command::CloseSession { session });
+    assert_eq!(room.switch.poll_closing(), Some(room.members[0].connection));
+    room.close(0);
+    assert!(room.switch.is_drained());
+}
