@@ -127,7 +127,7 @@ fn a_file_reaches_everybody_unchanged() {
 
 #[test]
 fn a_storm_lets_everybody_in() {
-    for transport in ["tcp", "udp"] {
+    for transport in ["tcp", "udp", "tls"] {
         let found = bench(&["join-storm", "--joins", "20", "--window", "8", "--transport", transport]);
         found.has(&["invite_to_200_p50", "invite_to_200_p99", "invite_to_bound_p50", "invite_to_bound_p99"]);
         assert_eq!(found.turn()["deliveries"], 20);
@@ -184,7 +184,7 @@ fn whoever_reads_nothing_misses_what_does_not_fit() {
 
 #[test]
 fn calls_come_and_go_beside_others() {
-    for transport in ["tcp", "udp"] {
+    for transport in ["tcp", "udp", "tls"] {
         let found =
             bench(&["calls", "--transport", transport, "--standing", "15", "--window", "4", "--seconds", "0.3"]);
         found.has(&["control_thread_ns_per_call", "control_thread_busy", "invite_to_200_p50", "invite_to_200_p99"]);

@@ -124,6 +124,7 @@ impl Calls {
         let server = match manner.transport {
             Transport::Tcp => server.tcp,
             Transport::Udp => server.udp,
+            Transport::Tls => server.tls.ok_or_else(|| io::Error::other("the server takes no SIP over TLS"))?,
         };
         let poll = Poll::new()?;
         let alarm = Alarm::new(&poll, ALARM)?;

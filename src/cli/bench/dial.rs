@@ -57,7 +57,8 @@ pub fn run(arguments: &DialArguments, cores: Cores, watch: &mut dyn Watch) -> io
     descriptors::reserve(arguments.standing / SESSIONS_PER_CONNECTION)?;
     // Calls that are measured are not bound: they do not live that long.
     let servers = if arguments.standing > 0 && arguments.run.server.is_none() { 2 } else { 1 };
-    let servers = (0..servers).map(|_| Subjected::start(&arguments.run, arguments.run.shards, ""));
+    let servers =
+        (0..servers).map(|_| Subjected::start_over(arguments.transport, &arguments.run, arguments.run.shards));
     let servers = servers.collect::<io::Result<Vec<_>>>()?;
     pin(cores.client);
     let own_server = servers[0].own.is_some();

@@ -2,16 +2,18 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use mio::net::{TcpStream, UdpSocket};
+use mio::net::UdpSocket;
 use mio::{Interest, Poll, Token};
 
 use super::sip::{Heard, Transport};
+use super::stream::Stream;
 
 /// A connection or a socket.
 pub enum Link {
     /// A connection, what came on it, and what could not be written yet.
-    Tcp(TcpStream, Vec<u8>, Vec<u8>),
+    Stream(Stream, Vec<u8>, Vec<u8>),
     /// A socket.
     Udp(UdpSocket),
 }
@@ -30,10 +32,16 @@ impl Link {
                 let stream = std::net::TcpStream::connect(server)
                     .map_err(|error| io::Error::new(error.kind(), format!("no server at {server}: {error}")))?;
                 stream.set_nodelay(true)?;
-                stream.set_nonblocking(true)?;
-                let mut stream = TcpStream::from_std(stream);
-                poll.registry().register(&mut stream, token, interest)?;
-                Ok(Self::Tcp(stream, Vec::new(), Vec::new()))
+                let mut stream = Stream::plain(stream)?;
+                stream.register(poll.registry(), token, interest)?;
+                Ok(Self::Stream(stream, Vec::new(), Vec::new()))
+            }
+            Transport::Tls => {
+                // The server is our own, or one that the caller has chosen: whatever it shows is believed.
+                let config = Arc::new(crate::tls::client_config(None).map_err(io::Error::other)?);
+                let mut stream = Stream::connect(server, Some(&config))?;
+                stream.register(poll.registry(), token, interest)?;
+                Ok(Self::Stream(stream, Vec::new(), Vec::new()))
             }
             Transport::Udp => {
                 let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
@@ -55,7 +63,7 @@ impl Link {
     /// As the socket.
     pub fn local(&self) -> io::Result<SocketAddr> {
         match self {
-            Self::Tcp(stream, ..) => stream.local_addr(),
+            Self::Stream(stream, ..) => stream.local_addr(),
             Self::Udp(socket) => socket.local_addr(),
         }
     }
@@ -66,7 +74,7 @@ impl Link {
     /// As the socket.
     pub fn send(&mut self, message: &[u8]) -> io::Result<()> {
         match self {
-            Self::Tcp(_, _, out) => {
+            Self::Stream(_, _, out) => {
                 out.extend_from_slice(message);
                 self.flush()
             }
@@ -82,7 +90,7 @@ impl Link {
     /// # Errors
     /// As the socket.
     pub fn flush(&mut self) -> io::Result<()> {
-        let Self::Tcp(stream, _, out) = self else { return Ok(()) };
+        let Self::Stream(stream, _, out) = self else { return Ok(()) };
         let mut sent = 0;
         while sent < out.len() {
             match stream.write(&out[sent..]) {
@@ -92,7 +100,7 @@ impl Link {
             }
         }
         out.drain(..sent);
-        Ok(())
+        stream.push()
     }
 
     /// Reads until nothing is left, and hands over each message.
@@ -103,15 +111,16 @@ impl Link {
         let mut buffer = [0; READ_BYTES_MAX];
         loop {
             let read = match self {
-                Self::Tcp(stream, ..) => stream.read(&mut buffer),
+                Self::Stream(stream, ..) => stream.read(&mut buffer),
                 Self::Udp(socket) => socket.recv(&mut buffer),
             };
             let n = match read {
                 Ok(n) => n,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                // A handshake may not have begun yet.
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => return Ok(()),
                 Err(error) => return Err(error),
             };
-            let Self::Tcp(_, input, _) = self else {
+            let Self::Stream(_, input, _) = self else {
                 Heard::read(&buffer[..n]).iter().for_each(|(heard, _)| each(heard));
                 continue;
             };

@@ -9,7 +9,9 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::Cores;
 use super::arguments::RunArguments;
+use super::certificate::Certificate;
 use super::cpu::Target;
+use super::sip::Transport;
 
 /// A process of ours, ended with this value.
 #[derive(Debug)]
@@ -27,6 +29,15 @@ pub struct Addresses {
     pub tcp: SocketAddr,
     /// SIP over UDP.
     pub udp: SocketAddr,
+    /// SIP over TLS, where it is taken.
+    pub tls: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// One place for everything.
+    fn at(address: SocketAddr) -> Self {
+        Self { tcp: address, udp: address, tls: Some(address) }
+    }
 }
 
 /// A server to put load on: the bench's own, or one that runs already.
@@ -46,9 +57,23 @@ impl Subjected {
     /// Where it does not start.
     pub fn start(run: &RunArguments, shards: usize, more: &str) -> io::Result<Self> {
         if let Some(address) = run.server {
-            return Ok(Self { addresses: Addresses { tcp: address, udp: address }, own: None });
+            return Ok(Self { addresses: Addresses::at(address), own: None });
         }
-        let (server, addresses) = Server::parlor(&server_cores(shards)?, &run.serve, more)?;
+        let (server, addresses) = Server::parlor(&server_cores(shards)?, &run.serve, "", more)?;
+        Ok(Self { addresses, own: Some(server) })
+    }
+
+    /// The same for SIP over some transport.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn start_over(transport: Transport, run: &RunArguments, shards: usize) -> io::Result<Self> {
+        if transport != Transport::Tls || run.server.is_some() {
+            return Self::start(run, shards, "");
+        }
+        let certificate = Certificate::new()?;
+        let listen = ", \"tls:127.0.0.1:0\"";
+        let (server, addresses) = Server::parlor(&server_cores(shards)?, &run.serve, listen, &certificate.config()?)?;
         Ok(Self { addresses, own: Some(server) })
     }
 
@@ -89,9 +114,9 @@ impl Server {
         Target::of(self.pid(), &self.cores)
     }
 
-    fn parlor(cores: &[usize], flags: &[String], more: &str) -> io::Result<(Self, Addresses)> {
+    fn parlor(cores: &[usize], flags: &[String], listen: &str, more: &str) -> io::Result<(Self, Addresses)> {
         let config = format!(
-            "[sip]\nlisten = [\"tcp:127.0.0.1:0\", \"udp:127.0.0.1:0\"]\n[log]\nlevel = \"error\"\n\
+            "[sip]\nlisten = [\"tcp:127.0.0.1:0\", \"udp:127.0.0.1:0\"{listen}]\n[log]\nlevel = \"error\"\n\
              [msrp]\nport = 0\n{more}"
         );
         let list = cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
@@ -103,7 +128,7 @@ impl Server {
             word.and_then(|address| address.parse().ok())
                 .ok_or_else(|| io::Error::other(format!("the server did not say where it listens: {line}")))
         };
-        let addresses = Addresses { tcp: address("tcp:")?, udp: address("udp:")? };
+        let addresses = Addresses { tcp: address("tcp:")?, udp: address("udp:")?, tls: address("tls:").ok() };
         Ok((server, addresses))
     }
 

@@ -9,6 +9,8 @@ pub enum Transport {
     Tcp,
     /// One socket for all
     Udp,
+    /// One connection for all, over TLS
+    Tls,
 }
 
 impl Transport {
@@ -16,6 +18,7 @@ impl Transport {
         match self {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
+            Self::Tls => "TLS",
         }
     }
 }

@@ -57,7 +57,7 @@ const NOTIFIES_GRACE: Duration = Duration::from_secs(1);
 pub fn run(arguments: &StormArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
     let rounds = arguments.run.rounds.max(1);
     descriptors::reserve(arguments.joins)?;
-    let server = Subjected::start(&arguments.run, arguments.run.shards, "")?;
+    let server = Subjected::start_over(arguments.transport, &arguments.run, arguments.run.shards)?;
     pin(cores.client);
     let pace = arguments.rate.map_or(Pace::Window(arguments.window), Pace::Rate);
     let manner = Manner { subscribe: arguments.subscribe, ..Manner::talking(arguments.transport) };

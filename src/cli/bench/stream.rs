@@ -63,6 +63,14 @@ impl Stream {
         registry.deregister(&mut self.socket)
     }
 
+    /// Our end.
+    ///
+    /// # Errors
+    /// As the socket.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
     /// Sends at once whatever is written.
     ///
     /// # Errors
