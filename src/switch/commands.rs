@@ -99,7 +99,7 @@ impl Switch {
         let room_key = *self.by_room_id.get(&open.room).ok_or(Refusal::NoSuchRoom)?;
         let room = self.rooms.get_mut(room_key).ok_or(Refusal::NoSuchRoom)?;
         let count = self.sessions.len() + self.suspended.len();
-        if count >= crate::limits::CONNECTIONS_PER_SHARD_MAX || self.by_id.contains_key(&open.session) {
+        if count >= self.sessions_max || self.by_id.contains_key(&open.session) {
             return Err(Refusal::Full);
         }
         room.sessions += 1;

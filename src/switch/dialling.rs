@@ -19,10 +19,11 @@ use super::Switch;
 use super::timers::Alarm;
 use crate::facts::{Certificate, EndReason, Fingerprint};
 use crate::ids::{ConnectionId, SessionKey};
+use crate::limits::DIALS_PER_SHARD_MAX;
 use crate::msrp::encode::{self, DRAWN_ID_LEN, drawn_id};
 use crate::msrp::{ByteRange, Continuation, FailureReport, Status};
 
-/// A connection that the driver is to make. It is given back to [`Switch::connected`] or [`Switch::unconnected`].
+/// A connection that the driver is to make. It is given back, once, to [`Switch::connected`] or [`Switch::unconnected`].
 #[derive(Debug, Clone)]
 pub struct Dial {
     session: SessionKey,
@@ -42,14 +43,17 @@ pub struct Dialled {
 }
 
 impl Switch {
-    /// A connection that the driver has to make. One for a session at a time.
+    /// A connection that the driver has to make. One for a session at a time, and [`DIALS_PER_SHARD_MAX`] in all; the others wait
+    /// until one is given back.
     pub fn poll_connect(&mut self) -> Option<Dial> {
-        while let Some(session) = self.dials.pop_front() {
+        while self.dials_under_way < DIALS_PER_SHARD_MAX {
+            let session = self.dials.pop_front()?;
             let Some(entry) = self.sessions.get_mut(session) else { continue };
             match &entry.session.terms.connect_to {
                 Some(to) if entry.session.connection().is_none() => {
                     let tls = entry.session.is_secure().then(|| to.name.clone());
                     let fingerprints = entry.session.wanted_fingerprints().to_vec();
+                    self.dials_under_way += 1;
                     return Some(Dial { session, address: to.address, tls, fingerprints });
                 }
                 _ => entry.dialling = false,
@@ -60,6 +64,7 @@ impl Switch {
 
     /// A connection was made. `None`: it is not wanted any more, and is to be closed. Over TLS [`Switch::handshaken`] follows.
     pub fn connected(&mut self, dial: &Dial, now: Instant) -> Option<ConnectionId> {
+        self.dials_under_way = self.dials_under_way.saturating_sub(1);
         let entry = self.sessions.get_mut(dial.session)?;
         entry.dialling = false;
         let wanted = entry.session.terms.connect_to.as_ref().is_some_and(|to| to.address == dial.address);
@@ -84,6 +89,7 @@ impl Switch {
 
     /// A connection could not be made.
     pub fn unconnected(&mut self, dial: &Dial, now: Instant) {
+        self.dials_under_way = self.dials_under_way.saturating_sub(1);
         let Some(entry) = self.sessions.get_mut(dial.session) else { return };
         entry.dialling = false;
         let moved = entry.session.terms.connect_to.as_ref().is_none_or(|to| to.address != dial.address);

@@ -55,6 +55,7 @@ use self::streams::Senders;
 use self::timers::{Alarm, Timers};
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, RoomId, RoomKey, SessionId, SessionKey};
+use crate::limits::CONNECTIONS_PER_SHARD_MAX;
 use crate::msrp::Status;
 use crate::room::Room;
 use crate::session::Session;
@@ -80,6 +81,10 @@ pub struct Switch {
     held_bytes: usize,
     /// Sessions whose peers are to be connected to.
     dials: VecDeque<SessionKey>,
+    /// Connections that the driver is making.
+    dials_under_way: usize,
+    /// Sessions that there may be.
+    sessions_max: usize,
     /// Sessions with a message that goes out as it comes, of which something came in this turn. Empty between turns.
     flowing: Vec<SessionKey>,
     /// Who sends the messages that go out as they come.
@@ -145,6 +150,8 @@ impl Switch {
             events: VecDeque::new(),
             held_bytes: 0,
             dials: VecDeque::new(),
+            dials_under_way: 0,
+            sessions_max: CONNECTIONS_PER_SHARD_MAX,
             flowing: Vec::new(),
             senders: Senders::default(),
             told_load: Load::default(),

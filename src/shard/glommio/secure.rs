@@ -15,7 +15,6 @@ use tracing::debug;
 use super::shell::{Peer, Shell};
 use crate::facts::EndReason;
 use crate::ids::ConnectionId;
-use crate::limits::DIALS_PER_SHARD_MAX;
 use crate::shard::settings::DIAL_TIMEOUT;
 use crate::shard::socket::Direct;
 use crate::shard::tls::{Flushed, TlsLink};
@@ -97,10 +96,9 @@ impl Shell {
 
     /// Sets out to make the connections that the switch asks for.
     pub(super) fn dial(self: &Rc<Self>) {
-        while self.dials.get() < DIALS_PER_SHARD_MAX {
+        loop {
             let dial = self.switch.borrow_mut().poll_connect();
             let Some(dial) = dial else { return };
-            self.dials.set(self.dials.get() + 1);
             glommio::spawn_local(self.clone().reach(dial)).detach();
         }
     }
@@ -111,7 +109,6 @@ impl Shell {
             Err("it takes too long".to_owned())
         };
         let made = or(async { TcpStream::connect(dial.address).await.map_err(|error| error.to_string()) }, late).await;
-        self.dials.set(self.dials.get() - 1);
         match made.and_then(|stream| Ok((stream, self.link_to(&dial)?))) {
             Ok((stream, link)) => {
                 let _ = stream.set_nodelay(true);

@@ -41,8 +41,6 @@ pub struct Shell {
     pub(super) dirty: RefCell<Vec<ConnectionId>>,
     pub(super) tls: Option<TlsSetup>,
     pub(super) pieces: RefCell<Pieces>,
-    /// Connections that are being made.
-    pub(super) dials: Cell<usize>,
 }
 
 /// One connection's socket.
@@ -86,7 +84,6 @@ impl Shell {
             dirty: RefCell::default(),
             tls,
             pieces: RefCell::default(),
-            dials: Cell::new(0),
         }
     }
 

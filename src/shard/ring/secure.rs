@@ -12,7 +12,6 @@ use tracing::debug;
 use super::shell::Shell;
 use crate::facts::EndReason;
 use crate::ids::ConnectionId;
-use crate::limits::DIALS_PER_SHARD_MAX;
 use crate::shard::flush::Stuck;
 use crate::shard::settings::DIAL_TIMEOUT;
 use crate::shard::socket::{self, Direct};
@@ -93,8 +92,7 @@ impl Shell {
 
     /// Sets out to make the connections that the switch asks for.
     pub(super) fn dial(&mut self, now: Instant) {
-        while self.dials.under_way.len() < DIALS_PER_SHARD_MAX {
-            let Some(dial) = self.switch.poll_connect() else { return };
+        while let Some(dial) = self.switch.poll_connect() {
             match socket::connect(dial.address) {
                 Ok(socket) => {
                     self.dials.last = (self.dials.last + 1) % NUMBERS;
