@@ -1,6 +1,6 @@
 //! Every maximum that a peer can run into. Units and qualifiers last; relations between limits are asserted below.
 
-/// Octets in the start line of an MSRP chunk.
+/// Octets in the start line of an MSRP chunk, its CR included.
 pub const MSRP_START_LINE_BYTES_MAX: usize = 1024;
 /// Octets in the whole header section of an MSRP chunk, start line included.
 pub const MSRP_HEAD_BYTES_MAX: usize = 16 * 1024;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use parlor::config::{Config, ConfigErrors, Cores, LogFormat, LogLevel, SipTransport};
 use parlor::facts::{Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy, Subscribers};
+use parlor::limits::{OUTBOX_BYTES_MIN, SIP_TRANSACTION_BYTES_MAX};
+use parlor::shares::Shares;
 
 fn errors(text: &str) -> ConfigErrors {
     Config::parse("parlor.toml", text).expect_err(text)
@@ -28,6 +30,23 @@ fn an_empty_file_is_the_defaults() {
     assert_eq!(config.shards.cores, Cores::All);
     assert_eq!(config.rooms.defaults, RoomPolicy::default());
     assert!(config.rooms.on_demand);
+}
+
+#[test]
+fn an_outbox_has_the_octets_that_it_must_have() {
+    let config = |bytes: usize| Config::parse("parlor.toml", &format!("[msrp]\noutbox_max = {bytes}\n"));
+    assert_eq!(config(OUTBOX_BYTES_MIN).unwrap().msrp.outbox_max, OUTBOX_BYTES_MIN);
+    assert!(config(OUTBOX_BYTES_MIN - 1).is_err());
+}
+
+#[test]
+fn transactions_share_as_much_as_the_limit_says() {
+    let settings = Config::default().focus_settings(vec![], vec![]);
+    let mut shares = Shares::new(settings.transaction_bytes_max);
+    let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+    assert!(shares.has_room(one, SIP_TRANSACTION_BYTES_MAX) && !shares.has_room(one, SIP_TRANSACTION_BYTES_MAX + 1));
+    shares.take(one, SIP_TRANSACTION_BYTES_MAX / 2);
+    assert!(!shares.has_room(one, 1) && shares.has_room(other, SIP_TRANSACTION_BYTES_MAX / 2));
 }
 
 #[test]

@@ -23,3 +23,6 @@ pub use privacy::Privacy;
 pub use session_timer::{INTERVAL_MIN, SessionTimer, TIMER_TAG, TooBrief, min_se};
 pub use subscription::{Due, EndOfSubscription, EventName, Standing, Subscription};
 pub use users::{Secret, Users};
+
+#[cfg(test)]
+mod tests;

@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn what_was_forgotten_to_make_room_is_not_taken_again() {
         let (mut nonces, now) = nonces();
-        nonces.max = 2;
+        assert_eq!(std::mem::replace(&mut nonces.max, 2), NONCES_MAX);
         let drawn: Vec<_> = (0..4).map(|_| nonces.draw(SOURCE, now)).collect();
         for nonce in &drawn[1..] {
             assert!(nonces.take(nonce, ALICE, Some(1), now));

@@ -7,7 +7,7 @@ use super::calls::{InviteOrigin, Tag};
 use super::refusal::Refusal;
 use crate::call::{Caller, Dialog, Identity, matches_any};
 use crate::facts::{Member, RoomPolicy};
-use crate::limits::{CALLS_MAX, ROOM_NAME_BYTES_MAX};
+use crate::limits::ROOM_NAME_BYTES_MAX;
 use crate::sdp::{Description, MessageMedia};
 use crate::sip::{HeaderName, Hop, Recipient, Request, aor, text};
 use crate::uri::{Aor, UriError};
@@ -79,7 +79,7 @@ impl Focus {
         if self.draining {
             return Err(Refusal::later(60).because("Server Is Ending"));
         }
-        if self.calls.len() >= CALLS_MAX {
+        if self.calls.is_full() {
             return Err(Refusal::later(10));
         }
         if self.throttle.take(now) { Ok(()) } else { Err(Refusal::later(1)) }

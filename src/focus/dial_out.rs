@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use super::subscriptions::SubscriptionId;
 use crate::facts::{Command, Member, OpenSession, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
-use crate::limits::{CALLS_MAX, DIALLINGS_MAX};
+use crate::limits::DIALLINGS_MAX;
 use crate::msrp::Path;
 use crate::sdp::Setup;
 use crate::sip::{
@@ -143,7 +143,7 @@ impl Focus {
         if self.draining {
             return Err(Refusal::later(60).because("Server Is Ending"));
         }
-        if self.dialling.len() >= DIALLINGS_MAX || self.calls.len() >= CALLS_MAX {
+        if self.dialling.len() >= DIALLINGS_MAX || self.calls.is_full() {
             return Err(Refusal::later(10));
         }
         let name = self.rooms.get(invitation.room).map(|room| room.name.clone()).ok_or(Refusal::new(404))?;

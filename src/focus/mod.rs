@@ -68,3 +68,6 @@ mod update;
 pub use face::{Counts, Focus, Output};
 pub use media::ConnectOut;
 pub use settings::{Network, RoomSettings, Settings, ShardAddress};
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use super::calls::Tag;
 use super::refusal::Refusal;
 use super::subscriptions::{Leg, Package, SubscriptionId};
 use crate::call::{EndOfSubscription, EventName};
-use crate::limits::{REPORTS_PER_DIALOG_MAX, SUBSCRIPTIONS_MAX};
+use crate::limits::REPORTS_PER_DIALOG_MAX;
 
 /// The event package.
 pub(super) const REFER: &str = "refer";
@@ -47,8 +47,7 @@ pub(super) enum Origin {
 impl Focus {
     /// Whether there is place for one more report in a dialog.
     pub(super) fn check_reports(&self, tag: Tag) -> Result<(), Refusal> {
-        let full = self.subscriptions.len() >= SUBSCRIPTIONS_MAX
-            || self.subscriptions.of_dialog(tag).len() >= REPORTS_PER_DIALOG_MAX;
+        let full = self.subscriptions.is_full() || self.subscriptions.of_dialog(tag).len() >= REPORTS_PER_DIALOG_MAX;
         if full { Err(Refusal::later(10)) } else { Ok(()) }
     }
 

@@ -15,8 +15,7 @@ use crate::conference_info::MEDIA_TYPE;
 use crate::facts::Subscribers;
 use crate::ids::RoomId;
 use crate::limits::{
-    SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN, SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_PER_DIALOG_MAX,
-    SUBSCRIPTIONS_PER_USER_MAX,
+    SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN, SUBSCRIPTIONS_PER_DIALOG_MAX, SUBSCRIPTIONS_PER_USER_MAX,
 };
 use crate::sip::{HeaderName, Hop, Request, TransactionId, accepts_media_type, body_is_optional, is_sips, text};
 use crate::uri::Aor;
@@ -116,7 +115,7 @@ impl Focus {
 
     /// A new watch on a room, unless there are too many.
     fn watch(&mut self, room: RoomId, user: Aor) -> Result<Watch, Refusal> {
-        if self.subscriptions.len() >= SUBSCRIPTIONS_MAX {
+        if self.subscriptions.is_full() {
             return Err(Refusal::later(10));
         }
         if self.subscriptions.of_user(room, &user).len() >= SUBSCRIPTIONS_PER_USER_MAX {

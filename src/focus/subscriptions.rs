@@ -11,6 +11,7 @@ use super::report::Progress;
 use super::roster::Change;
 use crate::call::{Dialog, EventName, Subscription};
 use crate::ids::RoomId;
+use crate::limits::SUBSCRIPTIONS_MAX;
 use crate::sip::{Request, SipConnection, TransactionId};
 use crate::uri::Aor;
 
@@ -107,6 +108,8 @@ struct Watchers {
 /// All subscriptions.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
+    /// Places that count as taken without anything in them; none but in tests, which could not fill so many.
+    pub(super) reserved: usize,
     by_id: HashMap<SubscriptionId, Held>,
     by_tag: HashMap<Tag, SmallVec<[SubscriptionId; 1]>>,
     by_room: HashMap<RoomId, Watchers>,
@@ -120,6 +123,11 @@ pub(super) struct Subscriptions {
 }
 
 impl Subscriptions {
+    /// Whether there are as many as there may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.len() + self.reserved >= SUBSCRIPTIONS_MAX
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }

@@ -21,3 +21,6 @@ pub use head::{FailureReport, Head, Method, Start};
 pub use path::{MsrpUri, Path, PathError, uris};
 pub use status::{Status, comment_for};
 pub use transaction_id::TransactionId;
+
+#[cfg(test)]
+mod tests;

@@ -171,3 +171,6 @@ pub fn link(
     let sender = CommandSender { queue, bell: Bell(wake) };
     (ShardHandle { id, port, commands: sender }, ShardPort { id, commands, events })
 }
+
+#[cfg(test)]
+mod tests;

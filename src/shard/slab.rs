@@ -68,6 +68,15 @@ mod tests {
     }
 
     #[test]
+    fn one_read_takes_as_much_as_the_limit_says() {
+        let mut slab = Slab::default();
+        assert_eq!(slab.writable().len(), RECEIVE_BYTES_MAX);
+        let whole = vec![b'x'; RECEIVE_BYTES_MAX];
+        assert_eq!(read(&mut slab, &whole), whole);
+        assert_eq!(slab.writable().len(), RECEIVE_BYTES_MAX, "the next, too");
+    }
+
+    #[test]
     fn what_is_referred_to_stays_as_it_is() {
         let mut slab = Slab::default();
         let kept: Vec<_> = (0..3u8).map(|n| read(&mut slab, &[n; 100])).collect();

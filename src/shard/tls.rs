@@ -335,6 +335,49 @@ mod tests {
         );
     }
 
+    /// A switch with a connection that so many octets of responses wait for, at least.
+    fn waiting(len: usize, now: Instant) -> (Switch, ConnectionId) {
+        let mut switch = Switch::new(crate::switch::Settings::default(), [7; 32]);
+        let id = switch.adopt("192.0.2.1:7".parse().unwrap(), true, now);
+        let request =
+            b"MSRP abcd SEND\r\nTo-Path: msrps://h:1/s;tcp\r\nFrom-Path: msrps://h:2/t;tcp\r\nMessage-ID: m\r\n\
+            Content-Type: a/b\r\n\r\nx\r\n-------abcd$\r\n";
+        let mut octets = Vec::new();
+        while switch.gather(id, &mut octets, usize::MAX) < len {
+            octets.clear();
+            switch.handle_bytes(id, &bytes::Bytes::from_static(request), now).unwrap();
+        }
+        (switch, id)
+    }
+
+    #[test]
+    fn one_turn_encrypts_as_much_as_the_limit_says() {
+        let (setup, _) = setup("localhost");
+        let (mut server, mut client) = pair(&setup, "localhost");
+        shake_hands(&mut server, &mut client, 1 << 20);
+        let now = Instant::now();
+        let (mut switch, id) = waiting(TLS_TURN_BYTES_MAX + 1000, now);
+        let mut wire = Vec::new();
+        assert_eq!(server.flush(&mut switch, id, &mut Pieces::default(), &mut wire, now), Flushed::Done);
+        let (mut plain, mut input, mut into) = (0, &wire[..], vec![0; 50_000]);
+        while let n @ 1.. = client.receive(&mut input, &mut into).unwrap() {
+            plain += n;
+        }
+        assert_eq!(plain, TLS_TURN_BYTES_MAX);
+        assert!(switch.gather(id, &mut Vec::new(), usize::MAX) >= 1000, "the rest waits for its turn");
+    }
+
+    #[test]
+    fn as_much_ciphertext_waits_as_the_limit_says() {
+        let (setup, _) = setup("localhost");
+        let (mut server, mut client) = pair(&setup, "localhost");
+        shake_hands(&mut server, &mut client, 1 << 20);
+        let plain = vec![b'x'; 2 * TLS_WAITING_BYTES_MAX];
+        let taken = encrypt(&mut server, &[&plain]);
+        assert!(taken <= TLS_WAITING_BYTES_MAX && taken > TLS_WAITING_BYTES_MAX - 20_000, "{taken}");
+        assert_eq!(encrypt(&mut server, &[&plain]), 0);
+    }
+
     /// Takes so much and no more.
     struct Narrow(Vec<u8>, usize);
 

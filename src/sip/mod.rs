@@ -37,3 +37,6 @@ pub use uri::{address_text, aor, escape_user, is_sips, transport_of, uri};
 pub use via::TopVia;
 
 pub use sipx_sip::Timer as TransactionTimer;
+
+#[cfg(test)]
+mod tests;

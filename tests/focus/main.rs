@@ -9,6 +9,7 @@ mod dialling_over_tls;
 mod ending;
 mod identity;
 mod joining;
+mod limits;
 mod lists;
 mod media;
 mod nicknames;

@@ -8,6 +8,7 @@ mod congestion;
 mod dialling;
 mod endings;
 mod ids;
+mod limits;
 mod log;
 mod mime;
 mod namespaces;
