@@ -169,3 +169,76 @@ fn the_end_of_the_server_is_the_end_of_the_chat() {
     assert_eq!(code, Some(1));
     assert!(complaints.contains("the room has ended the call"), "{complaints}");
 }
+
+/// A guest: nobody says who it is.
+fn visit(server: &Server, more: &[&str], input: &str) -> (Option<i32>, String, String) {
+    let via = format!("tcp:{}", server.sip);
+    let mut chat = Chat::start(&[&["sip:lobby@localhost", "--via", &via], more].concat());
+    chat.say(input);
+    chat.end()
+}
+
+#[test]
+fn a_script_with_a_nickname_may_run_again_at_once() {
+    let server = Server::start();
+    let mut bob = present(&server, "bob", &[]);
+    for nick in ["CI", "CI", "ci", "Another One"] {
+        assert_eq!(visit(&server, &["--nick", nick], "built"), (FINE, String::new(), String::new()), "{nick}");
+    }
+    for who in ["CI", "CI", "ci", "Another One"] {
+        assert_eq!(bob.line(), format!("{who}: built"));
+    }
+}
+
+#[test]
+fn guests_with_different_nicknames_are_different_people() {
+    let server = Server::start();
+    let via = format!("tcp:{}", server.sip);
+    let mut bob = present(&server, "bob", &["--nick", "Bob"]);
+    let mut owl = Chat::start(&["sip:lobby@localhost", "--via", &via, "--nick", "Owl"]);
+    owl.say("hoot");
+    assert_eq!(bob.line(), "Owl: hoot");
+    let (code, output, complaints) = visit(&server, &["--nick", "Fox"], "/msg Bob only for you");
+    assert_eq!((code, output.as_str(), complaints.as_str()), (FINE, "", ""));
+    assert_eq!(bob.line(), "Fox (private): only for you");
+    assert_eq!(owl.end(), (FINE, String::new(), String::new()));
+}
+
+#[test]
+fn a_guest_whose_nickname_is_anothers_is_warned_and_heard_all_the_same() {
+    let server = Server::start();
+    let mut bob = present(&server, "bob", &["--nick", "Bob"]);
+    for (more, input) in
+        [(&["--nick", "Bob"][..], "one"), (&[], "/nick bob\ntwo"), (&["--anonymous", "--nick", "Bob"], "three")]
+    {
+        let (code, _, warning) = visit(&server, more, input);
+        assert_eq!(code, FINE, "{warning}");
+        assert!(warning.contains("is refused: 425") && warning.contains("--as"), "{warning}");
+        assert!(bob.line().ends_with(input.lines().last().unwrap()));
+    }
+    // An anonymous one is another at each run, so that its own nickname may be in quarantine.
+    for _ in 0..2 {
+        assert_eq!(visit(&server, &["--anonymous", "--nick", "Owl"], "hoot").0, FINE);
+    }
+    // Who has said who it is wants what it asks for.
+    let mut carol = join(&server, "carol", &["--nick", "Bob"]);
+    carol.say("four");
+    assert_eq!(carol.end().0, Some(1));
+}
+
+#[test]
+fn a_wrong_domain_is_told_to_who_calls_and_in_the_log() {
+    let server = Server::start();
+    let via = format!("tcp:{}", server.sip);
+    let wrong = Chat::start(&["sip:lobby@chat.example.com", "--as", "sip:al@localhost", "--via", &via]);
+    let (code, complaints) = wrong.wait();
+    assert_eq!(code, Some(1));
+    let expected = "404 Not Found (chat.example.com is none of the hosts in sip.domains); call the room at a host";
+    assert!(complaints.contains(expected) && !complaints.contains("no such room"), "{complaints}");
+    let log = server.log();
+    assert!(log.contains("chat.example.com is none of the hosts in sip.domains"), "{log}");
+    // A room that is not there has nothing to do with it.
+    let server = Server::with("[rooms]\non_demand = false\n");
+    let (_, complaints) = join(&server, "alice", &[]).wait();
+    assert!(complaints.contains("no such room") && !complaints.contains("sip.domains"), "{complaints}");
+}

@@ -92,7 +92,7 @@ impl Focus {
             _ => Refusal::new(404),
         })?;
         if !self.hosts.own(&target) {
-            return Err(Refusal::new(404));
+            return Err(Refusal::not_our_domain(&target));
         }
         let Some(name) = target.user() else { return Ok(None) };
         if name.len() > ROOM_NAME_BYTES_MAX {

@@ -6,6 +6,7 @@ use super::calls::Tag;
 use crate::call::{DialogError, Privacy};
 use crate::sdp::Unusable;
 use crate::sip::{BodyError, HeaderName, ListError, Method, Request, address_text, addresses, phrase, quoted};
+use crate::uri::Aor;
 
 /// A status, a phrase that says more than the usual one, and headers that say what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,13 @@ impl Refusal {
         } else {
             tracing::debug!(call, %method, to, from, status, why, "a request is refused");
         }
+    }
+
+    /// 404 for an address at a host that is none of ours, which is mostly a mistake of the config: the key is named to the caller,
+    /// and to whoever reads the log.
+    pub(super) fn not_our_domain(target: &Aor) -> Self {
+        let why = format!("{} is none of the hosts in sip.domains", target.host().unwrap_or_default());
+        Self::new(404).with(HeaderName::Warning, format!("399 parlor {}", quoted(&why)))
     }
 
     /// 503: come again in so many seconds (RFC 3261 §21.5.4).

@@ -41,6 +41,30 @@ fn unknown_places_are_404_and_unknown_schemes_416() {
 }
 
 #[test]
+fn a_host_that_is_not_ours_is_told_with_the_key_that_names_ours() {
+    for (method, target) in [
+        ("INVITE", "sip:lobby@elsewhere.example"),
+        ("SUBSCRIBE", "sip:lobby@elsewhere.example"),
+        ("OPTIONS", "sip:lobby@elsewhere.example"),
+        ("INVITE", "sip:lobby@elsewhere.example:5070"),
+    ] {
+        let mut world = World::new();
+        let mut ann = Peer { target: target.into(), ..Peer::new("ann", "lobby") };
+        let body = if method == "INVITE" { ann.offer() } else { String::new() };
+        let request = ann.request(method, &body);
+        world.deliver(&request, ann.hop());
+        assert_eq!(world.last_status(), 404, "{method} {target}");
+        let host = target.split_once('@').unwrap().1;
+        let expected = format!("399 parlor \"{host} is none of the hosts in sip.domains\"");
+        assert_eq!(header(world.last_response(), HeaderName::Warning), expected, "{method} {target}");
+    }
+    // What is ours and not there is another matter.
+    let closed = RoomSettings { on_demand: false, ..policy(|_| {}) };
+    let world = refused(World::with(Settings { rooms: closed, ..settings() }), |r| r, 404);
+    assert!(parlor::sip::text(&world.last_response().headers, &HeaderName::Warning).is_none());
+}
+
+#[test]
 fn a_room_has_a_name_of_bounded_length() {
     for (octets, status) in [(ROOM_NAME_BYTES_MAX, 200), (ROOM_NAME_BYTES_MAX + 1, 414)] {
         let target = format!("INVITE sip:{}@chat.example ", "r".repeat(octets));

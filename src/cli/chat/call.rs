@@ -278,8 +278,7 @@ impl Call {
             return None;
         }
         if !response.status.is_success() {
-            let reason = String::from_utf8_lossy(&response.reason).into_owned();
-            return Some(CallNews::Refused(response.status.code(), reason));
+            return Some(CallNews::Refused(response.status.code(), why_refused(response)));
         }
         // An answer that comes again wants its ACK again (RFC 3261 §13.2.2.4).
         let again = self.target.is_some() || self.left.is_some();
@@ -326,6 +325,29 @@ impl Call {
             self.target = None;
             CallNews::Ended(text(&request.headers, &HeaderName::Reason).and_then(|reason| reason_text(&reason)))
         })
+    }
+}
+
+/// The phrase of a refusal, and what its Warning says besides (RFC 3261 §20.43).
+fn why_refused(response: &Response) -> String {
+    let phrase = String::from_utf8_lossy(&response.reason).into_owned();
+    let warning = text(&response.headers, &HeaderName::Warning);
+    match warning.as_deref().and_then(warning_text).filter(|warning| !warning.is_empty()) {
+        Some(warning) => format!("{phrase} ({warning})"),
+        None => phrase,
+    }
+}
+
+/// What is between the quotes of the first Warning.
+fn warning_text(header: &str) -> Option<String> {
+    let mut quoted = header.split_once('"')?.1.chars();
+    let mut text = String::new();
+    loop {
+        match quoted.next()? {
+            '"' => return Some(text),
+            '\\' => text.push(quoted.next()?),
+            c => text.push(c),
+        }
     }
 }
 

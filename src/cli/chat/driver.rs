@@ -41,6 +41,8 @@ struct Chat {
     room: String,
     room_aor: Option<Aor>,
     subject: Option<String>,
+    /// Nobody has said who this is: its nickname may still be that of the guest before it.
+    guest: bool,
     /// The nickname that the room has granted.
     nick: Option<String>,
     session: Session,
@@ -72,6 +74,7 @@ pub(super) async fn chat(plan: Plan) -> Result<bool, Trouble> {
     let lines = read_lines();
     let joined = join(&plan).await?;
     let (mut chat, socket, stream) = Chat::of(joined);
+    chat.guest = plan.identity.is_none();
     chat.begin(plan.nick.as_deref());
     let (reader, writer) = tokio::io::split(stream);
     let mut wires = Wires { socket, reader, writer, lines };
@@ -118,6 +121,7 @@ impl Chat {
             me: parties.caller,
             room,
             subject,
+            guest: false,
             nick: None,
             call,
             file: None,

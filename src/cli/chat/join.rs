@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rand_chacha::ChaCha12Rng;
 use rand_core::Rng;
+use sha2::{Digest, Sha256};
 
 use super::Plan;
 use super::call::{Call, CallNews, Parties};
 use super::network::{SipSocket, Trouble, connect_msrp, unreachable};
 use crate::cli::random;
 use crate::msrp::Path;
+use crate::nickname::NicknameKey;
 use crate::sdp::{Capabilities, ChatroomTokens, Description, MessageMedia, Origin, OurMedia, OurTerms, Setup};
 use crate::sip::Hop;
 use crate::tls::Stream;
@@ -64,17 +66,32 @@ fn parties(plan: &Plan, hop: &Hop, rng: &mut ChaCha12Rng) -> Parties {
     let caller = match &plan.identity {
         _ if plan.anonymous => format!("sip:anonymous-{:08x}@anonymous.invalid", rng.next_u32()),
         Some(identity) => identity.clone(),
-        None => guest(hop, rng),
+        None => guest(hop, plan.nick.as_deref(), rng),
     };
     Parties { caller, room: plan.room.clone(), anonymous: plan.anonymous, password: plan.password.clone() }
 }
 
-fn guest(hop: &Hop, rng: &mut ChaCha12Rng) -> String {
+/// A guest of this machine. With a nickname it is the same one from run to run: a script that runs again within a minute would
+/// otherwise find its nickname in quarantine, as another's.
+fn guest(hop: &Hop, nick: Option<&str>, rng: &mut ChaCha12Rng) -> String {
     let host = match hop.local {
         std::net::SocketAddr::V4(address) => address.ip().to_string(),
         std::net::SocketAddr::V6(address) => format!("[{}]", address.ip()),
     };
-    format!("sip:guest-{:06x}@{host}", rng.next_u32() & 0xff_ffff)
+    let number = nick.map_or_else(|| rng.next_u32(), number_of);
+    format!("sip:guest-{number:08x}@{host}")
+}
+
+/// A number for a nickname of this user on this machine, which tells nothing of either.
+fn number_of(nick: &str) -> u32 {
+    // Those that the room takes for the same nickname have the same number.
+    let key = NicknameKey::of(nick).map_or_else(|_| nick.to_owned(), |key| key.as_str().to_owned());
+    let machine = std::fs::read("/etc/machine-id").or_else(|_| std::fs::read("/etc/hostname")).unwrap_or_default();
+    let mut hash = Sha256::new_with_prefix("parlor chat guest\n");
+    hash.update(rustix::process::getuid().as_raw().to_be_bytes());
+    hash.update(machine);
+    hash.update(key);
+    u32::from_be_bytes(hash.finalize()[..4].try_into().expect("a digest has more than four octets"))
 }
 
 /// The path of whoever connects: its port is never listened on (RFC 6135 §4.2).
@@ -151,6 +168,7 @@ fn refused(status: u16, reason: &str, plan: &Plan) -> Trouble {
         401 | 407 if plan.password.is_some() => "; it does not take this user with this password",
         401 | 407 => "; it asks for a password: give --user NAME, and --password-file or PARLOR_PASSWORD",
         403 => "; you are not allowed in, or not twice",
+        404 if reason.contains("sip.domains") => "; call the room at a host that the server names there",
         404 => "; there is no such room, and it makes none",
         488 if !plan.msrps => "; it may want messages over TLS, which --msrps offers",
         480 | 486 | 503 => "; try again later",

@@ -47,7 +47,7 @@ pub(super) struct ChatArguments {
     /// The room: sip:lobby@127.0.0.1
     #[arg(value_name = "ROOM-URI")]
     room: String,
-    /// Who you are: sip:alice@example.com; a guest of this machine if not given
+    /// Who you are: sip:alice@example.com; if not given a guest of this machine, the same one with each nickname
     #[arg(long = "as", value_name = "URI")]
     identity: Option<String>,
     /// Whose password to give where the room asks for one: that of --password-file, or else of the environment variable
@@ -183,7 +183,8 @@ pub(super) fn run(arguments: &ChatArguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("parlor: {error}");
+            // It may have come from the other end.
+            eprintln!("parlor: {}", screen::printable(&error));
             ExitCode::FAILURE
         }
     }

@@ -42,6 +42,11 @@ impl Screen {
         eprintln!("parlor: {}", printable(help));
     }
 
+    /// Something that did not work, and that nothing else fails for.
+    pub(super) fn warn(&self, text: &str) {
+        eprintln!("parlor: {}", printable(text));
+    }
+
     /// Something that did not work.
     pub(super) fn complain(&mut self, text: &str) {
         self.trouble = true;

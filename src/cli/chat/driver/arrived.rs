@@ -13,6 +13,9 @@ use crate::cli::chat::watch::RosterNews;
 use crate::sip::Message;
 use crate::uri::Aor;
 
+/// RFC 7701 §7.3: the nickname is another's, or was so a moment ago.
+const RESERVED: u16 = 425;
+
 impl Chat {
     pub(super) fn called(&mut self, messages: io::Result<Vec<Message>>) {
         match messages {
@@ -86,9 +89,7 @@ impl Chat {
                 });
                 self.nick = (!nick.is_empty()).then_some(nick);
             }
-            News::Answered(Sent::Nickname(nick), Err(refusal)) => {
-                self.screen.complain(&format!("the nickname {nick} is refused: {}", reason(&refusal)));
-            }
+            News::Answered(Sent::Nickname(nick), Err(refusal)) => self.nickname_refused(&nick, &refusal),
             News::Answered(Sent::Message, Err(refusal)) => {
                 self.screen.complain(&format!("a message was not delivered: {}", reason(&refusal)));
             }
@@ -97,6 +98,17 @@ impl Chat {
                 self.screen.complain(&format!("the room does not know this session: {}", reason(&refusal)));
             }
             News::Answered(Sent::Message | Sent::Binding, Ok(())) => {}
+        }
+    }
+
+    /// A guest goes on without it: the nickname may be in quarantine for the guest that this was a minute ago (RFC 7701 §7.1).
+    fn nickname_refused(&mut self, nick: &str, refusal: &Refusal) {
+        let why = format!("the nickname {nick} is refused: {}", reason(refusal));
+        match refusal {
+            Refusal::Status(RESERVED, _) if self.guest => {
+                self.screen.warn(&format!("{why}; going on without it. With --as it can be kept from run to run"));
+            }
+            _ => self.screen.complain(&why),
         }
     }
 
