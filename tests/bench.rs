@@ -347,3 +347,61 @@ fn state_of(pid: u32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
+
+/// A server that takes connections and answers nothing, as one that has no descriptors left: the kernel still completes handshakes.
+fn mute_server() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+#[test]
+fn the_first_interruption_ends_a_bench_of_a_server_that_answers_nothing() {
+    let scenarios = [
+        (&["join-storm", "--joins", "10"][..], 0),
+        (&["join-storm", "--joins", "10", "--rate", "5"], 0),
+        // The standing sessions, of which there are none, have a connection of their own.
+        (&["calls", "--standing", "0"], 1),
+    ];
+    for (scenario, silent) in scenarios {
+        let (listener, address) = mute_server();
+        let mut bench = Command::new(env!("CARGO_BIN_EXE_parlor"))
+            .arg("bench")
+            .args(scenario)
+            .args(["--server", &address, "--rounds", "1"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _silent: Vec<_> = (0..silent).map(|_| listener.accept().unwrap()).collect();
+        // It is at work when its first call has come.
+        let (mut first, _) = listener.accept().unwrap();
+        std::io::Read::read_exact(&mut first, &mut [0; 6]).unwrap();
+        let asked = std::time::Instant::now();
+        let pid = rustix::process::Pid::from_raw(bench.id().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert_eq!(bench.wait().unwrap().code(), Some(1), "{scenario:?}");
+        // A call is given up after 30 s, which is what it must not wait for.
+        assert!(asked.elapsed() < Duration::from_secs(20), "{scenario:?}: {:?}", asked.elapsed());
+        let mut said = String::new();
+        std::io::Read::read_to_string(&mut bench.stderr.take().unwrap(), &mut said).unwrap();
+        assert!(said.contains("ending early") && said.contains("interrupted before anything was measured"), "{said}");
+    }
+}
+
+#[test]
+fn help_offers_no_flag_that_is_refused() {
+    let help = |scenario: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_parlor")).args(["bench", scenario, "--help"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(!help("idle").contains("--server") && help("idle").contains("--sessions"));
+    for scenario in ["fanout", "nxn", "private", "large", "join-storm", "churn", "slow", "calls", "sweep"] {
+        assert!(help(scenario).contains("--server"), "{scenario}");
+    }
+    let refused =
+        Command::new(env!("CARGO_BIN_EXE_parlor")).args(["bench", "idle", "--server", "127.0.0.1:1"]).output();
+    let refused = refused.unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("memory of a server elsewhere"));
+}

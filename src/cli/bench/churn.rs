@@ -19,7 +19,7 @@ use super::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
 use super::report::OutputArguments;
 use super::server::{Addresses, Subjected};
 use super::sip::Transport;
-use super::storm::leave_all;
+use super::storm::{Hurry, leave_all};
 use super::talk::Load;
 use super::{Cores, descriptors, layout, pin};
 
@@ -129,7 +129,7 @@ impl Subject for Rooms {
         self.turn += 1;
         let going = self.churn.as_ref().map(|churn| Going::start(churn.clone(), self.turn));
         let measured = self.engine.borrow_mut().run(pace, time, self.name, watch);
-        let Some(churned) = going.map(Going::stop).transpose()? else { return measured };
+        let Some(churned) = going.map(|going| going.stop(watch)).transpose()? else { return measured };
         let mut measured = measured?;
         measured.figure("joined", churned.joined as f64, "");
         measured.figure("left", churned.left as f64, "");
@@ -160,25 +160,32 @@ struct Churned {
 /// Members coming and going on a thread of their own.
 struct Going {
     stop: Arc<AtomicBool>,
+    /// The bench is interrupted: nobody waits long for the last answers.
+    interrupted: Arc<AtomicBool>,
     thread: JoinHandle<io::Result<Churned>>,
 }
 
 impl Going {
     fn start(churn: Churn, turn: u64) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        let thread = thread::spawn(move || churn.go(turn, &stopped));
-        Self { stop, thread }
+        let (stop, interrupted) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (stopped, hurried) = (stop.clone(), interrupted.clone());
+        let thread = thread::spawn(move || churn.go(turn, &stopped, &hurried));
+        Self { stop, interrupted, thread }
     }
 
-    fn stop(self) -> io::Result<Churned> {
+    fn stop(self, watch: &dyn Watch) -> io::Result<Churned> {
         self.stop.store(true, Ordering::Relaxed);
+        while !self.thread.is_finished() {
+            self.interrupted.store(watch.is_interrupted(), Ordering::Relaxed);
+            thread::sleep(LOOKING);
+        }
         self.thread.join().map_err(|_| io::Error::other("the thread of those who come and go is gone"))?
     }
 }
 
 impl Churn {
-    fn go(&self, turn: u64, stop: &AtomicBool) -> io::Result<Churned> {
+    fn go(&self, turn: u64, stop: &AtomicBool, interrupted: &AtomicBool) -> io::Result<Churned> {
+        let is_interrupted = || interrupted.load(Ordering::Relaxed);
         let mut calls = Calls::new(self.addresses, Manner::talking(Transport::Tcp), turn)?;
         let rooms: Vec<Rc<str>> = self.rooms.iter().map(|room| room.as_str().into()).collect();
         let mut churned = Churned { joined: 0, left: 0, refused: 0, bound: Measured::nothing().latency };
@@ -205,14 +212,15 @@ impl Churn {
             }
             calls.check_patience()?;
         }
-        while calls.in_flight() > 0 {
+        let mut hurry = Hurry::default();
+        while calls.in_flight() > 0 && !hurry.is_over(&is_interrupted) {
             calls.wait(Instant::now() + LOOKING)?;
             calls.check_patience()?;
         }
         while let Some((_, step)) = calls.next_step() {
             churned.note(step);
         }
-        leave_all(&mut calls, begun)?;
+        leave_all(&mut calls, begun, &is_interrupted)?;
         Ok(churned)
     }
 }

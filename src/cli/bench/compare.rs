@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::findings::{Faults, Findings, Limit, floor, is_floor};
 use super::record::{Record, Stamp, Subject, Turn};
 use super::stats::{self, Difference};
+use super::summary;
 
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
@@ -56,6 +57,8 @@ pub struct Comparison {
 pub struct Compared {
     /// What it is.
     name: String,
+    /// What it is counted in: `ns`, `B`, `×`, or nothing where it is a number of things.
+    unit: String,
     /// The median of the first result's rounds.
     first: f64,
     /// The median of the second's.
@@ -195,6 +198,7 @@ fn same_load(first: &Record, second: &Record) -> Result<(), String> {
 /// A figure of one result, round by round; the less of it, the better.
 struct Values {
     name: String,
+    unit: String,
     rounds: Vec<f64>,
 }
 
@@ -217,11 +221,13 @@ fn values(record: &Record, relative: bool) -> Vec<Values> {
     let operation = &record.operation;
     let value = |name: String, of: fn(&Turn) -> f64| {
         let own = parlor.turns.iter().map(of);
-        let (name, rounds) = match floor(record, &of).filter(|_| relative) {
-            Some(floor) => (format!("{name}, × the floor's"), own.zip(floor).map(|(own, floor)| own / floor).collect()),
-            None => (name, own.collect()),
-        };
-        Values { name, rounds }
+        match floor(record, &of).filter(|_| relative) {
+            Some(floor) => {
+                let rounds = own.zip(floor).map(|(own, floor)| own / floor).collect();
+                Values { name: format!("{name}, × the floor's"), unit: "×".into(), rounds }
+            }
+            None => Values { name, unit: "ns".into(), rounds: own.collect() },
+        }
     };
     let mut values = Vec::new();
     if parlor.own_server && record.has_rates() {
@@ -234,10 +240,13 @@ fn values(record: &Record, relative: bool) -> Vec<Values> {
     if parlor.turns.iter().any(|turn| turn.latency_ns.max > 0 || turn.latency_ns.p99 > 0) {
         values.push(value("99th percentile".to_owned(), |turn| turn.latency_ns.p99 as f64));
     }
-    let compared = COMPARED.iter().map(|name| (name.replace('_', " "), parlor.figure(name)));
+    let compared = COMPARED.iter().map(|name| Values {
+        name: name.replace('_', " "),
+        unit: parlor.unit_of(name).to_owned(),
+        rounds: parlor.figure(name),
+    });
     // What never happens does not differ.
-    let there = compared.filter(|(_, rounds)| rounds.iter().any(|value| *value > 0.0));
-    values.extend(there.map(|(name, rounds)| Values { name, rounds }));
+    values.extend(compared.filter(|values| values.rounds.iter().any(|value| *value > 0.0)));
     values
 }
 
@@ -251,7 +260,7 @@ impl Compared {
             Some(_) => Verdict::Better,
         };
         let [a, b] = [first, second].map(|values| stats::median(&values.rounds).unwrap_or(0.0));
-        Self { name: first.name.clone(), first: a, second: b, difference, verdict }
+        Self { name: first.name.clone(), unit: first.unit.clone(), first: a, second: b, difference, verdict }
     }
 }
 
@@ -264,7 +273,7 @@ fn compare_faults(first: &Record, second: &Record) -> Option<Compared> {
     let (first, second) = (count(first), count(second));
     let verdict = if second > first { Verdict::Worse } else { Verdict::Better };
     let name = "lost, repeated, out of order, astray".to_owned();
-    (first != second).then_some(Compared { name, first, second, difference: None, verdict })
+    (first != second).then_some(Compared { name, unit: String::new(), first, second, difference: None, verdict })
 }
 
 impl Comparison {
@@ -288,7 +297,7 @@ impl fmt::Display for Comparison {
             if let Some(Difference { ratio, low, high }) = figure.difference {
                 write!(apart, "{ratio:.3} ({low:.3} to {high:.3})")?;
             }
-            let [first, second] = [figure.first, figure.second].map(figures_of);
+            let [first, second] = [figure.first, figure.second].map(|value| figures_of(value, &figure.unit));
             writeln!(f, "  {:<44}{first:>12}{second:>12}   {apart:<24}{}", figure.name, figure.verdict)?;
         }
         self.notes.iter().try_for_each(|note| writeln!(f, "  {note}"))?;
@@ -306,12 +315,15 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// A value with four figures.
-fn figures_of(value: f64) -> String {
-    match value.abs() {
-        size if size >= 1000.0 => format!("{value:.0}"),
-        size if size >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.3}"),
+/// A value with its unit, and four figures where it is small.
+fn figures_of(value: f64, unit: &str) -> String {
+    match unit {
+        "ns" => summary::cost(value),
+        "B" => summary::in_units(value, unit),
+        "×" => format!("{value:.3} ×"),
+        "" if value.fract() == 0.0 => format!("{value:.0}"),
+        "" => format!("{value:.1}"),
+        unit => format!("{value:.1} {unit}"),
     }
 }
 

@@ -11,10 +11,12 @@ use serde_json::json;
 use super::arguments::{RunArguments, at_least, rate};
 use super::calls::{Calls, Manner, Step, refused};
 use super::cpu::{self, Meter};
+use super::interrupt::interrupted;
 use super::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
 use super::report::OutputArguments;
 use super::server::Subjected;
 use super::sip::Transport;
+use super::storm::Hurry;
 use super::{Cores, descriptors, pin};
 
 /// Arguments of `calls`.
@@ -119,7 +121,8 @@ impl Subject for Dialling {
         let meter = Meter::start(&target);
         let mut turn = Calling { pace, due: meter.start, begun: 0, answered: Measured::nothing().latency };
         let (mut end, mut told, mut measured) = (meter.start + time, meter.start, Measured::nothing());
-        loop {
+        let mut hurry = Hurry::default();
+        while !hurry.is_over(&|| watch.is_interrupted()) {
             let now = Instant::now();
             if watch.is_interrupted() {
                 end = end.min(now);
@@ -143,7 +146,7 @@ impl Subject for Dialling {
         meter.read(&mut measured);
         let control = before.zip(control()).map(|(before, after)| after.saturating_sub(before));
         turn.figures(control, calls.resent(), &mut measured);
-        Ok(measured)
+        if measured.deliveries == 0 && watch.is_interrupted() { Err(interrupted()) } else { Ok(measured) }
     }
 }
 

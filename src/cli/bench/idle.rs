@@ -19,6 +19,8 @@ use super::{Cores, descriptors, memory, pin};
 
 /// Arguments of `idle`.
 #[derive(Debug, Args)]
+// A server elsewhere does not show its memory.
+#[command(mut_arg("server", |argument| argument.hide(true)))]
 #[command(after_help = "\
 Examples:
   parlor bench idle --sessions 1000

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::net::UdpSocket;
 use mio::{Interest, Poll, Token};
@@ -18,6 +19,8 @@ pub enum Link {
     Udp(UdpSocket),
 }
 
+/// How long a server may take to accept a connection.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
 const READ_BYTES_MAX: usize = 64 * 1024;
 
 impl Link {
@@ -29,7 +32,7 @@ impl Link {
         let interest = Interest::READABLE | Interest::WRITABLE;
         match transport {
             Transport::Tcp => {
-                let stream = std::net::TcpStream::connect(server)
+                let stream = std::net::TcpStream::connect_timeout(&server, CONNECTED_WITHIN)
                     .map_err(|error| io::Error::new(error.kind(), format!("no server at {server}: {error}")))?;
                 stream.set_nodelay(true)?;
                 let mut stream = Stream::plain(stream)?;

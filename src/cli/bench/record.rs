@@ -271,6 +271,13 @@ impl Subject {
     pub fn figure(&self, name: &str) -> Vec<f64> {
         self.turns.iter().flat_map(|turn| &turn.figures).filter(|figure| figure.name == name).map(|f| f.value).collect()
     }
+
+    /// What a figure of the scenario's own is counted in; nothing where it is a number of things.
+    #[must_use]
+    pub fn unit_of(&self, name: &str) -> &str {
+        let mut figures = self.turns.iter().flat_map(|turn| &turn.figures);
+        figures.find(|figure| figure.name == name).map_or("", |figure| figure.unit.as_str())
+    }
 }
 
 impl Turn {

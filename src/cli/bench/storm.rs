@@ -11,6 +11,7 @@ use serde_json::json;
 use super::arguments::{RunArguments, at_least, rate};
 use super::calls::{Calls, Manner, Step, refused};
 use super::cpu::Meter;
+use super::interrupt::{NOTICED_WITHIN, interrupted};
 use super::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
 use super::report::OutputArguments;
 use super::server::Subjected;
@@ -106,7 +107,8 @@ impl Subject for Storm {
         let mut told = meter.start;
         while !joining.is_over() {
             if watch.is_interrupted() {
-                joining.stop();
+                // Whoever is on the way may never be answered.
+                break;
             }
             joining.begin(&mut calls, &room)?;
             calls.wait(joining.next(told, watch.interval()))?;
@@ -122,7 +124,7 @@ impl Subject for Storm {
         let mut measured = joining.into_measured(&calls);
         if self.manner.subscribe {
             let end = Instant::now() + NOTIFIES_GRACE;
-            while Instant::now() < end {
+            while Instant::now() < end && !watch.is_interrupted() {
                 calls.wait(end)?;
             }
             measured.figure("subscribed", calls.subscribed() as f64, "");
@@ -131,8 +133,8 @@ impl Subject for Storm {
             measured.figure("notifies_per_join", calls.notifies() as f64 / joins, "");
         }
         let made = calls.made();
-        leave_all(&mut calls, made)?;
-        Ok(measured)
+        leave_all(&mut calls, made, &|| watch.is_interrupted())?;
+        if measured.deliveries == 0 && watch.is_interrupted() { Err(interrupted()) } else { Ok(measured) }
     }
 }
 
@@ -154,11 +156,6 @@ impl Joining {
 
     fn is_over(&self) -> bool {
         self.measured.deliveries == self.joins as u64
-    }
-
-    /// Begins no more than have been begun.
-    fn stop(&mut self) {
-        self.joins = self.begun;
     }
 
     /// Begins what is due.
@@ -215,28 +212,54 @@ impl Joining {
     }
 }
 
-/// Ends all calls of a load, a few at a time.
+/// Ends all calls of a load, a few at a time. From when `is_interrupted` says so it takes no longer than [`LEAVING_WITHIN`],
+/// whatever the server answers.
 ///
 /// # Errors
-/// As the sockets.
-pub fn leave_all(calls: &mut Calls, count: usize) -> io::Result<()> {
+/// As the sockets, and where somebody waits too long for an answer.
+pub fn leave_all(calls: &mut Calls, count: usize, is_interrupted: &dyn Fn() -> bool) -> io::Result<()> {
     let (mut begun, mut left) = (0, 0);
-    while left < count {
-        while begun < count && calls.in_flight() < LEAVING_MAX {
+    let mut hurry = Hurry::default();
+    while left < count && !hurry.is_over(is_interrupted) {
+        while begun < count && (calls.in_flight() < LEAVING_MAX || hurry.is_on()) {
             if calls.leave(begun, Instant::now())? {
                 begun += 1;
             } else {
                 (begun, left) = (begun + 1, left + 1);
             }
         }
-        calls.wait(Instant::now() + Duration::from_secs(1))?;
+        calls.wait(Instant::now() + NOTICED_WITHIN)?;
         while let Some((_, step)) = calls.next_step() {
             left += usize::from(matches!(step, Step::Left(_) | Step::Refused(_) | Step::Ended));
         }
-        calls.check_patience()?;
+        if !hurry.is_on() {
+            calls.check_patience()?;
+        }
     }
     Ok(())
 }
 
+/// How long what is on its way is waited for after an interruption.
+#[derive(Debug, Default)]
+pub struct Hurry(Option<Instant>);
+
+impl Hurry {
+    /// Whether there was an interruption and its time is over.
+    pub fn is_over(&mut self, is_interrupted: &dyn Fn() -> bool) -> bool {
+        if self.0.is_none() && is_interrupted() {
+            self.0 = Some(Instant::now() + LEAVING_WITHIN);
+        }
+        self.0.is_some_and(|end| Instant::now() >= end)
+    }
+
+    /// Whether there was one.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
 /// Calls that are ended at a time.
 const LEAVING_MAX: usize = 64;
+/// How long an interrupted bench waits for answers to what it has sent.
+const LEAVING_WITHIN: Duration = Duration::from_millis(500);

@@ -218,3 +218,11 @@ fn what_else_tells_two_results_apart_is_said() {
     let notes = compare(&first, &second).unwrap().notes;
     assert_eq!(notes, ["send_batch is 16 in A and 64 in B", "B was interrupted: of it there are 10 rounds"]);
 }
+
+#[test]
+fn figures_have_their_units() {
+    let figures =
+        [(1013.4, "ns"), (2_345_678.0, "ns"), (1.0129, "×"), (12_345.0, "B"), (7.0, ""), (0.5, ""), (12.0, "µs/s")];
+    let told: Vec<String> = figures.iter().map(|(value, unit)| figures_of(*value, unit)).collect();
+    assert_eq!(told, ["1.013 µs", "2.35 ms", "1.013 ×", "12.3 kB", "7", "0.5", "12.0 µs/s"]);
+}
