@@ -1,7 +1,11 @@
-//! How much of what all share each source holds.
+//! How much of what all share each holder has, and what is left for others.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+/// Shares below this many in all are not divided: nothing of them is kept for anybody.
+const DIVIDED_MIN: usize = 8;
 
 /// What one customer of a network has: an IPv4 address, or 64 bits of IPv6.
 #[must_use]
@@ -12,20 +16,85 @@ pub fn network(source: IpAddr) -> IpAddr {
     }
 }
 
-/// Octets, or things, by source. A source may hold as much as is still free: alone it gets half of everything, beside others less, and there is
-/// always something left for one that comes new.
+/// Who holds something.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// Whoever is in a network.
+    Network(IpAddr),
+    /// A user who has given a password.
+    User(Arc<str>),
+}
+
+impl Holder {
+    /// The network of a source.
+    #[must_use]
+    pub fn of(source: IpAddr) -> Self {
+        Self::Network(network(source))
+    }
+}
+
+/// What is known of where a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Its address may be forged.
+    Unproved,
+    /// It hears what is sent there: it has a stream, or has given back what only its receiver knows.
+    Proved,
+    /// An operator trusts it to speak for many.
+    Trusted,
+}
+
+/// Who asks for a share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Who.
+    pub holder: Holder,
+    /// How it is reached.
+    pub reach: Reach,
+}
+
+impl Claim {
+    /// The claim of whoever is at a source.
+    #[must_use]
+    pub fn at(source: IpAddr, reach: Reach) -> Self {
+        Self { holder: Holder::of(source), reach }
+    }
+}
+
+/// What somebody holds; to be given back to the [`Shares`] that it was taken from.
+#[must_use]
+#[derive(Debug)]
+pub struct Share {
+    /// Whose it is.
+    pub claim: Claim,
+    /// How much.
+    pub amount: usize,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    all: usize,
+    proved: usize,
+}
+
+/// Octets, or things, by holder. One holder alone may take all but a part that is kept for others; of that part each may hold as much as
+/// is still free, so that there is something left for one that comes new. Those whose addresses may be forged get half of everything
+/// at most, however many they are. Who is trusted takes what there is.
 #[derive(Debug, Default)]
 pub struct Shares {
     max: usize,
+    /// One part of so many is kept for others.
+    parts: usize,
     held: usize,
-    by_source: HashMap<IpAddr, usize>,
+    unproved: usize,
+    by_holder: HashMap<Holder, Held>,
 }
 
 impl Shares {
-    /// Shares of so much.
+    /// Shares of so much, one of so many parts of which is kept for others than the first who comes.
     #[must_use]
-    pub fn new(max: usize) -> Self {
-        Self { max, ..Self::default() }
+    pub fn new(max: usize, parts: usize) -> Self {
+        Self { max, parts, ..Self::default() }
     }
 
     /// Sets how much there is in all.
@@ -33,32 +102,87 @@ impl Shares {
         self.max = max;
     }
 
-    /// What a source holds.
+    /// How much is held in all.
     #[must_use]
-    pub fn of(&self, source: IpAddr) -> usize {
-        self.by_source.get(&network(source)).copied().unwrap_or_default()
+    pub fn held(&self) -> usize {
+        self.held
     }
 
-    /// Whether a source may take so much more.
+    /// What one holds.
     #[must_use]
-    pub fn has_room(&self, source: IpAddr, bytes: usize) -> bool {
-        self.of(source) + bytes <= self.max.saturating_sub(self.held)
+    pub fn of(&self, holder: &Holder) -> usize {
+        self.by_holder.get(holder).map_or(0, |held| held.all)
     }
 
-    /// A source takes so much, whether or not there is room.
-    pub fn take(&mut self, source: IpAddr, bytes: usize) {
-        self.held += bytes;
-        *self.by_source.entry(network(source)).or_default() += bytes;
+    /// Whether one holds something that it took when it had proved that it can be reached, or has proved it since.
+    #[must_use]
+    pub fn proves(&self, holder: &Holder) -> bool {
+        self.by_holder.get(holder).is_some_and(|held| held.proved > 0)
     }
 
-    /// A source gives back what it took.
-    pub fn give_back(&mut self, source: IpAddr, bytes: usize) {
-        let source = network(source);
-        self.held -= bytes;
-        if let Some(held) = self.by_source.get_mut(&source) {
-            *held -= bytes;
-            if *held == 0 {
-                self.by_source.remove(&source);
+    /// Whether one may take so much more.
+    #[must_use]
+    pub fn has_room(&self, claim: &Claim, amount: usize) -> bool {
+        let own = self.of(&claim.holder);
+        let free = self.max.saturating_sub(self.held);
+        amount <= free
+            && match claim.reach {
+                Reach::Unproved => self.fits(own, amount, self.unproved_max(), self.unproved),
+                Reach::Proved => self.fits(own, amount, self.max, self.held),
+                Reach::Trusted => true,
+            }
+    }
+
+    fn fits(&self, own: usize, amount: usize, max: usize, held: usize) -> bool {
+        let free = max.saturating_sub(held);
+        let kept = if max < DIVIDED_MIN { 0 } else { max / self.parts.max(1) };
+        held.saturating_add(amount) <= max - kept || own.saturating_add(amount) <= free
+    }
+
+    fn unproved_max(&self) -> usize {
+        if self.max < DIVIDED_MIN { self.max } else { self.max - self.max / 2 }
+    }
+
+    /// One takes so much, whether or not there is room.
+    pub fn take(&mut self, claim: &Claim, amount: usize) -> Share {
+        let held = self.by_holder.entry(claim.holder.clone()).or_default();
+        self.held += amount;
+        held.all += amount;
+        if claim.reach == Reach::Unproved {
+            self.unproved += amount;
+        } else {
+            held.proved += amount;
+        }
+        Share { claim: claim.clone(), amount }
+    }
+
+    /// One gives back what it took.
+    pub fn give_back(&mut self, share: Share) {
+        let Share { claim, amount } = share;
+        self.held -= amount;
+        if claim.reach == Reach::Unproved {
+            self.unproved -= amount;
+        }
+        let Some(held) = self.by_holder.get_mut(&claim.holder) else { return };
+        held.all -= amount;
+        if claim.reach != Reach::Unproved {
+            held.proved -= amount;
+        }
+        if held.all == 0 {
+            self.by_holder.remove(&claim.holder);
+            if self.by_holder.capacity() > 4096 && self.by_holder.len() < self.by_holder.capacity() / 8 {
+                self.by_holder.shrink_to(2 * self.by_holder.len());
+            }
+        }
+    }
+
+    /// Whoever holds a share has proved that it can be reached.
+    pub fn prove(&mut self, share: &mut Share) {
+        if share.claim.reach == Reach::Unproved {
+            self.unproved -= share.amount;
+            share.claim.reach = Reach::Proved;
+            if let Some(held) = self.by_holder.get_mut(&share.claim.holder) {
+                held.proved += share.amount;
             }
         }
     }
@@ -68,34 +192,60 @@ impl Shares {
 mod tests {
     use super::*;
 
-    fn source(n: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, n])
+    fn claim(n: u32, reach: Reach) -> Claim {
+        Claim::at(IpAddr::from((0xc000_0200 + n).to_be_bytes()), reach)
+    }
+
+    fn take_all(shares: &mut Shares, claim: &Claim) -> usize {
+        while shares.has_room(claim, 1) {
+            let _ = shares.take(claim, 1);
+        }
+        shares.of(&claim.holder)
     }
 
     #[test]
-    fn one_source_gets_half_and_a_newcomer_gets_something() {
-        let mut shares = Shares::new(100);
-        let take_all = |shares: &mut Shares, source| {
-            while shares.has_room(source, 1) {
-                shares.take(source, 1);
-            }
-            shares.of(source)
-        };
-        assert_eq!(take_all(&mut shares, source(1)), 50);
-        assert_eq!(take_all(&mut shares, source(2)), 25);
-        assert!(!shares.has_room(source(1), 1) && shares.has_room(source(3), 12));
-        shares.give_back(source(1), 50);
-        assert_eq!((take_all(&mut shares, source(2)), shares.by_source.len()), (50, 1));
+    fn one_holder_leaves_a_part_and_a_newcomer_gets_something() {
+        let mut shares = Shares::new(100, 2);
+        let [one, two, three] = [1, 2, 3].map(|n| claim(n, Reach::Proved));
+        assert_eq!((take_all(&mut shares, &one), take_all(&mut shares, &two)), (50, 25));
+        assert!(!shares.has_room(&one, 1) && shares.has_room(&three, 12));
+        shares.give_back(Share { claim: one.clone(), amount: 50 });
+        assert_eq!((take_all(&mut shares, &two), shares.by_holder.len()), (50, 1));
+        let mut shares = Shares::new(80, 8);
+        assert_eq!((take_all(&mut shares, &one), take_all(&mut shares, &two)), (70, 5));
+        assert_eq!(take_all(&mut Shares::new(7, 8), &one), 7, "few are not divided");
     }
 
     #[test]
-    fn neighbours_in_one_ipv6_network_are_one_source() {
-        let mut shares = Shares::new(100);
-        shares.take("2001:db8::1".parse().unwrap(), 10);
-        assert_eq!(shares.of("2001:db8::2".parse().unwrap()), 10);
-        assert_eq!(shares.of("2001:db8:0:1::1".parse().unwrap()), 0);
-        assert_eq!(shares.of("::ffff:192.0.2.1".parse().unwrap()), 0);
-        shares.take(source(1), 5);
-        assert_eq!(shares.of("::ffff:192.0.2.1".parse().unwrap()), 5);
+    fn forged_addresses_leave_half_to_those_who_can_be_reached() {
+        let mut shares = Shares::new(1000, 2);
+        for n in 0..5000 {
+            take_all(&mut shares, &claim(n, Reach::Unproved));
+        }
+        assert_eq!(shares.held(), 500);
+        assert_eq!(take_all(&mut shares, &claim(9000, Reach::Proved)), 250);
+        assert_eq!(take_all(&mut shares, &claim(9001, Reach::Trusted)), 250, "all there is");
+        assert!(!shares.has_room(&claim(9002, Reach::Trusted), 1));
+    }
+
+    #[test]
+    fn who_proves_that_it_can_be_reached_makes_place_for_others() {
+        let mut shares = Shares::new(100, 2);
+        let one = claim(1, Reach::Unproved);
+        let mut share = shares.take(&one, 50);
+        assert!(!shares.proves(&one.holder) && !shares.has_room(&claim(2, Reach::Unproved), 1));
+        shares.prove(&mut share);
+        assert!(shares.proves(&one.holder) && shares.has_room(&claim(2, Reach::Unproved), 1));
+        shares.give_back(share);
+        assert_eq!((shares.held(), shares.unproved, shares.by_holder.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn neighbours_in_one_ipv6_network_are_one_holder() {
+        let holder = |address: &str| Holder::of(address.parse().unwrap());
+        assert_eq!(holder("2001:db8::1"), holder("2001:db8::2"));
+        assert_ne!(holder("2001:db8::1"), holder("2001:db8:0:1::1"));
+        assert_eq!(holder("::ffff:192.0.2.1"), holder("192.0.2.1"));
+        assert_ne!(holder("192.0.2.1"), holder("192.0.2.2"));
     }
 }

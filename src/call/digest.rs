@@ -89,6 +89,13 @@ impl Authenticator {
         self.credentials(request).is_some()
     }
 
+    /// Whether a request gives back a challenge that was sent to this source, so that it hears what is sent there.
+    #[must_use]
+    pub fn was_asked_at(&self, request: &Request, source: IpAddr) -> bool {
+        let credentials = self.credentials(request).and_then(Result::ok);
+        credentials.is_some_and(|credentials| self.nonces.was_sent_to(&credentials.nonce, source))
+    }
+
     /// The URI that a request's credentials for this realm were made for.
     #[must_use]
     pub fn digest_uri(&self, request: &Request) -> Option<String> {

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::Focus;
-use super::calls::{InviteOrigin, Tag};
+use super::calls::Tag;
+use super::merged::InviteOrigin;
 use super::refusal::Refusal;
 use crate::call::{Caller, Dialog, Identity, matches_any};
 use crate::facts::{Member, RoomPolicy};
@@ -25,7 +26,6 @@ pub(super) struct Admitted {
     pub(super) account: Option<Aor>,
     pub(super) vouched: bool,
     pub(super) aware: bool,
-    pub(super) origin: InviteOrigin,
     pub(super) offer: Option<(Description, MessageMedia)>,
     /// Whom else the caller wants in the room.
     pub(super) listed: Vec<Recipient>,
@@ -42,7 +42,7 @@ impl Focus {
         self.check_load(now)?;
         let room = self.locate(request)?.ok_or(Refusal::new(404))?;
         let origin = InviteOrigin::of(request, self.tag_keys).ok_or(Refusal::new(400))?;
-        if self.calls.merges(&origin, now) {
+        if self.merged.has(origin, now) {
             return Err(Refusal::new(482).because("Merged Request"));
         }
         let tag = self.new_tag();
@@ -53,7 +53,7 @@ impl Focus {
         self.check_room(&room, &member, account.as_ref())?;
         let listed = self.listed(request, &room, &member.user, account.as_ref())?;
         let vouched = matches!(caller, Caller::Asserted(_));
-        Ok(Admitted { room, tag, dialog, member, account, vouched, aware: is_aware(request), origin, offer, listed })
+        Ok(Admitted { room, tag, dialog, member, account, vouched, aware: is_aware(request), offer, listed })
     }
 
     /// The room that an OPTIONS asks about, where an INVITE in its place would be let in (RFC 3261 §11.2); `None` where it asks

@@ -9,9 +9,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use super::Focus;
-use super::calls::{InviteOrigin, Tag};
+use super::calls::Tag;
+use super::merged::InviteOrigin;
 use super::refusal::Refusal;
 use crate::call::{Caller, Identity, IdentityError, Privacy, Unbelieved, asserted, identify};
+use crate::shares::{Claim, Holder, Reach};
 use crate::sip::{HeaderName, Hop, Method, Request, aor, tag, uri};
 use crate::uri::Aor;
 
@@ -41,10 +43,7 @@ impl Focus {
         }
         // An INVITE that came by two ways has the same credentials twice: it is merged, not replayed (RFC 3261 §8.2.2.2).
         let is_new = tag(&request.headers, &HeaderName::To).is_none();
-        if is_new
-            && InviteOrigin::of(request, self.tag_keys)
-                .is_some_and(|origin| self.calls.merges(&origin, now) || self.subscriptions.merges(&origin, now))
-        {
+        if is_new && InviteOrigin::of(request, self.tag_keys).is_some_and(|origin| self.merged.has(origin, now)) {
             return Err(Refusal::new(482).because("Merged Request"));
         }
         self.verify(request, hop, now)
@@ -70,6 +69,28 @@ impl Focus {
                 Err(Refusal::new(403).because("Too Many Wrong Passwords"))
             }
         }
+    }
+
+    /// Who asks for a share of what all share, before anything else is known of it than where it comes from. That its address is not
+    /// forged is known by a stream, by what only its receiver has (a nonce, our tag of a dialog), and by what it holds already.
+    pub(super) fn claim_of_source(&self, request: &Request, hop: Hop) -> Claim {
+        let source = hop.remote.ip();
+        let holder = Holder::of(source);
+        let heard = || {
+            let asked = self.authenticator.as_ref().is_some_and(|all| all.was_asked_at(request, source));
+            asked || self.is_in_dialog(request) || self.transactions.proves(&holder)
+        };
+        let reach = match () {
+            () if self.is_trusted(hop) => Reach::Trusted,
+            () if hop.transport.is_reliable() || heard() => Reach::Proved,
+            () => Reach::Unproved,
+        };
+        Claim { holder, reach }
+    }
+
+    /// Whether a request belongs to a dialog of ours.
+    pub(super) fn is_in_dialog(&self, request: &Request) -> bool {
+        self.calls.owner(request).or_else(|| self.subscriptions.owner(request)).is_some()
     }
 
     /// Where a password is asked for. Trusted proxies are one place: a request and what answers its challenge may come by different

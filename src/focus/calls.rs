@@ -1,11 +1,9 @@
 //! The calls there are, and by what they are found.
 
 use std::collections::HashMap;
-use std::hash::Hash;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
 use smallvec::SmallVec;
 
 use super::refresh::Timing;
@@ -16,7 +14,7 @@ use crate::ids::{RoomId, SessionId, ShardId};
 use crate::limits::CALLS_MAX;
 use crate::msrp::Path;
 use crate::sdp::{Description, MessageMedia, Origin};
-use crate::sip::{HeaderName, Hop, Method, Recipient, Request, SipConnection, TransactionId, sequence, tag};
+use crate::sip::{HeaderName, Hop, Recipient, Request, SipConnection, TransactionId, tag};
 use crate::uri::Aor;
 
 /// A call, by our tag of its dialog: 64 random bits.
@@ -83,8 +81,6 @@ pub(super) struct Call {
     pub(super) brought_by: Option<String>,
     /// It has sent a REFER.
     pub(super) referred: bool,
-    /// What its first INVITE is told from merged ones by.
-    pub(super) origin: InviteOrigin,
 }
 
 impl Call {
@@ -162,38 +158,6 @@ impl Described {
     }
 }
 
-/// Call-ID, From tag and CSeq, its method included, of a request that begins a dialog: another one with the same is the same, come by
-/// another way (RFC 3261 §8.2.2.2).
-/// A digest of 128 bits under a key of ours stands for them, so that what they are long costs nothing for as long as a call lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct InviteOrigin(u64, u64);
-
-impl InviteOrigin {
-    pub(super) fn of(request: &Request, keys: (u64, u64)) -> Option<Self> {
-        Self::of_method(request, &request.method, keys)
-    }
-
-    /// The same of the request of another method that a CANCEL is about.
-    pub(super) fn of_method(request: &Request, method: &Method, keys: (u64, u64)) -> Option<Self> {
-        let call_id = request.headers.value(&HeaderName::CallId)?;
-        let from_tag = tag(&request.headers, &HeaderName::From);
-        let mut hasher = SipHasher13::new_with_keys(keys.0, keys.1);
-        (call_id, from_tag, sequence(&request.headers)?, method.as_bytes()).hash(&mut hasher);
-        let Hash128 { h1, h2 } = hasher.finish128();
-        Some(Self(h1, h2))
-    }
-}
-
-/// How long a request that begins a dialog may come again by another way: as long as its transaction lasts over UDP (RFC 6026 §7.1).
-pub(super) const MERGED_WITHIN: Duration = Duration::from_secs(32);
-
-/// Forgets how a dialog began, unless another one has begun with the same since.
-pub(super) fn forget_origin(origins: &mut HashMap<InviteOrigin, (Tag, Instant)>, origin: InviteOrigin, tag: Tag) {
-    if origins.get(&origin).is_some_and(|(own, _)| *own == tag) {
-        origins.remove(&origin);
-    }
-}
-
 /// All calls.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
@@ -202,7 +166,6 @@ pub(super) struct Calls {
     /// Boxed, because a table has more places than calls.
     by_tag: HashMap<Tag, Box<Call>>,
     by_session: HashMap<SessionId, Tag>,
-    by_origin: HashMap<InviteOrigin, (Tag, Instant)>,
     by_invite: HashMap<TransactionId, Tag>,
     by_user: HashMap<Aor, SmallVec<[Tag; 1]>>,
 }
@@ -218,10 +181,9 @@ impl Calls {
     }
 
     /// A call that begins now.
-    pub(super) fn insert(&mut self, tag: Tag, call: Call, now: Instant) {
+    pub(super) fn insert(&mut self, tag: Tag, call: Call) {
         self.by_session.insert(call.session, tag);
         self.by_user.entry(call.member.user.clone()).or_default().push(tag);
-        self.by_origin.insert(call.origin, (tag, now + MERGED_WITHIN));
         if let Phase::Opening(opening) = &call.phase {
             self.by_invite.insert(opening.invite.clone(), tag);
         }
@@ -232,7 +194,6 @@ impl Calls {
         let call = self.by_tag.remove(&tag)?;
         self.by_session.remove(&call.session);
         forget(&mut self.by_user, &call.member.user, tag);
-        forget_origin(&mut self.by_origin, call.origin, tag);
         if let Phase::Opening(opening) = &call.phase {
             self.by_invite.remove(&opening.invite);
         }
@@ -291,16 +252,6 @@ impl Calls {
 
     pub(super) fn of_invite(&self, invite: &TransactionId) -> Option<Tag> {
         self.by_invite.get(invite).copied()
-    }
-
-    /// Whether an INVITE is one that has come already, and whose transaction goes on (RFC 3261 §8.2.2.2).
-    pub(super) fn merges(&self, origin: &InviteOrigin, now: Instant) -> bool {
-        self.by_origin.get(origin).is_some_and(|(_, until)| now < *until)
-    }
-
-    /// The call that an INVITE has begun.
-    pub(super) fn begun_by(&self, origin: &InviteOrigin) -> Option<Tag> {
-        self.by_origin.get(origin).map(|(tag, _)| *tag)
     }
 
     /// Whether a user has had its 200 to an INVITE to a room, and is still there.

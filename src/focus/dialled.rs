@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Focus;
 use super::asked::Asked;
-use super::calls::{Call, Goodbye, InviteOrigin, Phase, Tag};
+use super::calls::{Call, Goodbye, Phase, Tag};
 use super::dial_out::Dialling;
 use super::face::Alarm;
 use crate::call::Dialog;
@@ -84,7 +84,6 @@ impl Focus {
         response: &Response,
         now: Instant,
     ) {
-        let Some(origin) = InviteOrigin::of(invite, self.tag_keys) else { return };
         self.alarms.clear(&Alarm::Dialling(tag));
         let Some(dialling) = self.dialling.remove(tag) else { return };
         let Dialling { invitation, shard, session, path, described, timing, contact, sent_by, .. } = dialling;
@@ -111,13 +110,12 @@ impl Focus {
             present: true,
             goodbye: None,
             suspended: false,
-            origin,
             listed: Vec::new(),
             brought_by: Some(self.shown_address(&invitation.by)),
             referred: false,
         };
         let terms = call.terms_for(media, to.clone());
-        self.calls.insert(tag, Call { terms: Some(terms.clone()), ..call }, now);
+        self.calls.insert(tag, Call { terms: Some(terms.clone()), ..call });
         if let Some(room) = self.rooms.get_mut(room) {
             room.enter(&user);
             room.enter_account(&user);

@@ -76,7 +76,7 @@ impl Focus {
         }
         self.detach(tag);
         if let Some(Phase::Opening(opening)) = self.remove(tag).map(|call| call.phase) {
-            self.refuse_as(&opening.invite, &opening.request, refusal, &tag.to_string());
+            self.refuse_opening(&opening, refusal, tag);
         }
     }
 
@@ -93,7 +93,7 @@ impl Focus {
             Phase::Opening(_) => {
                 if let Some(Phase::Opening(opening)) = self.remove(tag).map(|call| call.phase) {
                     let refusal = Refusal::new(480).because(goodbye.text);
-                    self.refuse_as(&opening.invite, &opening.request, &refusal, &tag.to_string());
+                    self.refuse_opening(&opening, &refusal, tag);
                 }
             }
         }

@@ -16,6 +16,7 @@ use super::diallings::Diallings;
 use super::end::Byes;
 use super::fence::Fence;
 use super::hosts::Hosts;
+use super::merged::Merged;
 use super::nicknames::ServerNicknames;
 use super::refusal::Refusal;
 use super::rooms::Rooms;
@@ -109,6 +110,8 @@ pub struct Focus {
     pub(super) transactions: Transactions,
     pub(super) alarms: Alarms<Alarm>,
     pub(super) calls: Calls,
+    /// The requests that have begun a dialog lately.
+    pub(super) merged: Merged,
     pub(super) rooms: Rooms,
     pub(super) shards: Shards,
     pub(super) nicknames: ServerNicknames,
@@ -163,6 +166,7 @@ impl Focus {
             rng,
             alarms: Alarms::default(),
             calls: Calls::default(),
+            merged: Merged::default(),
             rooms: Rooms::default(),
             shards: Shards::new(&settings.shards),
             nicknames: ServerNicknames::default(),
@@ -347,17 +351,18 @@ impl Focus {
     fn receive_request(&mut self, mut request: Request, hop: Hop, now: Instant) -> Option<Arrival> {
         stamp_source(&mut request.headers, hop.remote);
         let back = reply_hop(&request.headers, hop);
+        let claim = self.claim_of_source(&request, hop);
         let refusal = match fault(&request) {
             Some(Fault::Unanswerable) => return None,
             Some(Fault::Refused(status, phrase)) => Some(Refusal::new(status).because(phrase)),
             None if self.transactions.knows(&request) => None,
             // What ends a transaction is no load.
             None if self.transactions.cancelled(&request).is_some() => None,
-            None if !self.transactions.has_room(hop.remote.ip()) => Some(Refusal::later(5)),
+            None if !self.transactions.has_room(&request, &claim) => Some(Refusal::later(5)),
             None => self.is_unasked(&request, hop).then(|| self.challenge(false, hop, now)),
         };
         match refusal {
-            None => self.transactions.receive(Message::Request(request), back),
+            None => self.transactions.receive_request(request, back, &claim),
             // RFC 3261 §8.2.7.
             Some(_) if matches!(request.method, Method::Ack | Method::Cancel) => None,
             Some(refusal) => {

@@ -28,16 +28,17 @@ impl Focus {
             Ok(opened) => opened,
             Err(refusal) => return self.refuse(&id, &request, &refusal),
         };
+        self.begin_merging(&request, tag, hop, now);
         match offer {
             Some((offer, taken)) => {
                 let to = self.outward(&taken, taken.setup == Some(Setup::Passive), hop).ok().flatten();
                 let terms = call.terms_for(&taken, to);
                 call.phase = Phase::Opening(Box::new(Opening { invite: id, request, offer, taken }));
-                self.calls.insert(tag, call, now);
+                self.calls.insert(tag, call);
                 self.open_session(tag, terms, now);
             }
             None => {
-                self.calls.insert(tag, call, now);
+                self.calls.insert(tag, call);
                 self.send_offer(&id, &request, tag, now);
             }
         }
@@ -79,7 +80,6 @@ impl Focus {
             present: true,
             goodbye: None,
             suspended: false,
-            origin: admitted.origin,
             listed: admitted.listed,
             brought_by: None,
             referred: false,

@@ -48,6 +48,7 @@ mod hosts;
 mod join;
 mod lists;
 mod media;
+mod merged;
 mod nicknames;
 mod notify;
 mod refer;

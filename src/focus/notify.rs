@@ -171,7 +171,7 @@ impl Focus {
         if !self.subscriptions.of_dialog(tag).is_empty() {
             let (dialog, contact, sent_by) = (call.dialog.clone(), call.contact.clone(), call.sent_by.clone());
             let (account, vouched) = (call.account.clone(), call.vouched);
-            self.subscriptions.keep(tag, Leg { dialog, contact, sent_by, account, vouched, origin: None });
+            self.subscriptions.keep(tag, Leg { dialog, contact, sent_by, account, vouched });
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::Focus;
-use super::calls::{Goodbye, InviteOrigin, MERGED_WITHIN, Phase, Tag};
+use super::calls::{Goodbye, Phase, Tag};
 use super::dial_out::{Dialling, Invitation};
+use super::merged::InviteOrigin;
 use super::refusal::Refusal;
 use super::replies::{ALLOW, EVENTS};
 use super::report::Origin;
@@ -41,7 +42,7 @@ impl Focus {
         let silent = text(&request.headers, &HeaderName::ReferSub).is_some_and(|value| is_false(&value));
         let may_report = if silent { Ok(()) } else { self.check_reports(tag) };
         let accepted = may_report.and_then(|()| self.accept_refer(request, caller, within, tag, hop, now));
-        let (dialog, origin, referral) = match accepted {
+        let (dialog, referral) = match accepted {
             Ok(accepted) => accepted,
             Err(refusal) => return self.refuse(id, request, &refusal),
         };
@@ -63,19 +64,15 @@ impl Focus {
         // RFC 4488 §4: no subscription where none is wanted, and the answer says so.
         let reply = if silent { reply.header(HeaderName::ReferSub, "false") } else { reply };
         self.transactions.respond(id, reply.empty());
+        if dialog.is_some() {
+            self.begin_merging(request, tag, hop, now);
+        }
         let report = (!silent).then(|| {
             let origin = match dialog {
                 Some(dialog) => {
                     let (sent_by, account) = (self.sent_by(hop), referral.account.clone());
                     let vouched = matches!(caller, Caller::Asserted(_));
-                    Origin::Own(Box::new(Leg {
-                        dialog,
-                        contact,
-                        sent_by,
-                        account,
-                        vouched,
-                        origin: origin.map(|origin| (origin, now + MERGED_WITHIN)),
-                    }))
+                    Origin::Own(Box::new(Leg { dialog, contact, sent_by, account, vouched }))
                 }
                 None => Origin::Call { number: self.number_of_refer(tag, request) },
             };
@@ -84,7 +81,7 @@ impl Focus {
         self.carry_on(outcome, report, now);
     }
 
-    /// What a REFER asks for, and the dialog that one from outside begins, with what that is told from merged ones by.
+    /// What a REFER asks for, and the dialog that one from outside begins.
     fn accept_refer(
         &mut self,
         request: &Request,
@@ -93,16 +90,15 @@ impl Focus {
         tag: Tag,
         hop: Hop,
         now: Instant,
-    ) -> Result<(Option<Dialog>, Option<InviteOrigin>, Referral), Refusal> {
+    ) -> Result<(Option<Dialog>, Referral), Refusal> {
         if within.is_some() {
-            return Ok((None, None, self.referral(request, caller, within)?));
+            return Ok((None, self.referral(request, caller, within)?));
         }
-        let origin = InviteOrigin::of(request, self.tag_keys);
-        if origin.as_ref().is_some_and(|origin| self.subscriptions.merges(origin, now)) {
+        if InviteOrigin::of(request, self.tag_keys).is_some_and(|origin| self.merged.has(origin, now)) {
             return Err(Refusal::new(482).because("Merged Request"));
         }
         let dialog = Dialog::called(request, &tag.to_string(), hop)?;
-        Ok((Some(dialog), origin, self.referral(request, caller, None)?))
+        Ok((Some(dialog), self.referral(request, caller, None)?))
     }
 
     /// Who asks for what, in which room, if they may.

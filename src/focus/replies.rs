@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::Focus;
 use super::refusal::Refusal;
 use crate::sip::{
-    HeaderName, Hop, Reply, Request, Response, TransactionId, Transport, accepts_media_type, escape_user, quoted, tag,
+    HeaderName, Hop, Reply, Request, Response, TransactionId, Transport, accepts_media_type, escape_user, quoted,
 };
 
 /// The methods we take.
@@ -25,11 +25,11 @@ const FEATURES: &str = concat!(
 const CONTACT_FRAME_BYTES: usize = " <sips:@;transport=tcp>".len();
 
 impl Focus {
-    /// Refuses a request. Outside of a dialog that takes no state: the same request again is refused again, with the same tag (RFC
-    /// 3261 §8.2.7).
+    /// Refuses a request. Where it is of no dialog of ours, whatever tag it has, that takes no state: the same request again is
+    /// refused again, with the same tag (RFC 3261 §8.2.7).
     pub(super) fn refuse(&mut self, id: &TransactionId, request: &Request, refusal: &Refusal) {
         let own = self.stateless_tag(&request.headers);
-        if tag(&request.headers, &HeaderName::To).is_some() {
+        if self.is_in_dialog(request) {
             return self.refuse_as(id, request, refusal, &own);
         }
         refusal.tell(request);

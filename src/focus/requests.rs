@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::Focus;
-use super::calls::{InviteOrigin, Phase, Tag};
+use super::calls::{Opening, Phase, Tag};
+use super::merged::{InviteOrigin, merged_within};
 use super::refusal::Refusal;
 use super::replies::ALLOW;
 use crate::call::Caller;
@@ -88,7 +89,7 @@ impl Focus {
         // It has the Call-ID, From and number of what it cancels, and its answer the same tag.
         let known = [Method::Invite, Method::Subscribe, Method::Refer].iter().find_map(|method| {
             let origin = InviteOrigin::of_method(request, method, self.tag_keys)?;
-            self.calls.begun_by(&origin).or_else(|| self.subscriptions.begun_by(&origin))
+            self.merged.begun_by(origin)
         });
         let own = known.unwrap_or(Tag(self.random())).to_string();
         let response = self.reply(request, 200, &own).empty();
@@ -99,6 +100,23 @@ impl Focus {
                 self.refuse_as(&opening.invite, &opening.request, &Refusal::new(487), &own);
             }
         }
+    }
+}
+
+impl Focus {
+    /// A request has begun a dialog: one that comes by another way while its transaction lasts is merged.
+    pub(super) fn begin_merging(&mut self, request: &Request, tag: Tag, hop: Hop, now: Instant) {
+        if let Some(origin) = InviteOrigin::of(request, self.tag_keys) {
+            self.merged.begin(origin, tag, now, now + merged_within(&request.method, hop));
+        }
+    }
+
+    /// The INVITE of a call is refused after all.
+    pub(super) fn refuse_opening(&mut self, opening: &Opening, refusal: &Refusal, tag: Tag) {
+        if let Some(origin) = InviteOrigin::of(&opening.request, self.tag_keys) {
+            self.merged.forget(origin);
+        }
+        self.refuse_as(&opening.invite, &opening.request, refusal, &tag.to_string());
     }
 }
 

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::Focus;
-use super::calls::{Call, InviteOrigin, MERGED_WITHIN, Tag};
+use super::calls::{Call, Tag};
 use super::conference_event::PACKAGE;
 use super::face::Alarm;
+use super::merged::InviteOrigin;
 use super::refusal::Refusal;
 use super::replies::{ALLOW, EVENTS};
 use super::report::{REFER, REPORT_MAX};
@@ -39,6 +40,7 @@ impl Focus {
         match self.admit_subscriber(request, caller, hop, now) {
             Err(refusal) => self.refuse(id, request, &refusal),
             Ok((tag, leg, watch, wish)) => {
+                self.begin_merging(request, tag, hop, now);
                 self.subscriptions.keep(tag, leg);
                 self.grant(id, request, tag, &wish);
                 self.open_subscription(tag, wish.event, wish.granted, Package::Conference(watch), now);
@@ -57,7 +59,7 @@ impl Focus {
         let name = self.locate(request)?.ok_or(Refusal::new(404))?;
         let wish = wish_of(request)?;
         let origin = InviteOrigin::of(request, self.tag_keys).ok_or(Refusal::new(400))?;
-        if self.subscriptions.merges(&origin, now) {
+        if self.merged.has(origin, now) {
             return Err(Refusal::new(482).because("Merged Request"));
         }
         let tag = self.new_tag();
@@ -71,14 +73,7 @@ impl Focus {
         let watch = self.watch(room, user)?;
         let (contact, sent_by) = (self.contact(Some(&name), is_sips(&request.uri), hop), self.sent_by(hop));
         let vouched = matches!(caller, Caller::Asserted(_));
-        let leg = Leg {
-            dialog,
-            contact,
-            sent_by,
-            account: who.account,
-            vouched,
-            origin: Some((origin, now + MERGED_WITHIN)),
-        };
+        let leg = Leg { dialog, contact, sent_by, account: who.account, vouched };
         Ok((tag, leg, watch, wish))
     }
 

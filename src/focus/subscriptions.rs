@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
-use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use super::calls::{InviteOrigin, Tag, forget_origin};
+use super::calls::Tag;
 use super::report::Progress;
 use super::roster::Change;
 use crate::call::{Dialog, EventName, Subscription};
@@ -94,8 +93,6 @@ pub(super) struct Leg {
     /// Whose it is, where that is known, and whether a trusted peer has said so.
     pub(super) account: Option<Aor>,
     pub(super) vouched: bool,
-    /// What its first request is told from merged ones by, and until when.
-    pub(super) origin: Option<(InviteOrigin, Instant)>,
 }
 
 /// Who watches a room.
@@ -114,7 +111,6 @@ pub(super) struct Subscriptions {
     by_tag: HashMap<Tag, SmallVec<[SubscriptionId; 1]>>,
     by_room: HashMap<RoomId, Watchers>,
     legs: HashMap<Tag, Leg>,
-    origins: HashMap<InviteOrigin, (Tag, Instant)>,
     /// NOTIFYs that nobody has answered yet.
     pub(super) under_way: HashMap<TransactionId, SubscriptionId>,
     /// Those that have something to tell and wait for their turn.
@@ -163,10 +159,8 @@ impl Subscriptions {
             }
         }
         forget(&mut self.by_tag, &held.tag, id);
-        if !self.by_tag.contains_key(&held.tag)
-            && let Some((origin, _)) = self.legs.remove(&held.tag).and_then(|leg| leg.origin)
-        {
-            forget_origin(&mut self.origins, origin, held.tag);
+        if !self.by_tag.contains_key(&held.tag) {
+            self.legs.remove(&held.tag);
         }
         Some(held)
     }
@@ -214,7 +208,6 @@ impl Subscriptions {
 
     /// Keeps a dialog for the subscriptions in it.
     pub(super) fn keep(&mut self, tag: Tag, leg: Leg) {
-        self.origins.extend(leg.origin.map(|(origin, until)| (origin, (tag, until))));
         self.legs.insert(tag, leg);
     }
 
@@ -236,16 +229,6 @@ impl Subscriptions {
     /// Whether a kept dialog began with the word of a trusted peer.
     pub(super) fn is_vouched(&self, tag: Tag) -> bool {
         self.legs.get(&tag).is_some_and(|leg| leg.vouched)
-    }
-
-    /// Whether a request is one that has come already (RFC 3261 §8.2.2.2).
-    pub(super) fn merges(&self, origin: &InviteOrigin, now: Instant) -> bool {
-        self.origins.get(origin).is_some_and(|(_, until)| now < *until)
-    }
-
-    /// The kept dialog that a request has begun.
-    pub(super) fn begun_by(&self, origin: &InviteOrigin) -> Option<Tag> {
-        self.origins.get(origin).map(|(tag, _)| *tag)
     }
 
     /// Puts a subscription into the queue, where it is not there yet.

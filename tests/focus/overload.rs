@@ -56,7 +56,7 @@ fn calls(world: &mut World, at: &str, numbers: std::ops::Range<usize>) -> Vec<u1
 
 #[test]
 fn one_source_of_calls_leaves_room_for_others_and_is_refused_without_state() {
-    let mut world = World::with(Settings { transaction_bytes_max: 16 * 1024, ..settings() });
+    let mut world = World::with(Settings { transaction_bytes_max: 64 * 1024, ..settings() });
     let flood = calls(&mut world, "198.51.100.1:5060", 0..100);
     let taken = flood.iter().position(|status| *status == 503).expect("a bound");
     assert!(taken > 10 && flood[taken..].iter().all(|status| *status == 503), "{flood:?}");
@@ -100,6 +100,93 @@ fn what_begins_nothing_takes_no_state_and_has_the_same_tag_when_it_comes_again()
         assert!(world.sent.is_empty());
         assert_eq!((world.focus.counts().transactions, world.focus.poll_timeout()), (0, None), "{method} {target}");
     }
+}
+
+/// What stands between To and the rest of a request, so that it has so many octets more.
+fn padded(request: &str, lines: usize) -> String {
+    request.replacen("Max-Forwards", &(format!("X-Junk: {}\r\n", "x".repeat(7000)).repeat(lines) + "Max-Forwards"), 1)
+}
+
+#[test]
+fn requests_in_progress_count_with_every_octet_of_their_heads() {
+    let max = 512 * 1024;
+    let mut world = World::with(Settings { transaction_bytes_max: max, ..settings() });
+    world.shards_answer = false;
+    let mut held = 0;
+    for i in 0..50 {
+        let mut peer = Peer::new(&format!("u{i}"), "lobby").over_tcp();
+        let invite = padded(&peer.request("INVITE", &peer.offer()), 8);
+        world.deliver(&invite, peer.hop());
+        held += if world.statuses().is_empty() { invite.len() } else { 0 };
+    }
+    assert_eq!(world.last_status(), 503);
+    assert!(held > max / 4 && held <= max / 2, "{held} octets of requests of one source, of {max}");
+}
+
+#[test]
+fn a_refused_change_of_a_call_costs_its_answer_alone() {
+    let mut world = World::with(Settings { transaction_bytes_max: 512 * 1024, ..settings() });
+    let mut ann = world.join("ann", "lobby");
+    for i in 0..50 {
+        let change = padded(&ann.request("INVITE", &ann.offer().replace("TCP/MSRP", "TCP/TLS/MSRP")), 8);
+        world.deliver(&change, ann.hop());
+        assert_eq!(world.last_status(), 488, "{i}");
+        world.forget();
+    }
+    world.advance(Duration::from_secs(1));
+    assert!(world.statuses().len() >= 50, "each is sent again until its ACK comes");
+    world.forget();
+    world.advance(Duration::from_secs(33));
+    world.forget();
+    world.advance(Duration::from_secs(33));
+    assert_eq!((world.statuses(), world.focus.counts().transactions), (vec![], 0), "and then forgotten");
+}
+
+#[test]
+fn what_has_a_tag_but_belongs_to_no_dialog_takes_no_state() {
+    let mut world = World::new();
+    for method in ["INVITE", "BYE", "OPTIONS", "UPDATE", "SUBSCRIBE", "REFER", "REGISTER", "WEIRD"] {
+        let mut ann = Peer { to_tag: Some("0123456789abcdef".into()), ..Peer::new("ann", "lobby") };
+        let request = ann.request(method, "");
+        world.deliver(&request, ann.hop());
+        world.deliver(&request, ann.hop());
+        let status = if method == "REGISTER" {
+            405
+        } else if method == "WEIRD" {
+            501
+        } else {
+            481
+        };
+        assert_eq!(world.statuses(), [status, status], "{method}");
+        world.forget();
+        ann.send(&mut world, "ACK", "");
+        assert!(world.sent.is_empty());
+        assert_eq!((world.focus.counts().transactions, world.focus.poll_timeout()), (0, None), "{method}");
+    }
+}
+
+#[test]
+fn a_forger_of_many_addresses_leaves_room_for_whoever_can_be_reached() {
+    let mut world = World::with(Settings { transaction_bytes_max: 64 * 1024, ..settings() });
+    let mut ann = world.join("ann", "lobby");
+    let mut statuses = Vec::new();
+    for i in 0..300u32 {
+        let at = std::net::SocketAddr::new(std::net::IpAddr::from((0x0a00_0000 + i).to_be_bytes()), 5060);
+        let mut forged = Peer { at, ..Peer::new(&format!("u{i}"), "lobby") };
+        forged.invite(&mut world);
+        statuses.push(world.last_status());
+        world.forget();
+    }
+    assert!(statuses.starts_with(&[200; 50]) && statuses.ends_with(&[503; 50]), "{statuses:?}");
+    let mut bob = Peer { at: "203.0.113.9:5060".parse().unwrap(), ..Peer::new("bob", "lobby") };
+    bob.over_tcp().join(&mut world);
+    ann.send(&mut world, "BYE", "");
+    assert_eq!(world.last_status(), 200, "in a call");
+    ann = Peer { from: "<sip:ann@home.example>;tag=again".into(), ..Peer::new("ann", "lobby") };
+    ann.join(&mut world);
+    bob = Peer { at: "203.0.113.10:5060".parse().unwrap(), ..Peer::new("bob", "lobby") };
+    bob.invite(&mut world);
+    assert_eq!(world.last_status(), 503, "whose address may be forged too");
 }
 
 #[test]
@@ -159,7 +246,7 @@ fn a_branch_of_the_cookie_alone_tells_nothing_apart() {
 
 #[test]
 fn over_the_last_transaction_a_cancel_ends_its_invite_or_is_ignored() {
-    let mut world = World::with(Settings { transaction_bytes_max: 3000, ..settings() });
+    let mut world = World::with(Settings { transaction_bytes_max: 12_000, ..settings() });
     world.shards_answer = false;
     let mut ann = Peer::new("ann", "lobby");
     let offer = ann.offer();

@@ -216,6 +216,50 @@ fn an_invite_is_merged_with_one_whose_transaction_goes_on_only() {
 }
 
 #[test]
+fn a_subscription_or_a_refer_over_tcp_is_merged_only_with_one_that_comes_at_once() {
+    for (method, extra) in [("SUBSCRIBE", "Event: conference\r\n"), ("REFER", "Refer-To: <sip:carol@home.example>\r\n")]
+    {
+        let status = |wait: u64, tcp: bool| {
+            let mut world = World::with_policy(|policy| policy.moderators = vec!["sip:ann@home.example".into()]);
+            world.join("ann", "lobby");
+            let mut ann =
+                Peer { extra: extra.into(), from: "<sip:ann@home.example>;tag=x".into(), ..Peer::new("ann", "lobby") };
+            ann = if tcp { ann.over_tcp() } else { ann };
+            let first = ann.request(method, "");
+            world.deliver(&first, ann.hop());
+            assert_eq!(world.last_status() / 100, 2, "{method}");
+            world.advance(Duration::from_millis(wait));
+            world.deliver(&first.replace("z9hG4bK-ann-1", "z9hG4bK-fork"), ann.hop());
+            world.last_status()
+        };
+        assert_eq!((status(0, true), status(400, true)), (482, 482), "{method}");
+        assert_ne!(status(1000, true), 482, "{method}: that transaction is over");
+        assert_eq!(status(1000, false), 482, "{method}: over UDP it lasts");
+    }
+}
+
+#[test]
+fn an_invite_is_merged_though_its_call_has_ended_meanwhile() {
+    for tcp in [true, false] {
+        let mut world = World::new();
+        let mut ann = Peer::new("ann", "lobby");
+        ann = if tcp { ann.over_tcp() } else { ann };
+        let invite = ann.request("INVITE", &ann.offer());
+        world.deliver(&invite, ann.hop());
+        ann.learn(&world);
+        ann.send(&mut world, "ACK", "");
+        ann.send(&mut world, "BYE", "");
+        let fork = |n: u32| invite.replace("z9hG4bK-ann-1", &format!("z9hG4bK-fork-{n}"));
+        world.advance(Duration::from_secs(20));
+        world.deliver(&fork(1), ann.hop());
+        assert_eq!((world.last_status(), world.focus.counts().calls), (482, 0), "over TCP: {tcp}");
+        world.advance(Duration::from_secs(13));
+        world.deliver(&fork(2), ann.hop());
+        assert_eq!(world.last_status(), 200);
+    }
+}
+
+#[test]
 fn requests_of_different_methods_are_not_merged() {
     for (first, second) in
         [("SUBSCRIBE", "REFER"), ("SUBSCRIBE", "INVITE"), ("INVITE", "SUBSCRIBE"), ("INVITE", "REFER")]

@@ -46,7 +46,7 @@ pub fn settings() -> Settings {
         trusted_peers: vec![],
         max_calls_per_second: 0,
         session_expires: Duration::from_secs(1800),
-        transaction_bytes_max: 1 << 20,
+        transaction_bytes_max: 1 << 22,
         software: "Parlor".into(),
         rooms: RoomSettings { on_demand: true, ..RoomSettings::default() },
     }

@@ -46,8 +46,11 @@ impl Keys {
     pub(super) fn of(self, side: Side, headers: &Headers, method: &Method) -> Option<TransactionId> {
         let via = TopVia::of(headers)?;
         let mut hasher = self.hasher(side, method);
-        via.branch()?.hash(&mut hasher);
-        via.sent_by().iter().for_each(|octet| hasher.write_u8(octet.to_ascii_lowercase()));
+        // A branch is a token, which is compared without case (RFC 3261 §7.3.1, §25.1), and so is a host.
+        for part in [via.branch()?, via.sent_by()] {
+            hasher.write_usize(part.len());
+            part.iter().for_each(|octet| hasher.write_u8(octet.to_ascii_lowercase()));
+        }
         Some(finished(&hasher))
     }
 

@@ -3,8 +3,10 @@
 //! No clock: timers leave as [`TransactionOutput::SetTimer`] and come back through [`Transactions::fire`]. A server transaction
 //! that has its final response shrinks to its id and the octets of that response, and to the id alone where an INVITE was accepted,
 //! because the focus sends a 2xx again itself (RFC 6026 §7.1). On a reliable transport only accepted INVITEs are kept. What they
-//! hold is counted in octets for each source, so that one source cannot use up what all share.
+//! hold is counted in octets for each source, so that one source cannot use up what all share; those whose addresses may be forged
+//! get half of it in all.
 
+mod answered;
 mod key;
 
 use std::collections::{HashMap, VecDeque};
@@ -16,12 +18,13 @@ use sipx_sip::{CSeq, ClientTransaction, Header, HeaderName, Message, Method, Out
 use sipx_sip::{Response, ServerTransaction, Timer, Timers, TuEvent};
 use smallvec::SmallVec;
 
+use answered::Answered;
 pub use key::TransactionId;
 use key::{Keys, Side};
 
 use super::{Ask, Hop, TopVia, sequence};
 use crate::limits::SIP_TRANSACTION_BYTES_MAX;
-use crate::shares::Shares;
+use crate::shares::{Claim, Holder, Reach, Share, Shares};
 
 /// What a transaction wants done.
 #[derive(Debug)]
@@ -83,8 +86,8 @@ struct Entry {
     timestamp: Option<Header>,
     /// A provisional response was sent, so that the client does not send its request again.
     provisional: bool,
-    /// What it counts for its source.
-    bytes: usize,
+    /// What it counts for its source; `None` for a request of ours.
+    share: Option<Share>,
 }
 
 #[derive(Debug)]
@@ -93,24 +96,15 @@ enum Machine {
     Client(ClientTransaction),
 }
 
-/// A server transaction that has its final response: Completed where it was not of an INVITE, and else Accepted.
-#[derive(Debug)]
-struct Answered {
-    /// What is sent again when the request comes again; `None` for a 2xx to an INVITE, which the focus sends again.
-    response: Option<Bytes>,
-    source: IpAddr,
-}
-
-impl Answered {
-    fn bytes(&self) -> usize {
-        ANSWERED_BYTES + self.response.as_ref().map_or(0, Bytes::len)
-    }
-}
-
-/// Octets that an answered transaction takes beside its response: its places in two tables and its timer's in two others.
-const ANSWERED_BYTES: usize = 256;
-/// Octets that a transaction in progress takes beside its request's body: the request, the machine and its timers.
+/// Octets that a transaction in progress takes beside its request: the machine, what its user makes of it, and its timers.
 const IN_PROGRESS_BYTES: usize = 2048;
+
+/// Octets that a request in progress takes: its own, and the places of its headers for the machine and for its user.
+fn bytes_in_progress(request: &Request) -> usize {
+    let own = |header: &Header| header.raw_value().len() + 2 * size_of::<Header>();
+    let headers: usize = request.headers.iter().map(own).sum();
+    IN_PROGRESS_BYTES + request.uri.to_bytes().len() + headers + request.body().len()
+}
 
 /// Octets of a body that may be copied once more to save room.
 const BODY_COPIED_MAX: usize = 4096;
@@ -136,7 +130,7 @@ impl Transactions {
     /// None yet. Who knows the keys can make a request of its own be taken for another's.
     #[must_use]
     pub fn new(keys: (u64, u64)) -> Self {
-        Self { keys: Keys::new(keys), shares: Shares::new(SIP_TRANSACTION_BYTES_MAX), ..Self::default() }
+        Self { keys: Keys::new(keys), shares: Shares::new(SIP_TRANSACTION_BYTES_MAX, 2), ..Self::default() }
     }
 
     /// Sets how many octets all server transactions may hold, in place of [`SIP_TRANSACTION_BYTES_MAX`].
@@ -145,10 +139,16 @@ impl Transactions {
     }
 
     /// Whether a new transaction of a source has room: a source may hold as much as is still free, so that one alone never gets
-    /// more than half of it all, and a newcomer always gets something.
+    /// more than half of it all, and a newcomer gets something.
     #[must_use]
-    pub fn has_room(&self, source: IpAddr) -> bool {
-        self.shares.has_room(source, IN_PROGRESS_BYTES)
+    pub fn has_room(&self, request: &Request, claim: &Claim) -> bool {
+        self.shares.has_room(claim, bytes_in_progress(request))
+    }
+
+    /// Whether a transaction of a source is one that proved that it can be reached.
+    #[must_use]
+    pub fn proves(&self, holder: &Holder) -> bool {
+        self.shares.proves(holder)
     }
 
     /// The estimate of a round trip that all timers are made of (RFC 3261 §17.1.1.1).
@@ -166,19 +166,23 @@ impl Transactions {
     /// Takes a message. `hop` is where an answer to it goes. `None`: there is nothing to do but to drain the outputs.
     pub fn receive(&mut self, message: Message, hop: Hop) -> Option<Arrival> {
         match message {
-            Message::Request(request) => self.receive_request(request, hop),
+            Message::Request(request) => {
+                let reach = if hop.transport.is_reliable() { Reach::Proved } else { Reach::Unproved };
+                self.receive_request(request, hop, &Claim::at(hop.remote.ip(), reach))
+            }
             Message::Response(response) => self.receive_response(response),
         }
     }
 
-    fn receive_request(&mut self, request: Request, hop: Hop) -> Option<Arrival> {
+    /// Takes a request. `hop` is where the answer goes, `claim` who is charged with what is kept of it.
+    pub fn receive_request(&mut self, request: Request, hop: Hop, claim: &Claim) -> Option<Arrival> {
         let id = self.keys.of_request(&request)?;
         if let Some(Machine::Server(server)) = self.machine(&id) {
             let outputs = server.on_request(&request);
             return self.apply(&id, outputs);
         }
         if request.method == Method::Ack {
-            return Some(Arrival::Ack(Box::new(request)));
+            return if self.acknowledge(&id) { None } else { Some(Arrival::Ack(Box::new(request))) };
         }
         if let Some(answered) = self.answered.get(&id) {
             if let Some(message) = answered.response.clone() {
@@ -188,7 +192,8 @@ impl Transactions {
         }
         let timestamp = request.headers.get(&HeaderName::Timestamp).cloned();
         let (server, outputs) = ServerTransaction::new(request, reliability(hop), Timers::default());
-        self.enter(&id, hop, Machine::Server(server), timestamp);
+        let share = self.shares.take(claim, bytes_in_progress(server.request()));
+        self.enter(&id, hop, Machine::Server(server), timestamp, Some(share));
         self.apply(&id, outputs)
     }
 
@@ -212,17 +217,20 @@ impl Transactions {
         let accepts_invite = server.request().method == Method::Invite && response.status.is_success();
         let refuses_invite = server.request().method == Method::Invite && !response.status.is_success();
         let (hop, message) = (entry.hop, bytes.clone());
-        if !response.status.is_final() || (refuses_invite && !hop.transport.is_reliable()) {
+        if !response.status.is_final() {
             let outputs = server.on_tu_response(response);
             self.apply(id, outputs);
             return bytes;
         }
+        let claim = entry.share.as_ref().map(|share| share.claim.clone());
         self.outputs.push_back(TransactionOutput::Send { hop, message });
         self.leave(id);
-        if accepts_invite {
-            self.keep(id, hop, None, Timer::L);
-        } else if !hop.transport.is_reliable() {
-            self.keep(id, hop, Some(bytes.clone()), Timer::J);
+        match claim {
+            Some(claim) if accepts_invite => self.keep_accepted(id, &claim),
+            Some(claim) if !hop.transport.is_reliable() => {
+                self.keep_answer(id, &claim, bytes.clone(), refuses_invite.then_some(hop));
+            }
+            _ => {}
         }
         bytes
     }
@@ -240,31 +248,22 @@ impl Transactions {
         self.leave(id);
     }
 
-    /// Keeps what is needed of an answered request for as long as it may come again (RFC 3261 §17.2.2, RFC 6026 §7.1).
-    fn keep(&mut self, id: &TransactionId, hop: Hop, response: Option<Bytes>, timer: Timer) {
-        let answered = Answered { response, source: hop.remote.ip() };
-        self.shares.take(answered.source, answered.bytes());
-        self.servers += 1;
-        self.answered.insert(id.clone(), answered);
-        let after = 64 * Self::t1();
-        self.outputs.push_back(TransactionOutput::SetTimer { id: id.clone(), timer, after });
-    }
-
     /// Sends a request of ours; `None` where its Via or CSeq is missing.
     pub fn request(&mut self, request: Request, hop: Hop) -> Option<TransactionId> {
         let id = self.keys.of_ours(&request)?;
         let (client, outputs) = ClientTransaction::new(request, reliability(hop), Timers::default());
-        self.enter(&id, hop, Machine::Client(client), None);
+        self.enter(&id, hop, Machine::Client(client), None, None);
         self.apply(&id, outputs);
         Some(id)
     }
 
     /// A timer has run out.
     pub fn fire(&mut self, id: &TransactionId, timer: Timer) -> Option<Arrival> {
-        if let Some(answered) = self.answered.remove(id) {
-            self.servers -= 1;
-            self.shares.give_back(answered.source, answered.bytes());
-            shrink(&mut self.answered);
+        if timer == Timer::G {
+            self.refuse_again(id);
+            return None;
+        }
+        if self.forget_answered(id) {
             return None;
         }
         self.entries.get_mut(id)?.timers.retain(|set| *set != timer);
@@ -359,7 +358,7 @@ impl Transactions {
     /// Octets that a source's server transactions hold.
     #[must_use]
     pub fn bytes_of(&self, source: IpAddr) -> usize {
-        self.shares.of(source)
+        self.shares.of(&Holder::of(source))
     }
 
     /// Server transactions in flight.
@@ -377,22 +376,24 @@ impl Transactions {
         self.entries.get_mut(id).map(|entry| &mut entry.machine)
     }
 
-    fn enter(&mut self, id: &TransactionId, hop: Hop, machine: Machine, timestamp: Option<Header>) {
-        let mut bytes = 0;
-        if let Machine::Server(server) = &machine {
-            self.servers += 1;
-            bytes = IN_PROGRESS_BYTES + server.request().body().len();
-            self.shares.take(hop.remote.ip(), bytes);
-        }
-        let entry = Entry { hop, machine, timers: SmallVec::new(), timestamp, provisional: false, bytes };
+    fn enter(
+        &mut self,
+        id: &TransactionId,
+        hop: Hop,
+        machine: Machine,
+        timestamp: Option<Header>,
+        share: Option<Share>,
+    ) {
+        self.servers += usize::from(share.is_some());
+        let entry = Entry { hop, machine, timers: SmallVec::new(), timestamp, provisional: false, share };
         self.entries.insert(id.clone(), Box::new(entry));
     }
 
     fn leave(&mut self, id: &TransactionId) {
         let Some(entry) = self.entries.remove(id) else { return };
-        if matches!(entry.machine, Machine::Server(_)) {
+        if let Some(share) = entry.share {
             self.servers -= 1;
-            self.shares.give_back(entry.hop.remote.ip(), entry.bytes);
+            self.shares.give_back(share);
         }
         let clear = |timer| TransactionOutput::ClearTimer { id: id.clone(), timer };
         self.outputs.extend(entry.timers.into_iter().map(clear));
@@ -442,13 +443,6 @@ impl Transactions {
             entry.timers.retain(|set| *set != timer);
             self.outputs.push_back(TransactionOutput::ClearTimer { id: id.clone(), timer });
         }
-    }
-}
-
-/// Gives memory back after a rush.
-fn shrink<T>(table: &mut HashMap<TransactionId, T>) {
-    if table.capacity() > 4096 && table.len() < table.capacity() / 8 {
-        table.shrink_to(2 * table.len());
     }
 }
 

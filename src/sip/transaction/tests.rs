@@ -1,5 +1,6 @@
 //! What transactions do, without sockets and clocks.
 
+use super::answered::{ANSWERED_BYTES, REFUSED_BYTES};
 use super::*;
 use crate::sip::{Reply, SipConnection, Transport, parse_datagram};
 
@@ -60,6 +61,62 @@ fn a_refused_invite_is_answered_again_until_it_is_acknowledged() {
     assert!(transactions.receive(message("ACK"), hop(Transport::Udp)).is_none());
     assert!(transactions.fire(&id, Timer::G).is_none());
     assert_eq!(outputs(&mut transactions).0, Vec::<String>::new());
+}
+
+#[test]
+fn a_refused_invite_costs_its_answer_and_after_its_ack_not_even_that() {
+    let mut transactions = Transactions::default();
+    let source = hop(Transport::Udp).remote.ip();
+    let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
+    assert!(transactions.bytes_of(source) > IN_PROGRESS_BYTES + 150, "every octet of it");
+    let answer = transactions.respond(&id, Reply::new(&invite, 404, "t").empty());
+    assert!(transactions.entries.is_empty());
+    let least = ANSWERED_BYTES + REFUSED_BYTES;
+    assert_eq!(transactions.bytes_of(source), least + answer.len());
+    assert_eq!(outputs(&mut transactions).1, [Timer::H, Timer::G]);
+    assert!(transactions.receive(message("INVITE"), hop(Transport::Udp)).is_none());
+    assert_eq!(outputs(&mut transactions).0.len(), 1, "it is asked for again");
+    for _ in 0..2 {
+        assert!(transactions.receive(message("ACK"), hop(Transport::Udp)).is_none());
+    }
+    assert_eq!((transactions.bytes_of(source), transactions.servers()), (least, 1));
+    assert!(transactions.receive(message("INVITE"), hop(Transport::Udp)).is_none());
+    assert_eq!(outputs(&mut transactions), (vec![], vec![Timer::I]), "absorbed");
+    transactions.fire(&id, Timer::I);
+    assert_eq!((transactions.bytes_of(source), transactions.servers()), (0, 0));
+}
+
+#[test]
+fn a_refusal_without_its_ack_goes_out_at_intervals_that_double_and_is_given_up() {
+    let mut transactions = Transactions::default();
+    let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
+    transactions.respond(&id, Reply::new(&invite, 404, "t").empty());
+    let mut intervals = Vec::new();
+    for _ in 0..6 {
+        while let Some(output) = transactions.poll_output() {
+            if let TransactionOutput::SetTimer { timer: Timer::G, after, .. } = output {
+                intervals.push(after.as_millis());
+            }
+        }
+        transactions.fire(&id, Timer::G);
+    }
+    assert_eq!(intervals, [500, 1000, 2000, 4000, 4000, 4000]);
+    transactions.fire(&id, Timer::H);
+    assert_eq!((transactions.servers(), outputs(&mut transactions).1), (0, vec![]));
+    transactions.fire(&id, Timer::G);
+    assert!(outputs(&mut transactions).0.is_empty());
+}
+
+#[test]
+fn a_branch_and_its_sent_by_are_compared_without_case() {
+    let mut transactions = Transactions::default();
+    let (_, bye) = request(&mut transactions, "BYE", Transport::Udp);
+    for (old, new, same) in [("bK1", "Bk1", true), ("UDP h;", "UDP H;", true), ("bK1", "bK2", false)] {
+        let text = String::from_utf8(Message::Request(bye.clone()).to_bytes().to_vec()).unwrap();
+        let other = parse_datagram(text.replacen(old, new, 1).as_bytes()).unwrap().unwrap();
+        let Message::Request(other) = other else { unreachable!() };
+        assert_eq!(transactions.knows(&other), same, "{new}");
+    }
 }
 
 #[test]
