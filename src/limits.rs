@@ -113,13 +113,15 @@ pub const SIP_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const SIP_WAITING_BYTES_IN_ALL_MAX: usize = 256 * 1024 * 1024;
 /// Names that are looked up at a time, for calls of ours.
 pub const LOOKUPS_MAX: usize = 1024;
-/// Calls of ours that nobody has answered yet.
+/// Calls of ours that nobody has answered yet, shared out as [`PARTS_KEPT_FOR_OTHERS`] says.
 pub const DIALLINGS_MAX: usize = 1024;
-/// SIP calls at a time.
+/// SIP calls at a time, shared out alike.
 pub const CALLS_MAX: usize = 1 << 20;
 /// Octets of a SIP request above which it goes over a stream where the peer takes one (RFC 3261 §18.1.1).
 pub const DATAGRAM_REQUEST_BYTES_MAX: usize = 1300;
-/// Subscriptions at a time.
+/// Of rooms, calls, subscriptions and calls of ours at a time, one part of so many is kept for others than the one who would take all.
+pub const PARTS_KEPT_FOR_OTHERS: usize = 8;
+/// Subscriptions at a time, shared out alike.
 pub const SUBSCRIPTIONS_MAX: usize = 1 << 20;
 /// Subscriptions to rooms in one dialog.
 pub const SUBSCRIPTIONS_PER_DIALOG_MAX: usize = 16;
@@ -141,8 +143,9 @@ pub const CONFERENCE_DOCUMENTS_KEPT_MAX: usize = 16;
 pub const MASKS_PER_ROOM_MAX: usize = 256;
 /// Users who have left a room and whom subscribers may still be told of; who has missed more gets the whole roster.
 pub const DEPARTURES_PER_ROOM_MAX: usize = 4096;
-/// Octets that all server transactions hold; a source alone gets half of them, and above its share its new requests are answered
-/// 503 without state. Ten thousand calls a second over UDP, which have to be remembered for 32 s, are 300 MB.
+/// Octets that all server transactions hold; a source alone gets half of them, and all whose addresses may be forged together get half
+/// of them. Above that new requests are answered 503 without state. Ten thousand calls a second over UDP, which have to be remembered
+/// for 32 s, are 300 MB.
 pub const SIP_TRANSACTION_BYTES_MAX: usize = 640 * 1024 * 1024;
 /// Nonces whose counts are remembered. When there are more, the oldest ones are answered with a fresh challenge.
 pub const NONCES_MAX: usize = 64 * 1024;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use parlor::config::{Config, ConfigErrors, Cores, LogFormat, LogLevel, SipTransport};
 use parlor::facts::{Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy, Subscribers};
 use parlor::limits::{OUTBOX_BYTES_MIN, SIP_TRANSACTION_BYTES_MAX};
-use parlor::shares::Shares;
+use parlor::shares::{Claim, Reach, Shares};
 
 fn errors(text: &str) -> ConfigErrors {
     Config::parse("parlor.toml", text).expect_err(text)
@@ -42,11 +42,11 @@ fn an_outbox_has_the_octets_that_it_must_have() {
 #[test]
 fn transactions_share_as_much_as_the_limit_says() {
     let settings = Config::default().focus_settings(vec![], vec![]);
-    let mut shares = Shares::new(settings.transaction_bytes_max);
-    let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-    assert!(shares.has_room(one, SIP_TRANSACTION_BYTES_MAX) && !shares.has_room(one, SIP_TRANSACTION_BYTES_MAX + 1));
-    shares.take(one, SIP_TRANSACTION_BYTES_MAX / 2);
-    assert!(!shares.has_room(one, 1) && shares.has_room(other, SIP_TRANSACTION_BYTES_MAX / 2));
+    let mut shares = Shares::new(settings.transaction_bytes_max, 2);
+    let [one, other] = [1, 2].map(|n| Claim::at([192, 0, 2, n].into(), Reach::Proved));
+    assert!(shares.has_room(&one, SIP_TRANSACTION_BYTES_MAX) && !shares.has_room(&one, SIP_TRANSACTION_BYTES_MAX + 1));
+    let _ = shares.take(&one, SIP_TRANSACTION_BYTES_MAX / 2);
+    assert!(!shares.has_room(&one, 1) && shares.has_room(&other, SIP_TRANSACTION_BYTES_MAX / 2));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::call::{Caller, Dialog, Identity, matches_any};
 use crate::facts::{Member, RoomPolicy};
 use crate::limits::ROOM_NAME_BYTES_MAX;
 use crate::sdp::{Description, MessageMedia};
+use crate::shares::Claim;
 use crate::sip::{HeaderName, Hop, Recipient, Request, aor, text};
 use crate::uri::{Aor, UriError};
 
@@ -27,6 +28,8 @@ pub(super) struct Admitted {
     pub(super) vouched: bool,
     pub(super) aware: bool,
     pub(super) offer: Option<(Description, MessageMedia)>,
+    /// Who is charged with it.
+    pub(super) claim: Claim,
     /// Whom else the caller wants in the room.
     pub(super) listed: Vec<Recipient>,
 }
@@ -39,7 +42,8 @@ impl Focus {
         hop: Hop,
         now: Instant,
     ) -> Result<Admitted, Refusal> {
-        self.check_load(now)?;
+        let claim = self.claim_of(request, caller, hop);
+        self.check_load(&claim, now)?;
         let room = self.locate(request)?.ok_or(Refusal::new(404))?;
         let origin = InviteOrigin::of(request, self.tag_keys).ok_or(Refusal::new(400))?;
         if self.merged.has(origin, now) {
@@ -50,18 +54,24 @@ impl Focus {
         self.check_interval(request)?;
         let offer = self.offer_of(request, &room, hop)?;
         let Identity { account, member } = self.identity(request, caller, &room)?;
-        self.check_room(&room, &member, account.as_ref())?;
+        self.check_room(&room, &member, account.as_ref(), Some(&claim))?;
         let listed = self.listed(request, &room, &member.user, account.as_ref())?;
         let vouched = matches!(caller, Caller::Asserted(_));
-        Ok(Admitted { room, tag, dialog, member, account, vouched, aware: is_aware(request), offer, listed })
+        Ok(Admitted { room, tag, dialog, member, account, vouched, aware: is_aware(request), offer, claim, listed })
     }
 
     /// The room that an OPTIONS asks about, where an INVITE in its place would be let in (RFC 3261 §11.2); `None` where it asks
     /// about the server.
-    pub(super) fn would_admit(&mut self, request: &Request, caller: &Caller) -> Result<Option<String>, Refusal> {
+    pub(super) fn would_admit(
+        &mut self,
+        request: &Request,
+        caller: &Caller,
+        hop: Hop,
+    ) -> Result<Option<String>, Refusal> {
         let Some(room) = self.locate(request)? else { return Ok(None) };
         let Identity { account, member } = self.identity(request, caller, &room)?;
-        self.check_room(&room, &member, account.as_ref())?;
+        let claim = self.claim_of(request, caller, hop);
+        self.check_room(&room, &member, account.as_ref(), Some(&claim))?;
         Ok(Some(room))
     }
 
@@ -75,14 +85,14 @@ impl Focus {
         }
     }
 
-    pub(super) fn check_load(&mut self, now: Instant) -> Result<(), Refusal> {
+    pub(super) fn check_load(&mut self, claim: &Claim, now: Instant) -> Result<(), Refusal> {
         if self.draining {
             return Err(Refusal::later(60).because("Server Is Ending"));
         }
-        if self.calls.is_full() {
+        if !self.calls.shares.has_room(claim, 1) {
             return Err(Refusal::later(10));
         }
-        if self.throttle.take(now) { Ok(()) } else { Err(Refusal::later(1)) }
+        if self.throttle.take(claim, now) { Ok(()) } else { Err(Refusal::later(1)) }
     }
 
     /// The room that a Request-URI names; `None` where it names the server itself.
@@ -109,15 +119,22 @@ impl Focus {
         check_patterns(policy.ok_or(Refusal::new(404))?, &who.member, who.account.as_ref())
     }
 
-    pub(super) fn check_room(&self, name: &str, member: &Member, account: Option<&Aor>) -> Result<(), Refusal> {
+    /// Whether somebody may be in a room. Whoever would make it is `maker`.
+    pub(super) fn check_room(
+        &self,
+        name: &str,
+        member: &Member,
+        account: Option<&Aor>,
+        maker: Option<&Claim>,
+    ) -> Result<(), Refusal> {
         let room = self.rooms.find(name);
         let Some(policy) = self.settings.rooms.policy(name).or(room.map(|room| &room.policy)) else {
             return Err(Refusal::new(404));
         };
         check_patterns(policy, member, account)?;
         let Some(room) = room else {
-            let most = self.settings.rooms.max_rooms;
-            return if most > 0 && self.rooms.len() >= most { Err(Refusal::later(60)) } else { Ok(()) };
+            let place = maker.is_some_and(|maker| self.rooms.shares.has_room(maker, 1));
+            return if place { Ok(()) } else { Err(Refusal::later(60)) };
         };
         let here = room.has(&member.user) || account.is_some_and(|account| room.has_account(account));
         if here && !policy.simultaneous_access {

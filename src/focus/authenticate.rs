@@ -78,7 +78,10 @@ impl Focus {
         let holder = Holder::of(source);
         let heard = || {
             let asked = self.authenticator.as_ref().is_some_and(|all| all.was_asked_at(request, source));
-            asked || self.is_in_dialog(request) || self.transactions.proves(&holder)
+            asked
+                || self.is_in_dialog(request)
+                || self.transactions.proves(&holder)
+                || self.calls.shares.proves(&holder)
         };
         let reach = match () {
             () if self.is_trusted(hop) => Reach::Trusted,
@@ -86,6 +89,20 @@ impl Focus {
             () => Reach::Unproved,
         };
         Claim { holder, reach }
+    }
+
+    /// Who asks for a share: whoever gave a password, wherever it is, and else the source.
+    pub(super) fn claim_of(&self, request: &Request, caller: &Caller, hop: Hop) -> Claim {
+        match caller {
+            Caller::Authenticated(name) => Claim { holder: Holder::User(name.as_str().into()), reach: Reach::Proved },
+            _ => self.claim_of_source(request, hop),
+        }
+    }
+
+    /// Who asks for a share by a request within a dialog: whoever has the dialog.
+    pub(super) fn claim_in(&self, tag: Tag, request: &Request, hop: Hop) -> Claim {
+        let known = self.calls.claim(tag).or_else(|| self.subscriptions.claim(tag)).cloned();
+        known.unwrap_or_else(|| self.claim_of_source(request, hop))
     }
 
     /// Whether a request belongs to a dialog of ours.

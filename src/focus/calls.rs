@@ -11,9 +11,10 @@ use super::subscriptions::forget;
 use crate::call::Dialog;
 use crate::facts::{Member, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
-use crate::limits::CALLS_MAX;
+use crate::limits::{CALLS_MAX, PARTS_KEPT_FOR_OTHERS};
 use crate::msrp::Path;
 use crate::sdp::{Description, MessageMedia, Origin};
+use crate::shares::{Claim, Share, Shares};
 use crate::sip::{HeaderName, Hop, Recipient, Request, SipConnection, TransactionId, tag};
 use crate::uri::Aor;
 
@@ -81,6 +82,8 @@ pub(super) struct Call {
     pub(super) brought_by: Option<String>,
     /// It has sent a REFER.
     pub(super) referred: bool,
+    /// What it counts for whoever has it.
+    pub(super) share: Option<Share>,
 }
 
 impl Call {
@@ -159,10 +162,9 @@ impl Described {
 }
 
 /// All calls.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Calls {
-    /// Places that count as taken without anything in them; none but in tests, which could not fill so many.
-    pub(super) reserved: usize,
+    pub(super) shares: Shares,
     /// Boxed, because a table has more places than calls.
     by_tag: HashMap<Tag, Box<Call>>,
     by_session: HashMap<SessionId, Tag>,
@@ -170,12 +172,19 @@ pub(super) struct Calls {
     by_user: HashMap<Aor, SmallVec<[Tag; 1]>>,
 }
 
-impl Calls {
-    /// Whether there are as many as there may be.
-    pub(super) fn is_full(&self) -> bool {
-        self.len() + self.reserved >= CALLS_MAX
+impl Default for Calls {
+    fn default() -> Self {
+        Self {
+            shares: Shares::new(CALLS_MAX, PARTS_KEPT_FOR_OTHERS),
+            by_tag: HashMap::new(),
+            by_session: HashMap::new(),
+            by_invite: HashMap::new(),
+            by_user: HashMap::new(),
+        }
     }
+}
 
+impl Calls {
     pub(super) fn len(&self) -> usize {
         self.by_tag.len()
     }
@@ -191,13 +200,26 @@ impl Calls {
     }
 
     pub(super) fn remove(&mut self, tag: Tag) -> Option<Call> {
-        let call = self.by_tag.remove(&tag)?;
+        let mut call = self.by_tag.remove(&tag)?;
+        call.share.take().into_iter().for_each(|share| self.shares.give_back(share));
         self.by_session.remove(&call.session);
         forget(&mut self.by_user, &call.member.user, tag);
         if let Phase::Opening(opening) = &call.phase {
             self.by_invite.remove(&opening.invite);
         }
         Some(*call)
+    }
+
+    /// Who has a call.
+    pub(super) fn claim(&self, tag: Tag) -> Option<&Claim> {
+        self.by_tag.get(&tag)?.share.as_ref().map(|share| &share.claim)
+    }
+
+    /// Whoever has a call has sent what only it can know.
+    pub(super) fn prove(&mut self, tag: Tag) {
+        if let Some(share) = self.by_tag.get_mut(&tag).and_then(|call| call.share.as_mut()) {
+            self.shares.prove(share);
+        }
     }
 
     /// The INVITE of a call was answered: `phase` is what it waits for now. Gives what it waited for.

@@ -98,7 +98,10 @@ impl Focus {
         let awaits_answer = waiting.awaits_answer;
         self.alarms.clear(&Alarm::Resend(tag));
         self.alarms.clear(&Alarm::GiveUp(tag));
+        let room = call.room;
         self.calls.set_phase(tag, Phase::Confirmed);
+        self.calls.prove(tag);
+        self.rooms.confirm(room);
         if awaits_answer {
             self.take_answer(tag, ack, now);
         }

@@ -16,9 +16,9 @@ use super::refusal::Refusal;
 use super::subscriptions::SubscriptionId;
 use crate::facts::{Command, Member, OpenSession, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
-use crate::limits::DIALLINGS_MAX;
 use crate::msrp::Path;
 use crate::sdp::Setup;
+use crate::shares::{Claim, Share};
 use crate::sip::{
     Ask, HeaderName, Hop, Host, Message, Method, Request, TransactionId, Transport, Uri, address_text, addressed, aor,
     escape_user, is_sips, parts_with_history, quoted, transport_of,
@@ -36,8 +36,9 @@ pub(super) struct Invitation {
     pub(super) room: RoomId,
     pub(super) target: Uri,
     pub(super) member: Member,
-    /// Whoever asked for it.
+    /// Whoever asked for it, and who is charged with it.
     pub(super) by: Aor,
+    pub(super) claim: Claim,
     /// The Referred-By of whoever asked (RFC 3892).
     pub(super) referred_by: Option<String>,
     pub(super) replaces: Option<String>,
@@ -71,6 +72,8 @@ pub(super) struct Dialling {
     pub(super) ringing: bool,
     /// It is to end; for a 487, or a 200 that crosses it.
     pub(super) given_up: bool,
+    /// What it counts for whoever asked for it.
+    pub(super) share: Option<Share>,
 }
 
 /// Request-URI, Route and hop.
@@ -129,6 +132,7 @@ impl Focus {
             invite: None,
             ringing: false,
             given_up: false,
+            share: None,
         };
         self.dialling.insert(tag, dialling);
         self.alarms.set(Alarm::Dialling(tag), now + SHARD_ANSWER_MAX);
@@ -143,7 +147,8 @@ impl Focus {
         if self.draining {
             return Err(Refusal::later(60).because("Server Is Ending"));
         }
-        if self.dialling.len() >= DIALLINGS_MAX || self.calls.is_full() {
+        let claim = &invitation.claim;
+        if !self.dialling.shares.has_room(claim, 1) || !self.calls.shares.has_room(claim, 1) {
             return Err(Refusal::later(10));
         }
         let name = self.rooms.get(invitation.room).map(|room| room.name.clone()).ok_or(Refusal::new(404))?;
@@ -154,7 +159,7 @@ impl Focus {
         if self.dialling.iter().any(called) {
             return Err(Refusal::new(486).because("Already Being Called"));
         }
-        self.check_room(&name, member, Some(user))
+        self.check_room(&name, member, Some(user), Some(claim))
     }
 
     /// Where a call to somebody goes: to the proxy that the operator has named; to where they are, if they are in a call

@@ -53,7 +53,7 @@ impl Focus {
         let (room, member) = (dialling.invitation.room, dialling.invitation.member.clone());
         let name = self.rooms.get(room).filter(|room| room.open).map(|room| room.name.clone());
         let media = self.answer_in(response, name.as_deref().unwrap_or_default(), hop);
-        let place = name.is_some_and(|name| self.check_room(&name, &member, Some(&member.user)).is_ok());
+        let place = name.is_some_and(|name| self.check_room(&name, &member, Some(&member.user), None).is_ok());
         let refused = match (&dialog, &media) {
             _ if dialling.given_up => Some((487, "Nobody waits any more")),
             (_, None) => Some((488, "No usable answer to the offer")),
@@ -113,9 +113,11 @@ impl Focus {
             listed: Vec::new(),
             brought_by: Some(self.shown_address(&invitation.by)),
             referred: false,
+            share: Some(self.calls.shares.take(&invitation.claim, 1)),
         };
         let terms = call.terms_for(media, to.clone());
         self.calls.insert(tag, Call { terms: Some(terms.clone()), ..call });
+        self.rooms.confirm(room);
         if let Some(room) = self.rooms.get_mut(room) {
             room.enter(&user);
             room.enter_account(&user);

@@ -5,12 +5,22 @@ use std::collections::HashMap;
 use super::calls::Tag;
 use super::dial_out::Dialling;
 use crate::ids::SessionId;
+use crate::limits::{DIALLINGS_MAX, PARTS_KEPT_FOR_OTHERS};
+use crate::shares::Shares;
 
 /// All calls that are being made, by our tag in them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Diallings {
+    pub(super) shares: Shares,
     by_tag: HashMap<Tag, Dialling>,
     by_session: HashMap<SessionId, Tag>,
+}
+
+impl Default for Diallings {
+    fn default() -> Self {
+        let shares = Shares::new(DIALLINGS_MAX, PARTS_KEPT_FOR_OTHERS);
+        Self { shares, by_tag: HashMap::new(), by_session: HashMap::new() }
+    }
 }
 
 impl Diallings {
@@ -18,13 +28,15 @@ impl Diallings {
         self.by_tag.len()
     }
 
-    pub(super) fn insert(&mut self, tag: Tag, dialling: Dialling) {
+    pub(super) fn insert(&mut self, tag: Tag, mut dialling: Dialling) {
+        dialling.share = Some(self.shares.take(&dialling.invitation.claim, 1));
         self.by_session.insert(dialling.session, tag);
         self.by_tag.insert(tag, dialling);
     }
 
     pub(super) fn remove(&mut self, tag: Tag) -> Option<Dialling> {
-        let dialling = self.by_tag.remove(&tag)?;
+        let mut dialling = self.by_tag.remove(&tag)?;
+        dialling.share.take().into_iter().for_each(|share| self.shares.give_back(share));
         self.by_session.remove(&dialling.session);
         Some(dialling)
     }

@@ -8,7 +8,7 @@ use super::calls::{Call, Goodbye, Phase, Tag};
 use super::face::Alarm;
 use super::refusal::Refusal;
 use super::rooms::{Left, Room};
-use crate::facts::{Command, Delete, EndReason};
+use crate::facts::{Command, EndReason};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::sip::{Method, Request, TransactionId};
 
@@ -192,7 +192,7 @@ impl Focus {
     /// A room that nobody is in, and nobody is called into, goes, unless it is to stay.
     pub(super) fn close_if_empty(&mut self, id: RoomId) {
         let awaits = self.dialling.iter().any(|(_, dialling)| dialling.invitation.room == id);
-        let empty = |room: &Room| room.open && room.users() == 0 && room.policy.delete != Delete::Never;
+        let empty = |room: &Room| room.open && room.users() == 0 && !room.is_to_stay();
         if !awaits && self.rooms.get(id).is_some_and(empty) {
             self.close_room(id);
         }

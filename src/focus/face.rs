@@ -167,7 +167,7 @@ impl Focus {
             alarms: Alarms::default(),
             calls: Calls::default(),
             merged: Merged::default(),
-            rooms: Rooms::default(),
+            rooms: Rooms::new(settings.rooms.max_rooms),
             shards: Shards::new(&settings.shards),
             nicknames: ServerNicknames::default(),
             throttle: Throttle::new(settings.max_calls_per_second),
@@ -323,6 +323,7 @@ impl Focus {
 
     /// Puts other rooms and policies in force. Those who are in a room stay there, on what they have negotiated.
     pub fn replace_rooms(&mut self, rooms: RoomSettings, now: Instant) {
+        self.rooms.set_max(rooms.max_rooms);
         self.settings.rooms = rooms;
         self.reopen_changed_rooms();
         self.pump(now);

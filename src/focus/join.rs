@@ -14,6 +14,7 @@ use crate::facts::{ChatroomTokens, Command, OpenRoom, OpenSession, Refusal as Sh
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::msrp::Path;
 use crate::sdp::{Description, MessageMedia, Origin, OurMedia, OurTerms, Setup};
+use crate::shares::Claim;
 use crate::sip::{HeaderName, Hop, Request, TransactionId, Transactions, is_sips, reply_hop, sequence};
 use crate::uri::Aor;
 
@@ -83,6 +84,7 @@ impl Focus {
             listed: admitted.listed,
             brought_by: None,
             referred: false,
+            share: Some(self.calls.shares.take(&admitted.claim, 1)),
         };
         // A Call-ID may have the name of the caller's machine in it.
         let call_id = Some(call.dialog.call_id()).filter(|_| !call.member.anonymous);
@@ -103,7 +105,7 @@ impl Focus {
     }
 
     fn enter_room(&mut self, admitted: &Admitted) -> Result<(RoomId, ShardId), Refusal> {
-        let (id, shard) = self.room_named(&admitted.room)?;
+        let (id, shard) = self.room_named(&admitted.room, &admitted.claim)?;
         self.shards.session_opened(shard);
         if let Some(room) = self.rooms.get_mut(id) {
             room.enter(&admitted.member.user);
@@ -113,20 +115,24 @@ impl Focus {
         Ok((id, shard))
     }
 
-    /// The room of a name, which is made or opened where it has to be.
-    pub(super) fn room_named(&mut self, name: &str) -> Result<(RoomId, ShardId), Refusal> {
+    /// The room of a name, which is made or opened, at the expense of `maker`, where it has to be.
+    pub(super) fn room_named(&mut self, name: &str, maker: &Claim) -> Result<(RoomId, ShardId), Refusal> {
         let known = self.rooms.find(name).map(|room| (room.id, room.shard, room.open));
         let (id, shard, open) = match known {
             Some(known) => known,
             None => {
+                if !self.rooms.shares.has_room(maker, 1) {
+                    return Err(Refusal::later(60));
+                }
                 let shard = self.shards.least_loaded().ok_or(Refusal::later(60))?;
                 let policy = self.settings.rooms.policy(name).ok_or(Refusal::new(404))?.clone();
                 self.shards.room_opened(shard);
-                let room = self.rooms.make(name, shard, policy);
+                let room = self.rooms.make(name, shard, policy, maker);
                 (room.id, shard, false)
             }
         };
         if !open {
+            self.rooms.made_again(id, maker);
             self.open_room(id);
         }
         Ok((id, shard))

@@ -53,6 +53,7 @@ impl Focus {
         let Some(call) = self.calls.get_mut(tag) else { return };
         let listed = std::mem::take(&mut call.listed);
         let (room, by) = (call.room, call.member.user.clone());
+        let Some(claim) = call.share.as_ref().map(|share| share.claim.clone()) else { return };
         let mut met = HashSet::from([by.clone()]);
         let history = recipients_history(&listed);
         for recipient in listed {
@@ -72,6 +73,7 @@ impl Focus {
                 target,
                 member,
                 by: by.clone(),
+                claim: claim.clone(),
                 referred_by: None,
                 replaces: None,
                 history,

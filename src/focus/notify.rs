@@ -102,6 +102,7 @@ impl Focus {
         let Some(id) = self.subscriptions.under_way.remove(transaction) else { return false };
         // Nobody needs the transaction any more: a response that comes again is dropped without it.
         self.transactions.forget(transaction);
+        self.subscriptions.prove(id);
         let Some(held) = self.subscriptions.get_mut(id) else { return true };
         let status = response.status.code();
         let retry_after = text(&response.headers, &HeaderName::RetryAfter).and_then(|value| seconds(&value));

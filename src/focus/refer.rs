@@ -13,6 +13,7 @@ use super::subscriptions::{Leg, SubscriptionId};
 use crate::call::{Caller, Dialog, Identity};
 use crate::facts::Member;
 use crate::ids::RoomId;
+use crate::shares::Claim;
 use crate::sip::{
     HeaderName, Hop, Reference, ReferredMethod, Request, TransactionId, address_text, aor, is_sips, reference,
     sequence, text,
@@ -25,6 +26,7 @@ struct Referral {
     by: Aor,
     account: Option<Aor>,
     reference: Reference,
+    claim: Claim,
 }
 
 impl Focus {
@@ -39,9 +41,13 @@ impl Focus {
         now: Instant,
     ) {
         let tag = within.unwrap_or_else(|| self.new_tag());
+        let claim = match within {
+            Some(tag) => self.claim_in(tag, request, hop),
+            None => self.claim_of(request, caller, hop),
+        };
         let silent = text(&request.headers, &HeaderName::ReferSub).is_some_and(|value| is_false(&value));
-        let may_report = if silent { Ok(()) } else { self.check_reports(tag) };
-        let accepted = may_report.and_then(|()| self.accept_refer(request, caller, within, tag, hop, now));
+        let may_report = if silent { Ok(()) } else { self.check_reports(tag, &claim) };
+        let accepted = may_report.and_then(|()| self.accept_refer(request, caller, within, tag, hop, &claim, now));
         let (dialog, referral) = match accepted {
             Ok(accepted) => accepted,
             Err(refusal) => return self.refuse(id, request, &refusal),
@@ -76,12 +82,13 @@ impl Focus {
                 }
                 None => Origin::Call { number: self.number_of_refer(tag, request) },
             };
-            self.open_report(tag, origin, now)
+            self.open_report(tag, origin, &claim, now)
         });
         self.carry_on(outcome, report, now);
     }
 
     /// What a REFER asks for, and the dialog that one from outside begins.
+    #[allow(clippy::too_many_arguments)]
     fn accept_refer(
         &mut self,
         request: &Request,
@@ -89,20 +96,27 @@ impl Focus {
         within: Option<Tag>,
         tag: Tag,
         hop: Hop,
+        claim: &Claim,
         now: Instant,
     ) -> Result<(Option<Dialog>, Referral), Refusal> {
         if within.is_some() {
-            return Ok((None, self.referral(request, caller, within)?));
+            return Ok((None, self.referral(request, caller, within, claim)?));
         }
         if InviteOrigin::of(request, self.tag_keys).is_some_and(|origin| self.merged.has(origin, now)) {
             return Err(Refusal::new(482).because("Merged Request"));
         }
         let dialog = Dialog::called(request, &tag.to_string(), hop)?;
-        Ok((Some(dialog), self.referral(request, caller, None)?))
+        Ok((Some(dialog), self.referral(request, caller, None, claim)?))
     }
 
     /// Who asks for what, in which room, if they may.
-    fn referral(&mut self, request: &Request, caller: &Caller, within: Option<Tag>) -> Result<Referral, Refusal> {
+    fn referral(
+        &mut self,
+        request: &Request,
+        caller: &Caller,
+        within: Option<Tag>,
+        claim: &Claim,
+    ) -> Result<Referral, Refusal> {
         let reference = reference(&request.headers).map_err(|_| Refusal::new(400).because("Not One Refer-To"))?;
         let (room, by, account) = match within.and_then(|tag| self.calls.get(tag)) {
             Some(call) => (Some(call.room), call.member.user.clone(), call.account.clone()),
@@ -110,20 +124,26 @@ impl Focus {
                 let name = self.locate(request)?.ok_or(Refusal::new(404))?;
                 let Identity { account, member } = self.identity(request, caller, &name)?;
                 let who = account.as_ref().unwrap_or(&member.user);
-                (self.room_for(&name, who, reference.method)?, member.user, account)
+                (self.room_for(&name, who, reference.method, claim)?, member.user, account)
             }
         };
         let room = room.ok_or(Refusal::new(404))?;
         let may = self.rooms.get(room).is_some_and(|room| room.is_moderated_by(&by, account.as_ref()));
         if may {
-            Ok(Referral { room, by, account, reference })
+            Ok(Referral { room, by, account, reference, claim: claim.clone() })
         } else {
             Err(Refusal::new(403).because("Not A Moderator"))
         }
     }
 
     /// The room of a REFER from outside. One that is not there is made by a moderator who brings somebody in.
-    fn room_for(&mut self, name: &str, by: &Aor, method: ReferredMethod) -> Result<Option<RoomId>, Refusal> {
+    fn room_for(
+        &mut self,
+        name: &str,
+        by: &Aor,
+        method: ReferredMethod,
+        claim: &Claim,
+    ) -> Result<Option<RoomId>, Refusal> {
         if let Some(room) = self.rooms.find(name).filter(|room| room.open) {
             return Ok(Some(room.id));
         }
@@ -133,7 +153,7 @@ impl Focus {
             let refusal = if may { Refusal::new(404) } else { Refusal::new(403).because("Not A Moderator") };
             return Err(refusal);
         }
-        let (room, _) = self.room_named(name)?;
+        let (room, _) = self.room_named(name, claim)?;
         if let Some(room) = self.rooms.get_mut(room) {
             room.made_by(by);
         }
@@ -156,6 +176,7 @@ impl Focus {
             target: reference.target.clone(),
             member,
             by: referral.by.clone(),
+            claim: referral.claim.clone(),
             referred_by: text(&request.headers, &HeaderName::ReferredBy),
             replaces: reference.replaces.clone(),
             history: None,

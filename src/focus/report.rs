@@ -11,8 +11,9 @@ use super::Focus;
 use super::calls::Tag;
 use super::refusal::Refusal;
 use super::subscriptions::{Leg, Package, SubscriptionId};
-use crate::call::{EndOfSubscription, EventName};
+use crate::call::{EndOfSubscription, EventName, Subscription};
 use crate::limits::REPORTS_PER_DIALOG_MAX;
+use crate::shares::Claim;
 
 /// The event package.
 pub(super) const REFER: &str = "refer";
@@ -46,13 +47,14 @@ pub(super) enum Origin {
 
 impl Focus {
     /// Whether there is place for one more report in a dialog.
-    pub(super) fn check_reports(&self, tag: Tag) -> Result<(), Refusal> {
-        let full = self.subscriptions.is_full() || self.subscriptions.of_dialog(tag).len() >= REPORTS_PER_DIALOG_MAX;
+    pub(super) fn check_reports(&self, tag: Tag, claim: &Claim) -> Result<(), Refusal> {
+        let full = !self.subscriptions.shares.has_room(claim, 1)
+            || self.subscriptions.of_dialog(tag).len() >= REPORTS_PER_DIALOG_MAX;
         if full { Err(Refusal::later(10)) } else { Ok(()) }
     }
 
     /// A REFER was accepted: says that something is being done about it.
-    pub(super) fn open_report(&mut self, tag: Tag, origin: Origin, now: Instant) -> SubscriptionId {
+    pub(super) fn open_report(&mut self, tag: Tag, origin: Origin, claim: &Claim, now: Instant) -> SubscriptionId {
         let number = match origin {
             Origin::Call { number } => number,
             Origin::Own(leg) => {
@@ -62,7 +64,7 @@ impl Focus {
         };
         let event = EventName { package: REFER.to_owned(), id: number.map(|number| number.to_string()) };
         let trying = Progress { status: 100, phrase: "Trying".to_owned() };
-        self.open_subscription(tag, event, REPORT_MAX, Package::Refer(trying), now)
+        self.open_subscription(tag, Subscription::new(event, REPORT_MAX, now), Package::Refer(trying), claim, now)
     }
 
     /// The outcome. It goes out when the NOTIFY before it was answered, so that it cannot overtake that. Nobody is told who has

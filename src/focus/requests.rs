@@ -62,7 +62,7 @@ impl Focus {
         if self.draining {
             return self.refuse(id, request, &Refusal::later(60));
         }
-        let room = match self.would_admit(request, caller) {
+        let room = match self.would_admit(request, caller, hop) {
             Ok(room) => room,
             Err(refusal) => return self.refuse(id, request, &refusal),
         };

@@ -7,7 +7,8 @@ use super::roster::Roster;
 use crate::call::matches_any;
 use crate::facts::{CREATOR, Delete, RoomPolicy};
 use crate::ids::{RoomId, ShardId};
-use crate::limits::MASKS_PER_ROOM_MAX;
+use crate::limits::{MASKS_PER_ROOM_MAX, PARTS_KEPT_FOR_OTHERS};
+use crate::shares::{Claim, Share, Shares};
 use crate::uri::Aor;
 
 /// One room.
@@ -24,6 +25,11 @@ pub(super) struct Room {
     /// Sessions of those who are known to us, by who they are: an anonymous one is the same here.
     accounts: HashMap<Aor, usize>,
     creator: Option<Aor>,
+    /// Somebody in it has acknowledged our 200, or has answered our call, since it was opened. Until then it is not there to stay: whoever
+    /// made it may be nobody.
+    confirmed: bool,
+    /// What it counts for whoever made it.
+    share: Option<Share>,
     /// As whom those were here who have left and whom only we know, the latest last.
     masks: VecDeque<(Aor, Aor)>,
     pub(super) roster: Roster,
@@ -125,16 +131,22 @@ impl Room {
         self.users.remove(user);
         let created = self.creator.as_ref() == Some(user);
         match self.policy.delete {
-            Delete::Never => Left::Others,
+            Delete::Never if self.confirmed => Left::Others,
             _ if self.users.is_empty() => Left::Empty,
             Delete::WhenCreatorLeaves if created => Left::Dissolved,
             _ => Left::Others,
         }
     }
 
+    /// Whether it stays when nobody is in it.
+    pub(super) fn is_to_stay(&self) -> bool {
+        self.policy.delete == Delete::Never && self.confirmed
+    }
+
     /// Marks it as closing; whoever joins it next has made it.
     pub(super) fn close(&mut self) {
         self.open = false;
+        self.confirmed = false;
         self.creator = None;
     }
 }
@@ -142,12 +154,41 @@ impl Room {
 /// All rooms. A closing room keeps its name, and with it its shard, until nothing of it is left there.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
+    pub(super) shares: Shares,
     by_id: HashMap<RoomId, Room>,
     by_name: HashMap<Arc<str>, RoomId>,
     last: u64,
 }
 
 impl Rooms {
+    /// None yet, and so many at a time; 0 is no limit.
+    pub(super) fn new(max: usize) -> Self {
+        let mut rooms = Self { shares: Shares::new(0, PARTS_KEPT_FOR_OTHERS), ..Self::default() };
+        rooms.set_max(max);
+        rooms
+    }
+
+    /// So many rooms at a time from now on; 0 is no limit.
+    pub(super) fn set_max(&mut self, max: usize) {
+        self.shares.set_max(if max == 0 { usize::MAX } else { max });
+    }
+
+    /// Somebody in a room has shown that it hears us.
+    pub(super) fn confirm(&mut self, id: RoomId) {
+        if let Some(room) = self.by_id.get_mut(&id) {
+            room.confirmed = true;
+            room.share.iter_mut().for_each(|share| self.shares.prove(share));
+        }
+    }
+
+    /// Somebody opens a room: it counts for them.
+    pub(super) fn made_again(&mut self, id: RoomId, maker: &Claim) {
+        if let Some(room) = self.by_id.get_mut(&id) {
+            room.share.take().into_iter().for_each(|share| self.shares.give_back(share));
+            room.share = Some(self.shares.take(maker, 1));
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -168,8 +209,8 @@ impl Rooms {
         self.by_id.values_mut()
     }
 
-    /// Makes a room; the caller has seen that there is none of that name.
-    pub(super) fn make(&mut self, name: &str, shard: ShardId, policy: Arc<RoomPolicy>) -> &mut Room {
+    /// Makes a room; the caller has seen that there is none of that name, and that the maker may.
+    pub(super) fn make(&mut self, name: &str, shard: ShardId, policy: Arc<RoomPolicy>, maker: &Claim) -> &mut Room {
         self.last += 1;
         let (id, name): (_, Arc<str>) = (RoomId(self.last), name.into());
         self.by_name.insert(name.clone(), id);
@@ -182,6 +223,8 @@ impl Rooms {
             users: HashMap::new(),
             accounts: HashMap::new(),
             creator: None,
+            confirmed: false,
+            share: Some(self.shares.take(maker, 1)),
             masks: VecDeque::new(),
             roster: Roster::default(),
             publishing: false,
@@ -194,8 +237,9 @@ impl Rooms {
         if self.by_id.get(&id)?.open {
             return None;
         }
-        let room = self.by_id.remove(&id)?;
+        let mut room = self.by_id.remove(&id)?;
         self.by_name.remove(&room.name);
+        room.share.take().into_iter().for_each(|share| self.shares.give_back(share));
         Some(room)
     }
 }
@@ -208,10 +252,32 @@ mod tests {
         Aor::new(name, "example.com").unwrap()
     }
 
+    fn maker() -> Claim {
+        Claim::at(std::net::IpAddr::from([192, 0, 2, 7]), crate::shares::Reach::Unproved)
+    }
+
+    #[test]
+    fn a_room_that_nobody_confirmed_does_not_last_and_counts_for_whoever_opened_it_last() {
+        let mut rooms = Rooms::new(10);
+        let id = room(&mut rooms, Delete::Never).id;
+        rooms.get_mut(id).unwrap().confirmed = false;
+        let left = ["ann", "ann", "ben"].map(|name| rooms.get_mut(id).unwrap().leave(&user(name)));
+        assert_eq!(left, [Left::Others, Left::Others, Left::Empty]);
+        let other = Claim::at(std::net::IpAddr::from([192, 0, 2, 8]), crate::shares::Reach::Unproved);
+        rooms.made_again(id, &other);
+        assert_eq!((rooms.shares.of(&maker().holder), rooms.shares.of(&other.holder)), (0, 1));
+        rooms.confirm(id);
+        assert!(rooms.shares.proves(&other.holder) && rooms.get(id).unwrap().is_to_stay());
+        rooms.get_mut(id).unwrap().close();
+        assert!(rooms.forget(id).is_some());
+        assert_eq!(rooms.shares.held(), 0);
+    }
+
     fn room(rooms: &mut Rooms, delete: Delete) -> &mut Room {
         let policy = RoomPolicy { delete, ..RoomPolicy::default() };
-        let room = rooms.make("lobby", ShardId(0), Arc::new(policy));
+        let room = rooms.make("lobby", ShardId(0), Arc::new(policy), &maker());
         room.open = true;
+        room.confirmed = true;
         for name in ["ann", "ann", "ben"] {
             room.enter(&user(name));
         }

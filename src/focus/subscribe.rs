@@ -18,6 +18,7 @@ use crate::ids::RoomId;
 use crate::limits::{
     SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN, SUBSCRIPTIONS_PER_DIALOG_MAX, SUBSCRIPTIONS_PER_USER_MAX,
 };
+use crate::shares::Claim;
 use crate::sip::{HeaderName, Hop, Request, TransactionId, accepts_media_type, body_is_optional, is_sips, text};
 use crate::uri::Aor;
 
@@ -37,13 +38,20 @@ impl Focus {
         hop: Hop,
         now: Instant,
     ) {
-        match self.admit_subscriber(request, caller, hop, now) {
+        let claim = self.claim_of(request, caller, hop);
+        match self.admit_subscriber(request, caller, hop, &claim, now) {
             Err(refusal) => self.refuse(id, request, &refusal),
             Ok((tag, leg, watch, wish)) => {
                 self.begin_merging(request, tag, hop, now);
                 self.subscriptions.keep(tag, leg);
                 self.grant(id, request, tag, &wish);
-                self.open_subscription(tag, wish.event, wish.granted, Package::Conference(watch), now);
+                self.open_subscription(
+                    tag,
+                    Subscription::new(wish.event, wish.granted, now),
+                    Package::Conference(watch),
+                    &claim,
+                    now,
+                );
             }
         }
     }
@@ -53,9 +61,10 @@ impl Focus {
         request: &Request,
         caller: &Caller,
         hop: Hop,
+        claim: &Claim,
         now: Instant,
     ) -> Result<(Tag, Leg, Watch, Wish), Refusal> {
-        self.check_load(now)?;
+        self.check_load(claim, now)?;
         let name = self.locate(request)?.ok_or(Refusal::new(404))?;
         let wish = wish_of(request)?;
         let origin = InviteOrigin::of(request, self.tag_keys).ok_or(Refusal::new(400))?;
@@ -70,7 +79,7 @@ impl Focus {
         let known = room.and_then(|room| self.user_within(room, &who, hop));
         let user = known.clone().unwrap_or(who.member.user);
         let room = self.watchable(&name, room, known.is_some())?;
-        let watch = self.watch(room, user)?;
+        let watch = self.watch(room, user, claim)?;
         let (contact, sent_by) = (self.contact(Some(&name), is_sips(&request.uri), hop), self.sent_by(hop));
         let vouched = matches!(caller, Caller::Asserted(_));
         let leg = Leg { dialog, contact, sent_by, account: who.account, vouched };
@@ -109,8 +118,8 @@ impl Focus {
     }
 
     /// A new watch on a room, unless there are too many.
-    fn watch(&mut self, room: RoomId, user: Aor) -> Result<Watch, Refusal> {
-        if self.subscriptions.is_full() {
+    fn watch(&mut self, room: RoomId, user: Aor, claim: &Claim) -> Result<Watch, Refusal> {
+        if !self.subscriptions.shares.has_room(claim, 1) {
             return Err(Refusal::later(10));
         }
         if self.subscriptions.of_user(room, &user).len() >= SUBSCRIPTIONS_PER_USER_MAX {
@@ -144,10 +153,17 @@ impl Focus {
             self.set_expiry(known);
             return self.notify_due(known, now);
         }
-        match self.admit_in_dialog(tag) {
+        let claim = self.claim_in(tag, request, hop);
+        match self.admit_in_dialog(tag, &claim) {
             Ok(watch) => {
                 self.grant(id, request, tag, &wish);
-                self.open_subscription(tag, wish.event, wish.granted, Package::Conference(watch), now);
+                self.open_subscription(
+                    tag,
+                    Subscription::new(wish.event, wish.granted, now),
+                    Package::Conference(watch),
+                    &claim,
+                    now,
+                );
             }
             Err(refusal) => self.refuse(id, request, &refusal),
         }
@@ -178,7 +194,7 @@ impl Focus {
         Ok(granted)
     }
 
-    fn admit_in_dialog(&mut self, tag: Tag) -> Result<Watch, Refusal> {
+    fn admit_in_dialog(&mut self, tag: Tag, claim: &Claim) -> Result<Watch, Refusal> {
         if self.draining {
             return Err(Refusal::later(60).because("Server Is Ending"));
         }
@@ -187,11 +203,11 @@ impl Focus {
         }
         if let Some(call) = self.calls.get_mut(tag) {
             let (room, user, present) = (call.room, call.member.user.clone(), call.present);
-            return if present { self.watch(room, user) } else { Err(Refusal::new(481)) };
+            return if present { self.watch(room, user, claim) } else { Err(Refusal::new(481)) };
         }
         let watch = self.subscriptions.watches_in(tag).next().ok_or(Refusal::new(481))?;
         let (room, user) = (watch.room, watch.user.clone());
-        self.watch(room, user)
+        self.watch(room, user, claim)
     }
 
     /// The 200 to a SUBSCRIBE; its NOTIFY follows at once (RFC 6665 §4.2.1.2).
@@ -214,12 +230,12 @@ impl Focus {
     pub(super) fn open_subscription(
         &mut self,
         tag: Tag,
-        event: EventName,
-        granted: Duration,
+        subscription: Subscription,
         package: Package,
+        claim: &Claim,
         now: Instant,
     ) -> SubscriptionId {
-        let id = self.subscriptions.insert(tag, Subscription::new(event, granted, now), package);
+        let id = self.subscriptions.insert(tag, subscription, package, claim);
         self.set_expiry(id);
         self.notify_due(id, now);
         id

@@ -10,7 +10,8 @@ use super::report::Progress;
 use super::roster::Change;
 use crate::call::{Dialog, EventName, Subscription};
 use crate::ids::RoomId;
-use crate::limits::SUBSCRIPTIONS_MAX;
+use crate::limits::{PARTS_KEPT_FOR_OTHERS, SUBSCRIPTIONS_MAX};
+use crate::shares::{Claim, Share, Shares};
 use crate::sip::{Request, SipConnection, TransactionId};
 use crate::uri::Aor;
 
@@ -28,6 +29,8 @@ pub(super) struct Held {
     /// The subscriber has no stream for what is large.
     pub(super) datagrams_only: bool,
     queued: bool,
+    /// What it counts for whoever has it.
+    share: Option<Share>,
 }
 
 impl Held {
@@ -103,10 +106,9 @@ struct Watchers {
 }
 
 /// All subscriptions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Subscriptions {
-    /// Places that count as taken without anything in them; none but in tests, which could not fill so many.
-    pub(super) reserved: usize,
+    pub(super) shares: Shares,
     by_id: HashMap<SubscriptionId, Held>,
     by_tag: HashMap<Tag, SmallVec<[SubscriptionId; 1]>>,
     by_room: HashMap<RoomId, Watchers>,
@@ -118,12 +120,22 @@ pub(super) struct Subscriptions {
     last: u64,
 }
 
-impl Subscriptions {
-    /// Whether there are as many as there may be.
-    pub(super) fn is_full(&self) -> bool {
-        self.len() + self.reserved >= SUBSCRIPTIONS_MAX
+impl Default for Subscriptions {
+    fn default() -> Self {
+        Self {
+            shares: Shares::new(SUBSCRIPTIONS_MAX, PARTS_KEPT_FOR_OTHERS),
+            by_id: HashMap::new(),
+            by_tag: HashMap::new(),
+            by_room: HashMap::new(),
+            legs: HashMap::new(),
+            under_way: HashMap::new(),
+            queue: VecDeque::new(),
+            last: 0,
+        }
     }
+}
 
+impl Subscriptions {
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -133,7 +145,13 @@ impl Subscriptions {
         self.legs.values().filter_map(|leg| leg.dialog.hop().connection)
     }
 
-    pub(super) fn insert(&mut self, tag: Tag, subscription: Subscription, package: Package) -> SubscriptionId {
+    pub(super) fn insert(
+        &mut self,
+        tag: Tag,
+        subscription: Subscription,
+        package: Package,
+        claim: &Claim,
+    ) -> SubscriptionId {
         self.last += 1;
         let id = SubscriptionId(self.last);
         self.by_tag.entry(tag).or_default().push(id);
@@ -142,13 +160,15 @@ impl Subscriptions {
             watchers.ids.insert(id);
             watchers.of_user.entry(watch.user.clone()).or_default().push(id);
         }
-        self.by_id.insert(id, Held { tag, subscription, package, datagrams_only: false, queued: false });
+        let share = Some(self.shares.take(claim, 1));
+        self.by_id.insert(id, Held { tag, subscription, package, datagrams_only: false, queued: false, share });
         id
     }
 
     /// Forgets a subscription, and its dialog where nothing else is in it (RFC 6665 §4.5.2).
     pub(super) fn remove(&mut self, id: SubscriptionId) -> Option<Held> {
-        let held = self.by_id.remove(&id)?;
+        let mut held = self.by_id.remove(&id)?;
+        held.share.take().into_iter().for_each(|share| self.shares.give_back(share));
         if let Some(watch) = held.watch()
             && let Some(watchers) = self.by_room.get_mut(&watch.room)
         {
@@ -167,6 +187,19 @@ impl Subscriptions {
 
     pub(super) fn get_mut(&mut self, id: SubscriptionId) -> Option<&mut Held> {
         self.by_id.get_mut(&id)
+    }
+
+    /// Who has the subscriptions in a dialog.
+    pub(super) fn claim(&self, tag: Tag) -> Option<&Claim> {
+        let first = self.of_dialog(tag).first()?;
+        self.by_id.get(first)?.share.as_ref().map(|share| &share.claim)
+    }
+
+    /// Whoever has a subscription has answered a NOTIFY.
+    pub(super) fn prove(&mut self, id: SubscriptionId) {
+        if let Some(share) = self.by_id.get_mut(&id).and_then(|held| held.share.as_mut()) {
+            self.shares.prove(share);
+        }
     }
 
     pub(super) fn all(&self) -> Vec<SubscriptionId> {

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use super::{ConnectOut, Focus, Output, RoomSettings, Settings, ShardAddress};
 use crate::facts::{Command, Event, RoomPolicy, Subscribers};
 use crate::ids::ShardId;
-use crate::limits::{CALLS_MAX, SUBSCRIPTIONS_MAX};
+use crate::limits::{CALLS_MAX, PARTS_KEPT_FOR_OTHERS, SUBSCRIPTIONS_MAX};
+use crate::shares::{Claim, Reach, Share};
 use crate::sip::{Hop, Message, Transport, parse_datagram};
 
 fn focus() -> Focus {
@@ -30,6 +31,11 @@ fn focus() -> Focus {
         rooms: RoomSettings { on_demand: true, defaults: policy.into(), ..RoomSettings::default() },
     };
     Focus::new(settings, [7; 32])
+}
+
+/// Others, who hold what no test can.
+fn others() -> Claim {
+    Claim::at([198, 51, 100, 1].into(), Reach::Trusted)
 }
 
 /// A request of somebody new, with its final status. The shard takes every session.
@@ -70,9 +76,9 @@ fn invite(focus: &mut Focus, name: &str) -> u16 {
 #[test]
 fn there_are_so_many_calls() {
     let mut focus = focus();
-    focus.calls.reserved = CALLS_MAX - 2;
+    let _ = focus.calls.shares.take(&others(), CALLS_MAX - 2);
     assert_eq!([invite(&mut focus, "ann"), invite(&mut focus, "bob"), invite(&mut focus, "cyn")], [200, 200, 503]);
-    focus.calls.reserved -= 1;
+    focus.calls.shares.give_back(Share { claim: others(), amount: 1 });
     assert_eq!(invite(&mut focus, "dan"), 200);
 }
 
@@ -80,9 +86,21 @@ fn there_are_so_many_calls() {
 fn there_are_so_many_subscriptions() {
     let mut focus = focus();
     assert_eq!(invite(&mut focus, "ann"), 200);
-    focus.subscriptions.reserved = SUBSCRIPTIONS_MAX - 2;
+    let _ = focus.subscriptions.shares.take(&others(), SUBSCRIPTIONS_MAX - 2);
     let mut subscribe = |name: &str| status(&mut focus, "SUBSCRIBE", name, "Event: conference\r\nExpires: 600\r\n", "");
     assert_eq!(["bob", "cyn", "dan"].map(&mut subscribe), [200, 200, 503]);
-    focus.subscriptions.reserved -= 1;
+    focus.subscriptions.shares.give_back(Share { claim: others(), amount: 1 });
     assert_eq!(status(&mut focus, "SUBSCRIBE", "erin", "Event: conference\r\nExpires: 600\r\n", ""), 200);
+}
+
+#[test]
+fn one_source_leaves_calls_and_subscriptions_to_others() {
+    let claim = |n: u8, reach| Claim::at([192, 0, 2, n].into(), reach);
+    let mut focus = focus();
+    for (shares, max) in [(&mut focus.calls.shares, CALLS_MAX), (&mut focus.subscriptions.shares, SUBSCRIPTIONS_MAX)] {
+        let one = claim(1, Reach::Proved);
+        let _ = shares.take(&one, max - max / PARTS_KEPT_FOR_OTHERS);
+        assert!(!shares.has_room(&one, 1) && shares.has_room(&claim(2, Reach::Proved), 1));
+        assert!(shares.has_room(&claim(3, Reach::Unproved), 1) && shares.has_room(&claim(4, Reach::Trusted), 1));
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use parlor::facts::Subscribers;
+use parlor::focus::{Network, Settings};
 use parlor::limits::{
     DATAGRAM_REQUEST_BYTES_MAX, DIALLINGS_MAX, NOTIFIES_PER_BURST_MAX, SUBSCRIPTION_SECONDS_MAX,
     SUBSCRIPTION_SECONDS_MIN, SUBSCRIPTIONS_PER_DIALOG_MAX, SUBSCRIPTIONS_PER_USER_MAX,
@@ -10,7 +11,7 @@ use parlor::limits::{
 use parlor::sip::{HeaderName, Message, Method, Transport};
 
 use crate::watcher::Watcher;
-use crate::world::{Peer, World, header};
+use crate::world::{Peer, World, header, policy, settings};
 
 #[test]
 fn a_user_has_so_many_subscriptions_to_a_room() {
@@ -102,7 +103,10 @@ fn a_request_above_the_limit_goes_over_a_stream() {
 
 #[test]
 fn so_many_calls_of_ours_may_be_unanswered() {
-    let mut world = World::with_policy(|policy| policy.moderators = vec!["creator".into()]);
+    // Who is trusted may take them all.
+    let trusted_peers = Network::new("192.0.2.0".parse().unwrap(), 24).into_iter().collect();
+    let rooms = policy(|policy| policy.moderators = vec!["creator".into()]);
+    let mut world = World::with(Settings { rooms, trusted_peers, ..settings() });
     let mut ann = Peer::new("ann", "lobby").over_tcp();
     ann.join(&mut world);
     let mut refer = |world: &mut World, n: usize| {

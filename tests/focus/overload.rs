@@ -1,9 +1,11 @@
 use std::time::Duration;
 
-use parlor::focus::Settings;
+use parlor::facts::Delete;
+use parlor::focus::{RoomSettings, Settings};
+use parlor::limits::{DIALLINGS_MAX, PARTS_KEPT_FOR_OTHERS};
 use parlor::sip::HeaderName;
 
-use crate::world::{Peer, World, header, settings};
+use crate::world::{Peer, World, header, policy, settings};
 
 #[test]
 fn more_calls_a_second_than_allowed_are_503_with_retry_after() {
@@ -18,6 +20,84 @@ fn more_calls_a_second_than_allowed_are_503_with_retry_after() {
     assert_eq!(header(world.last_response(), HeaderName::RetryAfter), "1");
     world.advance(Duration::from_millis(400));
     assert_eq!([call(&mut world, 5), call(&mut world, 6)], [200, 503]);
+}
+
+fn at(name: &str, room: &str, at: &str) -> Peer {
+    Peer { at: at.parse().unwrap(), ..Peer::new(name, room) }
+}
+
+#[test]
+fn one_source_does_not_take_all_calls_of_a_second() {
+    let mut world = World::with(Settings { max_calls_per_second: 3, ..settings() });
+    for i in 0..5 {
+        at(&format!("u{i}"), "lobby", "198.51.100.1:5060").invite(&mut world);
+    }
+    assert_eq!(world.statuses(), [200, 200, 200, 503, 503]);
+    at("ann", "lobby", "192.0.2.78:5060").invite(&mut world);
+    assert_eq!(world.last_status(), 200, "another source");
+    at("u6", "lobby", "198.51.100.1:5060").invite(&mut world);
+    assert_eq!(world.last_status(), 503);
+}
+
+#[test]
+fn one_source_does_not_take_all_rooms() {
+    let mut world = World::with(Settings { rooms: RoomSettings { max_rooms: 20, ..settings().rooms }, ..settings() });
+    for i in 0..30 {
+        let mut peer = at(&format!("u{i}"), &format!("room{i}"), "198.51.100.1:5060").over_tcp();
+        peer.join_or_not(&mut world);
+    }
+    let taken = world.statuses().iter().filter(|status| **status == 200).count();
+    assert_eq!(taken, 18, "all but what is kept for others");
+    at("ann", "other", "192.0.2.78:5060").join(&mut world);
+    at("bob", "another", "192.0.2.79:5060").join(&mut world);
+    at("cyn", "a-third", "192.0.2.80:5060").invite(&mut world);
+    assert_eq!((world.last_status(), world.focus.counts().rooms), (503, 20));
+}
+
+#[test]
+fn rooms_made_by_forged_calls_go_with_them_and_leave_room_for_others_meanwhile() {
+    for delete in [Delete::WhenEmpty, Delete::Never] {
+        let rooms = RoomSettings { max_rooms: 20, ..policy(|policy| policy.delete = delete) };
+        let mut world = World::with(Settings { rooms, ..settings() });
+        for i in 0..100 {
+            at(&format!("u{i}"), &format!("room{i}"), &format!("10.0.0.{i}:5060")).invite(&mut world);
+        }
+        assert_eq!(world.focus.counts().rooms, 10, "nobody of them can be reached");
+        at("ann", "other", "192.0.2.78:5060").over_tcp().join(&mut world);
+        assert_eq!(world.focus.counts().rooms, 11);
+        world.advance(Duration::from_secs(33));
+        world.close_rooms();
+        assert_eq!(world.focus.counts().rooms, 1, "what nobody has acknowledged is gone");
+    }
+}
+
+#[test]
+fn one_source_does_not_take_all_calls_of_ours() {
+    let mut world = World::with_policy(|policy| policy.moderators = vec!["sip:*@home.example".into()]);
+    let mut ann = at("ann", "lobby", "198.51.100.1:5060").over_tcp();
+    let mut bob = at("bob", "lobby", "192.0.2.78:5060").over_tcp();
+    ann.join(&mut world);
+    bob.join(&mut world);
+    let mut refer = |peer: &mut Peer, i: usize| {
+        world.forget();
+        peer.extra = format!("Refer-To: <sip:u{i}@127.0.0.9>\r\nRefer-Sub: false\r\n");
+        peer.send(&mut world, "REFER", "");
+        world.last_status()
+    };
+    let taken = (0..DIALLINGS_MAX).filter(|i| refer(&mut ann, *i) == 202).count();
+    assert_eq!(taken, DIALLINGS_MAX - DIALLINGS_MAX / PARTS_KEPT_FOR_OTHERS);
+    assert_eq!((refer(&mut bob, DIALLINGS_MAX), refer(&mut ann, DIALLINGS_MAX + 1)), (202, 503));
+}
+
+#[test]
+fn a_trusted_proxy_carries_as_many_as_there_is_room_for() {
+    let trusted = parlor::focus::Network::new("198.51.100.0".parse().unwrap(), 24);
+    let rooms = RoomSettings { max_rooms: 20, ..settings().rooms };
+    let mut world = World::with(Settings { rooms, trusted_peers: trusted.into_iter().collect(), ..settings() });
+    for i in 0..20 {
+        at(&format!("u{i}"), &format!("room{i}"), "198.51.100.1:5060").join(&mut world);
+    }
+    assert_eq!(world.focus.counts().rooms, 20);
 }
 
 #[test]
@@ -57,7 +137,7 @@ fn calls(world: &mut World, at: &str, numbers: std::ops::Range<usize>) -> Vec<u1
 #[test]
 fn one_source_of_calls_leaves_room_for_others_and_is_refused_without_state() {
     let mut world = World::with(Settings { transaction_bytes_max: 64 * 1024, ..settings() });
-    let flood = calls(&mut world, "198.51.100.1:5060", 0..100);
+    let flood = calls(&mut world, "198.51.100.1:5060", 0..190);
     let taken = flood.iter().position(|status| *status == 503).expect("a bound");
     assert!(taken > 10 && flood[taken..].iter().all(|status| *status == 503), "{flood:?}");
     assert_eq!(calls(&mut world, "192.0.2.77:5061", 200..205), [200; 5], "another source");

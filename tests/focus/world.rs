@@ -181,6 +181,18 @@ impl World {
         opened
     }
 
+    /// The shards say that they have closed the rooms that they were told to close.
+    pub fn close_rooms(&mut self) {
+        let closed = |(shard, command): &(ShardId, Command)| match command {
+            Command::CloseRoom { room } => Some((*shard, *room)),
+            _ => None,
+        };
+        let closed: Vec<_> = self.commands.iter().filter_map(closed).collect();
+        for (shard, room) in closed {
+            self.event(shard, Event::RoomClosed { room });
+        }
+    }
+
     /// The names of the commands given so far.
     pub fn told(&self) -> Vec<&'static str> {
         let name = |(_, command): &(ShardId, Command)| match command {
