@@ -242,3 +242,21 @@ fn a_wrong_domain_is_told_to_who_calls_and_in_the_log() {
     let (_, complaints) = join(&server, "alice", &[]).wait();
     assert!(complaints.contains("no such room") && !complaints.contains("sip.domains"), "{complaints}");
 }
+
+#[test]
+fn members_over_udp_answer_what_came_last_and_hold_no_drain_up() {
+    let server = Server::of(&format!(
+        "[sip]\nlisten = [\"udp:127.0.0.1:0\", \"tcp:127.0.0.1:0\"]\ndrain_timeout = \"25s\"\n[msrp]\nport = 0\n{}",
+        support::one_shard()
+    ));
+    let via = format!("udp:{}", server.address("udp:"));
+    let names = ["sip:alice@localhost", "sip:bob@localhost", "sip:cyn@localhost"];
+    let chats = names.map(|name| Chat::present(name, &["sip:lobby@localhost", "--via", &via]));
+    server.signal("TERM");
+    for chat in chats {
+        let (_, complaints) = chat.wait();
+        assert!(complaints.contains("The server is ending"), "{complaints}");
+    }
+    let log = server.log_at_end();
+    assert!(!log.contains("the time to drain is over"), "{log}");
+}

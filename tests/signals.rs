@@ -19,6 +19,18 @@ fn term_ends_every_call_and_then_the_server() {
 }
 
 #[test]
+fn a_drain_whose_time_is_over_says_what_it_has_waited_for() {
+    let config = "[sip]\nlisten = [\"tcp:127.0.0.1:0\"]\ndrain_timeout = \"1s\"\n[msrp]\nport = 0\n";
+    let server = Server::of(&format!("{config}{}", support::one_shard()));
+    let mut alice = server.join("alice", "lobby");
+    server.signal("TERM");
+    alice.sees_bye();
+    let log = server.log_at_end();
+    let line = log.lines().find(|line| line.contains("the time to drain is over")).expect(&log);
+    assert!(line.ends_with("calls=0 invitations=0 byes=1 subscriptions=0 shards=1"), "{line}");
+}
+
+#[test]
 fn a_second_int_ends_at_once() {
     let server = Server::with("");
     let mut alice = server.join("alice", "lobby");

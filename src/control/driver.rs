@@ -15,7 +15,7 @@ use super::SipSockets;
 use super::flows::{Arrived, Flows, Inbound};
 use crate::call::Users;
 use crate::facts::{Command, EndReason, Event, Fingerprint};
-use crate::focus::{Focus, Output, RoomSettings};
+use crate::focus::{Awaited, Focus, Output, RoomSettings};
 use crate::ids::ShardId;
 use crate::limits::LOOKUPS_MAX;
 use crate::shard::mesh::ShardHandle;
@@ -204,7 +204,12 @@ impl Driver {
         let now = Instant::now();
         self.focus.handle_timeout(now);
         if self.ends_by.is_some_and(|at| at <= now) {
-            warn!(calls = self.focus.counts().calls, "the time to drain is over");
+            let Awaited { calls, invitations, byes, subscriptions } = self.focus.awaited();
+            let shards = self.shards.len() - self.shards_ended;
+            warn!(
+                calls,
+                invitations, byes, subscriptions, shards, "the time to drain is over, and these were waited for"
+            );
             self.ended = true;
         }
     }

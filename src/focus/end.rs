@@ -164,6 +164,7 @@ impl Focus {
             }
             Some(Left::Others) | None => {}
         }
+        self.subscriptions.call_ended(tag, room, &user);
         self.end_subscriptions_of(room, &user);
     }
 

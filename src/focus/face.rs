@@ -73,6 +73,19 @@ pub struct Counts {
     pub subscriptions: usize,
 }
 
+/// What a drain waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Awaited {
+    /// Calls.
+    pub calls: usize,
+    /// Calls of ours that nobody has answered.
+    pub invitations: usize,
+    /// BYEs that nobody has answered.
+    pub byes: usize,
+    /// Subscriptions whose last NOTIFY nobody has answered.
+    pub subscriptions: usize,
+}
+
 /// What is due at some time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Alarm {
@@ -314,11 +327,22 @@ impl Focus {
         self.calls.connections().chain(self.subscriptions.connections()).collect()
     }
 
-    /// Whether no call and no subscription is left and every BYE was answered.
+    /// What a drain waits for.
+    #[must_use]
+    pub fn awaited(&self) -> Awaited {
+        Awaited {
+            calls: self.calls.len(),
+            invitations: self.dialling.len(),
+            byes: self.byes.len(),
+            subscriptions: self.subscriptions.awaited(),
+        }
+    }
+
+    /// Whether there is nothing that a drain waits for any more: no call, no BYE without an answer, and no subscription, those of
+    /// whoever was in a call aside.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        let calls = self.calls.len() + self.dialling.len();
-        calls == 0 && self.byes.is_empty() && self.subscriptions.len() == 0
+        self.awaited() == Awaited::default()
     }
 
     /// Puts other rooms and policies in force. Those who are in a room stay there, on what they have negotiated.

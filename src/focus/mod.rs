@@ -66,7 +66,7 @@ mod subscriptions;
 mod throttle;
 mod update;
 
-pub use face::{Counts, Focus, Output};
+pub use face::{Awaited, Counts, Focus, Output};
 pub use media::ConnectOut;
 pub use settings::{Network, RoomSettings, Settings, ShardAddress};
 

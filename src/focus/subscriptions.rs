@@ -28,6 +28,8 @@ pub(super) struct Held {
     pub(super) package: Package,
     /// The subscriber has no stream for what is large.
     pub(super) datagrams_only: bool,
+    /// Its subscriber was in a call, which has ended: a drain does not wait for its last NOTIFY.
+    call_ended: bool,
     queued: bool,
     /// What it counts for whoever has it.
     share: Option<Share>,
@@ -140,6 +142,22 @@ impl Subscriptions {
         self.by_id.len()
     }
 
+    /// Those that a drain waits for. Takes time for each.
+    pub(super) fn awaited(&self) -> usize {
+        self.by_id.values().filter(|held| !held.call_ended).count()
+    }
+
+    /// The call that a user was in has ended: its own subscriptions, in the call's dialog or to its room, go with it.
+    pub(super) fn call_ended(&mut self, tag: Tag, room: RoomId, user: &Aor) {
+        let of_dialog = self.by_tag.get(&tag).into_iter().flatten();
+        let of_user = self.by_room.get(&room).and_then(|watchers| watchers.of_user.get(user)).into_iter().flatten();
+        for id in of_dialog.chain(of_user) {
+            if let Some(held) = self.by_id.get_mut(id) {
+                held.call_ended = true;
+            }
+        }
+    }
+
     /// The connections that subscriptions outside of calls go over.
     pub(super) fn connections(&self) -> impl Iterator<Item = SipConnection> {
         self.legs.values().filter_map(|leg| leg.dialog.hop().connection)
@@ -161,7 +179,10 @@ impl Subscriptions {
             watchers.of_user.entry(watch.user.clone()).or_default().push(id);
         }
         let share = Some(self.shares.take(claim, 1));
-        self.by_id.insert(id, Held { tag, subscription, package, datagrams_only: false, queued: false, share });
+        self.by_id.insert(
+            id,
+            Held { tag, subscription, package, datagrams_only: false, call_ended: false, queued: false, share },
+        );
         id
     }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 use parlor::facts::{EndReason, Event};
 use parlor::sip::{HeaderName, Message, Method, text};
 
+use crate::watcher::Watcher;
 use crate::world::{Peer, World};
 
 fn reason(message: &parlor::sip::Request) -> String {
@@ -303,4 +304,38 @@ fn a_session_that_waits_for_its_bye_ends_with_the_bye_of_its_peer() {
     assert_eq!((sessions_told(&world), world.requests().len()), (vec!["suspend session"], 0), "no ACK yet");
     ann.send(&mut world, "BYE", "");
     assert_eq!((world.last_status(), sessions_told(&world)), (200, vec!["suspend session", "close session"]));
+}
+
+#[test]
+fn a_subscription_whose_call_has_ended_holds_no_drain_up() {
+    for own_dialog in [false, true] {
+        let mut world = World::new();
+        let mut ann = Peer::new("ann", "lobby");
+        ann.join(&mut world);
+        let mut device = if own_dialog { Watcher::new("ann", "lobby").peer } else { ann };
+        device.extra = "Event: conference\r\nExpires: 600\r\n".into();
+        device.send(&mut world, "SUBSCRIBE", "");
+        assert_eq!((world.last_status(), world.focus.counts().subscriptions), (200, 1));
+        drain(&mut world);
+        assert!(!world.focus.is_drained());
+        let bye = world.asked(Method::Bye).remove(0);
+        device.respond_to(&mut world, &bye, 200, "", "");
+        assert_eq!(world.focus.counts().subscriptions, 1, "its NOTIFY has no answer, {own_dialog}");
+        assert!(world.focus.is_drained(), "{own_dialog}: {:?}", world.focus.awaited());
+    }
+}
+
+#[test]
+fn a_drain_waits_for_the_last_notify_of_who_only_watches() {
+    let mut world = World::with_policy(|policy| policy.subscribers = parlor::facts::Subscribers::Everyone);
+    let ann = world.join("ann", "lobby");
+    let mut bob = Watcher::watching("bob", "lobby", &mut world);
+    world.forget();
+    drain(&mut world);
+    let bye = world.asked(Method::Bye).remove(0);
+    ann.respond_to(&mut world, &bye, 200, "", "");
+    let awaited = world.focus.awaited();
+    assert_eq!((awaited.calls, awaited.byes, awaited.subscriptions), (0, 0, 1));
+    bob.take(&mut world);
+    assert!(world.focus.is_drained());
 }

@@ -129,8 +129,13 @@ impl Server {
     }
 
     /// Ends it; answers what it has logged.
-    pub fn log(mut self) -> String {
+    pub fn log(self) -> String {
         self.signal("TERM");
+        self.log_at_end()
+    }
+
+    /// Waits until it has ended; answers what it has logged.
+    pub fn log_at_end(mut self) -> String {
         self.child.wait().unwrap();
         self.log.take().unwrap().join().unwrap()
     }

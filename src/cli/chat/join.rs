@@ -206,6 +206,10 @@ pub(super) async fn send_waiting(socket: &mut SipSocket, call: &mut Call) -> io:
 /// Says goodbye. Whether it is heard is not worth a complaint.
 pub(super) async fn leave(socket: &mut SipSocket, call: &mut Call) {
     call.hang_up(Instant::now());
+    // The answers to what came last, a BYE or a NOTIFY, go out though nothing more is waited for.
+    if send_waiting(socket, call).await.is_err() {
+        return;
+    }
     let end = Instant::now() + BYE_WAIT;
     let mut hung_up = call.has_ended();
     while Instant::now() < end && !(hung_up && is_unwatched(call)) {
