@@ -29,6 +29,12 @@ pub const NICKNAME_BYTES_MAX: usize = 1023;
 pub const NICKNAME_REQUESTS_WAITING_MAX: usize = 8;
 /// Octets that one turn of one connection reads.
 pub const RECEIVE_BYTES_MAX: usize = 64 * 1024;
+/// Buffers that a shard on its own ring receives into at least: as many connections may have something for it in one turn.
+pub const RECEIVE_BUFFERS_MIN: u16 = 64;
+/// Buffers that it receives into at most. When more connections than that have something for it, they take turns.
+pub const RECEIVE_BUFFERS_MAX: u16 = 1024;
+/// Octets that one turn of one connection reads into a buffer above the fewest.
+pub const EXTRA_RECEIVE_BYTES_MAX: usize = 16 * 1024;
 /// Body slices that one frame gathers from the receive slab before it is sent on.
 pub const FRAME_SLICES_MAX: usize = 64;
 /// A message this small that is complete within its turn is copied into its frame, which unpins the receive slab.
@@ -160,6 +166,8 @@ const _: () = assert!(MSRP_START_LINE_BYTES_MAX < MSRP_HEAD_BYTES_MAX);
 const _: () = assert!(TRANSACTION_ID_BYTES_MIN <= TRANSACTION_ID_BYTES_MAX);
 const _: () = assert!(MSRP_HEAD_BYTES_MAX <= RECEIVE_BYTES_MAX);
 const _: () = assert!(COPIED_BODY_BYTES_MAX <= RECEIVE_BYTES_MAX);
+const _: () = assert!(RECEIVE_BUFFERS_MIN.is_power_of_two() && RECEIVE_BUFFERS_MAX.is_power_of_two());
+const _: () = assert!(RECEIVE_BUFFERS_MIN <= RECEIVE_BUFFERS_MAX && EXTRA_RECEIVE_BYTES_MAX <= RECEIVE_BYTES_MAX);
 const _: () =
     assert!(SESSIONS_PER_CONNECTION_MAX < u16::MAX as usize, "the copies on one connection are counted in 16 bits");
 const _: () = assert!(CPIM_HEADERS_BYTES_MAX <= HELD_BYTES_PER_SESSION_MAX);

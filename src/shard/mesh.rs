@@ -3,7 +3,7 @@
 //! Both directions are bounded, and nobody waits for room: a full queue downwards is a 503 to the caller, and what does not
 //! fit upwards stays in the switch, which keeps at most one event of a kind for each session and room.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -113,10 +113,12 @@ impl Wake {
         self.rung.swap(false, Ordering::AcqRel);
     }
 
-    /// What the shard polls.
-    #[must_use]
-    pub fn fd(&self) -> RawFd {
-        self.event.as_raw_fd()
+    /// A descriptor of its own for the shard to poll.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub fn descriptor(&self) -> std::io::Result<OwnedFd> {
+        self.event.try_clone()
     }
 }
 

@@ -21,7 +21,7 @@ const PINNED_BLOCKS_MAX: usize = 16;
 
 impl Default for Slab {
     fn default() -> Self {
-        Self { current: Block::new(RECEIVE_BYTES_MAX), pinned: Vec::new() }
+        Self { current: Block::new(RECEIVE_BYTES_MAX, 0), pinned: Vec::new() }
     }
 }
 
@@ -32,7 +32,7 @@ impl Slab {
             let free = self.pinned.iter_mut().position(Block::reclaim);
             let fresh = match free {
                 Some(at) => self.pinned.swap_remove(at),
-                None => Block::new(RECEIVE_BYTES_MAX),
+                None => Block::new(RECEIVE_BYTES_MAX, 0),
             };
             let pinned = std::mem::replace(&mut self.current, fresh);
             if self.pinned.len() < PINNED_BLOCKS_MAX {

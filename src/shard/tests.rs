@@ -19,19 +19,18 @@ struct Running {
 }
 
 fn run(io: Io) -> Running {
+    run_with(ShardSettings { io, ..ShardSettings::default() })
+}
+
+fn run_with(settings: ShardSettings) -> Running {
     let cores = core_affinity::get_core_ids().unwrap().iter().take(1).map(|core| core.id).collect();
-    let settings = ShardSettings { cores, port: 0, io, ..ShardSettings::default() };
+    let settings = ShardSettings { cores, port: 0, ..settings };
     let bound = bind(&settings).unwrap();
     let (sender, events) = mesh::events();
     let (handle, thread) = start(&settings, bound, &sender, || [3; 32]).unwrap().remove(0);
-    let open = OpenRoom {
-        room: RoomId(1),
-        uri: "sip:lobby@localhost".into(),
-        names: vec![Aor::parse(b"sip:lobby@localhost").unwrap()],
-        policy: Arc::new(RoomPolicy::default()),
-    };
-    handle.commands.try_send(Command::OpenRoom(Box::new(open))).unwrap();
-    Running { handle, thread, events }
+    let running = Running { handle, thread, events };
+    running.open_room(1);
+    running
 }
 
 fn path(text: &str) -> Path {
@@ -46,7 +45,26 @@ struct Client {
 }
 
 impl Running {
+    fn open_room(&self, room: u64) {
+        let open = OpenRoom {
+            room: RoomId(room),
+            uri: "sip:lobby@localhost".into(),
+            names: vec![Aor::parse(b"sip:lobby@localhost").unwrap()],
+            policy: Arc::new(RoomPolicy::default()),
+        };
+        self.handle.commands.try_send(Command::OpenRoom(Box::new(open))).unwrap();
+    }
+
     fn join(&mut self, name: &str, number: u128) -> Client {
+        self.join_room(1, name, number)
+    }
+
+    fn join_room(&mut self, room: u64, name: &str, number: u128) -> Client {
+        self.join_over(|port| TcpStream::connect(("127.0.0.1", port)).unwrap(), room, name, number)
+    }
+
+    /// `connect` makes the connection to a port.
+    fn join_over(&mut self, connect: impl FnOnce(u16) -> TcpStream, room: u64, name: &str, number: u128) -> Client {
         let session = SessionId { shard: ShardId(0), random: number };
         let local = format!("msrp://127.0.0.1:{}/{session};tcp", self.handle.port);
         let remote = format!("msrp://127.0.0.1:9/{name};tcp");
@@ -54,7 +72,7 @@ impl Running {
         let open = OpenSession {
             formerly: None,
             session,
-            room: RoomId(1),
+            room: RoomId(room),
             member: Member {
                 user: user.clone(),
                 uri: format!("sip:{name}@localhost").into(),
@@ -69,7 +87,7 @@ impl Running {
         };
         self.handle.commands.try_send(Command::OpenSession(Box::new(open))).unwrap();
         assert!(matches!(self.next_event(), Event::SessionReady { .. }));
-        let stream = TcpStream::connect(("127.0.0.1", self.handle.port)).unwrap();
+        let stream = connect(self.handle.port);
         let octets = BufReader::new(stream.try_clone().unwrap()).bytes();
         let mut client = Client { stream, octets, local, remote };
         client.write("SEND", "bind0001", "Message-ID: b\r\nByte-Range: 1-0/0\r\n", None);
@@ -137,6 +155,9 @@ on_both!(
     a_lost_connection_ends_its_session,
     what_is_not_msrp_is_hung_up_on
 );
+
+mod descriptors;
+mod turns;
 
 fn members_talk_and_a_drained_shard_ends(io: Io) {
     let mut running = run(io);

@@ -1,11 +1,12 @@
 //! What arrives in a turn: connections, octets, room in sockets, the control thread's bell.
 
 use std::io;
-use std::net::TcpStream;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tracing::{debug, warn};
 
 use super::shell::{Peer, Shell};
@@ -36,7 +37,7 @@ impl Shell {
             Ok(_) if self.peers.len() >= CONNECTIONS_PER_SHARD_MAX => {
                 warn!(shard = %self.id, "an MSRP connection too many was closed");
             }
-            Ok(socket) => self.accept(which, socket.into(), now),
+            Ok(socket) => self.accept(which, socket, now),
             Err(error) => {
                 warn!(shard = %self.id, %error, "cannot accept an MSRP connection");
                 self.accept_at[which] = Some(now + ACCEPT_AGAIN_AFTER);
@@ -44,21 +45,21 @@ impl Shell {
         }
     }
 
-    fn accept(&mut self, which: usize, stream: TcpStream, now: Instant) {
+    fn accept(&mut self, which: usize, socket: OwnedFd, now: Instant) {
         let link = match (which, &self.tls) {
             (0, _) => None,
             (_, Some(tls)) => TlsLink::accept(tls).ok(),
             _ => return,
         };
         // Whoever has gone again has no address.
-        let Ok(address) = stream.peer_addr() else { return };
+        let Ok(Some(address)) = SockRef::from(&socket).peer_addr().map(|address| address.as_socket()) else { return };
         let id = self.switch.adopt(address, link.is_some(), now);
-        self.take_in(id, stream, link);
+        self.take_in(id, Rc::new(socket), link);
     }
 
     /// Takes in a connection that the switch knows, whoever opened it. It must not be a non-blocking one: the ring waits for it.
-    pub(super) fn take_in(&mut self, id: ConnectionId, stream: TcpStream, link: Option<TlsLink>) {
-        self.peers.insert(id, Peer { stream, receiving: false, link: link.map(Box::new) });
+    pub(super) fn take_in(&mut self, id: ConnectionId, socket: Rc<OwnedFd>, link: Option<TlsLink>) {
+        self.peers.insert(id, Peer { socket, receiving: false, link: link.map(Box::new) });
         self.receive(id, true);
     }
 
@@ -77,7 +78,6 @@ impl Shell {
                 self.close(id, EndReason::ConnectionLost, now);
                 self.settle(now);
             }
-            Received::Again => self.starved.push(id),
         }
     }
 
@@ -118,14 +118,7 @@ impl Shell {
         let Some(peer) = self.peers.get_mut(id) else { return };
         if !peer.receiving && !self.switch.is_paused(id) {
             peer.receiving = true;
-            self.ring.receive(id, peer.fd(), more);
-        }
-    }
-
-    /// Receives on the connections that there was no buffer for: by now there are some.
-    pub(super) fn feed_starved(&mut self) {
-        while let Some(id) = self.starved.pop() {
-            self.receive(id, true);
+            self.ring.receive(id, &peer.socket, more);
         }
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! It comes after all receives of the turn. The deeper the load, the larger the batches; idle, nothing waits for a timer.
 
+use std::os::fd::AsRawFd;
 use std::time::Instant;
 
-use super::shell::{Peer, Shell};
+use super::shell::Shell;
 use crate::facts::EndReason;
 use crate::shard::flush::{Stuck, flush_some};
 
@@ -23,7 +24,7 @@ impl Shell {
         ids.retain(|id| !self.flush_link(*id, &mut stuck));
         let mut rest = &ids[..];
         while !rest.is_empty() {
-            let fd = |id| self.peers.get(id).map(Peer::fd);
+            let fd = |id| self.peers.get(id).map(|peer| peer.socket.as_raw_fd());
             let ring = &mut self.ring;
             let n = flush_some(&mut self.switch, &mut self.batch, rest, fd, |batch| batch.submit_to(ring), &mut stuck);
             rest = &rest[n..];
@@ -32,7 +33,7 @@ impl Shell {
         self.flushing = ids;
         for id in stuck.full {
             if let Some(peer) = self.peers.get(id) {
-                self.ring.writable(id, peer.fd());
+                self.ring.writable(id, &peer.socket);
             }
         }
         let now = Instant::now();

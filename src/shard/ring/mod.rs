@@ -10,6 +10,7 @@ mod flush;
 mod secure;
 mod shell;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -19,17 +20,15 @@ use super::mesh::{ShardPort, Wake};
 use super::settings::ShardSettings;
 use super::socket::{Batch, Ring};
 use super::start::BoundShard;
+use crate::limits::{RECEIVE_BUFFERS_MAX, RECEIVE_BUFFERS_MIN};
 use crate::switch::{Settings, Switch};
-
-/// Buffers that a shard receives into: as many connections may have something for it in one turn.
-const RECEIVE_BUFFERS: u16 = 64;
 
 /// Whether this machine has what the loop needs.
 ///
 /// # Errors
 /// What is missing.
 pub fn probe() -> std::io::Result<()> {
-    Ring::new(8, 1, std::time::Duration::ZERO).map(drop)
+    Ring::new(8, 1..=1, std::time::Duration::ZERO).map(drop)
 }
 
 /// Starts a shard's thread. Answers when its loop runs.
@@ -69,12 +68,12 @@ fn set_up(
 ) -> Result<Shell, String> {
     let entries = settings.ring_depth.max(settings.send_batch).next_power_of_two();
     let entries = u32::try_from(entries).unwrap_or(u32::MAX);
-    let ring =
-        Ring::new(entries, RECEIVE_BUFFERS, settings.spin_before_park).map_err(|error| format!("no ring: {error}"))?;
+    let buffers = RECEIVE_BUFFERS_MIN..=RECEIVE_BUFFERS_MAX;
+    let ring = Ring::new(entries, buffers, settings.spin_before_park).map_err(|error| format!("no ring: {error}"))?;
     let switch = Switch::new(Settings { bind_timeout: settings.bind_timeout, outbox_max: settings.outbox_max }, seed);
     let batch = Batch::new(settings.send_batch, settings.copy_below, false);
-    let listeners = [Some(shard.listener), shard.tls_listener];
-    Ok(Shell::new(switch, ring, batch, listeners, settings.tls.clone(), port, wake))
+    let listeners = [Some(shard.listener), shard.tls_listener].map(|listener| listener.map(|it| Rc::new(it.into())));
+    Shell::new(switch, ring, batch, listeners, settings.tls.clone(), port, wake).map_err(|error| error.to_string())
 }
 
 /// Binds this thread to a core, and looks whether it is.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use socket2::Socket;
+use socket2::SockRef;
 use tracing::debug;
 
 use super::shell::Shell;
@@ -28,12 +29,9 @@ pub struct Dials {
 #[derive(Debug)]
 struct UnderWay {
     dial: Dial,
-    socket: Socket,
+    socket: Rc<OwnedFd>,
     until: Instant,
 }
-
-/// Numbers come round after so many.
-const NUMBERS: u32 = 1 << 28;
 
 impl Dials {
     /// When to give the next one up. They all may take the same time, so the oldest is the first.
@@ -67,7 +65,7 @@ impl Shell {
     /// Sends what waits for a connection, if that has TLS; answers whether it has.
     pub(super) fn flush_link(&mut self, id: ConnectionId, stuck: &mut Stuck) -> bool {
         let Some(peer) = self.peers.get_mut(id) else { return false };
-        let fd = peer.fd();
+        let fd = peer.socket.as_raw_fd();
         let Some(link) = &mut peer.link else { return false };
         match link.flush(&mut self.switch, id, &mut self.pieces, &mut Direct(fd), Instant::now()) {
             Flushed::Done => {}
@@ -81,9 +79,9 @@ impl Shell {
     /// again.
     pub(super) fn hang_up(&mut self, id: ConnectionId, now: Instant) {
         if let Some(peer) = self.peers.get_mut(id) {
-            let fd = peer.fd();
+            let fd = peer.socket.as_raw_fd();
             if peer.link.as_mut().is_some_and(|link| !link.end(&mut Direct(fd))) {
-                self.ring.writable(id, fd);
+                self.ring.writable(id, &peer.socket);
                 return;
             }
         }
@@ -95,8 +93,9 @@ impl Shell {
         while let Some(dial) = self.switch.poll_connect() {
             match socket::connect(dial.address) {
                 Ok(socket) => {
-                    self.dials.last = (self.dials.last + 1) % NUMBERS;
-                    self.ring.connecting(self.dials.last, socket.as_raw_fd());
+                    let socket = Rc::new(socket.into());
+                    self.dials.last = self.dials.last.wrapping_add(1);
+                    self.ring.connecting(self.dials.last, &socket);
                     self.dials.under_way.insert(self.dials.last, UnderWay { dial, socket, until: now + DIAL_TIMEOUT });
                 }
                 Err(error) => {
@@ -114,7 +113,7 @@ impl Shell {
             Ok(link) => {
                 if let Some(id) = self.switch.connected(&dial, now) {
                     let says_hello = link.is_some();
-                    self.take_in(id, socket.into(), link);
+                    self.take_in(id, socket, link);
                     if says_hello {
                         self.writable.push(id);
                     }
@@ -128,7 +127,8 @@ impl Shell {
         self.settle(now);
     }
 
-    fn connected(&self, dial: &Dial, socket: &Socket) -> Result<Option<TlsLink>, String> {
+    fn connected(&self, dial: &Dial, socket: &OwnedFd) -> Result<Option<TlsLink>, String> {
+        let socket = SockRef::from(socket);
         if let Some(error) = socket.take_error().unwrap_or_else(Some) {
             return Err(error.to_string());
         }
@@ -144,8 +144,8 @@ impl Shell {
         let late: Vec<u32> = late.map(|(number, _)| *number).collect();
         for number in late {
             let Some(UnderWay { dial, socket, .. }) = self.dials.under_way.remove(&number) else { continue };
-            // What the ring has pending holds the socket, and ends by this.
-            let _ = socket.shutdown(Shutdown::Both);
+            // What the ring has under way for it ends by this.
+            let _ = SockRef::from(&*socket).shutdown(Shutdown::Both);
             self.switch.unconnected(&dial, now);
         }
     }

@@ -1,13 +1,15 @@
 //! One shard's state, and its turn.
 
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsRawFd, RawFd};
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use slotmap::SecondaryMap;
-use socket2::Socket;
+use socket2::SockRef;
 use tracing::debug;
 
 use super::secure::Dials;
@@ -29,7 +31,7 @@ pub struct Shell {
     pub(super) batch: Batch,
     pub(super) peers: SecondaryMap<ConnectionId, Peer>,
     /// Without TLS, and with it.
-    listeners: [Option<Socket>; LISTENERS],
+    listeners: [Option<Rc<OwnedFd>>; LISTENERS],
     /// When to listen there again after a connection could not be accepted.
     pub(super) accept_at: [Option<Instant>; LISTENERS],
     pub(super) tls: Option<TlsSetup>,
@@ -39,8 +41,6 @@ pub struct Shell {
     pub(super) dials: Dials,
     /// Connections whose sockets were full and have room again.
     pub(super) writable: Vec<ConnectionId>,
-    /// Connections that there was no buffer for.
-    pub(super) starved: Vec<ConnectionId>,
     /// What had come on connections that were paused before it was handled.
     pub(super) held: Vec<(ConnectionId, Bytes)>,
     /// What was held and may be handled now.
@@ -49,6 +49,8 @@ pub struct Shell {
     pub(super) flushing: Vec<ConnectionId>,
     commands: async_channel::Receiver<Command>,
     wake: Arc<Wake>,
+    /// What that writes to.
+    bell: Rc<OwnedFd>,
     /// There may be commands that nobody was woken for.
     woken: bool,
     /// The control thread is gone, and with it every call.
@@ -60,7 +62,7 @@ pub struct Shell {
 
 /// One connection's socket.
 pub struct Peer {
-    pub(super) stream: TcpStream,
+    pub(super) socket: Rc<OwnedFd>,
     /// A receive is in the ring, or about to be.
     pub(super) receiving: bool,
     /// What stands between the socket and the switch.
@@ -68,8 +70,10 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub(super) fn fd(&self) -> RawFd {
-        self.stream.as_raw_fd()
+    /// Ends both directions: what the ring has under way for it completes, and the peer learns of it. Closing the descriptor would
+    /// not do, which the ring holds too.
+    pub(super) fn shut_down(&self) {
+        let _ = SockRef::from(&*self.socket).shutdown(Shutdown::Both);
     }
 }
 
@@ -78,13 +82,14 @@ impl Shell {
         switch: Switch,
         ring: Ring,
         batch: Batch,
-        listeners: [Option<Socket>; LISTENERS],
+        listeners: [Option<Rc<OwnedFd>>; LISTENERS],
         tls: Option<TlsSetup>,
         port: ShardPort,
         wake: Arc<Wake>,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        Ok(Self {
             id: port.id,
+            bell: Rc::new(wake.descriptor()?),
             switch,
             ring,
             batch,
@@ -96,7 +101,6 @@ impl Shell {
             pieces: Pieces::default(),
             dials: Dials::default(),
             writable: Vec::new(),
-            starved: Vec::new(),
             held: Vec::new(),
             released: Vec::new(),
             flushing: Vec::new(),
@@ -106,25 +110,24 @@ impl Shell {
             orphaned: false,
             upward: Upward::new(port.id, port.events),
             tell_at: None,
-        }
+        })
     }
 
     /// Turns until nobody is left and nobody comes any more.
     pub(super) fn run(mut self) {
         debug!(shard = %self.id, "shard is up");
         (0..LISTENERS).for_each(|which| self.listen(which));
-        self.ring.hear(self.wake.fd());
+        self.ring.watch_eventfd(&self.bell);
         while !self.switch.is_drained() && !self.orphaned {
             self.wait();
             self.turn();
         }
-        // A receive in the ring holds its socket: closing the descriptor alone would not do.
-        self.peers.values().for_each(|peer| drop(peer.stream.shutdown(Shutdown::Both)));
+        self.peers.values().for_each(Peer::shut_down);
     }
 
     fn wait(&mut self) {
         if self.woken || self.switch.is_dirty() || !self.released.is_empty() {
-            self.ring.look();
+            self.ring.poll_nowait();
         } else {
             let times = [self.switch.poll_timeout(), self.tell_at, self.dials.next_timeout()];
             let next = times.into_iter().chain(self.accept_at).flatten().min();
@@ -141,7 +144,6 @@ impl Shell {
         self.settle(now);
         self.flush();
         self.ring.replace_lent();
-        self.feed_starved();
     }
 
     /// Does what the machine asks for after an input. Sending is left to the flush, so that it comes after every receive of this
@@ -164,8 +166,7 @@ impl Shell {
     /// A connection is over, on whatever side.
     pub(super) fn close(&mut self, id: ConnectionId, why: EndReason, now: Instant) {
         let Some(peer) = self.peers.remove(id) else { return };
-        // What is in the ring for it holds the socket, and completes by this.
-        let _ = peer.stream.shutdown(Shutdown::Both);
+        peer.shut_down();
         self.held.retain(|(other, _)| *other != id);
         self.switch.closed(id, why, now);
     }
@@ -207,7 +208,7 @@ impl Shell {
 
     fn listen(&mut self, which: usize) {
         if let Some(listener) = &self.listeners[which] {
-            self.ring.accept(which, listener.as_raw_fd());
+            self.ring.accept(which, listener);
         }
     }
 }

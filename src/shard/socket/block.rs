@@ -7,13 +7,22 @@ use bytes::{Bytes, BytesMut};
 pub struct Block {
     buffer: BytesMut,
     len: usize,
+    room: usize,
 }
 
 impl Block {
-    /// A block of `len` octets.
+    /// A block of `len` octets, with `room` octets behind it that nobody uses.
     #[must_use]
-    pub fn new(len: usize) -> Self {
-        Self { buffer: BytesMut::zeroed(len), len }
+    pub fn new(len: usize, room: usize) -> Self {
+        let mut buffer = BytesMut::zeroed(len + room);
+        buffer.truncate(len);
+        Self { buffer, len, room }
+    }
+
+    /// Octets that it can hold.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.len
     }
 
     /// Takes back what [`Block::take`] gave out. `false`: somebody still refers to it.
@@ -22,7 +31,8 @@ impl Block {
             return true;
         }
         self.buffer.clear();
-        if !self.buffer.try_reclaim(self.len) {
+        // With the room that nobody uses: so it begins again where it began before, which is in the cache.
+        if !self.buffer.try_reclaim(self.len + self.room) {
             return false;
         }
         // SAFETY: the allocation was zeroed when it was made, `try_reclaim` has just said that `len` octets of it are ours

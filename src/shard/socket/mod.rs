@@ -1,11 +1,13 @@
 //! Sockets and rings: the one folder of Parlor with unsafe code. Each site says what it relies on.
 #![allow(unsafe_code, reason = "system calls take raw pointers and descriptors")]
 
+mod arrival;
 mod batch;
 mod block;
 mod buffers;
 mod direct;
 mod event_fd;
+mod operations;
 mod ring;
 
 use std::io;
@@ -17,11 +19,12 @@ use glommio::net::TcpListener;
 use io_uring::IoUring;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
+pub use arrival::{Arrival, Received};
 pub use batch::Batch;
 pub use block::Block;
 pub use direct::{Direct, Pieces};
 pub use event_fd::EventFd;
-pub use ring::{Arrival, LISTENERS, Received, Ring};
+pub use ring::{LISTENERS, Ring};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;

@@ -1,25 +1,26 @@
 //! The ring that a shard waits in, and everything it waits for.
 //!
 //! One system call submits what has been queued, sends, runs what the kernel has put off for this thread, and waits. What is
-//! queued here points to nothing, but for sends, which are complete when [`Ring::send`] returns.
+//! queued here points to nothing, but for sends, which are complete when [`Ring::send`] returns, and holds its descriptors
+//! (`operations`).
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use io_uring::{IoUring, cqueue, opcode, squeue, types};
-use slotmap::{Key, KeyData};
+use io_uring::{IoUring, cqueue, squeue, types};
+use smallvec::SmallVec;
 
-use super::buffers::{Buffers, GROUP};
+use super::arrival::{Arrival, Received};
+use super::buffers::{Buffers, GROUP, Taken};
+use super::operations::{OperationKey, Operations, Receive, Waiting, What, key_of};
 use crate::ids::ConnectionId;
-use crate::limits::CONNECTIONS_PER_SHARD_MAX;
 
 /// Completions that have room before the kernel has to put them on a list of its own.
 const COMPLETIONS_MIN: u32 = 4096;
-/// Do not try to receive at once: wait for something to come first.
-const POLL_FIRST: u16 = 1;
 
 /// `IORING_ENTER_GETEVENTS`.
 const GET_EVENTS: u32 = 1;
@@ -27,123 +28,80 @@ const GET_EVENTS: u32 = 1;
 /// Listeners of one ring: one without TLS and one with it.
 pub const LISTENERS: usize = 2;
 
-/// Something that was waited for.
-#[derive(Debug)]
-pub enum Arrival {
-    /// A connection of one of the listeners, or why there is none; after an error nobody listens there until [`Ring::accept`]
-    /// is called again.
-    Accepted(usize, io::Result<OwnedFd>),
-    /// A connection that was being made is there, or has failed.
-    Connected(u32),
-    /// What a connection's receive has brought. There is no other until [`Ring::receive`] is called again.
-    Received(ConnectionId, Received),
-    /// A connection's socket has room again, or has failed.
-    Writable(ConnectionId),
-    /// Another thread has written to the eventfd.
-    Woken,
-}
-
-/// What a receive has brought.
-#[derive(Debug)]
-pub enum Received {
-    /// Octets, and the buffer that they are in, which has to be returned by [`Ring::give_back`].
-    Bytes {
-        /// The octets.
-        bytes: Bytes,
-        /// Where they are.
-        buffer: u16,
-        /// More is there already.
-        more: bool,
-    },
-    /// The peer has said its last, or the connection has failed.
-    Over,
-    /// Nothing: all buffers were in use. What has come is still in the socket.
-    Again,
-}
-
-/// What a completion is about; it travels in the upper bits of the slot.
-const SEND: u64 = 0;
-const ACCEPT: u64 = 1;
-const RECEIVE: u64 = 2;
-const WRITABLE: u64 = 3;
-const WAKE: u64 = 4;
-const CONNECT: u64 = 5;
-const KIND_SHIFT: u32 = 28;
-const KIND_MASK: u64 = 0xf << KIND_SHIFT;
-
-const _: () = assert!((CONNECTIONS_PER_SHARD_MAX as u64) < (1 << KIND_SHIFT) - 1, "a slot leaves room for the kind");
-
 /// A ring with its buffers. It belongs to the thread that made it.
 pub struct Ring {
+    // The order counts: what was queued and not submitted must be gone before the descriptors are.
     ring: IoUring,
+    operations: Operations,
     buffers: Buffers,
+    /// Receives that there was no buffer for.
+    waiting: Waiting,
     /// What has arrived and was not handled yet.
     arrived: VecDeque<Arrival>,
     /// Buffers that were returned while somebody still referred to them.
-    lent: Vec<u16>,
-    listeners: [RawFd; LISTENERS],
-    wake: RawFd,
+    lent: Vec<Taken>,
     spin: Duration,
     /// How long the last wait took.
     waited: Duration,
 }
 
 impl Ring {
-    /// A ring that takes `entries` at once, receives into `buffers` buffers, and polls for up to `spin` before it sleeps, where
-    /// the last wait says that this may be enough.
+    /// A ring that takes `entries` at once, receives into as many buffers as the load needs, within `buffers` (powers of two), and
+    /// polls for up to `spin` before it sleeps, where the last wait says that this may be enough.
     ///
     /// # Errors
     /// The kernel has none, refuses it, or is older than 5.19.
-    pub fn new(entries: u32, buffers: u16, spin: Duration) -> io::Result<Self> {
+    pub fn new(entries: u32, buffers: RangeInclusive<u16>, spin: Duration) -> io::Result<Self> {
         let ring = build(entries)?;
         let mut buffers = Buffers::new(buffers);
         buffers.register(&ring)?;
         Ok(Self {
             ring,
+            operations: Operations::default(),
             buffers,
+            waiting: Waiting::default(),
             arrived: VecDeque::new(),
             lent: Vec::new(),
-            listeners: [-1; LISTENERS],
-            wake: -1,
             spin,
             waited: Duration::ZERO,
         })
     }
 
-    /// Accepts connections of a listener from now on. `which` numbers it, below [`LISTENERS`].
-    pub fn accept(&mut self, which: usize, listener: RawFd) {
-        self.listeners[which] = listener;
-        let entry = opcode::AcceptMulti::new(types::Fd(listener)).flags(libc::SOCK_CLOEXEC).build();
-        self.push(&entry.user_data(which as u64 | ACCEPT << KIND_SHIFT));
+    /// Accepts connections of a listener from now on. `which` numbers it.
+    pub fn accept(&mut self, which: usize, listener: &Rc<OwnedFd>) {
+        self.start(What::Accept(which), listener);
     }
 
-    /// Says when a connection that is being made is there, or has failed. `number` is below 2^28.
-    pub fn connecting(&mut self, number: u32, fd: RawFd) {
-        let entry = opcode::PollAdd::new(types::Fd(fd), libc::POLLOUT as u32).build();
-        self.push(&entry.user_data(u64::from(number) | CONNECT << KIND_SHIFT));
+    /// Says when a connection that is being made is there, or has failed.
+    pub fn connecting(&mut self, number: u32, socket: &Rc<OwnedFd>) {
+        self.start(What::Connect(number), socket);
     }
 
-    /// Hears what is written to an eventfd from now on, and before.
-    pub fn hear(&mut self, event: RawFd) {
-        self.wake = event;
-        let entry = opcode::PollAdd::new(types::Fd(event), libc::POLLIN as u32).multi(true).build();
-        self.push(&entry.user_data(WAKE << KIND_SHIFT));
-    }
-
-    /// Receives once on a connection. `more`: something may be there already.
-    pub fn receive(&mut self, id: ConnectionId, fd: RawFd, more: bool) {
-        let entry = opcode::Recv::new(types::Fd(fd), std::ptr::null_mut(), 0)
-            .buf_group(GROUP)
-            .ioprio(if more { 0 } else { POLL_FIRST })
-            .build()
-            .flags(squeue::Flags::BUFFER_SELECT);
-        self.push(&entry.user_data(tag(RECEIVE, id)));
+    /// Says what is written to an eventfd from now on, and before.
+    pub fn watch_eventfd(&mut self, event: &Rc<OwnedFd>) {
+        self.start(What::Wake, event);
     }
 
     /// Says when a connection's socket has room.
-    pub fn writable(&mut self, id: ConnectionId, fd: RawFd) {
-        let entry = opcode::PollAdd::new(types::Fd(fd), libc::POLLOUT as u32).build();
-        self.push(&entry.user_data(tag(WRITABLE, id)));
+    pub fn writable(&mut self, id: ConnectionId, socket: &Rc<OwnedFd>) {
+        self.start(What::Writable(id), socket);
+    }
+
+    /// Receives once on a connection. `more`: something may be there already. Where others wait for a buffer it does so behind
+    /// them.
+    pub fn receive(&mut self, id: ConnectionId, socket: &Rc<OwnedFd>, more: bool) {
+        let mut receive = Receive { id, more, turn: None };
+        if self.waiting.is_empty() {
+            self.start(What::Receive(receive), socket);
+        } else {
+            let key = self.operations.insert(What::Receive(receive), socket.clone());
+            self.wait_for_buffer(key, &mut receive);
+        }
+    }
+
+    fn start(&mut self, what: What, socket: &Rc<OwnedFd>) {
+        let key = self.operations.insert(what, socket.clone());
+        self.queue(key);
     }
 
     /// The next thing that has arrived.
@@ -157,10 +115,11 @@ impl Ring {
         self.arrived.len()
     }
 
-    /// Returns the buffer of octets that were handled.
-    pub fn give_back(&mut self, buffer: u16) {
-        if !self.buffers.give_back(buffer) {
-            self.lent.push(buffer);
+    /// Returns the buffer of octets that were handled, to whoever has waited for one the longest.
+    pub fn give_back(&mut self, buffer: Taken) {
+        match self.buffers.give_back(buffer) {
+            Ok(()) => self.feed(1),
+            Err(buffer) => self.lent.push(buffer),
         }
     }
 
@@ -169,6 +128,7 @@ impl Ring {
     pub fn replace_lent(&mut self) {
         while let Some(buffer) = self.lent.pop() {
             self.buffers.replace(buffer);
+            self.feed(1);
         }
     }
 
@@ -177,6 +137,7 @@ impl Ring {
         if !self.arrived.is_empty() {
             return;
         }
+        self.feed(usize::MAX);
         if self.spin.is_zero() {
             self.enter(1, timeout);
         } else {
@@ -191,16 +152,29 @@ impl Ring {
     }
 
     /// Submits what is queued and takes what has arrived, without waiting.
-    pub fn look(&mut self) {
-        self.glance();
+    pub fn poll_nowait(&mut self) {
+        if self.arrived.is_empty() {
+            self.feed(usize::MAX);
+        }
+        self.submit_nowait();
         self.reap(&mut []);
     }
 
-    /// Sends, each on a socket of its own, and says what became of each.
-    pub(super) fn send(&mut self, sends: impl Iterator<Item = squeue::Entry>, results: &mut Vec<io::Result<usize>>) {
+    /// Sends, each on a socket of its own, and says what became of each. No send is left under way when this returns, and where
+    /// it cannot return the process ends.
+    ///
+    /// # Safety
+    /// What the entries point to, and their descriptors, must stay as they are until this returns.
+    pub(super) unsafe fn send(
+        &mut self,
+        sends: impl Iterator<Item = squeue::Entry>,
+        results: &mut Vec<io::Result<usize>>,
+    ) {
+        let guard = AbortOnUnwind;
         results.clear();
         for entry in sends {
-            self.push(&entry.user_data(results.len() as u64));
+            // SAFETY: see above.
+            unsafe { self.push(&entry.user_data(results.len() as u64)) };
             results.push(Err(io::ErrorKind::WouldBlock.into()));
         }
         let mut left = results.len();
@@ -208,11 +182,36 @@ impl Ring {
             self.enter(left, None);
             left -= self.reap(results);
         }
+        std::mem::forget(guard);
     }
 
-    fn push(&mut self, entry: &squeue::Entry) {
-        // SAFETY: a descriptor that is no longer open fails, and so does one that has become another's: ids tell them apart. Receives
-        // go into buffers of the ring. What a send points to lives until `send` has its completion.
+    /// Lets so many receives try again.
+    fn feed(&mut self, many: usize) {
+        for _ in 0..many {
+            let Some(key) = self.waiting.pop() else { return };
+            self.queue(key);
+        }
+    }
+
+    fn wait_for_buffer(&mut self, key: OperationKey, receive: &mut Receive) {
+        self.waiting.push(key, receive);
+        if let Some(operation) = self.operations.get_mut(key) {
+            operation.what = What::Receive(*receive);
+        }
+    }
+
+    /// Queues an operation, to be submitted with the next call.
+    fn queue(&mut self, key: OperationKey) {
+        let Some(entry) = self.operations.entry(key) else { return };
+        // SAFETY: the operation holds its descriptor until it has completed. A receive goes into a buffer of the ring, and nothing
+        // else points anywhere.
+        unsafe { self.push(&entry) };
+    }
+
+    /// # Safety
+    /// What the entry points to, and its descriptor, must stay as they are until it has completed.
+    unsafe fn push(&mut self, entry: &squeue::Entry) {
+        // SAFETY: as the caller says.
         while unsafe { self.ring.submission().push(entry) }.is_err() {
             self.enter(0, None);
         }
@@ -221,17 +220,17 @@ impl Ring {
     /// Every look is a system call: a thread that only watches memory may hold up what else the kernel has to do on its core.
     fn poll_busily(&mut self, started: Instant, limit: Duration) {
         while self.ring.completion().is_empty() && started.elapsed() < limit {
-            self.glance();
+            self.submit_nowait();
         }
     }
 
     /// Submits what is queued, and lets the kernel do what it has put off for this thread. Asked for no completion, a plain
     /// submission leaves that undone.
-    fn glance(&mut self) {
+    fn submit_nowait(&mut self) {
         let queued = self.ring.submission().len() as u32;
         // SAFETY: there is no argument; what is queued is as `push` says.
         let outcome = unsafe { self.ring.submitter().enter::<libc::sigset_t>(queued, 0, GET_EVENTS, None) };
-        went_on(outcome);
+        check_enter(outcome);
     }
 
     fn enter(&mut self, want: usize, timeout: Option<Duration>) {
@@ -242,44 +241,64 @@ impl Ring {
                 self.ring.submitter().submit_with_args(want, &types::SubmitArgs::new().timespec(&time))
             }
         };
-        went_on(outcome);
+        check_enter(outcome);
     }
 
     /// Takes what has completed: sends into `results`, everything else to what has arrived. Answers how many sends.
     fn reap(&mut self, results: &mut [io::Result<usize>]) -> usize {
         let mut sends = 0;
-        let (mut accepts, mut hears) = ([true; LISTENERS], true);
+        let mut again: SmallVec<[OperationKey; 4]> = SmallVec::new();
+        let mut starved = false;
         for completion in self.ring.completion() {
-            match (completion.user_data() & KIND_MASK) >> KIND_SHIFT {
-                SEND => {
-                    sends += 1;
-                    if let Some(result) = results.get_mut(completion.user_data() as usize) {
-                        *result = outcome(&completion);
+            let Some(key) = key_of(completion.user_data()) else {
+                sends += 1;
+                if let Some(result) = results.get_mut(completion.user_data() as usize) {
+                    *result = outcome(&completion);
+                }
+                continue;
+            };
+            let Some(operation) = self.operations.get_mut(key) else { continue };
+            let mut ended = !cqueue::more(completion.flags());
+            let arrival = match &mut operation.what {
+                What::Receive(receive) => match received(&completion, receive.id, &mut self.buffers) {
+                    Ok(arrival) => arrival,
+                    Err(NotYet::NoBuffer) => {
+                        receive.more = true;
+                        self.waiting.push(key, receive);
+                        starved = true;
+                        continue;
                     }
-                }
-                ACCEPT => {
+                    Err(NotYet::Interrupted) => {
+                        again.push(key);
+                        continue;
+                    }
+                },
+                What::Accept(which) => {
                     // After an error it is the shell that begins again, when it thinks fit.
-                    let which = (completion.user_data() & !KIND_MASK) as usize % LISTENERS;
-                    accepts[which] = completion.result() < 0 || cqueue::more(completion.flags());
-                    self.arrived.push_back(Arrival::Accepted(which, accepted(&completion)));
+                    if ended && completion.result() >= 0 {
+                        ended = false;
+                        again.push(key);
+                    }
+                    Arrival::Accepted(*which, accepted(&completion))
                 }
-                RECEIVE => self.arrived.push_back(received(&completion, &mut self.buffers)),
-                WRITABLE => self.arrived.push_back(Arrival::Writable(connection(&completion))),
-                CONNECT => {
-                    let number = (completion.user_data() & !KIND_MASK) as u32;
-                    self.arrived.push_back(Arrival::Connected(number));
+                What::Connect(number) => Arrival::Connected(*number),
+                What::Writable(id) => Arrival::Writable(*id),
+                What::Wake => {
+                    if std::mem::take(&mut ended) {
+                        again.push(key);
+                    }
+                    Arrival::Woken
                 }
-                _ => {
-                    hears = cqueue::more(completion.flags());
-                    self.arrived.push_back(Arrival::Woken);
-                }
+            };
+            self.arrived.push_back(arrival);
+            if ended {
+                self.operations.remove(key);
             }
         }
-        for (which, _) in accepts.iter().enumerate().filter(|(_, accepts)| !**accepts) {
-            self.accept(which, self.listeners[which]);
-        }
-        if !hears {
-            self.hear(self.wake);
+        again.into_iter().for_each(|key| self.queue(key));
+        if starved {
+            let fresh = self.buffers.grow();
+            self.feed(fresh.into());
         }
         sends
     }
@@ -288,7 +307,18 @@ impl Ring {
 impl Drop for Ring {
     fn drop(&mut self) {
         // From here on the kernel knows no buffer of ours, however long it takes to end the ring.
-        let _ = self.ring.submitter().unregister_buf_ring(GROUP);
+        if self.ring.submitter().unregister_buf_ring(GROUP).is_err() {
+            self.buffers.leak();
+        }
+    }
+}
+
+/// Ends the process where a panic would leave sends under way that point to what the panic frees.
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        std::process::abort();
     }
 }
 
@@ -304,21 +334,13 @@ fn build(entries: u32) -> io::Result<IoUring> {
 }
 
 /// Whether there is a way on after a call.
-fn went_on(outcome: io::Result<usize>) {
+fn check_enter(outcome: io::Result<usize>) {
     match outcome.map_err(|error| error.raw_os_error()) {
         // Interrupted, too late, or too many completions that nobody has taken yet: whoever calls looks, and calls again.
         Ok(_) | Err(Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN)) => {}
         // What was queued may be half done and points to what would go: there is no way on.
         Err(error) => panic!("the ring of a shard failed: {error:?}"),
     }
-}
-
-fn tag(kind: u64, id: ConnectionId) -> u64 {
-    id.data().as_ffi() | kind << KIND_SHIFT
-}
-
-fn connection(completion: &cqueue::Entry) -> ConnectionId {
-    ConnectionId::from(KeyData::from_ffi(completion.user_data() & !KIND_MASK))
 }
 
 fn outcome(completion: &cqueue::Entry) -> io::Result<usize> {
@@ -331,25 +353,33 @@ fn accepted(completion: &cqueue::Entry) -> io::Result<OwnedFd> {
     outcome(completion).map(own)
 }
 
-fn received(completion: &cqueue::Entry, buffers: &mut Buffers) -> Arrival {
-    let buffer = cqueue::buffer_select(completion.flags());
-    let what = match (completion.result(), buffer) {
-        (n @ 1.., Some(buffer)) => {
-            let more = cqueue::sock_nonempty(completion.flags());
-            Received::Bytes { bytes: buffers.take(buffer, n as usize), buffer, more }
-        }
-        (error, Some(buffer)) => {
-            buffers.replace(buffer);
-            over(error)
-        }
-        (error, None) => over(error),
-    };
-    Arrival::Received(connection(completion), what)
+/// Why a receive has to be tried again.
+enum NotYet {
+    /// All buffers were in use. What has come is still in the socket.
+    NoBuffer,
+    Interrupted,
 }
 
-fn over(error: i32) -> Received {
-    match -error {
-        libc::ENOBUFS | libc::EAGAIN | libc::EINTR => Received::Again,
-        _ => Received::Over,
-    }
+fn received(completion: &cqueue::Entry, id: ConnectionId, buffers: &mut Buffers) -> Result<Arrival, NotYet> {
+    let what = match (completion.result(), cqueue::buffer_select(completion.flags())) {
+        (n @ 1.., Some(buffer)) => {
+            let (bytes, buffer) = buffers.take(buffer, n as usize);
+            Received::Bytes { bytes, buffer, more: cqueue::sock_nonempty(completion.flags()) }
+        }
+        (result, buffer) => {
+            if let Some(buffer) = buffer {
+                let taken = buffers.take_empty(buffer);
+                buffers.replace(taken);
+            }
+            match -result {
+                libc::ENOBUFS => return Err(NotYet::NoBuffer),
+                libc::EAGAIN | libc::EINTR => return Err(NotYet::Interrupted),
+                _ => Received::Over,
+            }
+        }
+    };
+    Ok(Arrival::Received(id, what))
 }
+
+#[cfg(test)]
+mod tests;
