@@ -33,8 +33,8 @@ pub const RECEIVE_BYTES_MAX: usize = 64 * 1024;
 pub const RECEIVE_BUFFERS_MIN: u16 = 64;
 /// Buffers that it receives into at most. When more connections than that have something for it, they take turns.
 pub const RECEIVE_BUFFERS_MAX: u16 = 1024;
-/// Octets that one turn of one connection reads into a buffer above the fewest.
-pub const EXTRA_RECEIVE_BYTES_MAX: usize = 16 * 1024;
+/// Pieces of memory that one send gathers; what more waits follows in the next one.
+pub const SEND_PIECES_MAX: usize = 1024;
 /// Body slices that one frame gathers from the receive slab before it is sent on.
 pub const FRAME_SLICES_MAX: usize = 64;
 /// A message this small that is complete within its turn is copied into its frame, which unpins the receive slab.
@@ -167,12 +167,13 @@ const _: () = assert!(TRANSACTION_ID_BYTES_MIN <= TRANSACTION_ID_BYTES_MAX);
 const _: () = assert!(MSRP_HEAD_BYTES_MAX <= RECEIVE_BYTES_MAX);
 const _: () = assert!(COPIED_BODY_BYTES_MAX <= RECEIVE_BYTES_MAX);
 const _: () = assert!(RECEIVE_BUFFERS_MIN.is_power_of_two() && RECEIVE_BUFFERS_MAX.is_power_of_two());
-const _: () = assert!(RECEIVE_BUFFERS_MIN <= RECEIVE_BUFFERS_MAX && EXTRA_RECEIVE_BYTES_MAX <= RECEIVE_BYTES_MAX);
+const _: () = assert!(RECEIVE_BUFFERS_MIN <= RECEIVE_BUFFERS_MAX);
 const _: () =
     assert!(SESSIONS_PER_CONNECTION_MAX < u16::MAX as usize, "the copies on one connection are counted in 16 bits");
 const _: () = assert!(CPIM_HEADERS_BYTES_MAX <= HELD_BYTES_PER_SESSION_MAX);
 const _: () = assert!(HELD_BYTES_PER_SESSION_MAX <= HELD_BYTES_PER_SHARD_MAX);
-const _: () = assert!(FRAME_SLICES_MAX >= 1 && FRAME_SLICES_MAX + 4 <= 1024, "a sendmsg takes at most 1024 pieces");
+const _: () = assert!(FRAME_SLICES_MAX >= 1);
+const _: () = assert!(SEND_PIECES_MAX >= 1 && SEND_PIECES_MAX <= 1024, "UIO_MAXIOV: what a sendmsg takes at most");
 const _: () = assert!(2 * CONFERENCE_DOCUMENT_BYTES_MAX <= SIP_MESSAGE_BYTES_MAX, "a NOTIFY has room for its headers");
 const _: () = assert!(SIP_MESSAGE_BYTES_MAX <= SIP_WAITING_BYTES_MAX);
 const _: () = assert!(SIP_WAITING_BYTES_MAX <= SIP_WAITING_BYTES_IN_ALL_MAX);

@@ -157,6 +157,7 @@ on_both!(
 );
 
 mod descriptors;
+mod pieces;
 mod turns;
 
 fn members_talk_and_a_drained_shard_ends(io: Io) {

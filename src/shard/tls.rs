@@ -197,8 +197,7 @@ impl TlsLink {
         if self.connection.is_handshaking() {
             return Flushed::Done;
         }
-        switch.gather(id, pieces, TLS_TURN_BYTES_MAX);
-        let taken = pieces.lend(|pieces| self.encrypt(pieces));
+        let taken = pieces.lend(switch, id, TLS_TURN_BYTES_MAX, |pieces| self.encrypt(pieces));
         let written = self.write_to(out);
         switch.sent(id, taken, now);
         match written {
@@ -215,7 +214,6 @@ impl TlsLink {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::switch::PieceSink;
     use crate::tls::{Identity, Trust};
 
     fn setup(name: &str) -> (TlsSetup, Identity) {
@@ -262,9 +260,8 @@ mod tests {
     }
 
     fn encrypt(link: &mut TlsLink, parts: &[&[u8]]) -> usize {
-        let mut pieces = Pieces::default();
-        parts.iter().for_each(|part| pieces.push(part));
-        pieces.lend(|pieces| link.encrypt(pieces))
+        let pieces: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        link.encrypt(&pieces)
     }
 
     #[test]

@@ -26,6 +26,11 @@ use crate::msrp::{ByteRange, Continuation, end_line_begins_in};
 
 /// Where the octets that wait for a connection are put: an array of pieces, a scratch buffer, a TLS record.
 pub trait PieceSink {
+    /// Whether it takes another piece. Once it does not, it takes none until it is begun anew.
+    fn has_room(&self) -> bool {
+        true
+    }
+
     /// Takes the next octets. They stay where they are until the switch is called again.
     fn push(&mut self, piece: &[u8]);
 
@@ -164,10 +169,10 @@ impl Frame {
         body.push(own.freeze());
     }
 
-    /// Hands the octets of a copy from `skip` on to a sink, piece by piece, until `max` octets are handed over. Answers how
-    /// many.
+    /// Hands the octets of a copy from `skip` on to a sink, piece by piece, until `max` octets are handed over or the sink has no
+    /// room. Answers how many.
     pub fn gather(&self, paths: &[u8], skip: usize, max: usize, sink: &mut impl PieceSink) -> usize {
-        let mut cursor = Cursor { skip, left: max, sink };
+        let mut cursor = Cursor { skip, left: max, taken: 0, sink };
         cursor.piece(&self.octets[..self.start]);
         cursor.piece(paths);
         cursor.piece(&self.octets[self.start..self.body_at]);
@@ -175,7 +180,7 @@ impl Frame {
             cursor.piece(slice);
         }
         cursor.piece(&self.octets[self.body_at..]);
-        max - cursor.left
+        cursor.taken
     }
 }
 
@@ -219,6 +224,7 @@ fn write(seed: &Seed<'_>, tid: &[u8; DRAWN_ID_LEN], out: &mut Vec<u8>) -> (usize
 struct Cursor<'a, S> {
     skip: usize,
     left: usize,
+    taken: usize,
     sink: &'a mut S,
 }
 
@@ -231,10 +237,16 @@ impl<S: PieceSink> Cursor<'_, S> {
         let piece = &piece[self.skip..];
         self.skip = 0;
         let piece = &piece[..piece.len().min(self.left)];
-        if !piece.is_empty() {
-            self.left -= piece.len();
-            self.sink.push(piece);
+        if piece.is_empty() {
+            return;
         }
+        if !self.sink.has_room() {
+            self.left = 0;
+            return;
+        }
+        self.left -= piece.len();
+        self.taken += piece.len();
+        self.sink.push(piece);
     }
 }
 

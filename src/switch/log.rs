@@ -130,14 +130,9 @@ impl Log {
     }
 
     fn gather(&self, id: ConnectionId, place: &Place, max: usize, sink: &mut impl PieceSink) -> usize {
-        let waiting = self.waiting(id, place);
-        if waiting > max {
-            let mut cut = Cut { left: max, sink };
-            self.pieces(id, place, &mut cut);
-            return max;
-        }
-        self.pieces(id, place, sink);
-        waiting
+        let mut cut = Cut { left: max, taken: 0, sink };
+        self.pieces(id, place, &mut cut);
+        cut.taken
     }
 
     /// The end of one entry and the beginning of the next are one piece.
@@ -150,6 +145,9 @@ impl Log {
         for said in self.unread(place) {
             if said.from == id {
                 continue;
+            }
+            if !sink.has_room() {
+                return;
             }
             match &said.content {
                 Content::Logged { start, split, end, .. } => {
@@ -172,23 +170,44 @@ impl Log {
     }
 }
 
-/// Lets so many octets through.
+/// Lets so many octets through, as far as the sink has room, and nothing behind what it had no room for.
 struct Cut<'a, S> {
     left: usize,
+    taken: usize,
     sink: &'a mut S,
 }
 
-impl<S: PieceSink> PieceSink for Cut<'_, S> {
-    fn push(&mut self, piece: &[u8]) {
+impl<S: PieceSink> Cut<'_, S> {
+    fn cut<'p>(&mut self, piece: &'p [u8]) -> Option<&'p [u8]> {
         let piece = &piece[..piece.len().min(self.left)];
+        if piece.is_empty() {
+            return None;
+        }
+        if !self.sink.has_room() {
+            self.left = 0;
+            return None;
+        }
         self.left -= piece.len();
-        self.sink.push(piece);
+        self.taken += piece.len();
+        Some(piece)
+    }
+}
+
+impl<S: PieceSink> PieceSink for Cut<'_, S> {
+    fn has_room(&self) -> bool {
+        self.left > 0 && self.sink.has_room()
+    }
+
+    fn push(&mut self, piece: &[u8]) {
+        if let Some(piece) = self.cut(piece) {
+            self.sink.push(piece);
+        }
     }
 
     fn push_marked(&mut self, piece: &[u8], mark: Mark) {
-        let piece = &piece[..piece.len().min(self.left)];
-        self.left -= piece.len();
-        self.sink.push_marked(piece, mark);
+        if let Some(piece) = self.cut(piece) {
+            self.sink.push_marked(piece, mark);
+        }
     }
 }
 
@@ -276,7 +295,9 @@ impl Outlets {
 
     /// Marks the followers of every room that has something new.
     pub(super) fn mark_followers(&mut self) {
-        while let Some(room) = self.fresh.pop() {
+        // In the order in which they spoke: who came first must not be sent to last.
+        let mut fresh = std::mem::take(&mut self.fresh);
+        for room in fresh.drain(..) {
             let Some(log) = self.logs.get_mut(room) else { continue };
             log.fresh = false;
             for at in 0..log.followers.len() {
@@ -293,6 +314,7 @@ impl Outlets {
             }
             self.empty_when_read(room);
         }
+        self.fresh = fresh;
     }
 
     fn empty_when_read(&mut self, room: RoomKey) {
@@ -401,7 +423,7 @@ impl Outlets {
         }
     }
 
-    /// Hands what a follower has not read to a sink, `max` octets at most. Answers how many.
+    /// Hands what a follower has not read to a sink, `max` octets at most, and no more than it has room for. Answers how many.
     pub(super) fn gather_log(
         &self,
         connection: &Connection,

@@ -209,8 +209,8 @@ impl Switch {
         self.outlets.pressing
     }
 
-    /// Hands what waits for a connection to a sink, `max` octets at most. Answers how many. Until [`Switch::sent`] says what
-    /// became of them they stay where they are.
+    /// Hands what waits for a connection to a sink, `max` octets at most, and no more than it has room for. Answers how many. They
+    /// stay where they are for as long as the switch is borrowed, and wait until [`Switch::sent`] says what became of them.
     pub fn gather(&self, id: ConnectionId, sink: &mut impl PieceSink, max: usize) -> usize {
         self.outlets.gather(id, sink, max)
     }

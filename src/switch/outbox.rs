@@ -87,7 +87,7 @@ impl Outbox {
         }
     }
 
-    /// Hands what waits to a sink, `max` octets at most. Answers how many.
+    /// Hands what waits to a sink, `max` octets at most, and no more than it has room for. Answers how many.
     pub fn gather(&self, max: usize, sink: &mut impl PieceSink) -> usize {
         let mut left = max;
         let mut messages = self.messages.iter();
@@ -98,12 +98,12 @@ impl Outbox {
         }
         let control = &self.control[self.control_sent..];
         let control = &control[..control.len().min(left)];
-        if !control.is_empty() {
+        if !control.is_empty() && sink.has_room() {
             sink.push(control);
             left -= control.len();
         }
         for copy in messages {
-            if left == 0 {
+            if left == 0 || !sink.has_room() {
                 break;
             }
             left -= copy.frame.gather(&copy.paths, 0, left, sink);

@@ -1,12 +1,10 @@
 //! The reader of one connection, and the accepting of them.
 
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use futures_lite::AsyncRead;
 use futures_lite::future::poll_fn;
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
@@ -85,7 +83,7 @@ impl Shell {
                 return Poll::Ready(Err(io::ErrorKind::WouldBlock.into()));
             }
             let mut slab = self.slab.borrow_mut();
-            let read = Pin::new(&mut *peer.stream.borrow_mut()).poll_read(cx, slab.writable());
+            let read = peer.stream.poll_read(cx, slab.writable());
             let Poll::Ready(Ok(n)) = read else { return read };
             if n > 0 {
                 let bytes = slab.take(n);

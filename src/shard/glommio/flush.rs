@@ -3,20 +3,18 @@
 //! It is woken by the first connection that has something to send, and therefore runs after every reader of that turn. The
 //! deeper the load, the larger the batches; idle, nothing waits for a timer.
 
-use std::pin::Pin;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use futures_lite::AsyncWrite;
 use futures_lite::future::poll_fn;
 use glommio::timer::Timer;
 
 use super::shell::{Peer, Shell};
 use crate::facts::EndReason;
 use crate::ids::ConnectionId;
-use crate::shard::flush::{Stuck, flush_some};
-use crate::shard::socket::Batch;
+use crate::shard::flush::{FlushOutcome, flush_some};
 
 /// Octets that are tried at once on a connection that was full.
 const SPILL_BYTES_MAX: usize = 64 * 1024;
@@ -51,17 +49,17 @@ impl Shell {
 
     /// Makes one submission for as many of the connections as fit. Answers how many.
     fn flush_some(self: &Rc<Self>, ids: &[ConnectionId]) -> usize {
-        let mut stuck = Stuck::default();
+        let mut outcome = FlushOutcome::default();
         let taken = {
             let (switch, batch) = (&mut *self.switch.borrow_mut(), &mut *self.batch.borrow_mut());
             let peers = self.peers.borrow();
-            let fd = |id| peers.get(id).map(|peer| peer.fd);
-            flush_some(switch, batch, ids, fd, Batch::submit, &mut stuck)
+            let fd = |id| peers.get(id).map(|peer| peer.stream.as_fd());
+            flush_some(switch, batch, ids, fd, |batch| batch.submit(), &mut outcome)
         };
-        for id in stuck.full {
+        for id in outcome.would_block {
             self.wait_for_room(id);
         }
-        for id in stuck.lost {
+        for id in outcome.failed {
             self.close(id, EndReason::ConnectionLost);
         }
         taken
@@ -91,8 +89,7 @@ impl Shell {
                 switch.sent(id, 0, Instant::now());
                 return Poll::Ready(Ok(()));
             }
-            let mut stream = peer.stream.borrow_mut();
-            Pin::new(&mut *stream).poll_write(cx, &spill).map_ok(|n| switch.sent(id, n, Instant::now()))
+            peer.stream.poll_write(cx, &spill).map_ok(|n| switch.sent(id, n, Instant::now()))
         })
         .await;
         if outcome.is_err() {

@@ -1,12 +1,11 @@
 //! Links of connections with TLS, and connections that are made for clients that only listen.
 
 use std::io::{self, Write};
-use std::pin::Pin;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use futures_lite::AsyncWrite;
 use futures_lite::future::or;
 use glommio::net::TcpStream;
 use glommio::timer::Timer;
@@ -16,7 +15,7 @@ use super::shell::{Peer, Shell};
 use crate::facts::EndReason;
 use crate::ids::ConnectionId;
 use crate::shard::settings::DIAL_TIMEOUT;
-use crate::shard::socket::Direct;
+use crate::shard::socket::{Direct, Stream};
 use crate::shard::tls::{Flushed, TlsLink};
 use crate::switch::Dial;
 
@@ -48,7 +47,7 @@ impl Shell {
     pub(super) fn flush_link(self: &Rc<Self>, id: ConnectionId) -> bool {
         let Some(peer) = self.peers.borrow().get(id).cloned() else { return false };
         let Some(link) = &peer.link else { return false };
-        let flushed = self.push(id, &mut link.borrow_mut(), &mut Direct(peer.fd));
+        let flushed = self.push(id, &mut link.borrow_mut(), &mut Direct(peer.stream.as_fd()));
         match flushed {
             Flushed::Done => {}
             Flushed::Full => self.wait_for_room(id),
@@ -70,8 +69,7 @@ impl Shell {
         link: &mut TlsLink,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut stream = peer.stream.borrow_mut();
-        match self.push(id, link, &mut Polled(&mut stream, cx)) {
+        match self.push(id, link, &mut Polled(&peer.stream, cx)) {
             Flushed::Done => {
                 self.switch.borrow_mut().sent(id, 0, Instant::now());
                 Poll::Ready(Ok(()))
@@ -87,7 +85,7 @@ impl Shell {
         let peer = self.peers.borrow().get(id).cloned();
         if let Some(peer) = &peer
             && let Some(link) = &peer.link
-            && !link.borrow_mut().end(&mut Direct(peer.fd))
+            && !link.borrow_mut().end(&mut Direct(peer.stream.as_fd()))
         {
             return self.wait_for_room(id);
         }
@@ -134,11 +132,11 @@ impl Shell {
 }
 
 /// A stream that wakes a task when it has room again.
-struct Polled<'a, 'b>(&'a mut TcpStream, &'a mut Context<'b>);
+struct Polled<'a, 'b>(&'a Stream, &'a mut Context<'b>);
 
 impl Write for Polled<'_, '_> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        match Pin::new(&mut *self.0).poll_write(self.1, octets) {
+        match self.0.poll_write(self.1, octets) {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }

@@ -1,7 +1,6 @@
 //! What the tasks of one shard share: the machine and its sockets. Nothing of it is held across an await.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -14,7 +13,7 @@ use crate::facts::EndReason;
 use crate::ids::{ConnectionId, ShardId};
 use crate::shard::mesh::{TELL_AGAIN_AFTER, Upward};
 use crate::shard::slab::Slab;
-use crate::shard::socket::{self, Batch, Pieces};
+use crate::shard::socket::{Batch, Pieces, Stream};
 use crate::shard::tls::TlsLink;
 use crate::switch::Switch;
 use crate::tls::TlsSetup;
@@ -45,8 +44,7 @@ pub struct Shell {
 
 /// One connection's socket.
 pub struct Peer {
-    pub(super) fd: RawFd,
-    pub(super) stream: RefCell<TcpStream>,
+    pub(super) stream: Stream,
     /// It may be read again.
     pub(super) resume: Notify,
     pub(super) closed: Cell<bool>,
@@ -57,8 +55,7 @@ pub struct Peer {
 impl Peer {
     pub(super) fn new(stream: TcpStream, link: Option<TlsLink>) -> Self {
         Self {
-            fd: stream.as_raw_fd(),
-            stream: RefCell::new(stream),
+            stream: Stream::new(stream),
             resume: Notify::default(),
             closed: Cell::new(false),
             link: link.map(|link| RefCell::new(Box::new(link))),
@@ -125,7 +122,7 @@ impl Shell {
     pub(super) fn close(self: &Rc<Self>, id: ConnectionId, why: EndReason) {
         let Some(peer) = self.peers.borrow_mut().remove(id) else { return };
         peer.closed.set(true);
-        socket::shutdown(peer.fd);
+        peer.stream.shut_down();
         peer.resume.notify();
         self.switch.borrow_mut().closed(id, why, Instant::now());
     }

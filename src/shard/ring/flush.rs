@@ -2,12 +2,12 @@
 //!
 //! It comes after all receives of the turn. The deeper the load, the larger the batches; idle, nothing waits for a timer.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use super::shell::Shell;
 use crate::facts::EndReason;
-use crate::shard::flush::{Stuck, flush_some};
+use crate::shard::flush::{FlushOutcome, flush_some};
 
 impl Shell {
     /// Sends what waits on the connections that are on the list now, each once.
@@ -20,24 +20,25 @@ impl Shell {
             self.flushing = ids;
             return;
         }
-        let mut stuck = Stuck::default();
-        ids.retain(|id| !self.flush_link(*id, &mut stuck));
+        let mut outcome = FlushOutcome::default();
+        ids.retain(|id| !self.flush_link(*id, &mut outcome));
         let mut rest = &ids[..];
         while !rest.is_empty() {
-            let fd = |id| self.peers.get(id).map(|peer| peer.socket.as_raw_fd());
+            let fd = |id| self.peers.get(id).map(|peer| peer.socket.as_fd());
             let ring = &mut self.ring;
-            let n = flush_some(&mut self.switch, &mut self.batch, rest, fd, |batch| batch.submit_to(ring), &mut stuck);
+            let n =
+                flush_some(&mut self.switch, &mut self.batch, rest, fd, |batch| batch.submit_to(ring), &mut outcome);
             rest = &rest[n..];
         }
         ids.clear();
         self.flushing = ids;
-        for id in stuck.full {
+        for id in outcome.would_block {
             if let Some(peer) = self.peers.get(id) {
                 self.ring.writable(id, &peer.socket);
             }
         }
         let now = Instant::now();
-        for id in stuck.lost {
+        for id in outcome.failed {
             self.close(id, EndReason::ConnectionLost, now);
         }
         self.settle(now);

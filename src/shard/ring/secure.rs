@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use tracing::debug;
 use super::shell::Shell;
 use crate::facts::EndReason;
 use crate::ids::ConnectionId;
-use crate::shard::flush::Stuck;
+use crate::shard::flush::FlushOutcome;
 use crate::shard::settings::DIAL_TIMEOUT;
 use crate::shard::socket::{self, Direct};
 use crate::shard::tls::{Flushed, TlsLink};
@@ -56,21 +56,21 @@ impl Shell {
         }
         if over {
             // An alert is worth one try.
-            self.flush_link(id, &mut Stuck::default());
+            self.flush_link(id, &mut FlushOutcome::default());
             self.close(id, EndReason::ConnectionLost, now);
         }
         self.settle(now);
     }
 
     /// Sends what waits for a connection, if that has TLS; answers whether it has.
-    pub(super) fn flush_link(&mut self, id: ConnectionId, stuck: &mut Stuck) -> bool {
+    pub(super) fn flush_link(&mut self, id: ConnectionId, outcome: &mut FlushOutcome) -> bool {
         let Some(peer) = self.peers.get_mut(id) else { return false };
-        let fd = peer.socket.as_raw_fd();
         let Some(link) = &mut peer.link else { return false };
-        match link.flush(&mut self.switch, id, &mut self.pieces, &mut Direct(fd), Instant::now()) {
+        let mut out = Direct(peer.socket.as_fd());
+        match link.flush(&mut self.switch, id, &mut self.pieces, &mut out, Instant::now()) {
             Flushed::Done => {}
-            Flushed::Full => stuck.full.push(id),
-            Flushed::Over => stuck.lost.push(id),
+            Flushed::Full => outcome.would_block.push(id),
+            Flushed::Over => outcome.failed.push(id),
         }
         true
     }
@@ -78,12 +78,11 @@ impl Shell {
     /// The switch wants a connection closed. With TLS it goes when the last of its ciphertext has left, or when the switch asks
     /// again.
     pub(super) fn hang_up(&mut self, id: ConnectionId, now: Instant) {
-        if let Some(peer) = self.peers.get_mut(id) {
-            let fd = peer.socket.as_raw_fd();
-            if peer.link.as_mut().is_some_and(|link| !link.end(&mut Direct(fd))) {
-                self.ring.writable(id, &peer.socket);
-                return;
-            }
+        if let Some(peer) = self.peers.get_mut(id)
+            && peer.link.as_mut().is_some_and(|link| !link.end(&mut Direct(peer.socket.as_fd())))
+        {
+            self.ring.writable(id, &peer.socket);
+            return;
         }
         self.close(id, EndReason::ConnectionLost, now);
     }

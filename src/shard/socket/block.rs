@@ -20,7 +20,7 @@ impl Block {
     }
 
     /// Octets that it can hold.
-    #[must_use]
+    #[cfg(test)]
     pub fn size(&self) -> usize {
         self.len
     }

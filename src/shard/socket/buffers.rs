@@ -1,7 +1,7 @@
 //! The buffers that a ring receives into: the kernel picks one when something has come, so idle connections own none.
 //!
-//! There are few at first, of the length that one turn of one connection reads. When a receive finds none, their number doubles, by
-//! shorter ones; when for long no more than half were needed at a time, it halves.
+//! There are few at first. When a receive finds none, their number doubles; when for long no more than half were needed at a time, it
+//! halves.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
@@ -14,7 +14,7 @@ use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
 
 use super::Block;
-use crate::limits::{EXTRA_RECEIVE_BYTES_MAX, RECEIVE_BYTES_MAX};
+use crate::limits::RECEIVE_BYTES_MAX;
 
 /// The one group of buffers that a shard has.
 pub const GROUP: u16 = 0;
@@ -108,7 +108,7 @@ impl Buffers {
     }
 
     /// How many there are.
-    #[must_use]
+    #[cfg(test)]
     pub fn count(&self) -> u16 {
         self.count
     }
@@ -133,17 +133,12 @@ impl Buffers {
         let mut added = 0;
         for number in 0..self.count {
             if missing(&self.slots, number) {
-                self.slots[usize::from(number)] = Slot { block: self.new_block(number), owner: Owner::Us };
+                self.slots[usize::from(number)] = Slot { block: new_block(), owner: Owner::Us };
                 self.provide(number);
                 added += 1;
             }
         }
         added
-    }
-
-    fn new_block(&self, number: u16) -> Block {
-        let len = if number < *self.limits.start() { RECEIVE_BYTES_MAX } else { EXTRA_RECEIVE_BYTES_MAX };
-        Block::new(len, STAGGER_BYTES)
     }
 
     /// The first `n` octets of a buffer that the kernel says it has written to, and the buffer itself.
@@ -181,9 +176,10 @@ impl Buffers {
     /// Gives the kernel a block in place of one that somebody refers to for longer.
     pub fn replace(&mut self, taken: Taken) {
         let Err(taken) = self.give_back(taken) else { return };
-        let len = self.slots[usize::from(taken.0)].block.size();
-        let spare = self.pinned.iter_mut().position(|block| block.size() == len && block.reclaim());
-        let fresh = spare.map(|at| self.pinned.swap_remove(at)).unwrap_or_else(|| self.new_block(taken.0));
+        let fresh = match self.pinned.iter_mut().position(Block::reclaim) {
+            Some(at) => self.pinned.swap_remove(at),
+            None => new_block(),
+        };
         let pinned = std::mem::replace(&mut self.slots[usize::from(taken.0)].block, fresh);
         if self.pinned.len() < PINNED_BLOCKS_MAX {
             self.pinned.push(pinned);
@@ -241,6 +237,10 @@ impl Buffers {
     }
 }
 
+fn new_block() -> Block {
+    Block::new(RECEIVE_BYTES_MAX, STAGGER_BYTES)
+}
+
 impl Drop for Buffers {
     fn drop(&mut self) {
         if !self.leaked {
@@ -253,6 +253,7 @@ impl Drop for Buffers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{RECEIVE_BUFFERS_MAX, RECEIVE_BUFFERS_MIN};
 
     fn buffers(limits: RangeInclusive<u16>) -> Buffers {
         let mut buffers = Buffers::new(limits);
@@ -293,6 +294,14 @@ mod tests {
         assert_eq!((buffers.count(), buffers.free), (4, 4));
         assert_eq!(buffers.slots.iter().filter(|slot| slot.block.size() > 0).count(), 4);
         assert_eq!(buffers.grow(), 4, "and it grows again");
+    }
+
+    #[test]
+    fn the_buffers_of_a_shard_grow_to_their_limit() {
+        let mut buffers = buffers(RECEIVE_BUFFERS_MIN..=RECEIVE_BUFFERS_MAX);
+        while buffers.grow() > 0 {}
+        assert_eq!((buffers.count(), buffers.free), (RECEIVE_BUFFERS_MAX, RECEIVE_BUFFERS_MAX));
+        assert!(buffers.slots.iter().all(|slot| slot.block.size() == RECEIVE_BYTES_MAX));
     }
 
     #[test]

@@ -1,30 +1,26 @@
 //! One socket that is written to without waiting, and the pieces that are encrypted for it.
 
 use std::io::{self, IoSlice};
-use std::os::fd::RawFd;
+use std::os::fd::BorrowedFd;
 
-use crate::switch::PieceSink;
+use socket2::SockRef;
+
+use crate::ids::ConnectionId;
+use crate::switch::{PieceSink, Switch};
 
 const FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 /// A socket. What the kernel has no room for is `WouldBlock`.
 #[derive(Debug, Clone, Copy)]
-pub struct Direct(pub RawFd);
+pub struct Direct<'a>(pub BorrowedFd<'a>);
 
-impl io::Write for Direct {
+impl io::Write for Direct<'_> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(octets)])
+        SockRef::from(&self.0).send_with_flags(octets, FLAGS)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        // SAFETY: all zeroes is a valid msghdr.
-        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-        // An IoSlice is an iovec (its documentation says so), and a send does not write through it.
-        message.msg_iov = slices.as_ptr().cast_mut().cast();
-        message.msg_iovlen = slices.len();
-        // SAFETY: the message and its slices live until the call returns, and the kernel keeps nothing of them.
-        let n = unsafe { libc::sendmsg(self.0, &message, FLAGS) };
-        usize::try_from(n).map_err(|_| io::Error::last_os_error())
+        SockRef::from(&self.0).send_vectored_with_flags(slices, FLAGS)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -32,23 +28,36 @@ impl io::Write for Direct {
     }
 }
 
-/// Pieces of outboxes that are pointed to until they are lent, once. In between nothing may touch the outboxes.
+/// Memory for the list of an outbox's pieces, which is kept from one time to the next.
 #[derive(Debug, Default)]
 pub struct Pieces(Vec<libc::iovec>);
 
 impl Pieces {
-    /// Lends the pieces in order, and forgets them.
-    pub fn lend<R>(&mut self, take: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
-        // SAFETY: an iovec is an IoSlice; each was made of a slice that is still there, as whoever gathers keeps the outboxes
-        // borrowed until this returns.
-        let slices = unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast::<IoSlice<'_>>(), self.0.len()) };
-        let taken = take(slices);
+    /// Lends what waits for a connection, `max` octets at most, in order.
+    pub fn lend<R>(
+        &mut self,
+        switch: &Switch,
+        id: ConnectionId,
+        max: usize,
+        take: impl FnOnce(&[IoSlice<'_>]) -> R,
+    ) -> R {
         self.0.clear();
-        taken
+        switch.gather(id, &mut List(&mut self.0), max);
+        // SAFETY: the switch keeps its pieces where they are while it is borrowed, which it is until this returns.
+        take(unsafe { slices(&self.0) })
     }
 }
 
-impl PieceSink for Pieces {
+/// # Safety
+/// What they point to stays as it is for as long as they are borrowed.
+unsafe fn slices(pieces: &[libc::iovec]) -> &[IoSlice<'_>] {
+    // SAFETY: an IoSlice is an iovec (its documentation says so), and what they point to is there, as the caller says.
+    unsafe { std::slice::from_raw_parts(pieces.as_ptr().cast::<IoSlice<'_>>(), pieces.len()) }
+}
+
+struct List<'a>(&'a mut Vec<libc::iovec>);
+
+impl PieceSink for List<'_> {
     fn push(&mut self, piece: &[u8]) {
         self.0.push(libc::iovec { iov_base: piece.as_ptr().cast_mut().cast(), iov_len: piece.len() });
     }
@@ -58,23 +67,13 @@ impl PieceSink for Pieces {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::os::fd::AsRawFd;
+    use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
-
-    #[test]
-    fn pieces_are_lent_once_and_in_order() {
-        let mut pieces = Pieces::default();
-        pieces.push(b"one, ");
-        pieces.push(b"two");
-        let text = |slices: &[IoSlice<'_>]| slices.iter().flat_map(|slice| slice.to_vec()).collect::<Vec<u8>>();
-        assert_eq!(pieces.lend(text), b"one, two");
-        assert_eq!(pieces.lend(text), b"");
-    }
 
     #[test]
     fn a_full_socket_does_not_wait() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let mut direct = Direct(ours.as_raw_fd());
+        let mut direct = Direct(ours.as_fd());
         assert_eq!(direct.write_vectored(&[IoSlice::new(b"ab"), IoSlice::new(b"c")]).unwrap(), 3);
         let mut text = [0; 3];
         theirs.read_exact(&mut text).unwrap();

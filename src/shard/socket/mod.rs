@@ -9,10 +9,11 @@ mod direct;
 mod event_fd;
 mod operations;
 mod ring;
+mod stream;
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
+use std::os::fd::{FromRawFd, IntoRawFd};
 use std::time::Duration;
 
 use glommio::net::TcpListener;
@@ -20,11 +21,12 @@ use io_uring::IoUring;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 pub use arrival::{Arrival, Received};
-pub use batch::Batch;
+pub use batch::{Batch, Gathering};
 pub use block::Block;
 pub use direct::{Direct, Pieces};
 pub use event_fd::EventFd;
 pub use ring::{LISTENERS, Ring};
+pub use stream::Stream;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -84,19 +86,22 @@ pub fn into_executor(listener: Socket) -> TcpListener {
     unsafe { TcpListener::from_raw_fd(listener.into_raw_fd()) }
 }
 
-/// Ends both directions of a connection: whoever waits for it learns that it is over, and the peer too. A pending poll of the
-/// executor's ring holds the file open, so closing the descriptor alone would not do.
-pub fn shutdown(fd: RawFd) {
-    // SAFETY: the call takes a number; on one that is no socket any more it fails, which is as good.
-    unsafe { libc::shutdown(fd, libc::SHUT_RDWR) };
-}
-
 /// Whether this machine lets us have a ring at all.
 ///
 /// # Errors
 /// Why not: the kernel has none, or it is switched off.
 pub fn probe_ring() -> io::Result<()> {
     IoUring::new(2).map(drop)
+}
+
+/// Ends the process where a panic would leave sends under way that point to what the panic frees. It is forgotten when all are
+/// complete.
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        std::process::abort();
+    }
 }
 
 #[cfg(test)]

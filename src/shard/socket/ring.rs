@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use io_uring::{IoUring, cqueue, squeue, types};
 use smallvec::SmallVec;
 
+use super::AbortOnUnwind;
 use super::arrival::{Arrival, Received};
 use super::buffers::{Buffers, GROUP, Taken};
 use super::operations::{OperationKey, Operations, Receive, Waiting, What, key_of};
@@ -310,15 +311,6 @@ impl Drop for Ring {
         if self.ring.submitter().unregister_buf_ring(GROUP).is_err() {
             self.buffers.leak();
         }
-    }
-}
-
-/// Ends the process where a panic would leave sends under way that point to what the panic frees.
-struct AbortOnUnwind;
-
-impl Drop for AbortOnUnwind {
-    fn drop(&mut self) {
-        std::process::abort();
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Options {
     pub shares: Option<usize>,
     /// Was here before as somebody of this name.
     pub formerly: Option<&'static str>,
+    /// In another room than the first.
+    pub room: Option<u64>,
 }
 
 pub struct Seated {
@@ -65,8 +67,12 @@ impl Fixture {
     }
 
     pub fn open_room(&mut self) {
+        self.open_another_room(1);
+    }
+
+    pub fn open_another_room(&mut self, number: u64) {
         let open = OpenRoom {
-            room: RoomId(1),
+            room: RoomId(number),
             uri: ROOM_URI.into(),
             names: vec![Aor::parse(ROOM_URI.as_bytes()).unwrap()],
             policy: Arc::new(self.policy.clone()),
@@ -107,7 +113,7 @@ impl Fixture {
         let open = OpenSession {
             formerly,
             session,
-            room: RoomId(1),
+            room: RoomId(options.room.unwrap_or(1)),
             member: Member {
                 user: user.clone(),
                 uri: format!("sip:{name}@example.com").into(),

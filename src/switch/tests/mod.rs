@@ -15,6 +15,7 @@ mod namespaces;
 mod nicknames;
 mod notices;
 mod order;
+mod pieces;
 mod private;
 mod refused;
 mod regular;
