@@ -4,7 +4,7 @@
 //! look like a guesser's; and it counts for one user from there, so that the neighbours behind one proxy do not pay for each other.
 //! What came with a nonce that was sent elsewhere counts for its user over all sources together: nobody knows who it really was.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ type Guessed = (u64, Option<IpAddr>);
 #[derive(Debug, Default)]
 pub(super) struct Failures {
     forgiven_at: HashMap<Guessed, Instant>,
+    /// The same in order of time, so that whoever is forgiven next is found at once.
+    in_order: BTreeSet<(Instant, Guessed)>,
 }
 
 impl Failures {
@@ -34,19 +36,21 @@ impl Failures {
     /// A source sent a wrong password for a user, or somebody did from elsewhere.
     pub(super) fn add(&mut self, user: u64, source: Option<IpAddr>, now: Instant) {
         let guessed = (user, source.map(network));
-        if self.forgiven_at.len() >= FAILURES_REMEMBERED_MAX && !self.forgiven_at.contains_key(&guessed) {
-            self.make_room(now);
+        let before = self.forgiven_at.get(&guessed).copied();
+        match before {
+            Some(at) => drop(self.in_order.remove(&(at, guessed))),
+            None if self.forgiven_at.len() >= FAILURES_REMEMBERED_MAX => self.forget_next(),
+            None => {}
         }
-        let at = self.forgiven_at.entry(guessed).or_insert(now);
-        *at = (*at).max(now) + FORGIVEN_AFTER;
+        let at = before.unwrap_or(now).max(now) + FORGIVEN_AFTER;
+        self.forgiven_at.insert(guessed, at);
+        self.in_order.insert((at, guessed));
     }
 
-    /// Forgets who is forgiven, or else whoever would be next.
-    fn make_room(&mut self, now: Instant) {
-        self.forgiven_at.retain(|_, at| *at > now);
-        if self.forgiven_at.len() >= FAILURES_REMEMBERED_MAX {
-            let next = self.forgiven_at.iter().min_by_key(|(_, at)| **at).map(|(guessed, _)| *guessed);
-            next.map(|guessed| self.forgiven_at.remove(&guessed));
+    /// Forgets who was forgiven first, or would be next.
+    fn forget_next(&mut self) {
+        if let Some((_, guessed)) = self.in_order.pop_first() {
+            self.forgiven_at.remove(&guessed);
         }
     }
 }
@@ -88,6 +92,7 @@ mod tests {
             failures.add(7, Some(IpAddr::from(n.to_be_bytes())), now + Duration::from_micros(u64::from(n)));
         }
         assert_eq!(failures.forgiven_at.len(), FAILURES_REMEMBERED_MAX);
+        assert_eq!(failures.in_order.len(), FAILURES_REMEMBERED_MAX);
         assert!(!failures.forgiven_at.contains_key(&(7, Some(IpAddr::from(0u32.to_be_bytes())))), "the oldest went");
     }
 }

@@ -31,6 +31,11 @@ impl Focus {
         values.into_iter().fold(Refusal::new(401), |refusal, value| refusal.with(HeaderName::WwwAuthenticate, value))
     }
 
+    /// Whether a request ends a call of ours, and nothing more is to be asked.
+    pub(super) fn hangs_up(&self, request: &Request, hop: Hop) -> bool {
+        request.method == Method::Bye && self.calls.owner(request).is_some() && !self.needs_password(request, hop)
+    }
+
     /// Finds out whom a request is from.
     pub(super) fn authenticate(&mut self, request: &Request, hop: Hop, now: Instant) -> Result<Caller, Refusal> {
         let is_trusted = self.is_trusted(hop);

@@ -383,6 +383,8 @@ impl Focus {
             None if self.transactions.knows(&request) => None,
             // What ends a transaction is no load.
             None if self.transactions.cancelled(&request).is_some() => None,
+            // Nor is what ends a call: whoever forges the address of a proxy cannot keep its users from hanging up.
+            None if self.hangs_up(&request, hop) => None,
             None if !self.transactions.has_room(&request, &claim) => Some(Refusal::later(5)),
             None => self.is_unasked(&request, hop).then(|| self.challenge(false, hop, now)),
         };

@@ -32,6 +32,12 @@ impl Focus {
         if self.is_in_dialog(request) {
             return self.refuse_as(id, request, refusal, &own);
         }
+        self.refuse_and_forget(id, request, refusal);
+    }
+
+    /// Refuses a request and keeps nothing of it.
+    pub(super) fn refuse_and_forget(&mut self, id: &TransactionId, request: &Request, refusal: &Refusal) {
+        let own = self.stateless_tag(&request.headers);
         refusal.tell(request);
         let response = self.refusal(request, refusal, &own);
         self.transactions.respond_without_state(id, response);

@@ -43,7 +43,8 @@ impl Focus {
         let number = sequence(&request.headers).unwrap_or_default();
         let in_order = self.dialog_mut(tag).is_some_and(|dialog| dialog.advance(number));
         if !in_order {
-            return self.refuse(id, request, &Refusal::new(500).because("CSeq Out Of Order"));
+            // It is so again when it comes again: nothing is kept of it.
+            return self.refuse_and_forget(id, request, &Refusal::new(500).because("CSeq Out Of Order"));
         }
         match request.method {
             Method::Subscribe => self.handle_subscribe_in_dialog(id, request, tag, hop, now),

@@ -270,6 +270,26 @@ fn a_forger_of_many_addresses_leaves_room_for_whoever_can_be_reached() {
 }
 
 #[test]
+fn who_is_in_a_call_can_hang_up_though_others_have_used_up_its_address() {
+    let mut world = World::with(Settings { transaction_bytes_max: 64 * 1024, ..settings() });
+    let mut ann = Peer { at: "198.51.100.1:5070".parse().unwrap(), ..Peer::new("ann", "lobby") };
+    ann.join(&mut world);
+    let flood = calls(&mut world, "198.51.100.1:5060", 0..190);
+    assert_eq!(flood.last(), Some(&503));
+    let held = world.focus.counts().transactions;
+    for _ in 0..20 {
+        ann.sequence = 0;
+        ann.send(&mut world, "BYE", "");
+        assert_eq!((world.last_status(), world.focus.counts().transactions), (500, held), "out of order, and not kept");
+    }
+    ann.sequence = 9;
+    ann.send(&mut world, "BYE", "");
+    assert_eq!((world.last_status(), world.focus.counts().transactions), (200, held + 1));
+    ann.send(&mut world, "BYE", "");
+    assert_eq!((world.last_status(), world.focus.counts().transactions), (503, held + 1), "once");
+}
+
+#[test]
 fn an_invite_over_tcp_that_comes_again_after_its_ack_is_absorbed() {
     for tcp in [true, false] {
         let mut world = World::new();
