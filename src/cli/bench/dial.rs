@@ -71,7 +71,7 @@ pub fn run(arguments: &DialArguments, cores: Cores, watch: &mut dyn Watch) -> io
         let mut others = Calls::new(server.addresses, manner, u64::from(std::process::id()))?;
         let rooms: Vec<_> = (0..=standing / ROOM_SIZE).map(|room| others.room(&room.to_string())).collect();
         others.join_all(standing, |member| rooms[member / ROOM_SIZE].clone(), watch)?;
-        subjects.push(Box::new(Dialling { name, server, others, rooms, transport: arguments.transport, run: 1 << 40 }));
+        subjects.push(Box::new(Dialling { name, server, others, rooms, transport: arguments.transport, run: 0 }));
     }
     let pace = arguments.rate.map_or(Pace::Window(arguments.window), Pace::Rate);
     let rounds = outcome::in_turns(&mut subjects, pace, arguments.run.time(), arguments.run.rounds, watch)?;
@@ -100,7 +100,7 @@ struct Dialling {
     others: Calls,
     rooms: Vec<Rc<str>>,
     transport: Transport,
-    /// Of the next turn.
+    /// The last turn: no two turns have a Call-ID in common.
     run: u64,
 }
 
@@ -114,7 +114,7 @@ impl Subject for Dialling {
         self.others.wait(Instant::now())?;
         self.run += 1;
         let manner = Manner { sessions_per_connection: 0, ..Manner::talking(self.transport) };
-        let mut calls = Calls::new(self.server.addresses, manner, self.run | u64::from(std::process::id()))?;
+        let mut calls = Calls::new(self.server.addresses, manner, (self.run << 32) | u64::from(std::process::id()))?;
         let target = self.server.target();
         let control = || target.pid.map(|pid| cpu::of_thread(pid, pid));
         let before = control();

@@ -42,8 +42,9 @@ impl Answered {
     }
 }
 
-/// Octets that an answered transaction takes beside its response: its places in two tables and its timer's in two others.
-pub(super) const ANSWERED_BYTES: usize = 256;
+/// Octets that an answered transaction takes beside its response: its places in two tables, its timer's in two others, and those of
+/// what its request is merged by. A call over UDP was measured to take 1.2 kB in all.
+pub(super) const ANSWERED_BYTES: usize = 384;
 /// Octets that a refused INVITE takes beside that: its hop, and another timer.
 pub(super) const REFUSED_BYTES: usize = 256;
 impl Transactions {
