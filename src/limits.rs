@@ -12,6 +12,8 @@ pub const MSRP_PATH_URIS_MAX: usize = 16;
 pub const TRANSACTION_ID_BYTES_MAX: usize = 32;
 /// Octets in the fewest-octet transaction id.
 pub const TRANSACTION_ID_BYTES_MIN: usize = 4;
+/// Octets of what a SEND says about its body beside message/cpim (Content-Disposition and its like), which goes out with it.
+pub const MSRP_CONTENT_HEADERS_BYTES_MAX: usize = 2048;
 /// Octets in a Message-ID that we keep for correlating chunks.
 pub const MESSAGE_ID_BYTES_MAX: usize = 128;
 /// Octets of the longest message that a Byte-Range may speak of: sums of two positions do not overflow.
@@ -164,6 +166,7 @@ pub const ASSERTED_IDENTITIES_MAX: usize = 8;
 
 const _: () = assert!(MSRP_START_LINE_BYTES_MAX < MSRP_HEAD_BYTES_MAX);
 const _: () = assert!(TRANSACTION_ID_BYTES_MIN <= TRANSACTION_ID_BYTES_MAX);
+const _: () = assert!(MSRP_CONTENT_HEADERS_BYTES_MAX < MSRP_HEAD_BYTES_MAX);
 const _: () = assert!(MSRP_HEAD_BYTES_MAX <= RECEIVE_BYTES_MAX);
 const _: () = assert!(COPIED_BODY_BYTES_MAX <= RECEIVE_BYTES_MAX);
 const _: () = assert!(RECEIVE_BUFFERS_MIN.is_power_of_two() && RECEIVE_BUFFERS_MAX.is_power_of_two());

@@ -27,6 +27,8 @@ pub struct Head<'a> {
     pub asks_for_reports: bool,
     /// Content-Type.
     pub content_type: Option<&'a [u8]>,
+    /// Whether there are other headers of the body, which begin with `Content-` too (RFC 4975 §9).
+    pub describes_body: bool,
     /// Status of a REPORT.
     pub status: Option<Status>,
     /// Use-Nickname (RFC 7701 §7.1), quotes and all.
@@ -135,6 +137,7 @@ impl<'a> Head<'a> {
             failure_report: FailureReport::Yes,
             asks_for_reports: false,
             content_type: None,
+            describes_body: false,
             status: None,
             use_nickname: None,
             malformed: None,
@@ -164,6 +167,11 @@ impl<'a> Head<'a> {
         })
     }
 
+    /// The headers of the body, Content-Type left out, name and value.
+    pub fn content_fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        self.fields().filter(|(name, _)| is_content(name) && !name.eq_ignore_ascii_case(b"Content-Type"))
+    }
+
     /// The method, where it is a request.
     #[must_use]
     pub fn method(&self) -> Option<Method<'a>> {
@@ -191,7 +199,7 @@ impl<'a> Head<'a> {
                 self.note(again || self.byte_range.is_none(), "Byte-Range");
             }
             12 if is("Content-Type") => {
-                self.note(self.content_type.is_some(), "Content-Type");
+                self.note(self.content_type.is_some() || !is_one_line(value), "Content-Type");
                 self.content_type = Some(value);
             }
             14 if is("Success-Report") => self.take_success_report(value),
@@ -203,6 +211,11 @@ impl<'a> Head<'a> {
             12 if is("Use-Nickname") => {
                 self.note(self.use_nickname.is_some(), "Use-Nickname");
                 self.use_nickname = Some(value);
+            }
+            _ if is_content(name) => {
+                self.describes_body = true;
+                // They go out as they came in.
+                self.note(!name.iter().all(u8::is_ascii_graphic) || !is_one_line(value), "Content-…");
             }
             _ => {}
         }
@@ -256,6 +269,15 @@ fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr::memchr(b':', line)?;
     let name = line[..colon].trim_ascii_end();
     (!name.is_empty()).then(|| (name, line[colon + 1..].trim_ascii()))
+}
+
+fn is_content(name: &[u8]) -> bool {
+    name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"Content-"))
+}
+
+/// Without control characters that somebody might take for a line end; a tab is none.
+fn is_one_line(value: &[u8]) -> bool {
+    value.iter().all(|b| !b.is_ascii_control() || *b == b'\t')
 }
 
 #[cfg(test)]
@@ -319,6 +341,22 @@ mod tests {
             assert_eq!(Head::parse(once.as_bytes()).unwrap().malformed, None);
             let twice = format!("{once}{}: {value}\r\n", name.to_lowercase());
             assert_eq!(Head::parse(twice.as_bytes()).unwrap().malformed, Some(name));
+        }
+    }
+
+    #[test]
+    fn headers_of_the_body_are_told_apart() {
+        let plain = Head::parse(b"MSRP abcd SEND\r\nContents: x\r\nContent-Type: message/cpim\r\n").unwrap();
+        assert!(!plain.describes_body && plain.content_fields().next().is_none());
+        let text = b"MSRP abcd SEND\r\ncontent-id: <a@b>\r\nX: y\r\nContent-Odd:\tz\r\nContent-Type: a/b\r\n";
+        let head = Head::parse(text).unwrap();
+        assert!(head.describes_body && head.malformed.is_none());
+        assert_eq!(
+            head.content_fields().collect::<Vec<_>>(),
+            [(&b"content-id"[..], &b"<a@b>"[..]), (b"Content-Odd", b"z")]
+        );
+        for bad in [&b"MSRP abcd SEND\r\nContent-ID: a\rb\r\n"[..], b"MSRP abcd SEND\r\nContent-Type: a/b;c=\x00\r\n"] {
+            assert!(Head::parse(bad).unwrap().malformed.is_some());
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use super::congestion::Congestion;
+use super::content::ContentLines;
 use super::dialling::Dialled;
 use super::log::Place;
 use super::outbox::Outbox;
@@ -94,6 +95,8 @@ pub enum Task {
         cpim: bool,
         /// There is a Content-Type.
         typed: bool,
+        /// What else is said about the body.
+        content: ContentLines,
     },
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Switch;
-use super::frame::{Body, Seed};
+use super::frame::{Body, Label, Seed};
 use super::outlets::{Delivery, Frames, Outlets};
 use super::stream::{Phase, Stream};
 use super::timers::Alarm;
@@ -25,16 +25,16 @@ impl Switch {
         sender: SessionKey,
         audience: &Audience,
         wrapper: &Wrapper<'_>,
-        out_id: &[u8; MESSAGE_ID_LEN],
+        label: Label<'_>,
         body: Body<'_>,
         now: Instant,
     ) -> Result<(), Status> {
         self.outlets.counters.messages += 1;
         match audience {
-            Audience::Room => self.deliver_to_room(sender, wrapper, out_id, body, now),
+            Audience::Room => self.deliver_to_room(sender, wrapper, label, body, now),
             Audience::Private(_) => {
                 let recipients = self.recipients(sender, audience, wrapper, body.len() as u64);
-                if self.deliver_whole(sender, &recipients, out_id, body, now) == 0 {
+                if self.deliver_whole(sender, &recipients, label, body, now) == 0 {
                     return Err(Status::STOP_SENDING);
                 }
             }
@@ -47,7 +47,7 @@ impl Switch {
         &mut self,
         sender: SessionKey,
         wrapper: &Wrapper<'_>,
-        out_id: &[u8; MESSAGE_ID_LEN],
+        label: Label<'_>,
         body: Body<'_>,
         now: Instant,
     ) {
@@ -58,7 +58,7 @@ impl Switch {
         let verdicts = room.roster.verdicts(wrapped_type(wrapper));
         let len = body.len() as u64;
         let passes = room.policy.passes_congestion(len);
-        let seed = whole(out_id, failure_report, body);
+        let seed = whole(label, failure_report, body);
         let said = from.filter(|_| verdicts.all()).and_then(|from| self.outlets.say(room_key, from, &seed));
         let mut frames = self.outlets.frames(seed, passes, now);
         let (outlets, sessions) = (&mut self.outlets, &mut self.sessions);
@@ -93,13 +93,13 @@ impl Switch {
         &mut self,
         sender: SessionKey,
         recipients: &[SessionKey],
-        out_id: &[u8; MESSAGE_ID_LEN],
+        label: Label<'_>,
         body: Body<'_>,
         now: Instant,
     ) -> usize {
         let (failure_report, len) = (self.failure_report_of(sender), body.len() as u64);
         let passes = self.room_of(sender).is_some_and(|room| room.policy.passes_congestion(len));
-        let mut frames = self.outlets.frames(whole(out_id, failure_report, body), passes, now);
+        let mut frames = self.outlets.frames(whole(label, failure_report, body), passes, now);
         let mut delivered = 0;
         for key in recipients {
             let Some(session) = self.sessions.get(*key).map(|entry| &entry.session) else { continue };
@@ -159,7 +159,8 @@ impl Switch {
         let range = byte_range(flow.sent + 1, len, total);
         let continuation = if ends { Continuation::Complete } else { Continuation::More };
         let failure_report = self.failure_report_of(sender);
-        let seed = Seed { message_id: &stream.out_id, range, failure_report, body, continuation };
+        let label = Label { message_id: &stream.out_id, content: stream.content.as_deref() };
+        let seed = Seed { label, range, failure_report, body, continuation };
         let mut emission =
             Emission { sender, frames: self.outlets.frames(seed, false, now), end: flow.sent + len, ends, now };
         flow.recipients.retain(|key| self.emit_to(*key, &mut emission));
@@ -177,7 +178,7 @@ impl Switch {
             takes && self.outlets.deliver(connection, session.paths(), &mut emission.frames) == Delivery::Queued;
         let seed = emission.frames.seed();
         if !delivered && seed.range.start > 1 {
-            self.outlets.deliver_end(connection, session.paths(), &abort(seed.message_id, seed.failure_report));
+            self.outlets.deliver_end(connection, session.paths(), &abort(seed.label.message_id, seed.failure_report));
         } else if delivered && !emission.ends {
             self.hold_back(connection, emission.sender, emission.now);
         }
@@ -263,16 +264,17 @@ fn takes(session: &Session, len: u64) -> bool {
     session.terms.direction.receives && session.terms.max_size.is_none_or(|max| len <= max)
 }
 
-fn whole<'a>(message_id: &'a [u8], failure_report: FailureReport, body: Body<'a>) -> Seed<'a> {
+fn whole<'a>(label: Label<'a>, failure_report: FailureReport, body: Body<'a>) -> Seed<'a> {
     let len = body.len() as u64;
     let range = byte_range(1, len, Some(len));
-    Seed { message_id, range, failure_report, body, continuation: Continuation::Complete }
+    Seed { label, range, failure_report, body, continuation: Continuation::Complete }
 }
 
 /// What ends a message of which no more comes. It carries nothing, and then its range starts at 1 (RFC 4975 §7.1.1).
 fn abort(message_id: &[u8], failure_report: FailureReport) -> Seed<'_> {
     let range = ByteRange { start: 1, end: Some(0), total: None };
-    Seed { message_id, range, failure_report, body: Body::None, continuation: Continuation::Abort }
+    let label = Label::of(message_id);
+    Seed { label, range, failure_report, body: Body::None, continuation: Continuation::Abort }
 }
 
 /// A chunk that is larger than may go uninterrupted has no range-end (RFC 4975 §7.1.1).

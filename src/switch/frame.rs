@@ -71,12 +71,29 @@ pub enum Body<'a> {
     Shared(&'a [u8], &'a [Bytes]),
 }
 
+/// What all copies and all chunks of a message have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Label<'a> {
+    /// Message-ID.
+    pub message_id: &'a [u8],
+    /// The headers of the body, each with its line end, where they are not the usual `Content-Type: message/cpim`.
+    pub content: Option<&'a [u8]>,
+}
+
+impl<'a> Label<'a> {
+    /// That of a message with the usual headers.
+    #[must_use]
+    pub fn of(message_id: &'a [u8]) -> Self {
+        Self { message_id, content: None }
+    }
+}
+
 /// What a frame is made from. Several sessions on one connection need a transaction id each, so more than one frame may come
 /// of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Seed<'a> {
-    /// Message-ID.
-    pub message_id: &'a [u8],
+    /// What is the same for all of its message.
+    pub label: Label<'a>,
     /// Byte-Range.
     pub range: ByteRange,
     /// Failure-Report of the copies.
@@ -199,7 +216,7 @@ fn write(seed: &Seed<'_>, tid: &[u8; DRAWN_ID_LEN], out: &mut Vec<u8>) -> (usize
     out.extend_from_slice(b" SEND\r\n");
     let start = out.len();
     out.extend_from_slice(b"Message-ID: ");
-    out.extend_from_slice(seed.message_id);
+    out.extend_from_slice(seed.label.message_id);
     out.extend_from_slice(b"\r\nByte-Range: ");
     byte_range(out, seed.range);
     out.extend_from_slice(match seed.failure_report {
@@ -208,7 +225,8 @@ fn write(seed: &Seed<'_>, tid: &[u8; DRAWN_ID_LEN], out: &mut Vec<u8>) -> (usize
         FailureReport::Yes => b"\r\n",
     });
     if !matches!(seed.body, Body::None) {
-        out.extend_from_slice(b"Content-Type: message/cpim\r\n\r\n");
+        out.extend_from_slice(seed.label.content.unwrap_or(b"Content-Type: message/cpim\r\n"));
+        out.extend_from_slice(b"\r\n");
     }
     if let Body::Copied(octets) | Body::Shared(octets, _) = seed.body {
         out.extend_from_slice(octets);
@@ -266,7 +284,7 @@ mod tests {
 
     fn seed(body: Body<'_>) -> Seed<'_> {
         Seed {
-            message_id: b"0123456789abcdef01234567",
+            label: Label::of(b"0123456789abcdef01234567"),
             range: ByteRange { start: 1, end: Some(10), total: Some(10) },
             failure_report: FailureReport::No,
             body,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Switch;
 use super::connection::{Incoming, MessageId, Task};
-use super::frame::Body;
+use super::frame::{Body, Label};
 use super::reports::{Receipt, report_cpim};
 use super::stream::{Flow, Phase, Stream};
 use crate::cpim;
@@ -30,6 +30,8 @@ struct Piece<'a> {
     cpim: bool,
     /// The chunk asks for a success report.
     success_report: bool,
+    /// What else the chunk says about its body.
+    content: Option<&'a [u8]>,
     /// Octets of the whole message, as the chunk has it.
     declared: Option<u64>,
     /// What the octets were received in.
@@ -53,7 +55,7 @@ impl Switch {
         bytes: &Bytes,
         now: Instant,
     ) {
-        let Task::Message { session, message_id, range, seen, cpim, .. } = &mut incoming.task else {
+        let Task::Message { session, message_id, range, seen, cpim, content, .. } = &mut incoming.task else {
             return self.pass_over(incoming, end);
         };
         let piece = Piece {
@@ -62,6 +64,7 @@ impl Switch {
             first: *seen == 0,
             end,
             cpim: *cpim,
+            content: content.as_deref(),
             success_report: incoming.success_report,
             declared: range.total,
             bytes,
@@ -120,6 +123,9 @@ impl Switch {
             }
         };
         stream.success_report |= piece.success_report;
+        if stream.content.is_none() {
+            stream.content = piece.content.map(Into::into);
+        }
         stream.declared = piece.declared.or(stream.declared);
         let outcome = self.feed(key, &mut stream, piece, now);
         self.store(key, stream);
@@ -167,7 +173,8 @@ impl Switch {
             shared = [share(piece.bytes, message)];
             Body::Shared(&[], &shared)
         };
-        self.fan_out(key, &audience, &wrapper, &out_id, body, now)?;
+        let label = Label { message_id: &out_id, content: piece.content };
+        self.fan_out(key, &audience, &wrapper, label, body, now)?;
         Ok(piece.success_report.then(|| Receipt {
             message_id: message_id.clone(),
             len: message.len() as u64,
@@ -322,7 +329,8 @@ impl Switch {
             Phase::Wrapper { .. } => return Err(Status::BAD_REQUEST),
             Phase::Held { recipients, octets } => {
                 let (recipients, octets) = (std::mem::take(recipients), [Bytes::from(std::mem::take(octets))]);
-                self.deliver_whole(key, &recipients, &stream.out_id, Body::Shared(&[], &octets), now)
+                let label = Label { message_id: &stream.out_id, content: stream.content.as_deref() };
+                self.deliver_whole(key, &recipients, label, Body::Shared(&[], &octets), now)
             }
             Phase::Flowing(_) => self.emit(key, stream, true, now),
         };

@@ -18,6 +18,7 @@ mod awaited;
 mod commands;
 mod congestion;
 mod connection;
+mod content;
 mod dialling;
 mod fan_out;
 mod frame;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use super::Switch;
-use super::frame::Body;
+use super::frame::{Body, Label};
 use crate::cpim;
 use crate::ids::SessionKey;
 use crate::limits::ROSTER_NOTICE_BYTES_MAX;
@@ -22,7 +22,7 @@ impl Switch {
         let mut body = cpim::encode(&room.uri, &room.uri, None, TYPE);
         body.extend_from_slice(text.as_bytes());
         let out_id = self.draw_message_id();
-        self.deliver_whole(key, &[key], &out_id, Body::Copied(&body), now);
+        self.deliver_whole(key, &[key], Label::of(&out_id), Body::Copied(&body), now);
     }
 
     /// Tells a user whose client knows nothing of chat rooms where it is, and who is there (RFC 7701 §11): once for each

@@ -162,14 +162,14 @@ mod tests {
     use super::*;
     use crate::facts::FailureReport;
     use crate::msrp::{ByteRange, Continuation};
-    use crate::switch::frame::{Body, Seed};
+    use crate::switch::frame::{Body, Label, Seed};
     use proptest::prelude::*;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
 
     fn frame(body: &[u8], rng: &mut ChaCha8Rng) -> Rc<Frame> {
         let seed = Seed {
-            message_id: b"id",
+            label: Label::of(b"id"),
             range: ByteRange::DEFAULT,
             failure_report: FailureReport::No,
             body: Body::Copied(body),

@@ -5,7 +5,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Switch;
-use super::connection::{Incoming, Task};
+use super::connection::{Incoming, MessageId, Task};
+use super::content::lines_of;
 use super::timers::Alarm;
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
@@ -136,14 +137,7 @@ impl Switch {
     /// Carries out what a head asks for. `None`: it is answered, and a body is dropped.
     fn handle_request(&mut self, id: ConnectionId, key: SessionKey, head: &Head<'_>, now: Instant) -> Option<Task> {
         match judge(head) {
-            Verdict::Send(message_id) => Some(Task::Message {
-                session: key,
-                message_id: message_id.into(),
-                range: head.byte_range.unwrap_or(ByteRange::DEFAULT),
-                seen: 0,
-                cpim: head.content_type.is_some_and(is_cpim),
-                typed: head.content_type.is_some(),
-            }),
+            Verdict::Send(message_id) => Some(self.handle_send(id, key, message_id.into(), head, now)),
             Verdict::Nickname(value) => {
                 self.handle_nickname(id, key, value, head, now);
                 None
@@ -158,6 +152,25 @@ impl Switch {
             }
             Verdict::Response(_) => None,
         }
+    }
+
+    fn handle_send(
+        &mut self,
+        id: ConnectionId,
+        key: SessionKey,
+        message_id: MessageId,
+        head: &Head<'_>,
+        now: Instant,
+    ) -> Task {
+        let cpim = head.content_type.is_some_and(is_cpim);
+        let content = if cpim { lines_of(head) } else { Ok(None) };
+        let Ok(content) = content else {
+            self.refuse(id, head, Status::STOP_SENDING);
+            self.refuse_message(key, &message_id, Status::STOP_SENDING, None, now);
+            return Task::Refused { session: key, message_id };
+        };
+        let range = head.byte_range.unwrap_or(ByteRange::DEFAULT);
+        Task::Message { session: key, message_id, range, seen: 0, cpim, typed: head.content_type.is_some(), content }
     }
 
     /// A SEND without a body binds the session and keeps the connection alive; it is answered, and reported where that is

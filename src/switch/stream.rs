@@ -12,6 +12,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::connection::MessageId;
+use super::content::ContentLines;
 use crate::cpim::Scanner;
 use crate::ids::SessionKey;
 use crate::limits::FORWARDED_CHUNK_BYTES_MIN;
@@ -28,6 +29,8 @@ pub struct Stream {
     /// Octets of the whole message, as its sender has it.
     pub(super) declared: Option<u64>,
     pub(super) success_report: bool,
+    /// What its first chunk says about its body.
+    pub(super) content: ContentLines,
     /// It is for one user, and of no use if nobody can take it.
     pub(super) private: bool,
     /// What a REPORT about it carries, where it is private.
@@ -81,6 +84,7 @@ impl Stream {
             assembly: Assembly::default(),
             declared: None,
             success_report: false,
+            content: None,
             private: false,
             report_cpim: None,
             deadline,
@@ -94,7 +98,7 @@ impl Stream {
             Phase::Wrapper { octets, .. } | Phase::Held { octets, .. } => octets.len(),
             Phase::Flowing(flow) => flow.tail.len(),
         };
-        octets + self.assembly.held_bytes()
+        octets + self.assembly.held_bytes() + self.content.as_deref().map_or(0, <[u8]>::len)
     }
 }
 

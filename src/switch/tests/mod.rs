@@ -5,6 +5,7 @@ mod fixture;
 mod binding;
 mod bounds;
 mod congestion;
+mod content;
 mod dialling;
 mod endings;
 mod ids;

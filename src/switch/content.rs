@@ -1,0 +1,33 @@
+//! What a SEND says about its body beside that it is message/cpim: the copies say it too (RFC 4975 §7.1, §9).
+
+use crate::limits::MSRP_CONTENT_HEADERS_BYTES_MAX;
+use crate::msrp::Head;
+
+/// The headers of a body, Content-Type the last of them, each with its line end.
+pub type ContentLines = Option<Box<[u8]>>;
+
+/// More is said about a body than goes out with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooMuch;
+
+/// The lines that go out with a wrapped message in place of the usual `Content-Type: message/cpim`. `None`, as for nearly every
+/// message: those will do.
+pub fn lines_of(head: &Head<'_>) -> Result<ContentLines, TooMuch> {
+    let kind = head.content_type.unwrap_or_default();
+    if !head.describes_body && !kind.contains(&b';') {
+        return Ok(None);
+    }
+    let last = (&b"Content-Type"[..], kind);
+    let lines = || head.content_fields().chain([last]);
+    let len: usize = lines().map(|(name, value)| name.len() + value.len() + 4).sum();
+    if len > MSRP_CONTENT_HEADERS_BYTES_MAX {
+        return Err(TooMuch);
+    }
+    let mut out = Vec::with_capacity(len);
+    for (name, value) in lines() {
+        for part in [name, b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    }
+    Ok(Some(out.into()))
+}
