@@ -6,4 +6,4 @@ mod state;
 
 pub use assembly::{Assembly, TooScattered};
 pub use inbound::{Verdict, answered, judge};
-pub use state::{Binding, Session};
+pub use state::{Binding, Session, is_reporting};

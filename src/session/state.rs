@@ -29,7 +29,8 @@ pub struct Session {
     early: Option<Box<[u8]>>,
 }
 
-/// What tells about messages and is none (RFC 5438, RFC 3464).
+/// What tells about messages and is none (RFC 5438, RFC 3464). That somebody is typing (RFC 3994) announces a message, and is for
+/// those who would get it.
 const REPORTING_TYPES: [&str; 2] = ["message/imdn+xml", "message/delivery-status"];
 
 /// Whether a connection carries the session.
@@ -133,12 +134,11 @@ impl Session {
         certificate.is_some_and(|shown| shown.fingerprints.iter().any(|one| wanted.contains(one)))
     }
 
-    /// Whether the peer may send a message of a type: not while its description says that it only receives. What reports about
-    /// messages is sent as if there were no direction (RFC 4975 §8.9, RFC 3264 §5.1).
+    /// Whether the peer may send a message of a type: not while its description says that it only receives (RFC 4975 §8.9, RFC 3264
+    /// §5.1).
     #[must_use]
     pub fn may_send(&self, wrapped_type: Option<&str>) -> bool {
-        let bare = wrapped_type.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-        self.terms.direction.sends || REPORTING_TYPES.iter().any(|kind| kind.eq_ignore_ascii_case(bare))
+        self.terms.direction.sends || is_reporting(wrapped_type)
     }
 
     /// Whether a CPIM From may name this session's user by `uri` (RFC 7701 §6.1).
@@ -158,6 +158,13 @@ impl Session {
         let last = uris(from_path).next_back().and_then(|uri| MsrpUri::parse(uri).ok());
         last.is_some_and(|uri| uri.session_id.is_some() && uri.session_id == self.terms.remote.session_id())
     }
+}
+
+/// Whether a message of this type only tells about others. It is sent as if there were no direction (RFC 4975 §8.9).
+#[must_use]
+pub fn is_reporting(wrapped_type: Option<&str>) -> bool {
+    let bare = wrapped_type.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    REPORTING_TYPES.iter().any(|kind| kind.eq_ignore_ascii_case(bare))
 }
 
 fn is_secure(path: &Path) -> bool {

@@ -13,7 +13,7 @@ use crate::ids::SessionKey;
 use crate::limits::UNINTERRUPTIBLE_CHUNK_BYTES_MAX;
 use crate::msrp::{ByteRange, Continuation, Status};
 use crate::room::{Audience, MESSAGE_ID_LEN, Room, Seat, wrapped_type};
-use crate::session::Session;
+use crate::session::{Session, is_reporting};
 
 impl Switch {
     /// Puts copies of a whole message on the outboxes of its audience.
@@ -56,6 +56,7 @@ impl Switch {
         let Some(room) = self.rooms.get(room_key) else { return };
         let failure_report = room.policy.failure_report;
         let verdicts = room.roster.verdicts(wrapped_type(wrapper));
+        let reports = label.reports;
         let len = body.len() as u64;
         let passes = room.policy.passes_congestion(len);
         let seed = whole(label, failure_report, body);
@@ -64,7 +65,7 @@ impl Switch {
         let (outlets, sessions) = (&mut self.outlets, &mut self.sessions);
         let mut deliver = |outlets: &mut Outlets, seat: &Seat| {
             if seat.session != sender
-                && seat.receives
+                && (seat.receives || reports)
                 && seat.max_size >= len
                 && verdicts.accepts(seat)
                 && outlets.deliver(seat.connection, &seat.paths, &mut frames) == Delivery::Discarded
@@ -104,7 +105,9 @@ impl Switch {
         for key in recipients {
             let Some(session) = self.sessions.get(*key).map(|entry| &entry.session) else { continue };
             // How large it is was not known for sure when its recipients were.
-            let Some(connection) = session.connection().filter(|_| takes(session, len)) else { continue };
+            let Some(connection) = session.connection().filter(|_| takes(session, len, label.reports)) else {
+                continue;
+            };
             match self.outlets.deliver(connection, session.paths(), &mut frames) {
                 Delivery::Queued => delivered += 1,
                 Delivery::Discarded => self.missed(*key),
@@ -125,19 +128,18 @@ impl Switch {
         let Some(room) = self.sessions.get(sender).and_then(|entry| self.rooms.get(entry.room)) else {
             return Vec::new();
         };
+        let kind = wrapped_type(wrapper);
+        let reports = is_reporting(kind);
+        let fits = |seat: &&Seat| (seat.receives || reports) && seat.max_size >= len;
         match audience {
             Audience::Room => {
-                let verdicts = room.roster.verdicts(wrapped_type(wrapper));
-                let takes = |seat: &&Seat| seat.receives && seat.max_size >= len && verdicts.accepts(seat);
+                let verdicts = room.roster.verdicts(kind);
                 let others = room.roster.seats().iter().filter(|seat| seat.session != sender);
-                others.filter(takes).map(|seat| seat.session).collect()
+                others.filter(fits).filter(|seat| verdicts.accepts(seat)).map(|seat| seat.session).collect()
             }
-            Audience::Private(sessions) => sessions
-                .iter()
-                .filter_map(|key| room.roster.seat(*key))
-                .filter(|seat| seat.receives && seat.max_size >= len)
-                .map(|seat| seat.session)
-                .collect(),
+            Audience::Private(sessions) => {
+                sessions.iter().filter_map(|key| room.roster.seat(*key)).filter(fits).map(|seat| seat.session).collect()
+            }
         }
     }
 
@@ -159,7 +161,8 @@ impl Switch {
         let range = byte_range(flow.sent + 1, len, total);
         let continuation = if ends { Continuation::Complete } else { Continuation::More };
         let failure_report = self.failure_report_of(sender);
-        let label = Label { message_id: &stream.out_id, content: stream.content.as_deref() };
+        let content = stream.content.as_deref();
+        let label = Label { message_id: &stream.out_id, content, reports: stream.reports };
         let seed = Seed { label, range, failure_report, body, continuation };
         let mut emission =
             Emission { sender, frames: self.outlets.frames(seed, false, now), end: flow.sent + len, ends, now };
@@ -173,7 +176,7 @@ impl Switch {
     fn emit_to(&mut self, key: SessionKey, emission: &mut Emission<'_>) -> bool {
         let Some(session) = self.sessions.get(key).map(|entry| &entry.session) else { return false };
         let Some(connection) = session.connection() else { return false };
-        let takes = takes(session, emission.end);
+        let takes = takes(session, emission.end, emission.frames.seed().label.reports);
         let delivered =
             takes && self.outlets.deliver(connection, session.paths(), &mut emission.frames) == Delivery::Queued;
         let seed = emission.frames.seed();
@@ -260,8 +263,8 @@ struct Emission<'a> {
 }
 
 /// Whether a session can receive at the moment, and something that large.
-fn takes(session: &Session, len: u64) -> bool {
-    session.terms.direction.receives && session.terms.max_size.is_none_or(|max| len <= max)
+fn takes(session: &Session, len: u64, reports: bool) -> bool {
+    (session.terms.direction.receives || reports) && session.terms.max_size.is_none_or(|max| len <= max)
 }
 
 fn whole<'a>(label: Label<'a>, failure_report: FailureReport, body: Body<'a>) -> Seed<'a> {

@@ -78,13 +78,15 @@ pub struct Label<'a> {
     pub message_id: &'a [u8],
     /// The headers of the body, each with its line end, where they are not the usual `Content-Type: message/cpim`.
     pub content: Option<&'a [u8]>,
+    /// It only tells about other messages, and is for members on hold too.
+    pub reports: bool,
 }
 
 impl<'a> Label<'a> {
     /// That of a message with the usual headers.
     #[must_use]
     pub fn of(message_id: &'a [u8]) -> Self {
-        Self { message_id, content: None }
+        Self { message_id, content: None, reports: false }
     }
 }
 

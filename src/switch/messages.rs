@@ -14,7 +14,7 @@ use crate::ids::{ConnectionId, SessionKey};
 use crate::limits::{COPIED_BODY_BYTES_MAX, FRAME_SLICES_MAX, HELD_BYTES_PER_SESSION_MAX, HELD_BYTES_PER_SHARD_MAX};
 use crate::msrp::{Continuation, Status};
 use crate::room::{Audience, wrapped_type};
-use crate::session::Session;
+use crate::session::{Session, is_reporting};
 
 /// A piece of the body of a chunk.
 #[derive(Debug, Clone, Copy)]
@@ -173,7 +173,8 @@ impl Switch {
             shared = [share(piece.bytes, message)];
             Body::Shared(&[], &shared)
         };
-        let label = Label { message_id: &out_id, content: piece.content };
+        let reports = is_reporting(wrapped_type(&wrapper));
+        let label = Label { message_id: &out_id, content: piece.content, reports };
         self.fan_out(key, &audience, &wrapper, label, body, now)?;
         Ok(piece.success_report.then(|| Receipt {
             message_id: message_id.clone(),
@@ -266,6 +267,7 @@ impl Switch {
         let audience = room.audience(&wrapper, |uri| entry.session.is_known_as(uri))?;
         let recipients = self.recipients(key, &audience, &wrapper, stream.declared.unwrap_or(0));
         stream.private = audience != Audience::Room;
+        stream.reports = is_reporting(wrapped_type(&wrapper));
         if stream.private && recipients.is_empty() {
             return Err(Status::STOP_SENDING);
         }
@@ -329,7 +331,8 @@ impl Switch {
             Phase::Wrapper { .. } => return Err(Status::BAD_REQUEST),
             Phase::Held { recipients, octets } => {
                 let (recipients, octets) = (std::mem::take(recipients), [Bytes::from(std::mem::take(octets))]);
-                let label = Label { message_id: &stream.out_id, content: stream.content.as_deref() };
+                let content = stream.content.as_deref();
+                let label = Label { message_id: &stream.out_id, content, reports: stream.reports };
                 self.deliver_whole(key, &recipients, label, Body::Shared(&[], &octets), now)
             }
             Phase::Flowing(_) => self.emit(key, stream, true, now),

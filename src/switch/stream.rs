@@ -33,6 +33,8 @@ pub struct Stream {
     pub(super) content: ContentLines,
     /// It is for one user, and of no use if nobody can take it.
     pub(super) private: bool,
+    /// It only tells about other messages.
+    pub(super) reports: bool,
     /// What a REPORT about it carries, where it is private.
     pub(super) report_cpim: Option<Box<[u8]>>,
     /// The chunk reception timer: when we give it up unless more has come.
@@ -86,6 +88,7 @@ impl Stream {
             success_report: false,
             content: None,
             private: false,
+            reports: false,
             report_cpim: None,
             deadline,
             phase: Phase::Wrapper { scanner: Scanner::new(), octets: Vec::new() },

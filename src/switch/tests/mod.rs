@@ -8,6 +8,7 @@ mod congestion;
 mod content;
 mod dialling;
 mod endings;
+mod hold;
 mod ids;
 mod limits;
 mod log;
