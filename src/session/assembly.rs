@@ -1,15 +1,15 @@
 //! The order of a message's octets: chunks may come out of order, overlap, and end before a gap is filled (RFC 4975 §7.3.1).
 //!
-//! What is there without a gap goes on at once and cannot be taken back, so of overlapping octets the first to arrive without
-//! a gap count. Positions count from 0 here: Byte-Range's `start` less one.
+//! Of overlapping octets the last to arrive count. What is there without a gap goes on at once: whether what comes again for it
+//! can still take its place ([`Assembly::again`]) is for whoever has it. Positions count from 0 here: Byte-Range's `start` less one.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::ops::Range;
 
 use crate::limits::HELD_PIECES_PER_MESSAGE_MAX;
 
 /// Which octets of a message have come. `received <= end` once the end is known, and every held piece begins behind
-/// `received`.
+/// `received`. No two of them overlap.
 #[derive(Debug, Default)]
 pub struct Assembly {
     received: u64,
@@ -43,6 +43,13 @@ impl Assembly {
         self.end.is_some_and(|end| self.received >= end)
     }
 
+    /// The octets that a piece begins with and that have come without a gap before.
+    #[must_use]
+    pub fn again<'a>(&self, position: u64, piece: &'a [u8]) -> &'a [u8] {
+        let known = usize::try_from(self.received.saturating_sub(position)).unwrap_or(usize::MAX);
+        &piece[..known.min(piece.len())]
+    }
+
     /// Takes a piece at `position`. Answers the part of it that goes on now; [`Assembly::next_held`] gives what it frees.
     ///
     /// # Errors
@@ -57,8 +64,7 @@ impl Assembly {
             self.hold(position, piece, held_bytes_max)?;
             return Ok(&[]);
         }
-        let known = usize::try_from(self.received - position).unwrap_or(usize::MAX).min(piece.len());
-        let fresh = &piece[known..];
+        let fresh = &piece[self.again(position, piece).len()..];
         let fresh = match self.end {
             Some(end) => {
                 &fresh[..fresh.len().min(usize::try_from(end.saturating_sub(self.received)).unwrap_or(usize::MAX))]
@@ -100,34 +106,47 @@ impl Assembly {
         self.end = Some(position.max(self.received));
     }
 
+    /// What is held already is written over, and what is between is held too.
     fn hold(&mut self, position: u64, piece: &[u8], held_bytes_max: usize) -> Result<(), TooScattered> {
-        if self.held_bytes + piece.len() > held_bytes_max {
+        let missing = self.write_over(position, piece);
+        let more: usize = missing.iter().map(|range| range.len()).sum();
+        if self.held_bytes + more > held_bytes_max {
             return Err(TooScattered);
         }
-        if piece.is_empty() {
-            return Ok(());
+        missing.into_iter().try_for_each(|range| self.insert(position + range.start as u64, &piece[range]))
+    }
+
+    /// Answers which parts of the piece are not held.
+    fn write_over(&mut self, position: u64, piece: &[u8]) -> Vec<Range<usize>> {
+        let end = position + piece.len() as u64;
+        let before = self.held.range(..position).next_back();
+        let first =
+            before.filter(|(start, held)| *start + held.len() as u64 > position).map_or(position, |(start, _)| *start);
+        let within = |at: u64| usize::try_from(at - position).unwrap_or(usize::MAX);
+        let (mut missing, mut at) = (Vec::new(), position);
+        for (start, held) in self.held.range_mut(first..end) {
+            let (from, to) = (at.max(*start), end.min(*start + held.len() as u64));
+            missing.push(within(at)..within(from));
+            let old = usize::try_from(from - *start).unwrap_or(usize::MAX);
+            held[old..][..within(to) - within(from)].copy_from_slice(&piece[within(from)..within(to)]);
+            at = to;
         }
-        // A chunk that trickles in is one piece, not one for each octet.
-        if let Some((start, before)) = self.held.range_mut(..position).next_back()
-            && start + before.len() as u64 == position
-        {
-            before.extend_from_slice(piece);
-            self.held_bytes += piece.len();
-            return Ok(());
-        }
+        missing.push(within(at)..piece.len());
+        missing.retain(|range| !range.is_empty());
+        missing
+    }
+
+    fn insert(&mut self, position: u64, piece: &[u8]) -> Result<(), TooScattered> {
         let full = self.held.len() >= HELD_PIECES_PER_MESSAGE_MAX;
-        match self.held.entry(position) {
-            Entry::Occupied(slot) if slot.get().len() >= piece.len() => {}
-            Entry::Occupied(mut slot) => {
-                self.held_bytes += piece.len() - slot.get().len();
-                slot.insert(piece.to_vec());
-            }
-            Entry::Vacant(_) if full => return Err(TooScattered),
-            Entry::Vacant(slot) => {
-                self.held_bytes += piece.len();
-                slot.insert(piece.to_vec());
+        // A chunk that trickles in is one piece, not one for each octet.
+        match self.held.range_mut(..position).next_back() {
+            Some((start, before)) if start + before.len() as u64 == position => before.extend_from_slice(piece),
+            _ if full => return Err(TooScattered),
+            _ => {
+                self.held.insert(position, piece.to_vec());
             }
         }
+        self.held_bytes += piece.len();
         Ok(())
     }
 }
@@ -178,6 +197,30 @@ mod tests {
     }
 
     #[test]
+    fn of_what_is_held_the_last_octets_to_come_count() {
+        let mut assembly = Assembly::default();
+        for (position, piece) in
+            [(2, &b"aaaa"[..]), (8, b"bbbb"), (4, b"ccccc"), (14, b"dd"), (1, b"e"), (9, b"ffffffff")]
+        {
+            assert_eq!(feed(&mut assembly, position, piece), b"");
+        }
+        assert_eq!(assembly.held_bytes(), 16, "no octet is held twice");
+        assert_eq!(feed(&mut assembly, 0, b"gg"), b"ggaacccccffffffff");
+        assert_eq!(assembly.held_bytes(), 0);
+        assert_eq!(assembly.again(0, b"xyz"), b"xyz");
+        assert_eq!((assembly.again(16, b"xyz"), assembly.again(17, b"xyz")), (&b"x"[..], &b""[..]));
+    }
+
+    #[test]
+    fn what_comes_again_for_what_is_held_takes_no_room() {
+        let mut assembly = Assembly::default();
+        for _ in 0..3 {
+            assert_eq!(assembly.take(5, &[0; 1000], 1024), Ok(&[][..]));
+        }
+        assert_eq!(assembly.held_bytes(), 1000);
+    }
+
+    #[test]
     fn pieces_behind_a_gap_are_counted_too() {
         let mut assembly = Assembly::default();
         for n in 0..HELD_PIECES_PER_MESSAGE_MAX as u64 {
@@ -208,6 +251,27 @@ mod tests {
     }
 
     proptest! {
+        /// Pieces that contradict one another, beside a plain array in which the last to come count until they have gone on.
+        #[test]
+        fn the_last_to_come_count_until_they_have_gone_on(
+            pieces in prop::collection::vec((0usize..80, prop::collection::vec(any::<u8>(), 0..30)), 0..40),
+        ) {
+            let mut assembly = Assembly::default();
+            let (mut out, mut gone, mut latest) = (Vec::new(), Vec::new(), [None; 120]);
+            for (start, piece) in pieces {
+                for (at, octet) in piece.iter().enumerate().filter(|(at, _)| start + at >= gone.len()) {
+                    latest[start + at] = Some(*octet);
+                }
+                while let Some(octet) = latest.get(gone.len()).copied().flatten() {
+                    gone.push(octet);
+                }
+                out.extend(feed_all(&mut assembly, start, &piece));
+                prop_assert_eq!(&out, &gone);
+                let held = latest[gone.len()..].iter().flatten().count();
+                prop_assert_eq!(assembly.held_bytes(), held, "each octet is held once");
+            }
+        }
+
         /// However a message is cut and shuffled, and whatever of it comes twice or overlaps, what comes out is the message, once.
         /// Each piece comes once: what is lost stays lost.
         #[test]

@@ -190,11 +190,17 @@ impl Switch {
         check_size(policy.max_message_size, stream.declared.unwrap_or(0).max(piece.end_position()))?;
         stream.deadline = now + policy.chunk_reception_timeout;
         self.find_room(key, stream, piece)?;
+        stream.rewrite(piece.position, stream.assembly.again(piece.position, piece.octets));
         let fresh = stream.assembly.take(piece.position, piece.octets, policy.forward_whole_up_to);
-        self.absorb(key, stream, fresh.map_err(|_| Status::STOP_SENDING)?, piece.bytes, now)?;
+        let fresh = fresh.map_err(|_| Status::STOP_SENDING)?;
+        self.absorb(key, stream, fresh, piece.bytes, now)?;
         while let Some(held) = stream.assembly.next_held() {
             let held = Bytes::from(held);
             self.absorb(key, stream, &held, &held, now)?;
+        }
+        // In the middle of what comes again, old octets and new ones do not belong together.
+        if stream.rewritten && (piece.end.is_some() || !fresh.is_empty()) {
+            self.check_rewritten(key, stream)?;
         }
         let abandoned = matches!(&stream.phase, Phase::Flowing(flow) if flow.recipients.is_empty());
         if stream.private && abandoned { Err(Status::STOP_SENDING) } else { Ok(()) }
@@ -236,7 +242,7 @@ impl Switch {
         match &mut stream.phase {
             Phase::Wrapper { scanner, octets } => {
                 octets.extend_from_slice(fresh);
-                if scanner.feed(fresh).map_err(|_| Status::BAD_REQUEST)?.is_some() {
+                if !stream.rewritten && scanner.feed(fresh).map_err(|_| Status::BAD_REQUEST)?.is_some() {
                     self.address(key, stream)?;
                 }
             }
@@ -248,11 +254,30 @@ impl Switch {
                 }
             }
         }
-        if self.is_large(key, stream) {
+        self.flow_if_large(key, stream);
+        Ok(())
+    }
+
+    fn flow_if_large(&mut self, key: SessionKey, stream: &mut Stream) {
+        if matches!(stream.phase, Phase::Held { .. }) && self.is_large(key, stream) {
             self.start_flow(key, stream);
         }
         if matches!(stream.phase, Phase::Flowing(_)) && self.flowing.last() != Some(&key) {
             self.flowing.push(key);
+        }
+    }
+
+    /// A message of which octets came again and otherwise is addressed anew: once it is whole, as is one that was not addressed
+    /// yet, or here, where more of it has come than is held.
+    fn check_rewritten(&mut self, key: SessionKey, stream: &mut Stream) -> Result<(), Status> {
+        if !self.is_large(key, stream) {
+            return Ok(());
+        }
+        stream.rewritten = false;
+        let Phase::Wrapper { scanner, octets } = &mut stream.phase else { return Ok(()) };
+        if scanner.feed(octets).map_err(|_| Status::BAD_REQUEST)?.is_some() {
+            self.address(key, stream)?;
+            self.flow_if_large(key, stream);
         }
         Ok(())
     }
@@ -278,7 +303,7 @@ impl Switch {
 
     /// Whether a message is, or says it is, larger than what is held until it is complete.
     fn is_large(&self, key: SessionKey, stream: &Stream) -> bool {
-        let Phase::Held { octets, .. } = &stream.phase else { return false };
+        let (Phase::Wrapper { octets, .. } | Phase::Held { octets, .. }) = &stream.phase else { return false };
         let room = self.sessions.get(key).and_then(|entry| self.rooms.get(entry.room));
         let limit = room.map_or(0, |room| room.policy.forward_whole_up_to);
         octets.len() > limit || stream.declared.is_some_and(|total| total > limit as u64)

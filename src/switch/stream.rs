@@ -5,6 +5,8 @@
 //!      │                            └──last octet: out it goes as one chunk──► (gone)
 //!      └──headers complete, a large message──────────────────► Flowing
 //! ```
+//!
+//! From Held back to Wrapper it goes where octets come again and otherwise.
 
 use std::time::Instant;
 
@@ -31,6 +33,8 @@ pub struct Stream {
     pub(super) success_report: bool,
     /// What its first chunk says about its body.
     pub(super) content: ContentLines,
+    /// Octets have come again and otherwise: whom it is for is to be decided anew before anything of it goes out.
+    pub(super) rewritten: bool,
     /// It is for one user, and of no use if nobody can take it.
     pub(super) private: bool,
     /// It only tells about other messages.
@@ -87,12 +91,27 @@ impl Stream {
             declared: None,
             success_report: false,
             content: None,
+            rewritten: false,
             private: false,
             reports: false,
             report_cpim: None,
             deadline,
             phase: Phase::Wrapper { scanner: Scanner::new(), octets: Vec::new() },
         }
+    }
+
+    /// Octets have come again from `position` on. Where nothing has gone out the last to come count (RFC 4975 §7.3.1), and what
+    /// was found out about those before holds no more: neither who sent it nor whom it is for.
+    pub(super) fn rewrite(&mut self, position: u64, again: &[u8]) {
+        let (Phase::Wrapper { octets, .. } | Phase::Held { octets, .. }) = &mut self.phase else { return };
+        let start = usize::try_from(position).unwrap_or(usize::MAX);
+        let Some(before) = start.checked_add(again.len()).and_then(|end| octets.get_mut(start..end)) else { return };
+        if before == again {
+            return;
+        }
+        before.copy_from_slice(again);
+        self.phase = Phase::Wrapper { scanner: Scanner::new(), octets: std::mem::take(octets) };
+        self.rewritten = true;
     }
 
     /// Octets of it that are held in memory.

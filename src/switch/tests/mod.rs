@@ -2,6 +2,7 @@
 
 mod fixture;
 
+mod again;
 mod binding;
 mod bounds;
 mod congestion;
