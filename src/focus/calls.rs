@@ -136,17 +136,19 @@ pub(super) struct Goodbye {
 pub(super) struct Described {
     origin: Origin,
     last: String,
+    /// Both have said `a=msrp-cema` (RFC 6714).
+    pub(super) cema: bool,
 }
 
 impl Described {
     pub(super) fn new(id: u64) -> Self {
         // Some clients read it into a signed number.
-        Self { origin: Origin { id: id >> 1, version: 1 }, last: String::new() }
+        Self { origin: Origin { id: id >> 1, version: 1 }, last: String::new(), cema: false }
     }
 
-    /// The last one.
-    pub(super) fn last(&self) -> &str {
-        &self.last
+    /// The last one, if there is one.
+    pub(super) fn last(&self) -> Option<Description> {
+        Description::parse(self.last.as_bytes()).ok()
     }
 
     /// The next description, which `write` makes for an o= line.

@@ -73,7 +73,7 @@ impl Focus {
         let (shard, session) = (call.shard, call.session);
         let Ok(path) = self.path(shard, session, media.secure) else { return };
         let Some(call) = self.calls.get_mut(tag) else { return };
-        call.path = path;
+        (call.path, call.described.cema) = (path, media.agrees_to_cema());
         let terms: Terms = call.terms_for(media, connect_to);
         match &call.terms {
             None => self.open_session(tag, terms, now),
@@ -120,9 +120,9 @@ impl Focus {
     /// Without a usable answer a new call ends; one that has terms keeps them.
     fn take_answer(&mut self, tag: Tag, ack: &Request, now: Instant) {
         let Some(call) = self.calls.get_mut(tag) else { return };
-        let (room, hop) = (call.room, call.dialog.hop());
+        let (room, hop, cema) = (call.room, call.dialog.hop(), call.described.cema);
         let name = self.rooms.get_mut(room).map(|room| room.name.clone()).unwrap_or_default();
-        match self.answer_of(ack, &name, hop) {
+        match self.answer_of(ack, &name, hop, cema) {
             Some((media, to)) => self.change_terms(tag, &media, to, now),
             None if self.calls.get_mut(tag).is_some_and(|call| call.terms.is_none()) => {
                 self.end(tag, Goodbye { cause: 488, text: "No usable answer to the offer" });

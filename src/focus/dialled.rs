@@ -52,7 +52,7 @@ impl Focus {
         let dialog = Dialog::calling(&invite, response, hop);
         let (room, member) = (dialling.invitation.room, dialling.invitation.member.clone());
         let name = self.rooms.get(room).filter(|room| room.open).map(|room| room.name.clone());
-        let media = self.answer_in(response, name.as_deref().unwrap_or_default(), hop);
+        let media = self.answer_in(response, name.as_deref().unwrap_or_default(), hop, false);
         let place = name.is_some_and(|name| self.check_room(&name, &member, Some(&member.user), None).is_ok());
         let refused = match (&dialog, &media) {
             _ if dialling.given_up => Some((487, "Nobody waits any more")),

@@ -34,6 +34,7 @@ impl Focus {
             Some((offer, taken)) => {
                 let to = self.outward(&taken, taken.setup == Some(Setup::Passive), hop).ok().flatten();
                 let terms = call.terms_for(&taken, to);
+                call.described.cema = taken.agrees_to_cema();
                 call.phase = Phase::Opening(Box::new(Opening { invite: id, request, offer, taken }));
                 self.calls.insert(tag, call);
                 self.open_session(tag, terms, now);
@@ -210,8 +211,18 @@ impl Focus {
 
     /// Our offer, in the 200 to an INVITE without one (RFC 3261 §13.3.1.4): the answer comes with the ACK.
     pub(super) fn send_offer(&mut self, id: &TransactionId, request: &Request, tag: Tag, now: Instant) {
-        let Some(body) = self.describe(tag, Setup::ActPass, |ours, origin| ours.offer(origin)) else { return };
+        let Some(body) = self.describe_offer(tag, Direction::default()) else { return };
         self.answer(id, request, tag, body, true, now);
+    }
+
+    /// Writes the call's next offer, in which the peer may do what `direction` says.
+    pub(super) fn describe_offer(&mut self, tag: Tag, direction: Direction) -> Option<String> {
+        let described = &self.calls.get(tag)?.described;
+        let (before, cema) = (described.last(), described.cema);
+        self.describe(tag, Setup::ActPass, |ours, origin| match &before {
+            Some(before) => ours.next_offer(origin, before, direction, cema),
+            None => ours.offer(origin),
+        })
     }
 
     /// Writes the call's next description.

@@ -85,9 +85,15 @@ impl Focus {
     }
 
     /// The answer to an offer of ours, and whom we connect to by it. Without `a=setup` whoever made the offer connects (RFC
-    /// 4975 §5.4).
-    pub(super) fn answer_of(&self, ack: &Request, room: &str, hop: Hop) -> Option<(MessageMedia, Option<Outward>)> {
-        self.read_answer(&ack.headers, ack.body(), room, hop)
+    /// 4975 §5.4). `cema` says whether the offer had `a=msrp-cema`.
+    pub(super) fn answer_of(
+        &self,
+        ack: &Request,
+        room: &str,
+        hop: Hop,
+        cema: bool,
+    ) -> Option<(MessageMedia, Option<Outward>)> {
+        self.read_answer(&ack.headers, ack.body(), room, hop, cema)
     }
 
     /// The same where it comes in a response.
@@ -96,8 +102,9 @@ impl Focus {
         response: &Response,
         room: &str,
         hop: Hop,
+        cema: bool,
     ) -> Option<(MessageMedia, Option<Outward>)> {
-        self.read_answer(&response.headers, response.body(), room, hop)
+        self.read_answer(&response.headers, response.body(), room, hop, cema)
     }
 
     fn read_answer(
@@ -106,11 +113,12 @@ impl Focus {
         body: &Bytes,
         room: &str,
         hop: Hop,
+        cema: bool,
     ) -> Option<(MessageMedia, Option<Outward>)> {
         let body = session_description(headers, body).ok()??;
         let mut media = Description::parse(&body).ok()?.answered(self.capabilities(room)).ok()?;
-        // Our offers have no a=msrp-cema, so nobody can have agreed to it (RFC 6714 §4.2).
-        media.cema = false;
+        // Nobody can have agreed to what was not offered (RFC 6714 §4.2).
+        media.cema &= cema;
         let to = self.outward(&media, media.setup != Some(Setup::Active), hop).ok()?;
         Some((media, to))
     }

@@ -137,18 +137,25 @@ impl Focus {
         self.refresh(tag);
     }
 
-    /// Without an offer in an UPDATE; in a re-INVITE with the same description, which its version says (RFC 4028 §7.4).
+    /// Without an offer in an UPDATE; in a re-INVITE with one that changes nothing (RFC 4028 §7.4). It says `a=setup:actpass`, as every
+    /// offer (RFC 6135 §4.2.2), so that it differs from an answer of ours that came before, and its version from that one's (RFC 3264 §8).
     fn refresh(&mut self, tag: Tag) {
         let branch = self.branch();
+        let Some(call) = self.calls.get(tag) else { return };
+        let direction = call.terms.as_ref().map(|terms| terms.direction).unwrap_or_default();
+        let offer = if call.timing.updates { None } else { self.describe_offer(tag, direction) };
         let Some(call) = self.calls.get_mut(tag) else { return };
         call.timing.in_flight = true;
         call.timing.offering = !call.timing.updates;
         let method = if call.timing.updates { Method::Update } else { Method::Invite };
         let (ask, hop) = call.dialog.request(method, &call.sent_by, &branch);
-        let (contact, offer, offering) = (call.contact.clone(), call.described.last().to_owned(), call.timing.offering);
+        let contact = call.contact.clone();
         let Some(call) = self.calls.get(tag) else { return };
         let ask = self.ask_for_time(self.introduce(ask, contact), &call.timing);
-        let request = if offering { ask.body("application/sdp", offer) } else { ask.empty() };
+        let request = match offer {
+            Some(offer) => ask.body("application/sdp", offer),
+            None => ask.empty(),
+        };
         self.ask(request, hop, Asked::Refresh(tag));
     }
 
@@ -182,8 +189,8 @@ impl Focus {
         if was_offer {
             let number = sequence(&response.headers).unwrap_or_default();
             self.acknowledge(tag, number);
-            let hop = self.calls.get(tag).map(|call| call.dialog.hop());
-            match hop.and_then(|hop| self.answer_in(response, &self.room_of(tag), hop)) {
+            let way = self.calls.get(tag).map(|call| (call.dialog.hop(), call.described.cema));
+            match way.and_then(|(hop, cema)| self.answer_in(response, &self.room_of(tag), hop, cema)) {
                 Some((media, to)) => self.change_terms(tag, &media, to, now),
                 None => tracing::info!(call = %tag, "the answer to a refresh changes nothing"),
             }

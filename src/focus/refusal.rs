@@ -71,7 +71,7 @@ impl From<Unusable> for Refusal {
     /// 488 with a Warning that says what was wrong with the offer (RFC 3261 §20.43, §21.4.26).
     fn from(why: Unusable) -> Self {
         let code = match why {
-            Unusable::NoMessageMedia => 304,
+            Unusable::NoMessageMedia | Unusable::FileTransfer => 304,
             Unusable::NotCpim | Unusable::ManyTypes => 305,
             Unusable::Secure | Unusable::Plain => 302,
             Unusable::Path | Unusable::Setup | Unusable::Fingerprint | Unusable::Mismatch => 399,

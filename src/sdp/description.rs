@@ -9,6 +9,9 @@ use super::{AcceptTypes, ChatroomTokens, Direction, Fingerprint, Setup};
 use crate::limits::{ACCEPT_TYPES_BYTES_MAX, ACCEPT_TYPES_MAX, SDP_MEDIA_LINES_MAX};
 use crate::msrp::Path;
 
+/// What a line for a file is known by, and its refusal repeats (RFC 5547 §8.3).
+pub(super) const FILE_ATTRIBUTES: [&str; 2] = ["file-selector", "file-transfer-id"];
+
 /// The one top-level type of a chat room (RFC 7701 §5.2).
 pub(super) const CPIM: &str = "message/cpim";
 
@@ -35,6 +38,9 @@ pub enum Unusable {
     /// No `m=message` line over MSRP, or only refused ones.
     #[error("no MSRP media")]
     NoMessageMedia,
+    /// Only lines of which each is for one file (RFC 5547).
+    #[error("file transfer (a=file-selector) is not available")]
+    FileTransfer,
     /// It wants TLS where there is none, or none where it must be.
     #[error("MSRP over TLS is not available")]
     Secure,
@@ -159,9 +165,13 @@ impl Description {
         can: Capabilities,
         contradicts: impl Fn(&MessageMedia) -> bool,
     ) -> Result<MessageMedia, Unusable> {
-        let mut first_fault = None;
+        let (mut first_fault, mut files) = (None, false);
         for (index, media) in self.session.medias.iter().enumerate() {
             if !is_msrp(media) {
+                continue;
+            }
+            if is_file(media) {
+                files = true;
                 continue;
             }
             match self.read(index, media) {
@@ -173,7 +183,7 @@ impl Description {
                 Err(fault) => first_fault = first_fault.or(Some(fault)),
             }
         }
-        Err(first_fault.unwrap_or(Unusable::NoMessageMedia))
+        Err(first_fault.unwrap_or(if files { Unusable::FileTransfer } else { Unusable::NoMessageMedia }))
     }
 
     fn read(&self, index: usize, media: &Media) -> Result<MessageMedia, Unusable> {
@@ -314,9 +324,14 @@ fn first_value<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a str> {
     Some(found.value.as_deref().unwrap_or_default())
 }
 
-fn is_msrp(media: &Media) -> bool {
+pub(super) fn is_msrp(media: &Media) -> bool {
     let proto = |name: &str| media.proto.eq_ignore_ascii_case(name);
     media.media.eq_ignore_ascii_case("message") && media.port != 0 && (proto("TCP/MSRP") || proto("TCP/TLS/MSRP"))
+}
+
+/// Whether a line is for one file and no conversation (RFC 5547 §6: every such line has a file-selector).
+fn is_file(media: &Media) -> bool {
+    media.attributes.iter().any(|a| FILE_ATTRIBUTES.iter().any(|name| a.attribute.eq_ignore_ascii_case(name)))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use sdp_types::{AddrType, Attribute, Connection, Media, NetType, Session, Time};
 
-use super::description::CPIM;
-use super::{ChatroomTokens, Description, Fingerprint, MessageMedia, Setup};
+use super::description::{CPIM, FILE_ATTRIBUTES, is_msrp};
+use super::{ChatroomTokens, Description, Direction, Fingerprint, MessageMedia, Setup};
 use crate::msrp::Path;
 
 /// MSRP over TCP, and over TLS.
@@ -101,12 +101,27 @@ impl OurTerms<'_> {
 }
 
 impl OurMedia<'_> {
-    /// An offer with one media line.
+    /// The first offer of a call, with one media line.
     #[must_use]
     pub fn offer(&self, origin: Origin) -> String {
         let mut session = self.terms.session(origin);
         let media = self.media("*".into());
         session.medias.push(media);
+        written(&session)
+    }
+
+    /// An offer after `before`, our last description in the same call: every line keeps its place, and those that are not used have
+    /// port 0 (RFC 3264 §8). `direction` is what the peer may do; `cema` whether both have agreed on `a=msrp-cema` (RFC 6714).
+    #[must_use]
+    pub fn next_offer(&self, origin: Origin, before: &Description, direction: Direction, cema: bool) -> String {
+        let mut session = self.terms.session(origin);
+        let mut ours = self.media("*".into());
+        ours.attributes.extend(direction.answer().map(Attribute::new));
+        ours.attributes.extend(cema.then(|| Attribute::new("msrp-cema")));
+        let mut ours = Some(ours);
+        let lines = before.session.medias.iter();
+        session.medias.extend(lines.map(|line| ours.take_if(|_| is_msrp(line)).unwrap_or_else(|| refused(line))));
+        session.medias.extend(ours);
         written(&session)
     }
 
@@ -165,8 +180,12 @@ fn address_type(host: &str, ipv6: bool) -> AddrType {
     if ipv6 { AddrType::Ip6 } else { AddrType::Ip4 }
 }
 
+/// A line that is not used. That of a file says which file it was for (RFC 5547 §8.3).
 fn refused(theirs: &Media) -> Media {
-    line(&theirs.media, 0, &theirs.proto, theirs.fmt.clone())
+    let mut media = line(&theirs.media, 0, &theirs.proto, theirs.fmt.clone());
+    let of_file = |a: &&Attribute| FILE_ATTRIBUTES.iter().any(|name| a.attribute.eq_ignore_ascii_case(name));
+    media.attributes.extend(theirs.attributes.iter().filter(of_file).cloned());
+    media
 }
 
 fn line(media: &str, port: u16, proto: &str, fmt: String) -> Media {
@@ -236,6 +255,27 @@ mod tests {
         let relayed = OFFER.replace("a=path:", "a=msrp-cema\r\na=path:msrp://relay.example:1/r;tcp ");
         assert!(!answer_to(&relayed).contains("cema"));
         assert!(answer_to(&relayed.replace("a=msrp-cema", "a=msrp-cema\r\na=setup:actpass")).contains("cema"));
+    }
+
+    #[test]
+    fn a_later_offer_keeps_every_line_in_its_place() {
+        let file =
+            "m=message 7 TCP/MSRP *\r\na=path:msrp://h:7/f;tcp\r\na=file-selector:size:1\r\na=file-transfer-id:x\r\n";
+        let answer = Description::parse(answer_to(&format!("{OFFER}{file}")).as_bytes()).unwrap();
+        let (path, held) = (path(), Direction { sends: true, receives: false });
+        let ours = ours(&path, &[], Setup::ActPass);
+        let lines = |offer: String| offer.split_once("m=").unwrap().1.to_owned();
+        let own = "a=path:msrp://192.0.2.1:2855/us;tcp\r\na=setup:actpass\r\na=chatroom:nickname private-messages\r\n";
+        let want = format!(
+            "audio 0 RTP/AVP 0 8\r\nm=message 2855 TCP/MSRP *\r\na=accept-types:message/cpim\r\n{own}a=recvonly\r\na=msrp-cema\r\n\
+             m=video 0 RTP/AVP 31\r\nm=message 0 TCP/MSRP *\r\na=file-selector:size:1\r\na=file-transfer-id:x\r\n"
+        );
+        let origin = Origin { id: 7, version: 4 };
+        assert_eq!(lines(ours.next_offer(origin, &answer, held, true)), want);
+        let unused = Description::parse(OFFER.replace("m=message 9", "m=message 0").as_bytes()).unwrap();
+        let appended = ours.next_offer(origin, &unused, Direction::default(), false);
+        assert_eq!(appended.matches(" 0 ").count(), 3 + 1, "{appended}");
+        assert!(appended.trim_end().ends_with("a=chatroom:nickname private-messages") && !appended.contains("cema"));
     }
 
     #[test]

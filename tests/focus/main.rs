@@ -11,6 +11,7 @@ mod identity;
 mod joining;
 mod limits;
 mod lists;
+mod lines;
 mod media;
 mod nicknames;
 mod notifying;
