@@ -174,6 +174,14 @@ impl Dialog {
         (self.over(method, self.local_sequence, hop, sent_by, branch), hop)
     }
 
+    /// A request with this number could not be sent, and goes out again another way: it keeps its number, so that there is none missing
+    /// (RFC 3261 §12.2.1.1), unless one that was made after it has a higher one.
+    pub fn unsent(&mut self, number: u32) {
+        if number == self.local_sequence {
+            self.local_sequence -= 1;
+        }
+    }
+
     /// Whether its requests take a stream anyway.
     #[must_use]
     pub fn is_reliable(&self) -> bool {

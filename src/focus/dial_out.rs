@@ -368,6 +368,8 @@ impl Dialling {
         tried
     }
 
+            // Nobody has had it: it is the same request still.
+            self.sequence -= 1;
     /// The Call-ID of its INVITEs.
     pub(super) fn call_id(&self) -> &str {
         &self.call_id

@@ -30,7 +30,7 @@ use crate::ids::{RoomId, SessionId, ShardId};
 use crate::sip::{Arrival, Broken, Fault, HeaderName, Headers, Hop, Message, Method, Reply, Request};
 use crate::sip::{
     SipConnection, TopVia, TransactionId, TransactionOutput, TransactionTimer, Transactions, Transport, fault,
-    parse_datagram, reply_hop, stamp_source,
+    parse_datagram, reply_hop, sequence, stamp_source,
 };
 
 /// What the focus wants done.
@@ -248,7 +248,7 @@ impl Focus {
             && let Some(Arrival::TimedOut(id)) = self.transactions.unsent(&request)
         {
             self.bye_is_over(&id);
-            self.notify_unsent(&id, now);
+            self.notify_unsent(&id, sequence(&request.headers), now);
             self.unanswered(&id, 503, now);
         }
         self.pump(now);

@@ -134,14 +134,15 @@ impl Focus {
     }
 
     /// A NOTIFY could not be sent. Where it took a stream for its size only, it goes in a datagram (RFC 3261 §18.1.1).
-    pub(super) fn notify_unsent(&mut self, transaction: &TransactionId, now: Instant) {
+    pub(super) fn notify_unsent(&mut self, transaction: &TransactionId, number: Option<u32>, now: Instant) {
         let Some(&id) = self.subscriptions.under_way.get(transaction) else { return };
         let Some(held) = self.subscriptions.get_mut(id) else { return };
         let tag = held.tag;
-        let by_datagram = !held.datagrams_only && self.dialog_mut(tag).is_some_and(|dialog| !dialog.is_reliable());
-        if !by_datagram {
+        let may = !held.datagrams_only;
+        let Some(dialog) = self.dialog_mut(tag).filter(|dialog| may && !dialog.is_reliable()) else {
             return self.notify_lost(transaction);
-        }
+        };
+        number.into_iter().for_each(|number| dialog.unsent(number));
         self.subscriptions.under_way.remove(transaction);
         if let Some(held) = self.subscriptions.get_mut(id) {
             held.datagrams_only = true;

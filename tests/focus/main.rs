@@ -26,6 +26,7 @@ mod storm;
 mod subscribers;
 mod subscribing;
 mod unsubscribing;
+mod trying_again;
 mod update;
 mod watcher;
 mod world;

@@ -113,16 +113,23 @@ fn what_is_large_goes_over_a_stream_and_where_there_is_none_in_a_datagram() {
     let (hop, notify) = watcher.waiting(&world).pop().unwrap();
     assert_eq!((hop.transport, hop.remote), (Transport::Tcp, watcher.peer.at));
     assert!(text(&notify.headers, &HeaderName::Via).unwrap().starts_with("SIP/2.0/TCP "));
+    let number = text(&notify.headers, &HeaderName::CSeq);
     let unsent = Message::Request(notify).to_bytes();
     world.forget();
     world.focus.handle_unsent(&unsent, world.now);
     world.settle();
-    let (hop, _) = watcher.waiting(&world).pop().unwrap();
+    let (hop, again) = watcher.waiting(&world).pop().unwrap();
     assert_eq!(hop.transport, Transport::Udp);
+    assert_eq!(text(&again.headers, &HeaderName::CSeq), number, "it is the same request");
     watcher.take(&mut world);
     assert_eq!((watcher.names().len(), watcher.documents.as_slice()), (4, &[State::Full][..]));
     watcher.subscribe(&mut world);
-    assert_eq!(watcher.waiting(&world)[0].0.transport, Transport::Udp, "it is not tried again");
+    let (hop, next) = watcher.waiting(&world).remove(0);
+    assert_eq!(hop.transport, Transport::Udp, "it is not tried again");
+    assert_eq!(
+        (number.as_deref(), text(&next.headers, &HeaderName::CSeq).as_deref()),
+        (Some("1 NOTIFY"), Some("2 NOTIFY"))
+    );
     watcher.take(&mut world);
 }
 
