@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Focus;
+use super::awareness::is_of_aware;
 use super::calls::Tag;
 use super::merged::InviteOrigin;
 use super::refusal::Refusal;
@@ -11,11 +12,8 @@ use crate::facts::{Member, RoomPolicy};
 use crate::limits::ROOM_NAME_BYTES_MAX;
 use crate::sdp::{Description, MessageMedia};
 use crate::shares::Claim;
-use crate::sip::{HeaderName, Hop, Recipient, Request, aor, text};
+use crate::sip::{Hop, Recipient, Request, aor};
 use crate::uri::{Aor, UriError};
-
-/// Clients that know chat rooms though their SDP has no `a=chatroom`.
-const AWARE_AGENTS: [&str; 2] = ["sipsimple", "blink"];
 
 /// A call that may come in.
 #[derive(Debug)]
@@ -158,9 +156,4 @@ fn check_patterns(policy: &RoomPolicy, member: &Member, account: Option<&Aor>) -
         false if account.is_none() => Err(Refusal::new(433)),
         false => Err(Refusal::new(403)),
     }
-}
-
-fn is_aware(request: &Request) -> bool {
-    let agent = text(&request.headers, &HeaderName::UserAgent).unwrap_or_default().to_ascii_lowercase();
-    AWARE_AGENTS.iter().any(|name| agent.contains(name))
 }

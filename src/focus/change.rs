@@ -28,6 +28,7 @@ impl Focus {
             Ok(offer) => {
                 if let Some(call) = self.calls.get_mut(tag) {
                     call.dialog.refresh(request, hop);
+                    call.learn_agent(&request.headers);
                 }
                 match offer {
                     Some((offer, taken)) => self.take_change(id, request, tag, &offer, &taken, now),
@@ -96,6 +97,7 @@ impl Focus {
             return;
         }
         let awaits_answer = waiting.awaits_answer;
+        call.learn_agent(&ack.headers);
         self.alarms.clear(&Alarm::Resend(tag));
         self.alarms.clear(&Alarm::GiveUp(tag));
         let room = call.room;

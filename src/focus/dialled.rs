@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Focus;
 use super::asked::Asked;
+use super::awareness::is_of_aware;
 use super::calls::{Call, Goodbye, Phase, Tag};
 use super::dial_out::Dialling;
 use super::face::Alarm;
@@ -97,7 +98,7 @@ impl Focus {
             account: Some(user.clone()),
             formerly: None,
             vouched: false,
-            aware: false,
+            aware: is_of_aware(&response.headers),
             path,
             contact,
             sent_by,

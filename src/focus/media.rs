@@ -10,7 +10,7 @@ use super::calls::{Call, Tag};
 use super::join::our_terms;
 use super::refusal::Refusal;
 use super::{Focus, Network};
-use crate::facts::{ChatroomTokens, Outward, Terms};
+use crate::facts::{Outward, Terms};
 use crate::ids::{SESSION_ID_TEXT_LEN, SessionId, ShardId};
 use crate::msrp::Path;
 use crate::sdp::{Capabilities, Description, Fingerprint, MessageMedia, Origin, Setup, Unusable};
@@ -181,13 +181,12 @@ impl Focus {
 impl Call {
     /// What is in force between us once this media is taken.
     pub(super) fn terms_for(&self, media: &MessageMedia, connect_to: Option<Outward>) -> Terms {
-        let aware = ChatroomTokens { nickname: true, private_messages: true };
         Terms {
             local: self.path.clone(),
             remote: media.path.clone(),
             accept_wrapped_types: media.wrapped_types(),
             max_size: media.max_size,
-            chatroom: media.chatroom.or(self.aware.then_some(aware)),
+            chatroom: self.chatroom_of(media),
             direction: media.direction,
             connect_to: connect_to.map(Box::new),
             fingerprints: media.fingerprints.as_slice().into(),

@@ -34,6 +34,7 @@
 mod admit;
 mod asked;
 mod authenticate;
+mod awareness;
 mod calls;
 mod change;
 mod conference_event;

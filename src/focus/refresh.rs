@@ -186,6 +186,9 @@ impl Focus {
     }
 
     fn refreshed(&mut self, tag: Tag, response: &Response, was_offer: bool, now: Instant) {
+        if let Some(call) = self.calls.get_mut(tag) {
+            call.learn_agent(&response.headers);
+        }
         if was_offer {
             let number = sequence(&response.headers).unwrap_or_default();
             self.acknowledge(tag, number);

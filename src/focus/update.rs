@@ -19,6 +19,7 @@ impl Focus {
         };
         let Some(call) = self.calls.get_mut(tag) else { return };
         call.dialog.refresh(request, hop);
+        call.learn_agent(&request.headers);
         let contact = call.contact.clone();
         let reply = self.welcome(request, &tag.to_string(), contact);
         let reply = self.keep_time(tag, request, reply, now);

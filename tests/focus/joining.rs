@@ -200,6 +200,22 @@ fn sipsimple_knows_chat_rooms_though_it_never_says_so() {
 
 #[test]
 fn anonymous_callers_are_users_of_their_own() {
+#[test]
+fn a_client_is_known_by_any_message_that_says_what_it_is() {
+    let mut world = World::new();
+    let mut ann = Peer::new("ann", "lobby");
+    let offer = ann.offer().replace("a=chatroom:nickname private-messages\r\n", "");
+    ann.send(&mut world, "INVITE", &offer);
+    ann.learn(&world);
+    ann.send(&mut world, "ACK", "");
+    assert_eq!(world.opened()[0].terms.chatroom, None);
+    world.forget();
+    ann.extra = "User-Agent: SIPSIMPLE 5.5.0\r\n".into();
+    ann.send(&mut world, "UPDATE", &offer);
+    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else { panic!("{:?}", world.told()) };
+    assert!(terms.chatroom.is_some_and(|tokens| tokens.private_messages));
+}
+
     let mut world = World::new();
     for name in ["x", "y"] {
         let mut peer = Peer::new(name, "lobby");

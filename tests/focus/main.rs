@@ -1,6 +1,7 @@
 //! The focus with fake peers and fake shards: no sockets, and a clock that the tests turn.
 
 mod addressing;
+mod awareness;
 mod bodies;
 mod changing;
 mod crossing;
