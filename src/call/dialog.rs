@@ -262,6 +262,15 @@ fn contact(headers: &Headers) -> Option<Uri> {
     one.uri.scheme().is_sip().then(|| route_uri(one.uri.clone()))
 }
 
+/// Whether the Contact of whoever is called has to be a sips URI: where the request is to one, or came through one, or, if it came
+/// through no proxy that stays, is from one (RFC 3261 §12.1.1).
+#[must_use]
+pub fn asks_for_sips(request: &Request) -> bool {
+    let first = |name| addresses(&request.headers, name).unwrap_or_default().into_iter().next();
+    let nearest = first(&HeaderName::RecordRoute).or_else(|| first(&HeaderName::Contact));
+    is_sips(&request.uri) || nearest.is_some_and(|nearest| is_sips(&nearest.uri))
+}
+
 fn route_set(headers: &Headers) -> Result<Vec<Uri>, DialogError> {
     let routes = addresses(headers, &HeaderName::RecordRoute).ok_or(DialogError::RecordRoute)?;
     let usable = routes.len() <= SIP_ROUTES_MAX && routes.iter().all(|route| route.uri.scheme().is_sip());

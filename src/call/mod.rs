@@ -15,7 +15,7 @@ mod subscription;
 mod users;
 
 pub use alarms::Alarms;
-pub use dialog::{Dialog, DialogError};
+pub use dialog::{Dialog, DialogError, asks_for_sips};
 pub use digest::{Authenticator, Unbelieved};
 pub use identity::{Caller, Identity, IdentityError, asserted, identify};
 pub use pattern::matches_any;

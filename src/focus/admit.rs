@@ -7,7 +7,7 @@ use super::awareness::is_of_aware;
 use super::calls::Tag;
 use super::merged::InviteOrigin;
 use super::refusal::Refusal;
-use crate::call::{Caller, Dialog, Identity, matches_any};
+use crate::call::{Caller, Dialog, Identity, asks_for_sips, matches_any};
 use crate::facts::{Member, RoomPolicy};
 use crate::limits::ROOM_NAME_BYTES_MAX;
 use crate::sdp::{Description, MessageMedia};
@@ -21,6 +21,8 @@ pub(super) struct Admitted {
     pub(super) room: String,
     pub(super) tag: Tag,
     pub(super) dialog: Dialog,
+    /// Our Contact in it.
+    pub(super) contact: String,
     pub(super) member: Member,
     pub(super) account: Option<Aor>,
     pub(super) vouched: bool,
@@ -49,13 +51,15 @@ impl Focus {
         }
         let tag = self.new_tag();
         let dialog = Dialog::called(request, &tag.to_string(), hop)?;
+        let contact = self.contact(Some(&room), asks_for_sips(request), hop)?;
         self.check_interval(request)?;
         let offer = self.offer_of(request, &room, hop)?;
         let Identity { account, member } = self.identity(request, caller, &room)?;
         self.check_room(&room, &member, account.as_ref(), Some(&claim))?;
         let listed = self.listed(request, &room, &member.user, account.as_ref())?;
         let vouched = matches!(caller, Caller::Asserted(_));
-        Ok(Admitted { room, tag, dialog, member, account, vouched, aware: is_aware(request), offer, claim, listed })
+        let aware = is_of_aware(&request.headers);
+        Ok(Admitted { room, tag, dialog, contact, member, account, vouched, aware, offer, claim, listed })
     }
 
     /// The room that an OPTIONS asks about, where an INVITE in its place would be let in (RFC 3261 §11.2); `None` where it asks

@@ -240,8 +240,13 @@ impl Focus {
         let sent_by = self.sent_by(way.hop);
         let Some(dialling) = self.dialling.get(tag) else { return };
         let room = self.rooms.get(dialling.invitation.room).map(|room| room.name.clone());
-        let secure = way.routes.first().map_or_else(|| is_sips(&way.target), |route| route.starts_with("<sips:"));
-        let contact = self.contact(room.as_deref(), secure || is_sips(&dialling.invitation.target), way.hop);
+        // RFC 3261 §8.1.1.8.
+        let by_route =
+            way.routes.first().is_some_and(|route| route.get(..6).is_some_and(|s| s.eq_ignore_ascii_case("<sips:")));
+        let secure = by_route || is_sips(&way.target) || is_sips(&dialling.invitation.target);
+        let Ok(contact) = self.contact(room.as_deref(), secure, way.hop) else {
+            return self.dial_failed(tag, 480, "SIPS Not Available", now);
+        };
         let Some(dialling) = self.dialling.get_mut(tag) else { return };
         (dialling.way, dialling.contact, dialling.sent_by) = (Some(way), contact, sent_by);
         self.call_if_ready(tag, now);
@@ -363,13 +368,13 @@ impl Dialling {
         let tried = self.stream == Some(true);
         if tried {
             self.stream = None;
+            // Nobody has had it: it is the same request still.
+            self.sequence -= 1;
             self.again();
         }
         tried
     }
 
-            // Nobody has had it: it is the same request still.
-            self.sequence -= 1;
     /// The Call-ID of its INVITEs.
     pub(super) fn call_id(&self) -> &str {
         &self.call_id

@@ -13,9 +13,9 @@ use crate::call::Caller;
 use crate::facts::{ChatroomTokens, Command, OpenRoom, OpenSession, Refusal as ShardRefusal, RoomPolicy, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::msrp::Path;
-use crate::sdp::{Description, MessageMedia, Origin, OurMedia, OurTerms, Setup};
+use crate::sdp::{Description, Direction, MessageMedia, Origin, OurMedia, OurTerms, Setup};
 use crate::shares::Claim;
-use crate::sip::{HeaderName, Hop, Request, TransactionId, Transactions, is_sips, reply_hop, sequence};
+use crate::sip::{HeaderName, Hop, Request, TransactionId, Transactions, reply_hop, sequence};
 use crate::uri::Aor;
 
 /// How long a shard may take to say whether a session can be bound.
@@ -61,7 +61,7 @@ impl Focus {
         let secure = offered.unwrap_or_else(|| self.offers_tls(&admitted.room, hop.transport));
         let path = self.path(shard, session, secure)?;
         let call = Call {
-            contact: self.contact(Some(&admitted.room), is_sips(&request.uri), hop),
+            contact: admitted.contact,
             sent_by: self.sent_by(hop),
             described: Described::new(self.random()),
             timing: Timing::default(),

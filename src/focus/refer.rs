@@ -10,13 +10,12 @@ use super::refusal::Refusal;
 use super::replies::{ALLOW, EVENTS};
 use super::report::Origin;
 use super::subscriptions::{Leg, SubscriptionId};
-use crate::call::{Caller, Dialog, Identity};
+use crate::call::{Caller, Dialog, Identity, asks_for_sips};
 use crate::facts::Member;
 use crate::ids::RoomId;
 use crate::shares::Claim;
 use crate::sip::{
-    HeaderName, Hop, Reference, ReferredMethod, Request, TransactionId, address_text, aor, is_sips, reference,
-    sequence, text,
+    HeaderName, Hop, Reference, ReferredMethod, Request, TransactionId, address_text, aor, reference, sequence, text,
 };
 use crate::uri::Aor;
 
@@ -53,8 +52,12 @@ impl Focus {
             Err(refusal) => return self.refuse(id, request, &refusal),
         };
         let name = self.rooms.get(referral.room).map(|room| room.name.clone());
-        let contact = self.contact(name.as_deref(), is_sips(&request.uri), hop);
-        let outcome = match self.follow(&referral, request, now) {
+        let contact = match within.and_then(|tag| self.contact_in(tag)) {
+            Some(contact) => Ok(contact),
+            None => self.contact(name.as_deref(), asks_for_sips(request), hop),
+        };
+        let outcome = contact.and_then(|contact| Ok((self.follow(&referral, request, now)?, contact)));
+        let (outcome, contact) = match outcome {
             Ok(outcome) => outcome,
             Err(refusal) => {
                 self.close_if_empty(referral.room);

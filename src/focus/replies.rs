@@ -1,6 +1,7 @@
 //! What our responses have in common.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use super::Focus;
 use super::refusal::Refusal;
@@ -102,9 +103,10 @@ impl Focus {
         if told { hop.local.to_string() } else { format!("{}:{}", self.settings.contact_host, hop.local.port()) }
     }
 
-    /// The Contact of a room, by its display text if it has one, or of the server where there is no room.
-    /// It is a sips URI where the request was for one (RFC 3261 §12.1.1).
-    pub(super) fn contact(&self, room: Option<&str>, secure: bool, hop: Hop) -> String {
+    /// The Contact of a room, by its display text if it has one, or of the server where there is no room. `secure` asks for a sips URI
+    /// (RFC 3261 §12.1.1), which is one that is served: where we do not listen with TLS there is none.
+    pub(super) fn contact(&self, room: Option<&str>, secure: bool, hop: Hop) -> Result<String, Refusal> {
+        let hop = if secure { self.over_tls(hop).ok_or_else(no_sips)? } else { hop };
         let user = room.map(escape_user).unwrap_or_default();
         let at = if room.is_some() { "@" } else { "" };
         let transport = match hop.transport {
@@ -122,6 +124,21 @@ impl Focus {
         let mut contact =
             String::with_capacity(name.len() + user.len() + sent_by.len() + features.len() + CONTACT_FRAME_BYTES);
         let _ = write!(contact, "{name}{space}<{scheme}:{user}{at}{sent_by}{transport}>{features}");
-        contact
+        Ok(contact)
     }
+
+    /// The same hop if it is over TLS, else one that ends where we listen with it, on the same address if there is a choice.
+    fn over_tls(&self, hop: Hop) -> Option<Hop> {
+        if hop.transport == Transport::Tls {
+            return Some(hop);
+        }
+        let ours = self.settings.listen.iter().filter(|(transport, _)| *transport == Transport::Tls).map(|(_, at)| *at);
+        let fits = |at: &SocketAddr| (at.ip() != hop.local.ip(), at.is_ipv4() != hop.local.is_ipv4());
+        ours.min_by_key(fits).map(|local| Hop { transport: Transport::Tls, local, connection: None, ..hop })
+    }
+}
+
+/// 480, as RFC 5630 §5.4 has it for who is not to be reached by a sips URI.
+fn no_sips() -> Refusal {
+    Refusal::new(480).because("SIPS Not Available").with(HeaderName::Warning, "380 parlor \"SIPS Not Allowed\"")
 }

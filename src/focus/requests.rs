@@ -68,7 +68,10 @@ impl Focus {
             Err(refusal) => return self.refuse(id, request, &refusal),
         };
         let tag = self.stateless_tag(&request.headers);
-        let contact = self.contact(room.as_deref(), is_sips(&request.uri), hop);
+        let contact = match self.contact(room.as_deref(), is_sips(&request.uri), hop) {
+            Ok(contact) => contact,
+            Err(refusal) => return self.refuse(id, request, &refusal),
+        };
         let response = self.options(request, &tag, contact, room.as_deref(), hop);
         self.transactions.respond_without_state(id, response);
     }

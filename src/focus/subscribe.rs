@@ -11,7 +11,7 @@ use super::refusal::Refusal;
 use super::replies::{ALLOW, EVENTS};
 use super::report::{REFER, REPORT_MAX};
 use super::subscriptions::{Leg, Package, Place, SubscriptionId, Watch};
-use crate::call::{Caller, Dialog, EventName, Identity, Subscription};
+use crate::call::{Caller, Dialog, EventName, Identity, Subscription, asks_for_sips};
 use crate::conference_info::MEDIA_TYPE;
 use crate::facts::Subscribers;
 use crate::ids::RoomId;
@@ -19,7 +19,7 @@ use crate::limits::{
     SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN, SUBSCRIPTIONS_PER_DIALOG_MAX, SUBSCRIPTIONS_PER_USER_MAX,
 };
 use crate::shares::Claim;
-use crate::sip::{HeaderName, Hop, Request, TransactionId, accepts_media_type, body_is_optional, is_sips, text};
+use crate::sip::{HeaderName, Hop, Request, TransactionId, accepts_media_type, body_is_optional, text};
 use crate::uri::Aor;
 
 /// What a SUBSCRIBE asks for.
@@ -73,6 +73,7 @@ impl Focus {
         }
         let tag = self.new_tag();
         let dialog = Dialog::called(request, &tag.to_string(), hop)?;
+        let contact = self.contact(Some(&name), asks_for_sips(request), hop)?;
         let who = self.identity(request, caller, &name)?;
         self.check_room_patterns(&name, &who)?;
         let room = self.rooms.find(&name).filter(|room| room.open).map(|room| room.id);
@@ -80,7 +81,7 @@ impl Focus {
         let user = known.clone().unwrap_or(who.member.user);
         let room = self.watchable(&name, room, known.is_some())?;
         let watch = self.watch(room, user, claim)?;
-        let (contact, sent_by) = (self.contact(Some(&name), is_sips(&request.uri), hop), self.sent_by(hop));
+        let sent_by = self.sent_by(hop);
         let vouched = matches!(caller, Caller::Asserted(_));
         let leg = Leg { dialog, contact, sent_by, account: who.account, vouched };
         Ok((tag, leg, watch, wish))

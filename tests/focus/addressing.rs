@@ -1,9 +1,10 @@
 //! What requests of ours are addressed to, whatever the URIs of a peer hold (RFC 3261 §12.1.1, §12.2.1.1, §19.1.1).
 
 use parlor::facts::{EndReason, Event};
-use parlor::sip::{HeaderName, Method, Request, text_rows, uri};
+use parlor::focus::Settings;
+use parlor::sip::{HeaderName, Method, Request, Transport, text_rows, uri};
 
-use crate::world::{Peer, World, offer, policy, settings};
+use crate::world::{Peer, World, header, offer, policy, settings};
 
 /// A call whose INVITE had this in place of its Contact, and these rows.
 fn called(world: &mut World, contact: &str, rows: &str) -> Peer {
@@ -103,4 +104,84 @@ fn a_proxy_that_routes_strictly_takes_the_place_of_who_is_called() {
     assert_eq!(hop.remote.to_string(), "192.0.2.200:5060");
     assert_eq!(invite.uri.to_string(), "sip:192.0.2.200");
     assert_eq!(routes(&invite), ["<sip:carol@far.example>"]);
+}
+
+/// A focus that listens with TLS too.
+fn with_sips() -> Settings {
+    let mut settings = settings();
+    let rest = ["192.0.2.2:5061", "192.0.2.1:5062", "[2001:db8::1]:5063"];
+    settings.listen.extend(rest.map(|at| (Transport::Tls, at.parse().unwrap())));
+    settings
+}
+
+/// A request of ann, whose Contact is this, and the status and Contact of its answer.
+fn answered(world: &mut World, method: &str, target: &str, contact: &str, rows: &str) -> (u16, String) {
+    let mut ann = Peer::new("ann", "lobby");
+    (ann.extra, ann.target) = (rows.into(), target.into());
+    let body = if method == "INVITE" { ann.offer() } else { String::new() };
+    let request = ann.request(method, &body).replace(&format!("<sip:ann@{}>", ann.at), contact);
+    world.deliver(&request, ann.hop());
+    let contact = header(world.last_response(), HeaderName::Contact);
+    (world.last_status(), contact.split('>').next().unwrap().to_owned())
+}
+
+const ROOM: &str = "sip:lobby@chat.example";
+const SIPS: &str = "<sips:lobby@192.0.2.1:5062";
+const SIP: &str = "<sip:lobby@192.0.2.1:5060";
+
+#[test]
+fn our_contact_is_a_sips_uri_where_request_route_or_contact_is_and_one_that_is_served() {
+    let (plain, secure) = ("<sip:ann@192.0.2.77>", "<sips:ann@192.0.2.77>");
+    for (target, contact, rows, ours) in [
+        (ROOM, plain, "", SIP),
+        ("sips:lobby@chat.example", plain, "", SIPS),
+        (ROOM, secure, "", SIPS),
+        (ROOM, plain, "Record-Route: <sips:p.example;lr>\r\n", SIPS),
+        (ROOM, plain, "Record-Route: <SIPS:p.example;lr>, <sip:q.example;lr>\r\n", SIPS),
+        (ROOM, secure, "Record-Route: <sip:p.example;lr>, <sips:q.example;lr>\r\n", SIP),
+        (ROOM, plain, "Record-Route: <sip:p.example;lr;transport=tls>\r\n", SIP),
+    ] {
+        let found = answered(&mut World::with(with_sips()), "INVITE", target, contact, rows);
+        assert_eq!(found, (200, ours.to_owned()), "{target} {contact} {rows}");
+    }
+}
+
+#[test]
+fn every_dialog_and_every_answer_about_one_has_the_same_kind_of_contact() {
+    let rows = "Record-Route: <sips:p.example;lr>\r\n";
+    let settings = Settings { rooms: policy(|policy| policy.moderators = vec!["sip:ann@*".into()]), ..with_sips() };
+    for (method, more, status) in
+        [("SUBSCRIBE", "Event: conference\r\n", 200), ("REFER", "Refer-To: <sip:carol@192.0.2.9>\r\n", 202)]
+    {
+        let mut world = World::with(settings.clone());
+        world.join("ann", "lobby");
+        let found = answered(&mut world, method, ROOM, "<sip:ann@192.0.2.77>", &format!("{rows}{more}"));
+        assert_eq!(found, (status, SIPS.to_owned()), "{method}");
+    }
+    let mut world = World::with(settings);
+    let ann = called(&mut world, "<sip:ann@192.0.2.77>", rows);
+    let hop = ann.hop();
+    let mut ann = ann;
+    for method in ["UPDATE", "OPTIONS"] {
+        ann.extra.clear();
+        ann.send(&mut world, method, "");
+        assert!(header(world.last_response(), HeaderName::Contact).starts_with(SIPS), "{method} over {hop:?}");
+    }
+    ann.extra = "Refer-To: <sip:carol@192.0.2.9>\r\n".into();
+    ann.send(&mut world, "REFER", "");
+    assert!(header(world.last_response(), HeaderName::Contact).starts_with(SIPS));
+}
+
+#[test]
+fn where_nobody_listens_with_tls_what_asks_for_a_sips_contact_is_480() {
+    for (method, more) in [("INVITE", ""), ("SUBSCRIBE", "Event: conference\r\n")] {
+        let rows = format!("Record-Route: <sips:p.example;lr>\r\n{more}");
+        let mut world = World::new();
+        let (status, contact) = answered(&mut world, method, ROOM, "<sip:ann@192.0.2.77>", &rows);
+        assert_eq!((status, contact.as_str()), (480, ""), "{method}");
+        assert_eq!(header(world.last_response(), HeaderName::Warning), "380 parlor \"SIPS Not Allowed\"");
+        assert_eq!((world.told(), world.focus.counts().calls), (vec![], 0));
+    }
+    let (status, _) = answered(&mut World::new(), "OPTIONS", "sips:lobby@chat.example", "<sip:ann@192.0.2.77>", "");
+    assert_eq!(status, 480, "as an INVITE would be");
 }
