@@ -64,6 +64,20 @@ pub const UNAWARE_USERS_PER_ROOM_MAX: usize = 16 * 1024;
 /// Octets of responses and REPORTs that may wait on one connection; above a quarter of it the peer is not read until it has
 /// caught up, and one that lets more pile up all the same loses the connection.
 pub const CONTROL_LANE_BYTES_MAX: usize = 256 * 1024;
+/// Empty lanes of responses and REPORTs that a shard keeps for whoever writes next.
+pub const SPARE_LANES_MAX: usize = 256;
+/// Octets that each of these owns.
+pub const SPARE_LANE_BYTES_MAX: usize = 256;
+/// Places for copies that an empty outbox keeps: idle connections own next to nothing.
+pub const KEPT_COPIES_MAX: usize = 8;
+/// Empty pages of logs that a shard keeps for the next turn.
+pub const SPARE_PAGES_MAX: usize = 16;
+/// Octets that each of these owns.
+pub const SPARE_PAGE_BYTES_MAX: usize = 256 * 1024;
+/// Places for messages that each of these owns.
+pub const SPARE_PAGE_ENTRIES_MAX: usize = 1024;
+/// Places for alarms that a shard keeps, however few are set.
+pub const KEPT_ALARMS_MAX: usize = 64;
 /// Transactions on copies whose responses a shard waits for, where a room's `failure_report` is not "no".
 pub const AWAITED_RESPONSES_MAX: usize = 64 * 1024;
 /// Sessions on one connection (relays multiplex).
@@ -121,6 +135,18 @@ pub const SIP_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const SIP_WAITING_BYTES_IN_ALL_MAX: usize = 256 * 1024 * 1024;
 /// Names that are looked up at a time, for calls of ours.
 pub const LOOKUPS_MAX: usize = 1024;
+/// Times that the INVITE of a call of ours goes out, changed each time as a refusal asks for.
+pub const DIALLING_TRIES_MAX: u32 = 3;
+/// Seconds that whoever we call may take to answer.
+pub const RINGING_SECONDS_MAX: u64 = 60;
+/// Seconds that a report may be awaited: longer than anything that is reported on takes (RFC 3515 §3.4).
+pub const REPORT_SECONDS_MAX: u64 = 180;
+/// NOTIFYs in a row that a subscriber may refuse for reasons that need not be the end, before it is given up.
+pub const REFUSED_NOTIFIES_MAX: u8 = 3;
+/// Seconds for which the Retry-After of a subscriber is heeded.
+pub const NOTIFY_RETRY_SECONDS_MAX: u64 = 600;
+/// Elements within one another in a conference document.
+pub const CONFERENCE_INFO_DEPTH_MAX: usize = 32;
 /// Calls of ours that nobody has answered yet, shared out as [`PARTS_KEPT_FOR_OTHERS`] says.
 pub const DIALLINGS_MAX: usize = 1024;
 /// SIP calls at a time, shared out alike.

@@ -16,10 +16,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::limits::REFUSED_NOTIFIES_MAX;
 use crate::sip::{HeaderName, Headers, text};
-
-/// NOTIFYs in a row that a subscriber may refuse for reasons that need not be the end, before it is given up.
-const REFUSED_NOTIFIES_MAX: u8 = 3;
 
 /// An event package, and the id that tells subscriptions to it in one dialog apart (RFC 6665 §8.2.1).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -363,7 +361,8 @@ mod tests {
             assert_eq!(subscription.answered(status, None, now), Standing::Over, "{status}");
         }
         let (mut subscription, now) = settled();
-        for status in [400, 500] {
+        const OTHERS: [u16; REFUSED_NOTIFIES_MAX as usize - 1] = [400, 500];
+        for status in OTHERS {
             subscription.tell();
             subscription.sent(now);
             assert_eq!(subscription.answered(status, None, now), Standing::Stands);

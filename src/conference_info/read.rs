@@ -7,6 +7,7 @@ use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
 
 use super::{NAMESPACE, State, XCON_NAMESPACE};
+use crate::limits::CONFERENCE_INFO_DEPTH_MAX;
 
 /// What a document tells of a conference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +54,6 @@ pub enum ReadError {
     #[error("the document is no conference information")]
     Other,
 }
-
-/// Elements within one another; what is deeper is no document of ours.
-const DEPTH_MAX: usize = 32;
 
 impl ConferenceInfo {
     /// Reads a document.
@@ -139,7 +137,7 @@ struct Gathering {
 
 impl Gathering {
     fn open(&mut self, start: &BytesStart<'_>, ours: bool, attributes: Attributes) -> Result<(), ReadError> {
-        if self.path.len() >= DEPTH_MAX || (self.path.is_empty() && self.info.is_some()) {
+        if self.path.len() >= CONFERENCE_INFO_DEPTH_MAX || (self.path.is_empty() && self.info.is_some()) {
             return Err(ReadError::Other);
         }
         let name = String::from_utf8_lossy(start.local_name().as_ref()).into_owned();
@@ -238,8 +236,12 @@ mod tests {
             ConferenceInfo::parse(DOCUMENT.replace("</c:user>", "").as_bytes()),
             Err(ReadError::Syntax(_))
         ));
-        let deep = format!("{}{}", &DOCUMENT[..DOCUMENT.find("<c:conference-d").unwrap()], "<c:a>".repeat(100));
-        assert!(ConferenceInfo::parse(deep.as_bytes()).is_err());
+        let (root, _) = DOCUMENT.split_once("<c:conference-d").unwrap();
+        for (depth, is_read) in [(CONFERENCE_INFO_DEPTH_MAX, true), (CONFERENCE_INFO_DEPTH_MAX + 1, false)] {
+            let inner = format!("{}{}", "<c:a>".repeat(depth - 1), "</c:a>".repeat(depth - 1));
+            let deep = format!("{root}{inner}</c:conference-info>");
+            assert_eq!(ConferenceInfo::parse(deep.as_bytes()).is_ok(), is_read, "{depth}");
+        }
         for end in 0..DOCUMENT.len() {
             assert!(ConferenceInfo::parse(&DOCUMENT.as_bytes()[..end]).is_err(), "{end}");
         }

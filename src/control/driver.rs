@@ -294,3 +294,25 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn so_many_names_are_looked_up_at_a_time() {
+        let (found, mut answers) = mpsc::channel(LOOKUPS_MAX);
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                // Nothing of it begins before this task waits.
+                for query in 0..LOOKUPS_MAX as u64 {
+                    assert!(look_up(query, "127.0.0.1".to_owned(), &found));
+                }
+                assert!(!look_up(0, "127.0.0.1".to_owned(), &found));
+                assert!(answers.recv().await.is_some());
+                assert!(look_up(0, "127.0.0.1".to_owned(), &found), "one has its answer");
+            })
+            .await;
+    }
+}

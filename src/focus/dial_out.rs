@@ -16,6 +16,7 @@ use super::refusal::Refusal;
 use super::subscriptions::SubscriptionId;
 use crate::facts::{Command, Member, OpenSession, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
+use crate::limits::{DATAGRAM_REQUEST_BYTES_MAX, RINGING_SECONDS_MAX};
 use crate::msrp::Path;
 use crate::sdp::Setup;
 use crate::shares::{Claim, Share};
@@ -24,11 +25,6 @@ use crate::sip::{
     escape_user, is_sips, parts_with_history, quoted, transport_of,
 };
 use crate::uri::Aor;
-
-/// How long somebody may take to answer.
-pub(super) const ANSWER_MAX: Duration = Duration::from_secs(60);
-/// Octets of a request above which it goes over a stream (RFC 3261 §18.1.1).
-const DATAGRAM_BYTES_MAX: usize = 1300;
 
 /// Who is to be brought into which room, and who wants it.
 #[derive(Debug, Clone)]
@@ -263,7 +259,7 @@ impl Focus {
     fn call_if_ready(&mut self, tag: Tag, now: Instant) {
         let Some(dialling) = self.dialling.get(tag) else { return };
         if dialling.ready && dialling.way.is_some() && dialling.invite.is_none() {
-            self.alarms.set(Alarm::Dialling(tag), now + ANSWER_MAX);
+            self.alarms.set(Alarm::Dialling(tag), now + Duration::from_secs(RINGING_SECONDS_MAX));
             self.send_invite(tag);
         }
     }
@@ -276,7 +272,7 @@ impl Focus {
             return;
         };
         let Some(mut request) = self.invite_over(tag, hop) else { return };
-        let large = Message::Request(request.clone()).to_bytes().len() > DATAGRAM_BYTES_MAX;
+        let large = Message::Request(request.clone()).to_bytes().len() > DATAGRAM_REQUEST_BYTES_MAX;
         let by_size = large && streams && hop.transport == Transport::Udp;
         if by_size && let Ok(stream) = self.hop_to(hop.remote, Transport::Tcp) {
             hop = stream;
@@ -306,7 +302,7 @@ impl Focus {
             .header(HeaderName::To, to)
             .header(HeaderName::CallId, dialling.call_id.clone())
             .header(HeaderName::CSeq, format!("{} INVITE", dialling.sequence))
-            .header(HeaderName::Expires, ANSWER_MAX.as_secs().to_string());
+            .header(HeaderName::Expires, RINGING_SECONDS_MAX.to_string());
         for route in &way.routes {
             ask = ask.header(HeaderName::Route, route.clone());
         }

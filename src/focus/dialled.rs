@@ -11,12 +11,10 @@ use super::face::Alarm;
 use crate::call::Dialog;
 use crate::facts::{Command, Outward, Refusal as ShardRefusal};
 use crate::ids::{RoomId, SessionId};
+use crate::limits::DIALLING_TRIES_MAX;
 use crate::sdp::MessageMedia;
 use crate::sip::{HeaderName, Hop, Message, Method, Request, Response, TransactionId, Transactions, quoted};
 use crate::uri::Aor;
-
-/// How often an INVITE goes out at the most, changed each time as a refusal asks for.
-const TRIES_MAX: u32 = 3;
 
 impl Focus {
     /// A response to an INVITE of ours.
@@ -176,7 +174,7 @@ impl Focus {
         let status = response.status.code();
         let Some(dialling) = self.dialling.get_mut(tag) else { return };
         let once_more = !dialling.given_up
-            && dialling.tries() < TRIES_MAX
+            && dialling.tries() < DIALLING_TRIES_MAX
             && match status {
                 422 => dialling.timing.is_told(&response.headers),
                 // It does not take several parts, of which one was not needed.

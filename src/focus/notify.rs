@@ -11,13 +11,11 @@ use super::report::SIPFRAG;
 use super::subscriptions::{Leg, Package, SubscriptionId};
 use crate::call::{Dialog, Due, EndOfSubscription, Standing};
 use crate::conference_info::MEDIA_TYPE;
-use crate::limits::{DATAGRAM_REQUEST_BYTES_MAX, NOTIFIES_PER_BURST_MAX};
+use crate::limits::{DATAGRAM_REQUEST_BYTES_MAX, NOTIFIES_PER_BURST_MAX, NOTIFY_RETRY_SECONDS_MAX};
 use crate::sip::{HeaderName, Method, Response, TransactionId, text};
 
 /// How soon the next burst of NOTIFYs follows: a large room must not drown its subscribers' answers.
 const BURST_INTERVAL: Duration = Duration::from_millis(5);
-/// How long a Retry-After is heeded at most.
-const PATIENCE_MAX: Duration = Duration::from_secs(600);
 
 impl Focus {
     /// Sends the NOTIFY of a subscription that is due, if one is.
@@ -106,7 +104,11 @@ impl Focus {
         let Some(held) = self.subscriptions.get_mut(id) else { return true };
         let status = response.status.code();
         let retry_after = text(&response.headers, &HeaderName::RetryAfter).and_then(|value| seconds(&value));
-        match held.subscription.answered(status, retry_after.map(|after| after.min(PATIENCE_MAX)), now) {
+        match held.subscription.answered(
+            status,
+            retry_after.map(|after| after.min(Duration::from_secs(NOTIFY_RETRY_SECONDS_MAX))),
+            now,
+        ) {
             Standing::Over => {
                 if status >= 300 {
                     tracing::info!(subscription = %held.tag, status, "a subscriber refuses a NOTIFY");

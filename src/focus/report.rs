@@ -12,15 +12,13 @@ use super::calls::Tag;
 use super::refusal::Refusal;
 use super::subscriptions::{Leg, Package, SubscriptionId};
 use crate::call::{EndOfSubscription, EventName, Subscription};
-use crate::limits::REPORTS_PER_DIALOG_MAX;
+use crate::limits::{REPORT_SECONDS_MAX, REPORTS_PER_DIALOG_MAX};
 use crate::shares::Claim;
 
 /// The event package.
 pub(super) const REFER: &str = "refer";
 /// The type of what is told.
 pub(super) const SIPFRAG: &str = "message/sipfrag;version=2.0";
-/// For how long a report may be awaited: longer than anything that is reported on takes (RFC 3515 §3.4).
-pub(super) const REPORT_MAX: Duration = Duration::from_secs(180);
 
 /// How far it has come with what a REFER has asked for.
 #[derive(Debug)]
@@ -64,7 +62,8 @@ impl Focus {
         };
         let event = EventName { package: REFER.to_owned(), id: number.map(|number| number.to_string()) };
         let trying = Progress { status: 100, phrase: "Trying".to_owned() };
-        self.open_subscription(tag, Subscription::new(event, REPORT_MAX, now), Package::Refer(trying), claim, now)
+        let lasts = Duration::from_secs(REPORT_SECONDS_MAX);
+        self.open_subscription(tag, Subscription::new(event, lasts, now), Package::Refer(trying), claim, now)
     }
 
     /// The outcome. It goes out when the NOTIFY before it was answered, so that it cannot overtake that. Nobody is told who has

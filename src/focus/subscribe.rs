@@ -9,14 +9,15 @@ use super::face::Alarm;
 use super::merged::InviteOrigin;
 use super::refusal::Refusal;
 use super::replies::{ALLOW, EVENTS};
-use super::report::{REFER, REPORT_MAX};
+use super::report::REFER;
 use super::subscriptions::{Leg, Package, Place, SubscriptionId, Watch};
 use crate::call::{Caller, Dialog, EventName, Identity, Subscription, asks_for_sips};
 use crate::conference_info::MEDIA_TYPE;
 use crate::facts::Subscribers;
 use crate::ids::RoomId;
 use crate::limits::{
-    SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN, SUBSCRIPTIONS_PER_DIALOG_MAX, SUBSCRIPTIONS_PER_USER_MAX,
+    REPORT_SECONDS_MAX, SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN, SUBSCRIPTIONS_PER_DIALOG_MAX,
+    SUBSCRIPTIONS_PER_USER_MAX,
 };
 use crate::shares::Claim;
 use crate::sip::{HeaderName, Hop, Request, TransactionId, accepts_media_type, body_is_optional, text};
@@ -181,7 +182,7 @@ impl Focus {
         let held = self.subscriptions.get_mut(id).ok_or(Refusal::new(481))?;
         let (over, default) = match held.package {
             Package::Conference(_) => (Refusal::new(481), SUBSCRIPTION_SECONDS_MAX),
-            Package::Refer(_) => (not_by_subscribe(), REPORT_MAX.as_secs()),
+            Package::Refer(_) => (not_by_subscribe(), REPORT_SECONDS_MAX),
         };
         let granted = granted(request, default)?;
         if held.subscription.is_ending() {

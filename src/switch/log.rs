@@ -24,6 +24,7 @@ use super::connection::{Connection, Sending};
 use super::frame::{Body, Frame, Mark, PieceSink, Seed};
 use super::outlets::Outlets;
 use crate::ids::{ConnectionId, RoomKey, SessionKey};
+use crate::limits::{SPARE_PAGE_BYTES_MAX, SPARE_PAGE_ENTRIES_MAX, SPARE_PAGES_MAX};
 use crate::room::Seat;
 
 /// The log of one room. `behind` of the followers have not read all of the page; it is empty when that is 0.
@@ -84,11 +85,6 @@ enum Content {
     /// Too large to be copied.
     Framed(Rc<Frame>),
 }
-
-/// Empty pages that are kept, and what each may own.
-const SPARE_PAGES_MAX: usize = 16;
-const SPARE_OCTETS_MAX: usize = 256 * 1024;
-const SPARE_ENTRIES_MAX: usize = 1024;
 
 impl Default for Log {
     fn default() -> Self {
@@ -225,9 +221,9 @@ impl Said {
 impl Page {
     fn clear(&mut self) {
         self.octets.clear();
-        self.octets.shrink_to(SPARE_OCTETS_MAX);
+        self.octets.shrink_to(SPARE_PAGE_BYTES_MAX);
         self.said.clear();
-        self.said.shrink_to(SPARE_ENTRIES_MAX);
+        self.said.shrink_to(SPARE_PAGE_ENTRIES_MAX);
         self.len = 0;
     }
 }
@@ -496,3 +492,6 @@ impl Outlets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::frame::{Frame, PieceSink};
+use crate::limits::{KEPT_COPIES_MAX, SPARE_LANE_BYTES_MAX, SPARE_LANES_MAX};
 
 /// The outbox of a connection. At most one of `control_sent` and `front_sent` is not 0: what has been begun is finished first.
 #[derive(Debug, Default)]
@@ -21,9 +22,6 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 pub struct Lanes(Vec<Vec<u8>>);
 
-const SPARE_LANES_MAX: usize = 256;
-const SPARE_LANE_BYTES_MAX: usize = 256;
-
 /// One recipient's copy of a chunk.
 #[derive(Debug)]
 struct Copy {
@@ -36,9 +34,6 @@ impl Copy {
         self.frame.len() + self.paths.len()
     }
 }
-
-/// An empty outbox keeps no more than this for the next time: idle connections own next to nothing.
-const KEPT_COPIES_MAX: usize = 8;
 
 impl Outbox {
     /// Octets of messages that wait.
@@ -197,6 +192,26 @@ mod tests {
         let (second, two) = (text.find("<second>").unwrap(), text.find("two").unwrap());
         assert!(text.find("one").unwrap() < second && second < two, "{text}");
         assert!(text[..second].ends_with("$\r\n"), "at a chunk boundary");
+    }
+
+    #[test]
+    fn an_empty_outbox_and_its_shard_keep_little() {
+        let mut lanes = Lanes::default();
+        for _ in 0..=SPARE_LANES_MAX {
+            let mut outbox = Outbox::default();
+            outbox.control(&mut Lanes::default()).extend_from_slice(&[b'r'; 100 * SPARE_LANE_BYTES_MAX]);
+            outbox.sent(100 * SPARE_LANE_BYTES_MAX);
+            outbox.spare_control(&mut lanes);
+        }
+        assert_eq!(lanes.0.len(), SPARE_LANES_MAX);
+        assert!(lanes.0.iter().all(|lane| lane.capacity() <= 2 * SPARE_LANE_BYTES_MAX));
+        let (mut outbox, mut rng) = (Outbox::default(), ChaCha8Rng::seed_from_u64(3));
+        for _ in 0..100 * KEPT_COPIES_MAX {
+            outbox.push(frame(b"m", &mut rng), Rc::from(&b"P\r\n"[..]));
+        }
+        let len = outbox.message_bytes();
+        assert_eq!((outbox.sent(len), outbox.is_empty()), (100 * KEPT_COPIES_MAX, true));
+        assert!(outbox.messages.capacity() <= 2 * KEPT_COPIES_MAX, "{}", outbox.messages.capacity());
     }
 
     proptest! {

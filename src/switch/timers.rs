@@ -7,6 +7,7 @@ use std::hash::BuildHasherDefault;
 use std::time::Instant;
 
 use crate::ids::{ConnectionId, KeyHasher, RoomKey, SessionKey};
+use crate::limits::KEPT_ALARMS_MAX;
 
 /// What an alarm is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,9 +29,6 @@ pub enum Alarm {
     /// The load is to be told.
     Load,
 }
-
-/// Places for alarms that are kept, however few are set.
-const KEPT_MAX: usize = 64;
 
 /// The alarms that are set, each once: however often a peer makes us set one, there are no more than there is to look at.
 #[derive(Debug, Default)]
@@ -77,7 +75,7 @@ impl Timers {
     /// Many are set when many join; what they took is not kept for ever.
     fn shrink(&mut self) {
         let kept = self.queue.capacity();
-        if self.queue.len() < kept / 4 && kept > KEPT_MAX {
+        if self.queue.len() < kept / 4 && kept > KEPT_ALARMS_MAX {
             self.queue.shrink_to(kept / 2);
             self.rings.shrink_to(kept / 2);
         }
@@ -88,6 +86,18 @@ impl Timers {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn few_places_are_kept_when_many_alarms_have_rung() {
+        use slotmap::KeyData;
+        let (mut timers, now) = (Timers::default(), Instant::now());
+        for n in 0..100 * KEPT_ALARMS_MAX as u64 {
+            timers.set(now, Alarm::Session(KeyData::from_ffi(1 << 32 | n).into()));
+        }
+        assert!(timers.queue.capacity() >= 100 * KEPT_ALARMS_MAX);
+        while timers.take_due(now).is_some() {}
+        assert!(timers.queue.capacity() <= 2 * KEPT_ALARMS_MAX, "{}", timers.queue.capacity());
+    }
 
     #[test]
     fn an_alarm_rings_once_at_the_earliest_time_it_was_set_for() {

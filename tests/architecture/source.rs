@@ -45,6 +45,11 @@ pub fn has_word(text: &str, word: &str) -> bool {
     tokens(text).iter().any(|token| token == word)
 }
 
+/// The words of a text, comments and strings aside.
+pub fn words(text: &str) -> std::collections::HashSet<String> {
+    tokens(text).into_iter().filter(|token| is_word(token)).collect()
+}
+
 fn is_word(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use parlor::facts::Subscribers;
 use parlor::focus::{Network, Settings};
 use parlor::limits::{
-    DATAGRAM_REQUEST_BYTES_MAX, DIALLINGS_MAX, NOTIFIES_PER_BURST_MAX, SUBSCRIPTION_SECONDS_MAX,
-    SUBSCRIPTION_SECONDS_MIN, SUBSCRIPTIONS_PER_DIALOG_MAX, SUBSCRIPTIONS_PER_USER_MAX,
+    DATAGRAM_REQUEST_BYTES_MAX, DIALLING_TRIES_MAX, DIALLINGS_MAX, NOTIFIES_PER_BURST_MAX, NOTIFY_RETRY_SECONDS_MAX,
+    REPORT_SECONDS_MAX, RINGING_SECONDS_MAX, SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN,
+    SUBSCRIPTIONS_PER_DIALOG_MAX, SUBSCRIPTIONS_PER_USER_MAX,
 };
-use parlor::sip::{HeaderName, Message, Method, Transport};
+use parlor::sip::{HeaderName, Message, Method, Reply, Transport, text};
 
 use crate::watcher::Watcher;
 use crate::world::{Peer, World, header, policy, settings};
@@ -125,4 +126,66 @@ fn so_many_calls_of_ours_may_be_unanswered() {
     assert_eq!(refer(&mut world, DIALLINGS_MAX).0, 503);
     Peer::new("u0", "lobby").respond_to(&mut world, &first.expect("an INVITE"), 486, "", "");
     assert_eq!(refer(&mut world, DIALLINGS_MAX).0, 202, "one has its answer");
+}
+
+/// Ann, who has made the lobby and calls carol into it.
+fn calling(extra: &str) -> (World, Peer) {
+    let mut world = World::with_policy(|policy| policy.moderators = vec!["creator".into()]);
+    let mut ann = Peer::new("ann", "lobby").over_tcp();
+    ann.join(&mut world);
+    world.forget();
+    ann.extra = format!("Refer-To: <sip:carol@192.0.2.9:5099>\r\n{extra}");
+    ann.send(&mut world, "REFER", "");
+    assert_eq!(world.last_status(), 202);
+    (world, Peer::new("carol", "lobby"))
+}
+
+#[test]
+fn an_invite_goes_out_so_many_times() {
+    let (mut world, carol) = calling("Refer-Sub: false\r\n");
+    let mut answered = 0;
+    while let Some(invite) = world.asked(Method::Invite).get(answered).cloned() {
+        answered += 1;
+        carol.respond_to(&mut world, &invite, 422, &format!("Min-SE: {}\r\n", 7200 + answered), "");
+        assert!(answered <= 100, "it goes on and on");
+    }
+    assert_eq!(answered, DIALLING_TRIES_MAX as usize);
+    assert_eq!(world.told(), ["open session", "close session"]);
+}
+
+#[test]
+fn who_is_called_may_let_it_ring_for_so_long() {
+    let (mut world, carol) = calling("Refer-Sub: false\r\n");
+    let invite = world.asked(Method::Invite).remove(0);
+    assert_eq!(text(&invite.headers, &HeaderName::Expires), Some(RINGING_SECONDS_MAX.to_string()));
+    carol.respond_to(&mut world, &invite, 180, "", "");
+    world.advance(Duration::from_secs(RINGING_SECONDS_MAX - 1));
+    assert!(world.asked(Method::Cancel).is_empty());
+    world.advance(Duration::from_secs(1));
+    assert_eq!(world.asked(Method::Cancel).len(), 1);
+}
+
+#[test]
+fn a_report_is_awaited_for_so_long() {
+    let (world, _) = calling("");
+    let state = text(&world.asked(Method::Notify).remove(0).headers, &HeaderName::SubscriptionState);
+    assert_eq!(state, Some(format!("active;expires={REPORT_SECONDS_MAX}")));
+}
+
+#[test]
+fn a_subscriber_puts_us_off_for_so_long() {
+    let mut world = World::new();
+    world.join("ann", "lobby");
+    let mut watcher = Watcher::new("ann", "lobby");
+    watcher.asks(3600);
+    watcher.subscribe(&mut world);
+    let (hop, notify) = watcher.waiting(&world).remove(0);
+    world.forget();
+    let later = Reply::new(&notify, 500, "t").header(HeaderName::RetryAfter, "100000").empty();
+    world.focus.handle_message(Message::Response(later), hop, world.now);
+    world.settle();
+    world.advance(Duration::from_secs(NOTIFY_RETRY_SECONDS_MAX - 1));
+    assert!(watcher.waiting(&world).is_empty());
+    world.advance(Duration::from_secs(1));
+    assert!(!watcher.waiting(&world).is_empty());
 }
