@@ -75,11 +75,13 @@ impl Svg {
         self.with("")
     }
 
-    /// As a file of its own.
+    /// As a file of its own. Its colours are literal: few programs but browsers know variables, and where they are not known
+    /// everything is black.
     #[must_use]
     pub fn standalone(&self) -> String {
+        let style = literal(STYLE);
         self.with(&format!(
-            "<style>\n{STYLE}</style>\n<rect width=\"100%\" height=\"100%\" rx=\"8\" class=\"paper\"/>\n"
+            "<style>\n{style}</style>\n<rect width=\"100%\" height=\"100%\" rx=\"8\" class=\"paper\"/>\n"
         ))
     }
 
@@ -91,6 +93,32 @@ impl Svg {
             escape(title)
         )
     }
+}
+
+/// A style without variables: its rules with the colours for light, and those that have colours again with the ones for dark.
+fn literal(style: &str) -> String {
+    let (palettes, rules): (Vec<&str>, Vec<&str>) = style.lines().partition(|line| line.contains("--paper:"));
+    let [light, dark] = [0, 1].map(|at| palette(palettes.get(at).copied().unwrap_or_default()));
+    let mut out = String::new();
+    for rule in &rules {
+        let _ = writeln!(out, "{}", coloured(rule, &light));
+    }
+    out.push_str("@media (prefers-color-scheme: dark) {\n");
+    for rule in rules.iter().filter(|rule| rule.contains("var(")) {
+        let _ = writeln!(out, "{}", coloured(rule, &dark));
+    }
+    out.push_str("}\n");
+    out
+}
+
+/// The variables that a line sets, with their values.
+fn palette(line: &str) -> Vec<(&str, &str)> {
+    let inner = line.rsplit('{').next().unwrap_or_default().split('}').next().unwrap_or_default();
+    inner.split(';').filter_map(|pair| pair.trim().split_once(": ")).collect()
+}
+
+fn coloured(rule: &str, palette: &[(&str, &str)]) -> String {
+    palette.iter().fold(rule.to_owned(), |rule, (name, value)| rule.replace(&format!("var({name})"), value))
 }
 
 /// Text as it stands in XML and HTML.
@@ -120,5 +148,36 @@ mod tests {
         let text = svg.standalone();
         assert!(text.contains("&lt;script&gt;") && text.contains("a&lt;b &amp; &quot;c&quot;"));
         assert!(!text.contains("<script"));
+    }
+
+    #[test]
+    fn a_file_of_its_own_has_literal_colours_for_light_and_dark() {
+        let text = Svg::new(10.0, 10.0, "t").standalone();
+        assert!(!text.contains("var(") && !text.contains("--"), "{text}");
+        let (light, dark) = text.split_once("@media (prefers-color-scheme: dark)").unwrap();
+        for (rule, colours) in
+            [("svg .paper { fill: ", ["#ffffff", "#12161f"]), ("svg .soft { fill: ", ["#5c6577", "#98a3b8"])]
+        {
+            assert!(
+                light.contains(&format!("{rule}{}", colours[0])) && dark.contains(&format!("{rule}{}", colours[1])),
+                "{text}"
+            );
+        }
+        for class in 0..6 {
+            assert!(light.contains(&format!("svg rect.s{class}, svg circle.s{class} {{ fill: #")), "{class}");
+        }
+        assert!(light.contains("fill: #1c2230; }"), "texts");
+    }
+
+    #[test]
+    fn the_drawings_of_the_documentation_are_drawn_so() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/plots");
+        let mut drawings = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            assert!(text.contains(&literal(STYLE)), "draw docs/plots anew: their style is another");
+            drawings += 1;
+        }
+        assert!(drawings > 0);
     }
 }
