@@ -159,6 +159,15 @@ fn man_pages_are_written() {
     for page in ["parlor.1", "parlor-serve.1", "parlor-check.1", "parlor-chat.1"] {
         assert!(std::fs::read_to_string(inner.join(page)).unwrap().contains(".TH"), "{page}");
     }
+    let page = |name: &str| std::fs::read_to_string(inner.join(name)).unwrap();
+    assert!(page("parlor.toml.5").contains(".TH parlor.toml 5"));
+    assert!(page("parlor-bench-fanout.1").contains(".TH") && page("parlor.1").contains("parlor.toml(5)"));
+    for entry in std::fs::read_dir(&inner).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let command = path.extension().is_some_and(|extension| extension == "1");
+        assert!(!command || text.contains(".SH \"EXIT STATUS\""), "{}", path.display());
+    }
     let file = file("");
     let under_a_file = file.path().join("man1");
     assert_eq!(parlor(&["man", under_a_file.to_str().unwrap()]).status.code(), Some(1));
@@ -272,4 +281,74 @@ fn check_warns_of_a_server_that_is_open_to_everybody() {
     let alone = parlor(&["check", "--config-only", "--config", path]);
     assert_eq!(alone.status.code(), Some(1));
     assert!(stdout(&alone).contains("nobody is asked") && !stdout(&alone).contains("looked up"), "{}", stdout(&alone));
+}
+
+/// A page as `man` shows it, without its formatting.
+fn shown(page: &std::path::Path) -> Option<String> {
+    let output = Command::new("man").args(["-l", page.to_str().unwrap()]).env("MANWIDTH", "100").output().ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+        .filter(|text| !text.is_empty())
+}
+
+#[test]
+fn examples_stand_in_the_pages_as_they_were_written() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(parlor(&["man", folder.path().to_str().unwrap()]).status.code(), Some(0));
+    for command in ["serve", "check", "chat", "bench", "completions", "man"] {
+        let help = parlor(&[command, "--help"]);
+        let page = folder.path().join(format!("parlor-{command}.1"));
+        let text = std::fs::read_to_string(&page).unwrap().replace("\\-", "-").replace("\\*(Aq", "'");
+        let examples = text.split(".SH EXAMPLES\n.nf\n").nth(1).unwrap().split(".fi").next().unwrap();
+        let expected: Vec<&str> =
+            stdout(&help).lines().skip_while(|line| !line.starts_with("Example")).skip(1).collect();
+        let expected: Vec<&str> = expected.into_iter().take_while(|line| line.starts_with("  ")).collect();
+        assert_eq!(examples.lines().collect::<Vec<_>>(), expected, "{command}");
+        if let Some(shown) = shown(&page) {
+            assert!(expected.iter().all(|line| shown.contains(line.trim())), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn the_pages_tell_exit_status_signals_and_files() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(parlor(&["man", folder.path().to_str().unwrap()]).status.code(), Some(0));
+    let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let serve = page("parlor-serve.1");
+    for part in [".SH SIGNALS", "SIGHUP", "SIGTERM", ".SH FILES", "parlor.toml", ".SH \"EXIT STATUS\""] {
+        assert!(serve.contains(part), "{part}");
+    }
+    let check = page("parlor-check.1");
+    assert!(check.contains("\\fB1\\fR\nwarnings") && !check.contains("Exit codes"), "{check}");
+    assert!(page("parlor-bench-idle.1").contains(".SH SIGNALS") && page("parlor-chat.1").contains("PARLOR_PASSWORD"));
+    let config = page("parlor.toml.5");
+    for part in ["[sip]", "[rooms.defaults]", "congestion_patience = ", "how long a drain may take"] {
+        assert!(config.replace("\\-", "-").contains(part), "{part}");
+    }
+}
+
+#[test]
+fn what_the_readme_types_is_taken() {
+    let readme = include_str!("../README.md");
+    let commands = readme.lines().filter_map(|line| line.split_once("cargo run --release -- "));
+    let mut typed = 0;
+    for (_, command) in commands {
+        // Up to a comment, or the end of what stands in backquotes.
+        let command = command.split(['#', '`']).next().unwrap();
+        let help = parlor(&[command.split_whitespace().next().unwrap(), "--help"]);
+        assert_eq!(help.status.code(), Some(0), "{command}");
+        for flag in command.split_whitespace().filter(|word| word.starts_with("--")) {
+            assert!(stdout(&help).contains(flag), "{command}");
+        }
+        typed += 1;
+    }
+    assert!(typed > 4);
+    // One address for each core: what is shown is a machine of two.
+    let shown = readme.lines().find(|line| line.starts_with("parlor is ready: ")).unwrap();
+    assert_eq!(shown.matches("msrp:").count(), 2, "{shown}");
+    let serve = parlor(&["serve", "--help"]);
+    assert!(stdout(&serve).contains("--io") && readme.contains("`--io ring`, the default"));
 }

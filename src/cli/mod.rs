@@ -6,6 +6,7 @@ mod bench;
 mod chat;
 mod check;
 mod completions;
+mod manual;
 mod output;
 mod random;
 mod serve;
@@ -44,7 +45,7 @@ enum Command {
     /// Print a completion script for a shell
     Completions(completions::CompletionsArguments),
     /// Write the man pages into a folder
-    Man(completions::ManArguments),
+    Man(manual::ManArguments),
 }
 
 /// Reads the arguments and does what they say. Usage errors, `--help` and `--version` end the process from in here, with
@@ -57,7 +58,7 @@ pub fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Chat(arguments) => chat::run(&arguments),
         Command::Completions(arguments) => completions::print(&arguments),
-        Command::Man(arguments) => completions::write_man_pages(&arguments),
+        Command::Man(arguments) => manual::write(&arguments),
     }
 }
 

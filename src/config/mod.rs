@@ -5,6 +5,7 @@
 
 mod auth;
 mod error;
+mod reference;
 mod rooms;
 mod section;
 mod server;
@@ -24,6 +25,7 @@ use section::Section;
 
 pub use auth::AuthConfig;
 pub use error::{ConfigError, ConfigErrors};
+pub use reference::REFERENCE;
 use tls::Places;
 pub use tls::TlsConfig;
 pub use values::{parse_cores, parse_duration, parse_sip_listen, parse_size};

@@ -19,12 +19,12 @@ use super::summary;
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Ends with 0 where B is not worse beyond noise, 1 where it is, 2 where the two cannot be compared.
-
 Examples:
   parlor bench fanout --rounds 20 --json before.json
   parlor bench fanout --rounds 20 --json after.json
-  parlor bench compare before.json after.json")]
+  parlor bench compare before.json after.json
+
+Exit codes: 0 B is not worse beyond noise, 1 it is worse, 2 the two cannot be compared.")]
 pub struct CompareArguments {
     /// The result that is compared with
     #[arg(value_name = "A.json")]
