@@ -4,6 +4,7 @@
 //! a setting that does nothing would be a lie.
 
 mod auth;
+mod changes;
 mod error;
 mod reference;
 mod rooms;
