@@ -60,6 +60,12 @@ pub struct SessionId {
 pub const SESSION_ID_TEXT_LEN: usize = 36;
 
 impl SessionId {
+    /// The first digits only, for logs: whoever reads one must not be able to bind to the session (RFC 4975 §14.1).
+    #[must_use]
+    pub fn short(&self) -> String {
+        format!("{:04x}-{:08x}", self.shard.0, (self.random >> 96) as u32)
+    }
+
     /// Reads the text form; `None` for anything else. Session-ids are compared case-sensitively (RFC 4975 §6.1), so upper
     /// case is not ours.
     #[must_use]
@@ -92,10 +98,10 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// Shows the first digits only: whoever reads a log must not be able to bind to the session (RFC 4975 §14.1).
+/// Shows the first digits only, as in [`SessionId::short`].
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SessionId({:04x}-{:08x}…)", self.shard.0, (self.random >> 96) as u32)
+        write!(f, "SessionId({}…)", self.short())
     }
 }
 
@@ -144,5 +150,6 @@ mod tests {
     fn debug_output_does_not_give_the_id_away() {
         let id = SessionId { shard: ShardId(1), random: 0x0123_4567_89ab_cdef_0011_2233_4455_6677 };
         assert!(!format!("{id:?}").contains("89ab"));
+        assert_eq!(id.short().to_string(), "0001-01234567");
     }
 }

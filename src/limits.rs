@@ -187,6 +187,10 @@ pub const NONCES_MAX: usize = 64 * 1024;
 pub const FAILURES_REMEMBERED_MAX: usize = 16 * 1024;
 /// Wrong passwords for one user that a source may send before it is refused unheard. A client may try five times in one call.
 pub const FAILURES_PER_USER_MAX: u32 = 20;
+/// Octets of log lines that wait for standard error, beside those that are being written; what is more is dropped and counted.
+pub const LOG_WAITING_BYTES_MAX: usize = 1024 * 1024;
+/// Milliseconds that the end of the server waits for a reader of its log.
+pub const LOG_FLUSH_MILLIS_MAX: u64 = 1000;
 /// Identities that a trusted peer may assert of one user (RFC 3325 §9.1 has two).
 pub const ASSERTED_IDENTITIES_MAX: usize = 8;
 

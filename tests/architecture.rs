@@ -105,6 +105,17 @@ fn the_source_keeps_to_its_floors() {
 }
 
 #[test]
+fn nothing_prints_where_that_may_panic() {
+    let files = rust_files("src");
+    let tests: Vec<String> = files.iter().flat_map(|(path, text)| test_places(path, text)).collect();
+    let files = files.iter().filter(|(path, _)| !tests.iter().any(|place| is_at(path, place)));
+    let wrong: Vec<String> = files.filter_map(|(path, text)| panicking_print(path, text)).collect();
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    assert!(panicking_print("src/x.rs", "fn f() { println!(\"x\") }").is_some());
+    assert!(panicking_print("src/x.rs", "fn f() { eprint!(\"x\") }").is_some());
+}
+
+#[test]
 fn unsafe_stands_in_one_folder() {
     let wrong: Vec<String> = rust_files("src").iter().filter_map(|(path, text)| misplaced_unsafe(path, text)).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
@@ -191,6 +202,13 @@ fn wrong_import(own: &str, floor: u8, module: &[&str], named: &[String]) -> Opti
 fn reaches_out(named: &[String]) -> bool {
     SHELL_CRATES.contains(&&*named[0])
         || SHELL_PATHS.iter().any(|path| named.windows(path.len()).any(|part| part.iter().eq(path.iter())))
+}
+
+/// The macros of the standard library panic where what they write to is full or closed: `src/cli/output.rs` prints.
+fn panicking_print(path: &str, text: &str) -> Option<String> {
+    let prints = ["print!", "println!", "eprint!", "eprintln!", "dbg!"];
+    let call = Source::read(text).calls().into_iter().find(|call| prints.contains(&&**call))?;
+    Some(format!("{path}: {call}"))
 }
 
 fn misplaced_unsafe(path: &str, text: &str) -> Option<String> {

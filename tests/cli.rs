@@ -26,6 +26,56 @@ fn file(text: &str) -> tempfile::NamedTempFile {
     file
 }
 
+/// What a command ends with whose output goes to a full disk, and what it says of it; and where the reader of its output and of its
+/// errors has gone.
+fn unread(arguments: &[&str]) -> (Output, Option<i32>) {
+    let command = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
+        command.args(arguments).stdin(Stdio::null());
+        command
+    };
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let full = command().stdout(full).output().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let gone = command().stdout(writer.try_clone().unwrap()).stderr(writer).status().unwrap();
+    (full, gone.code())
+}
+
+#[test]
+fn whoever_reads_nothing_makes_no_command_panic() {
+    let record = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench-samples/result.json");
+    let config = file(FREE);
+    let wrong = file("[sip]\nlisten = 7\nwhat = 1\n");
+    let (config, wrong) = (config.path().to_str().unwrap(), wrong.path().to_str().unwrap());
+    for arguments in [
+        &["check", "--config", config][..],
+        &["check", "--config", config, "--json"],
+        &["completions", "bash"],
+        &["bench", "report", record],
+        &["bench", "compare", record, record],
+        &["bench", "compare", record, record, "--json"],
+    ] {
+        let (full, gone) = unread(arguments);
+        assert!(full.status.code().is_some_and(|code| code == 1 || code == 2), "{arguments:?}: {:?}", full.status);
+        assert_eq!(stderr(&full), "parlor: standard output cannot be written: No space left on device (os error 28)\n");
+        assert!(gone.is_some_and(|code| code < 3), "{arguments:?}: {gone:?}");
+    }
+    for arguments in [
+        &["check", "--config", wrong][..],
+        &["serve", "--config", wrong],
+        &["bench", "compare", wrong, wrong],
+        &["bench", "report", wrong],
+        &["chat", "lobby"],
+    ] {
+        let (_, gone) = unread(arguments);
+        assert_eq!(gone, Some(2), "{arguments:?}");
+        let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let both = Command::new(env!("CARGO_BIN_EXE_parlor")).args(arguments).stdout(full()).stderr(full()).status();
+        assert_eq!(both.unwrap().code(), Some(2), "{arguments:?}");
+    }
+}
+
 const FREE: &str = "[sip]\nlisten = [\"udp:127.0.0.1:0\"]\n[msrp]\nport = 0\n";
 
 #[test]

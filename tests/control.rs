@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use parlor::control::{ControlSettings, Order, SipSockets, run};
+use parlor::control::{ControlSettings, Ended, Order, SipSockets, run};
 use parlor::facts::{Command, Event};
 use parlor::focus::{Focus, RoomSettings, Settings, ShardAddress};
 use parlor::ids::ShardId;
@@ -23,7 +23,7 @@ struct Server {
     udp: SocketAddr,
     tcp: SocketAddr,
     orders: mpsc::Sender<Order>,
-    done: JoinHandle<std::io::Result<()>>,
+    done: JoinHandle<std::io::Result<Ended>>,
 }
 
 /// A shard that takes every session, and ends when it is drained.
@@ -258,7 +258,7 @@ fn a_drain_does_not_wait_for_peers_that_nobody_can_reach() {
         drop(streams);
         server.orders.send(Order::Drain).await.unwrap();
         // Without word from the sockets both BYEs would be waited for for 32 s.
-        server.done.await.unwrap().unwrap();
+        assert_eq!(server.done.await.unwrap().unwrap(), Ended::Drained);
     });
 }
 
@@ -267,7 +267,7 @@ fn an_end_is_at_once() {
     with_server(|server| async move {
         let _stream = join_over_tcp(&server, "ann", "127.0.0.1:9".parse().unwrap()).await;
         server.orders.send(Order::End).await.unwrap();
-        server.done.await.unwrap().unwrap();
+        assert_eq!(server.done.await.unwrap().unwrap(), Ended::Stopped);
     });
 }
 

@@ -12,6 +12,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Command, CommandFactory};
 
+use super::output::complain;
+
 /// Arguments of `man`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -29,7 +31,7 @@ pub(super) fn write(arguments: &ManArguments) -> ExitCode {
     match write_into(folder) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("parlor: the man pages cannot be written to {}: {error}", folder.display());
+            complain(format_args!("the man pages cannot be written to {}: {error}", folder.display()));
             ExitCode::FAILURE
         }
     }

@@ -6,6 +6,7 @@ mod bench;
 mod chat;
 mod check;
 mod completions;
+mod log;
 mod manual;
 mod output;
 mod random;

@@ -4,11 +4,10 @@ mod signals;
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::io::IsTerminal;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
@@ -16,17 +15,16 @@ use rand_core::Rng;
 use rustix::process::{Signal as ProcessSignal, set_parent_process_death_signal};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
-use tracing::level_filters::LevelFilter;
-use tracing::warn;
+use tracing::{error, info, warn};
 
 use self::signals::{Reload, Signals};
-use super::output::print_line;
+use super::log::Log;
+use super::output::{complain, note, try_print};
 use super::{check, random};
 use crate::config::{
-    COPY_BELOW_BYTES_MAX, Config, ConfigErrors, Cores, LogConfig, LogFormat, SPIN_MAX, parse_cores, parse_duration,
-    parse_size,
+    COPY_BELOW_BYTES_MAX, Config, ConfigErrors, Cores, SPIN_MAX, parse_cores, parse_duration, parse_size,
 };
-use crate::control::{self, ControlSettings, Order, SipSockets};
+use crate::control::{self, ControlSettings, Ended, Order, SipSockets};
 use crate::focus::{Focus, ShardAddress};
 use crate::shard::{self, BoundShard, Io, ShardThread, mesh};
 use crate::sip::Transport;
@@ -36,7 +34,7 @@ use crate::tls::{Identity, TlsSetup, Trust};
 const ORDERS_MAX: usize = 64;
 
 /// Arguments of `serve`. Every key of `[shards]` has a flag of its name, which wins over the file.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   parlor serve                                  on loopback, rooms made on demand
@@ -44,7 +42,7 @@ Examples:
   parlor serve --cores 2-3                      rooms on these two cores only
 
 TERM and INT drain: nobody joins any more, calls are ended, and what waits is still sent. A second
-one ends at once. HUP reads rooms, policies, users and the certificate again.")]
+one ends at once. HUP reads rooms, policies, users, the certificate and the level of the log again.")]
 pub(super) struct ServeArguments {
     /// The config file; without it everything has its default
     #[arg(long, value_name = "FILE")]
@@ -144,48 +142,61 @@ pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
     if arguments.end_with_parent
         && let Err(error) = set_parent_process_death_signal(Some(ProcessSignal::KILL))
     {
-        eprintln!("parlor: {error}");
+        complain(error);
         return ExitCode::FAILURE;
     }
     let config = match arguments.config() {
         Ok(config) => config,
         Err(errors) => {
-            eprint!("{}", errors.render());
+            note(errors.render());
             return ExitCode::from(2);
         }
     };
     if let Some(obstacle) = check::obstacles(&config).first() {
-        eprintln!("parlor: {}", obstacle.line());
+        complain(obstacle.line());
         return ExitCode::FAILURE;
     }
     let tls = match Tls::load(&config) {
         Ok(tls) => tls,
         Err(error) => {
-            eprintln!("parlor: {error}");
+            complain(error);
             return ExitCode::from(2);
         }
     };
-    start_log(&config.log);
-    match serve(&config, tls, arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+    let log = match Log::start(config.log) {
+        Ok(log) => log,
         Err(error) => {
-            eprintln!("parlor: {error}");
-            ExitCode::FAILURE
+            complain(format_args!("there is no log: {error}"));
+            return ExitCode::FAILURE;
         }
-    }
+    };
+    let code = tell_end(serve(&config, tls, arguments, &log));
+    log.close();
+    code
 }
 
-fn start_log(log: &LogConfig) {
-    let level = LevelFilter::from_str(log.level.name()).unwrap_or(LevelFilter::INFO);
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
-    match log.format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => builder.json().init(),
+/// The last line of the log: why the server is not there any more.
+fn tell_end(end: Result<io::Result<Ended>, Box<dyn Error>>) -> ExitCode {
+    match &end {
+        Ok(Ok(Ended::Drained)) => info!(why = "drained after a signal", "the server has ended"),
+        Ok(Ok(Ended::Stopped)) => info!(why = "a second signal", "the server has ended"),
+        Ok(Ok(Ended::DrainTimeout { calls })) => {
+            warn!(why = "the time to drain is over", calls, "the server has ended")
+        }
+        Ok(Err(error)) => error!(why = %error, "the server has ended"),
+        Err(error) => error!(why = %error, "the server has not started"),
     }
+    if matches!(end, Ok(Ok(_))) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Binds everything, starts the shards, says that it is ready, and runs the focus on this thread.
-fn serve(config: &Config, tls: Option<Tls>, arguments: &ServeArguments) -> Result<(), Box<dyn Error>> {
+/// Binds everything, starts the shards, says that it is ready, and runs the focus on this thread. The answer within the other is
+/// how a server that was ready has ended.
+fn serve(
+    config: &Config,
+    tls: Option<Tls>,
+    arguments: &ServeArguments,
+    log: &Log,
+) -> Result<io::Result<Ended>, Box<dyn Error>> {
     if let Some(why) = tls.as_ref().and_then(|tls| check::not_in_force(&tls.identity)) {
         warn!("clients that look at dates will not connect over TLS: the certificate {why}");
     }
@@ -212,14 +223,40 @@ fn serve(config: &Config, tls: Option<Tls>, arguments: &ServeArguments) -> Resul
     watch_shards(threads, &orders);
     let setup = tls.map(|tls| tls.setup);
     let settings = ControlSettings { drain_timeout: config.sip.drain_timeout, tls: setup.clone() };
-    let reload = Reload { path: arguments.config.clone(), tls: setup };
-    LocalSet::new().block_on(&runtime, async move {
-        let signals = Signals::new()?;
+    let reload = reload(config, arguments, setup, log);
+    let signals = {
+        let _entered = runtime.enter();
+        Signals::new()?
+    };
+    Ok(LocalSet::new().block_on(&runtime, async move {
         tokio::task::spawn_local(signals.run(orders, reload));
-        print_line(&ready);
+        tell_ready(ready);
         control::run(settings, focus, sockets, handles, events, received).await
-    })?;
-    Ok(())
+    }))
+}
+
+/// What HUP does.
+fn reload(config: &Config, arguments: &ServeArguments, tls: Option<TlsSetup>, log: &Log) -> Reload {
+    let (arguments, log) = (arguments.clone(), log.clone());
+    Reload {
+        path: arguments.config.clone(),
+        read: Box::new(move || arguments.config()),
+        started_with: config.clone(),
+        set_level: Box::new(move |level| log.set_level(level)),
+        tls,
+    }
+}
+
+/// Prints the ready line. Whoever is to read it may not do so, which is nothing to wait for.
+fn tell_ready(ready: String) {
+    let print = move || {
+        if let Err(error) = try_print(&format!("{ready}\n")) {
+            warn!(%error, "standard output cannot be written");
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("ready".into()).spawn(print) {
+        warn!(%error, "the ready line cannot be printed");
+    }
 }
 
 fn seed(rng: &mut impl Rng) -> [u8; 32] {

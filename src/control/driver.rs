@@ -47,6 +47,20 @@ pub enum Order {
     ShardEnded(ShardId, Result<(), String>),
 }
 
+/// How the server has come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Every call has ended, and every shard.
+    Drained,
+    /// The time to drain was over, with so many calls left.
+    DrainTimeout {
+        /// Calls that were still there.
+        calls: usize,
+    },
+    /// It was told to stop at once.
+    Stopped,
+}
+
 /// How soon commands for which a shard had no room are tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(2);
 /// Inputs that are taken before the outputs of all of them are carried out.
@@ -60,7 +74,7 @@ struct Driver {
     /// When a drain ends, whoever is still there.
     ends_by: Option<Instant>,
     lookups: mpsc::Sender<Found>,
-    ended: bool,
+    ended: Option<Ended>,
     failure: Option<String>,
 }
 
@@ -73,7 +87,7 @@ struct Shard {
     waiting: VecDeque<Command>,
 }
 
-/// Runs the focus until it is drained or told to end. To be called within a `LocalSet`; the shards have ended when it returns,
+/// Runs the focus until it is drained or told to end, and answers which it was. To be called within a `LocalSet`; the shards have ended when it returns,
 /// unless time ran out.
 ///
 /// # Errors
@@ -85,17 +99,20 @@ pub async fn run(
     shards: Vec<ShardHandle>,
     mut events: mpsc::Receiver<(ShardId, Event)>,
     mut orders: mpsc::Receiver<Order>,
-) -> io::Result<()> {
+) -> io::Result<Ended> {
     let (flows, mut inbound) = Flows::start(sockets, settings.tls.clone())?;
     let shards = shards.into_iter().map(|handle| (handle.id, Shard { handle, waiting: VecDeque::new() })).collect();
     let (lookups, mut found) = mpsc::channel(LOOKUPS_MAX);
     let mut driver =
-        Driver { focus, flows, shards, shards_ended: 0, ends_by: None, lookups, ended: false, failure: None };
-    while !driver.ended {
+        Driver { focus, flows, shards, shards_ended: 0, ends_by: None, lookups, ended: None, failure: None };
+    let ended = loop {
+        if let Some(ended) = driver.ended {
+            break ended;
+        }
         driver.tell_time();
         driver.carry_out();
         if driver.is_drained() {
-            break;
+            break Ended::Drained;
         }
         let next = driver.next_wake();
         let asleep = async {
@@ -123,8 +140,8 @@ pub async fn run(
             Some(order) = orders.recv() => driver.order(order, settings.drain_timeout),
             () = asleep => driver.time_has_passed(),
         }
-    }
-    driver.failure.map_or(Ok(()), |failure| Err(io::Error::other(failure)))
+    };
+    driver.failure.map_or(Ok(ended), |failure| Err(io::Error::other(failure)))
 }
 
 impl Driver {
@@ -167,8 +184,8 @@ impl Driver {
     fn event(&mut self, shard: ShardId, event: Event) {
         if let Event::SessionEnded { session, why } = &event {
             match why {
-                EndReason::ConnectionLost => debug!(?session, "MSRP connection lost"),
-                why => info!(?session, why = why.text(), "MSRP session ended"),
+                EndReason::ConnectionLost => debug!(session = session.short(), "MSRP connection lost"),
+                why => info!(session = session.short(), why = why.text(), "MSRP session ended"),
             }
         }
         self.focus.handle_event(shard, event, Instant::now());
@@ -176,7 +193,7 @@ impl Driver {
 
     fn order(&mut self, order: Order, drain_timeout: Duration) {
         match order {
-            Order::End => self.ended = true,
+            Order::End => self.ended = Some(Ended::Stopped),
             Order::ReplaceRooms(rooms) => self.focus.replace_rooms(*rooms, Instant::now()),
             Order::ReplaceUsers(users) => self.focus.replace_users(users),
             Order::ReplaceFingerprints(fingerprints) => self.focus.replace_fingerprints(fingerprints),
@@ -184,7 +201,7 @@ impl Driver {
             Order::ShardEnded(shard, outcome) if self.ends_by.is_none() => {
                 let why = outcome.err().unwrap_or_else(|| "it stopped".into());
                 self.failure = Some(format!("shard {shard} has ended: {why}"));
-                self.ended = true;
+                self.ended = Some(Ended::Stopped);
             }
             Order::ShardEnded(..) => self.shards_ended += 1,
             Order::Drain if self.ends_by.is_some() => {}
@@ -210,7 +227,7 @@ impl Driver {
                 calls,
                 invitations, byes, subscriptions, shards, "the time to drain is over, and these were waited for"
             );
-            self.ended = true;
+            self.ended = Some(Ended::DrainTimeout { calls });
         }
     }
 

@@ -8,5 +8,5 @@ mod sockets;
 mod stream;
 mod table;
 
-pub use driver::{ControlSettings, Order, run};
+pub use driver::{ControlSettings, Ended, Order, run};
 pub use sockets::{ListenError, SipSockets};

@@ -104,7 +104,7 @@ impl Focus {
         let path = self.path(shard, session, self.offers_tls(&name, direction.transport()))?;
         let described = Described::new(self.random());
         let call_id = format!("{:016x}{:016x}@{}", self.random(), self.random(), self.settings.contact_host);
-        tracing::info!(call = %tag, user = %invitation.member.user, by = %invitation.by, session = ?session, "calling into a room");
+        tracing::info!(call = %tag, user = %invitation.member.user, by = %invitation.by, session = session.short(), "calling into a room");
         let (room, member, terms) = (invitation.room, invitation.member.clone(), Terms::unanswered(path.clone()));
         self.shards.session_opened(shard);
         self.command(

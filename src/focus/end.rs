@@ -39,7 +39,7 @@ impl Focus {
         let Some(tag) = self.calls.of_session(session) else {
             return self.dialling.of_session(session).into_iter().for_each(|tag| self.give_up_dialling(tag, now));
         };
-        tracing::info!(call = %tag, session = ?session, why = why.text(), "a session ended");
+        tracing::info!(call = %tag, session = session.short(), why = why.text(), "a session ended");
         let cause = match why {
             EndReason::BindTimeout => 408,
             EndReason::ConnectionLost | EndReason::Congested | EndReason::Unreachable | EndReason::BindRefused => 480,

@@ -89,7 +89,7 @@ impl Focus {
         };
         // A Call-ID may have the name of the caller's machine in it.
         let call_id = Some(call.dialog.call_id()).filter(|_| !call.member.anonymous);
-        tracing::info!(call = %admitted.tag, room = %admitted.room, user = %call.member.user, session = ?session, call_id,
+        tracing::info!(call = %admitted.tag, room = %admitted.room, user = %call.member.user, session = session.short(), call_id,
             method = %request.method, "a call for a room");
         Ok((admitted.tag, call, admitted.offer))
     }

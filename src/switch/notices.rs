@@ -90,7 +90,7 @@ impl Switch {
                 let Some(entry) = self.sessions.get_mut(key) else { continue };
                 let missed = std::mem::take(&mut entry.missed);
                 if missed > 0 {
-                    tracing::debug!(session = ?entry.session.id, missed, "a member keeps up again");
+                    tracing::debug!(session = entry.session.id.short(), missed, "a member keeps up again");
                     self.outlets.counters.missed += missed;
                     let messages = if missed == 1 { "1 message was" } else { &format!("{missed} messages were") };
                     let text = format!("{messages} not sent to you, because your connection could not keep up.");

@@ -64,7 +64,7 @@ impl Switch {
     /// Sees to it that a connection that does not recover is given up (RFC 7701 §6.4).
     pub(super) fn watch_congested(&mut self, now: Instant) {
         while let Some(id) = self.outlets.fallen_behind.pop() {
-            tracing::debug!(connection = %id, peer = ?self.peer(id), "a member cannot keep up, and gets nothing new");
+            tracing::debug!(connection = %id, peer = self.peer(id).map(tracing::field::display), "a member cannot keep up, and gets nothing new");
             let timeout = self.policy_of(id).map_or(Duration::ZERO, |policy| policy.congestion_timeout);
             if !timeout.is_zero() {
                 self.timers.set(now + timeout, Alarm::Congestion(id));

@@ -37,7 +37,7 @@ impl Switch {
         if !status.is_success() {
             self.outlets.counters.refused += 1;
             let session = self.sessions.get(key).map(|entry| entry.session.id);
-            tracing::debug!(?session, status = status.0, "a message was refused");
+            tracing::debug!(session = session.map(|id| id.short()), status = status.0, "a message was refused");
         }
         if !answered(incoming.failure_report, status) {
             return;

@@ -41,6 +41,10 @@ pub fn one_shard() -> String {
 
 /// Starts `parlor serve` with a config, whatever becomes of it.
 pub fn spawn(config: &str) -> (Child, tempfile::NamedTempFile) {
+    spawn_logging_to(config, Stdio::piped())
+}
+
+fn spawn_logging_to(config: &str, stderr: Stdio) -> (Child, tempfile::NamedTempFile) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(config.as_bytes()).unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_parlor"))
@@ -49,7 +53,7 @@ pub fn spawn(config: &str) -> (Child, tempfile::NamedTempFile) {
         .arg(file.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(stderr)
         .spawn()
         .unwrap();
     (child, file)
@@ -68,24 +72,32 @@ impl Server {
 
     /// A server with a config of its own, which has SIP over TCP.
     pub fn of(config: &str) -> Self {
-        let (mut child, config) = spawn(config);
+        Self::logging_to(config, Stdio::piped())
+    }
+
+    /// The same with its log somewhere else than here.
+    pub fn logging_to(config: &str, stderr: Stdio) -> Self {
+        let (mut child, config) = spawn_logging_to(config, stderr);
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut ready = String::new();
         stdout.read_line(&mut ready).unwrap();
         if ready.is_empty() {
             let mut why = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
+            if let Some(mut stderr) = child.stderr.take() {
+                stderr.read_to_string(&mut why).unwrap();
+            }
             panic!("the server did not start: {why}");
         }
         // What it logs is read so that it never waits for us.
-        let mut stderr = child.stderr.take().unwrap();
-        let log = std::thread::spawn(move || {
-            let mut log = Vec::new();
-            let _ = stderr.read_to_end(&mut log);
-            String::from_utf8_lossy(&log).into_owned()
+        let log = child.stderr.take().map(|mut stderr| {
+            std::thread::spawn(move || {
+                let mut log = Vec::new();
+                let _ = stderr.read_to_end(&mut log);
+                String::from_utf8_lossy(&log).into_owned()
+            })
         });
         let address = |scheme: &str| address_in(&ready, scheme);
-        Self { sip: address("tcp:"), msrp: address("msrp:"), child, stdout, config, log: Some(log), ready }
+        Self { sip: address("tcp:"), msrp: address("msrp:"), child, stdout, config, log, ready }
     }
 
     /// Where it listens: `tls:`, `msrps:`.
@@ -138,6 +150,12 @@ impl Server {
     pub fn log_at_end(mut self) -> String {
         self.child.wait().unwrap();
         self.log.take().unwrap().join().unwrap()
+    }
+
+    /// Waits until it has ended by itself; answers how, and what it has logged.
+    pub fn ended(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().unwrap();
+        (status, self.log.take().unwrap().join().unwrap())
     }
 
     /// Whether it runs.

@@ -15,6 +15,7 @@ use super::findings::{Faults, Findings, Limit, floor, is_floor};
 use super::record::{Record, Stamp, Subject, Turn};
 use super::stats::{self, Difference};
 use super::summary;
+use crate::cli::output::{complain, print, print_line};
 
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
@@ -96,15 +97,15 @@ pub fn run(arguments: &CompareArguments) -> u8 {
         .and_then(|(first, second)| compare(&first, &second));
     match outcome {
         Ok(comparison) => {
-            if arguments.json {
-                println!("{}", serde_json::to_string_pretty(&comparison).unwrap_or_default());
+            let shown = if arguments.json {
+                print_line(&serde_json::to_string_pretty(&comparison).unwrap_or_default())
             } else {
-                print!("{comparison}");
-            }
-            comparison.exit_code()
+                print(&comparison.to_string())
+            };
+            if shown { comparison.exit_code() } else { 2 }
         }
         Err(why) => {
-            eprintln!("parlor: {why}");
+            complain(why);
             2
         }
     }

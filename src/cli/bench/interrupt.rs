@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::cli::output::complain;
+
 /// How soon a load that waits notices.
 pub const NOTICED_WITHIN: Duration = Duration::from_millis(100);
 
@@ -39,7 +41,10 @@ impl Interrupt {
                 }
                 // On a terminal the progress says so, and must not be written into.
                 if !io::stderr().is_terminal() {
-                    eprintln!("parlor: ending early; what was measured so far is reported. Once more ends it at once");
+                    // On a thread of its own: whoever is to read it may not do so, and a second signal has to come through.
+                    let note =
+                        || complain("ending early; what was measured so far is reported. Once more ends it at once");
+                    let _ = thread::Builder::new().name("note".into()).spawn(note);
                 }
             }
         };

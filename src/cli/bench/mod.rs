@@ -52,6 +52,7 @@ use self::interrupt::Interrupt;
 use self::outcome::{Outcome, Watch};
 use self::progress::Progress;
 use self::report::OutputArguments;
+use super::output::{complain, has_failed};
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
@@ -150,7 +151,7 @@ pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
         Scenario::Sweep(it) => search(it),
         Scenario::Peer(it) => peers::become_peer(it).map(|()| true).map_err(Failure::from),
         Scenario::Compare(arguments) => return ExitCode::from(compare::run(arguments)),
-        Scenario::Report(arguments) => report::again(arguments).map(|()| true).map_err(Failure::Usage),
+        Scenario::Report(arguments) => report::again(arguments).map_err(Failure::Usage),
         Scenario::Fanout(it) => measure(&it.output, &it.run, it.check(), |cores, watch| fanout::run(it, cores, watch)),
         Scenario::Nxn(it) => measure(&it.output, &it.run, it.check(), |cores, watch| fanout::nxn(it, cores, watch)),
         Scenario::Private(it) => {
@@ -168,11 +169,11 @@ pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(Failure::Tried(error)) => {
-            eprintln!("parlor: the bench failed: {error}");
+            complain(format_args!("the bench failed: {error}"));
             ExitCode::FAILURE
         }
         Err(Failure::Usage(why)) => {
-            eprintln!("parlor: {why}");
+            complain(why);
             ExitCode::from(2)
         }
     }
@@ -206,7 +207,7 @@ fn search(arguments: &sweep::SweepArguments) -> Result<bool, Failure> {
     let found = sweep.highest.is_some();
     let record = report::record(&outcome, &arguments.run, interrupted);
     report::finish(record::Record { sweep: Some(sweep), ..record }, &arguments.output)?;
-    Ok(found && !interrupted)
+    Ok(found && !interrupted && !has_failed())
 }
 
 /// The server gets the first core that this process may use, the load the last one.

@@ -1,9 +1,8 @@
 //! The end of a bench: an outcome becomes a record, is shown, and goes into files; and a record from a file does so again.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -15,6 +14,7 @@ use super::outcome::{ANSWERING_FLOOR, FLOOR_COPIED, FLOOR_GATHERED, Measured, Ou
 use super::record::{self, Latency, Percentiles, Record, Subject, Turn};
 use super::summary::{Summary, plural};
 use super::{peers, plot, stamp, tables};
+use crate::cli::output::{print, print_line};
 use crate::cli::serve;
 
 /// Where the result goes besides the terminal.
@@ -61,29 +61,25 @@ pub fn finish(record: Record, output: &OutputArguments) -> io::Result<bool> {
     let findings = Findings::of(&record);
     let clean = findings.faults.none();
     let results = [(record, findings)];
-    say(format_args!("{}", Summary { record: &results[0].0, findings: &results[0].1 }));
+    let shown = print(&Summary { record: &results[0].0, findings: &results[0].1 }.to_string());
     write(&results, &[String::new()], output)?;
-    Ok(clean)
+    Ok(clean && shown)
 }
 
-/// Says something where whoever listens may have gone.
-fn say(text: fmt::Arguments<'_>) {
-    let _ = io::stdout().write_fmt(text);
-}
-
-/// Reads results and shows them again.
+/// Reads results and shows them again. Answers whether they were shown.
 ///
 /// # Errors
 /// Where one is no result, or a file cannot be written, in words.
-pub fn again(arguments: &ReportArguments) -> Result<(), String> {
+pub fn again(arguments: &ReportArguments) -> Result<bool, String> {
     let read = |path: &PathBuf| -> Result<(Record, Findings), String> {
         let record = Record::read(path).map_err(|unreadable| unreadable.to_string())?;
         let findings = Findings::of(&record);
         Ok((record, findings))
     };
     let results = arguments.results.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let mut shown = true;
     for (record, findings) in &results {
-        say(format_args!("{}\n", Summary { record, findings }));
+        shown &= print_line(&Summary { record, findings }.to_string());
     }
     let stem = |path: &PathBuf| format!("{}-", path.file_stem().unwrap_or_default().to_string_lossy());
     let prefixes: Vec<String> = if results.len() == 1 && arguments.output.svg.is_none() {
@@ -91,7 +87,8 @@ pub fn again(arguments: &ReportArguments) -> Result<(), String> {
     } else {
         arguments.results.iter().map(stem).collect()
     };
-    write(&results, &prefixes, &arguments.output).map_err(|error| error.to_string())
+    write(&results, &prefixes, &arguments.output).map_err(|error| error.to_string())?;
+    Ok(shown)
 }
 
 impl OutputArguments {

@@ -27,6 +27,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use self::secure::Security;
+use super::output::{complain, has_failed};
 use crate::sip::{Transport, address_text, escape_user, is_sips};
 
 /// Arguments of `chat`.
@@ -168,23 +169,23 @@ pub(super) fn run(arguments: &ChatArguments) -> ExitCode {
     let plan = match Plan::of(arguments) {
         Ok(plan) => plan,
         Err(help) => {
-            eprintln!("parlor: {help}");
+            complain(help);
             return ExitCode::from(2);
         }
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("parlor: {error}");
+            complain(error);
             return ExitCode::FAILURE;
         }
     };
     match runtime.block_on(driver::chat(plan)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(true) if !has_failed() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             // It may have come from the other end.
-            eprintln!("parlor: {}", screen::printable(&error));
+            complain(screen::printable(&error));
             ExitCode::FAILURE
         }
     }

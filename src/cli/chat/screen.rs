@@ -32,25 +32,25 @@ impl Screen {
     /// Something worth knowing while typing.
     pub(super) fn note(&self, text: &str) {
         if self.interactive {
-            eprintln!("* {}", printable(text));
+            output::note(format_args!("* {}\n", printable(text)));
         }
     }
 
     /// What to type instead. A slip of the finger is no trouble, one in a script is.
     pub(super) fn advise(&mut self, help: &str) {
         self.trouble |= !self.interactive;
-        eprintln!("parlor: {}", printable(help));
+        output::complain(printable(help));
     }
 
     /// Something that did not work, and that nothing else fails for.
     pub(super) fn warn(&self, text: &str) {
-        eprintln!("parlor: {}", printable(text));
+        output::complain(printable(text));
     }
 
     /// Something that did not work.
     pub(super) fn complain(&mut self, text: &str) {
         self.trouble = true;
-        eprintln!("parlor: {}", printable(text));
+        output::complain(printable(text));
     }
 }
 

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::output::print_line;
+use super::output::{complain, note, print, print_line};
 use crate::config::{Config, ConfigErrors};
 
 /// Arguments of `check`.
@@ -110,7 +110,7 @@ struct Report<'a> {
     findings: &'a [Finding],
 }
 
-/// Looks, tells, and answers with the exit code.
+/// Looks, tells, and answers with the exit code. A report that cannot be written is an error.
 pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load);
     let path = arguments.config.as_deref();
@@ -121,12 +121,12 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     }
     let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
     let verdict = if config.is_err() { Level::Error } else { worst };
-    if arguments.json {
-        print_json(verdict, config.as_ref().err(), &findings);
+    let shown = if arguments.json {
+        print_json(verdict, config.as_ref().err(), &findings)
     } else {
-        print_text(config.as_ref().err(), &findings);
-    }
-    ExitCode::from(verdict as u8)
+        print_text(config.as_ref().err(), &findings)
+    };
+    ExitCode::from(if shown { verdict as u8 } else { Level::Error as u8 })
 }
 
 /// Everything that is to be said about this machine and a server of this config.
@@ -154,12 +154,15 @@ pub(super) fn obstacles(config: &Config) -> Vec<Finding> {
     machine::look(config).into_iter().filter(|finding| finding.level == Level::Error).collect()
 }
 
-fn print_json(verdict: Level, errors: Option<&ConfigErrors>, findings: &[Finding]) {
+fn print_json(verdict: Level, errors: Option<&ConfigErrors>, findings: &[Finding]) -> bool {
     let config_errors = errors.map(places).unwrap_or_default();
     let report = Report { verdict, config_errors, findings };
     match serde_json::to_string_pretty(&report) {
-        Ok(text) => drop(print_line(&text)),
-        Err(error) => eprintln!("parlor: the report cannot be written: {error}"),
+        Ok(text) => print_line(&text),
+        Err(error) => {
+            complain(format_args!("the report cannot be written: {error}"));
+            false
+        }
     }
 }
 
@@ -172,17 +175,18 @@ fn places(errors: &ConfigErrors) -> Vec<Place<'_>> {
     errors.errors.iter().map(place).collect()
 }
 
-fn print_text(errors: Option<&ConfigErrors>, findings: &[Finding]) {
+fn print_text(errors: Option<&ConfigErrors>, findings: &[Finding]) -> bool {
     if let Some(errors) = errors {
-        eprint!("{}", errors.render());
-        eprintln!("parlor: the config has errors, so the machine was not looked at");
+        note(errors.render());
+        complain("the config has errors, so the machine was not looked at");
     }
-    for finding in findings {
+    let line = |finding: &Finding| {
         let level = match finding.level {
             Level::Ok => "ok     ",
             Level::Warning => "warning",
             Level::Error => "error  ",
         };
-        print_line(&format!("{level}  {}", finding.line()));
-    }
+        format!("{level}  {}\n", finding.line())
+    };
+    print(&findings.iter().map(line).collect::<String>())
 }

@@ -107,7 +107,7 @@ const SIGNALS: Facts = &[
     (
         "parlor-serve",
         "SIGHUP",
-        "Read rooms, policies, users and the certificate again. Where the config is wrong, what was in force stays so; parlor check --config-only says so before.",
+        "Read rooms, policies, users, the certificate and the level of the log again. Where the config is wrong, what was in force stays so; parlor check --config-only says so before.",
     ),
     (
         "parlor-bench",

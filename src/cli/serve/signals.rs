@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::cli::check;
-use crate::config::Config;
+use crate::config::{Config, ConfigErrors, LogLevel};
 use crate::control::Order;
 use crate::tls::{Identity, TlsSetup};
 
@@ -61,23 +61,39 @@ fn end_or_drain(draining: &mut bool) -> Order {
 pub(super) struct Reload {
     /// The config, if there is one.
     pub(super) path: Option<PathBuf>,
+    /// Reads it, and puts the flags of the command line over it.
+    pub(super) read: Box<dyn Fn() -> Result<Config, ConfigErrors>>,
+    /// What the server has started with.
+    pub(super) started_with: Config,
+    /// Puts a level of the log in force.
+    pub(super) set_level: Box<dyn Fn(LogLevel)>,
     /// Where another certificate goes.
     pub(super) tls: Option<TlsSetup>,
 }
 
 impl Reload {
-    /// Rooms, their policies, the users and the certificate can change while the server runs. A config that is wrong leaves the old one
+    /// Rooms, their policies, the users, the certificate and the level of the log can change while the server runs. A config that is wrong leaves the old one
     /// in force, and so does a certificate that cannot be used.
     fn orders(&self) -> Vec<Order> {
-        let Some(path) = self.path.as_deref() else { return Vec::new() };
-        match Config::load(path) {
+        let Some(path) = self.path.as_deref() else {
+            info!("there is no config to be read again");
+            return Vec::new();
+        };
+        match (self.read)() {
             Ok(config) => {
-                info!(config = %path.display(), "rooms, policies and users read again; other settings need a restart");
+                (self.set_level)(config.log.level);
+                info!(config = %path.display(), "rooms, policies, users and log.level were read again");
+                let keys = self.started_with.needs_restart(&config);
+                if !keys.is_empty() {
+                    warn!(keys = keys.join(","), "these settings have changed and need a restart");
+                }
                 let rooms = Order::ReplaceRooms(Box::new(config.room_settings()));
                 [rooms, Order::ReplaceUsers(config.users())].into_iter().chain(self.certificate(&config)).collect()
             }
             Err(errors) => {
-                error!(config = %path.display(), "the config is wrong, the old one stays in force\n{}", errors.render());
+                for error in &errors.errors {
+                    error!(error = errors.line(error), "the config is wrong, the old one stays in force");
+                }
                 Vec::new()
             }
         }
@@ -120,7 +136,13 @@ mod tests {
             Identity::load(&certificate, &private_key).unwrap()
         };
         let setup = TlsSetup::new(&certify(4000), &Trust::load(None).unwrap()).unwrap();
-        let reload = Reload { path: None, tls: Some(setup) };
+        let reload = Reload {
+            path: None,
+            read: Box::new(|| Ok(Config::default())),
+            started_with: Config::default(),
+            set_level: Box::new(|_| {}),
+            tls: Some(setup),
+        };
         let files = TlsConfig { certificate: certificate.clone(), private_key: private_key.clone(), authorities: None };
         let config = Config { tls: Some(files), ..Config::default() };
         certify(2020);

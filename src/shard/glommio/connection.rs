@@ -102,7 +102,7 @@ impl Shell {
         let outcome = self.switch.borrow_mut().handle_bytes(id, bytes, Instant::now());
         if let Err(error) = outcome {
             let peer = self.switch.borrow().peer(id);
-            debug!(shard = %self.id, connection = %id, ?peer, %error, "closing an MSRP connection");
+            debug!(shard = %self.id, connection = %id, peer = peer.map(tracing::field::display), %error, "closing an MSRP connection");
         }
         self.settle();
     }

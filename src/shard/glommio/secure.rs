@@ -32,7 +32,7 @@ impl Shell {
         };
         if let Err(error) = &outcome {
             let peer = self.switch.borrow().peer(id);
-            debug!(shard = %self.id, connection = %id, ?peer, %error, "closing an MSRP connection, which does not keep to TLS");
+            debug!(shard = %self.id, connection = %id, peer = peer.map(tracing::field::display), %error, "closing an MSRP connection, which does not keep to TLS");
         }
         if has_to_say {
             self.flush_link(id);

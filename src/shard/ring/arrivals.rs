@@ -92,7 +92,7 @@ impl Shell {
         }
         if let Err(error) = self.switch.handle_bytes(id, bytes, now) {
             let peer = self.switch.peer(id);
-            debug!(shard = %self.id, connection = %id, ?peer, %error, "closing an MSRP connection");
+            debug!(shard = %self.id, connection = %id, peer = peer.map(tracing::field::display), %error, "closing an MSRP connection");
         }
         self.settle(now);
     }

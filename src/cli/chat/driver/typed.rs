@@ -8,6 +8,7 @@ use crate::cli::chat::clock::rfc3339;
 use crate::cli::chat::file::{Outgoing, media_type};
 use crate::cli::chat::line::{HELP, Line};
 use crate::cli::chat::screen::print_line;
+use crate::cli::output::note;
 use crate::cpim::Envelope;
 
 impl Chat {
@@ -28,7 +29,7 @@ impl Chat {
             Line::Who => self.who(),
             Line::SendFile(path) => self.send_file(&path),
             Line::Quit => self.ending = Some(now),
-            Line::Help => eprintln!("{HELP}"),
+            Line::Help => note(format_args!("{HELP}\n")),
             Line::Wrong(help) => self.screen.advise(&help),
         }
     }
@@ -66,7 +67,7 @@ impl Chat {
             print_line(&name.map_or_else(|| uri.to_owned(), |name| format!("{name} <{uri}>")));
         }
         // A script is to know it as well: this room gives no roster.
-        eprintln!("* these have said something since you came; others may be there as well");
+        note(format_args!("* these have said something since you came; others may be there as well\n"));
     }
 
     fn send_file(&mut self, path: &FilePath) {

@@ -1,0 +1,155 @@
+//! The fields of a text line. Much of what is logged was written by whoever calls: a value stands in quotes, with escapes, where it
+//! could be taken for more than one field, end the line or steer a terminal.
+
+use std::fmt::{self, Debug};
+
+use tracing::field::{Field, Visit};
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::Writer;
+
+/// Writes `message name=value name="a value"`.
+pub(super) struct TextFields;
+
+impl<'w> FormatFields<'w> for TextFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut line = Line { writer, is_empty: true, written: Ok(()) };
+        fields.record(&mut line);
+        line.written
+    }
+}
+
+struct Line<'w> {
+    writer: Writer<'w>,
+    is_empty: bool,
+    written: fmt::Result,
+}
+
+impl Line<'_> {
+    fn append(&mut self, field: &Field, text: &str) -> fmt::Result {
+        if !std::mem::take(&mut self.is_empty) {
+            self.writer.write_char(' ')?;
+        }
+        match field.name() {
+            "message" => self.writer.write_str(&on_one_line(text)),
+            name if self.writer.has_ansi_escapes() => {
+                write!(self.writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{}", value(text))
+            }
+            name => write!(self.writer, "{name}={}", value(text)),
+        }
+    }
+}
+
+impl Visit for Line<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.written = self.written.and_then(|()| self.append(field, value));
+    }
+}
+
+/// A value as it stands in a line: as it is, or in quotes where it has something in it that ends a field.
+fn value(text: &str) -> String {
+    // What is escaped gets longer.
+    let escaped = text.escape_debug().to_string().replace("\\'", "'");
+    let ends_a_field = text.is_empty() || text.contains([' ', '=']) || escaped.len() != text.len();
+    if ends_a_field { format!("\"{escaped}\"") } else { escaped }
+}
+
+/// A message, which is ours, without what would end the line.
+fn on_one_line(text: &str) -> String {
+    text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::super::format;
+
+    /// What is logged meanwhile, without time.
+    fn logged(log: impl FnOnce()) -> String {
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+        impl io::Write for Lines {
+            fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(octets)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let registry = tracing_subscriber::registry().with(format::text(move || writer.clone(), false));
+        tracing::subscriber::with_default(registry, log);
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        text.split_once(' ').unwrap().1.trim_start().to_owned()
+    }
+
+    #[test]
+    fn plain_values_stand_as_they_are() {
+        let user = "sip:alice@localhost";
+        let line = logged(|| tracing::info!(call = %"bf27", status = 403, ok = true, user, "a call"));
+        assert_eq!(line, "INFO a call call=bf27 status=403 ok=true user=sip:alice@localhost\n");
+    }
+
+    #[test]
+    fn no_value_can_be_taken_for_two_fields() {
+        let room = "x call=deadbeef user=admin";
+        for line in [
+            logged(|| tracing::info!(%room, "a call")),
+            logged(|| tracing::info!(room, "a call")),
+            logged(|| tracing::info!(room = ?format_args!("{room}"), "a call")),
+            logged(|| tracing::info!(room = Some(room), "a call")),
+        ] {
+            assert_eq!(line, "INFO a call room=\"x call=deadbeef user=admin\"\n");
+        }
+        let line = logged(|| tracing::info!(room = %"x\" call=\"1", "a call"));
+        assert_eq!(line, "INFO a call room=\"x\\\" call=\\\"1\"\n");
+        assert_eq!(logged(|| tracing::info!("a \"b\" it's")), "INFO a \"b\" it's\n");
+        for (value, shown) in [("", "\"\""), ("a=b", "\"a=b\""), ("a\\", "\"a\\\\\""), ("\"a\"", "\"\\\"a\\\"\"")] {
+            assert_eq!(logged(|| tracing::info!(%value, "it")), format!("INFO it value={shown}\n"));
+        }
+    }
+
+    #[test]
+    fn no_value_ends_the_line_or_steers_a_terminal() {
+        // A new line, the escape of terminals in one octet and in two, a separator of lines, a change of direction, nothing at all.
+        for c in
+            ['\n', '\r', '\t', '\0', '\x1b', '\x7f', '\u{9b}', '\u{85}', '\u{2028}', '\u{202e}', '\u{200b}', '\u{a0}']
+        {
+            let value = format!("a{c}b");
+            let error = io::Error::other(value.clone());
+            let error: &(dyn std::error::Error + 'static) = &error;
+            let of_error = logged(|| tracing::info!(value = error, "it"));
+            for line in [logged(|| tracing::info!(%value, "it")), logged(|| tracing::info!(value, "it")), of_error] {
+                assert!(line.starts_with("INFO it value=\"a\\") && line.ends_with("b\"\n"), "{line}");
+                assert!(line.trim_end().chars().all(|c| c == ' ' || c.is_ascii_graphic()), "{line}");
+            }
+            let line = logged(|| tracing::info!("a {value}"));
+            assert!(line.starts_with("INFO a a\\") && line.lines().count() == 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn fields_of_spans_are_quoted_too() {
+        let line = logged(|| {
+            let span = tracing::info_span!("call", room = %"x user=admin");
+            span.in_scope(|| tracing::info!("here"));
+        });
+        assert_eq!(line, "INFO call{room=\"x user=admin\"}: here\n");
+    }
+
+    #[test]
+    fn letters_of_every_script_stay_readable() {
+        for name in ["Zoë", "Łukasz", "O'Brien", "李雷", "محمد", "नेहा"] {
+            assert_eq!(logged(|| tracing::info!(name, "it")), format!("INFO it name={name}\n"));
+        }
+    }
+}
