@@ -26,9 +26,9 @@ use crate::msrp::{ByteRange, Continuation, end_line_begins_in};
 
 /// Where the octets that wait for a connection are put: an array of pieces, a scratch buffer, a TLS record.
 pub trait PieceSink {
-    /// Whether it takes another piece. Once it does not, it takes none until it is begun anew.
-    fn has_room(&self) -> bool {
-        true
+    /// How many pieces it takes still, at least. Once that is none, it takes none until it is begun anew.
+    fn room(&self) -> usize {
+        usize::MAX
     }
 
     /// Takes the next octets. They stay where they are until the switch is called again.
@@ -260,7 +260,7 @@ impl<S: PieceSink> Cursor<'_, S> {
         if piece.is_empty() {
             return;
         }
-        if !self.sink.has_room() {
+        if self.sink.room() == 0 {
             self.left = 0;
             return;
         }

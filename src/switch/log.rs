@@ -21,6 +21,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::connection::{Connection, Sending};
+use super::cut::Cut;
 use super::frame::{Body, Frame, Mark, PieceSink, Seed};
 use super::outlets::Outlets;
 use crate::ids::{ConnectionId, RoomKey, SessionKey};
@@ -126,15 +127,15 @@ impl Log {
     }
 
     fn gather(&self, id: ConnectionId, place: &Place, max: usize, sink: &mut impl PieceSink) -> usize {
-        let mut cut = Cut { left: max, taken: 0, sink };
+        let mut cut = Cut::new(max, sink);
         self.pieces(id, place, &mut cut);
-        cut.taken
+        cut.taken()
     }
 
     /// The end of one entry and the beginning of the next are one piece.
-    fn pieces<S: PieceSink>(&self, id: ConnectionId, place: &Place, sink: &mut S) {
+    fn pieces<S: PieceSink>(&self, id: ConnectionId, place: &Place, sink: &mut Cut<'_, S>) {
         let Page { number: page, octets, .. } = &self.page;
-        let push = |sink: &mut S, run: Range<usize>| {
+        let push = |sink: &mut Cut<'_, S>, run: Range<usize>| {
             sink.push_marked(&octets[run.clone()], Mark { page: *page, at: run.start })
         };
         let mut run = 0..0;
@@ -142,7 +143,7 @@ impl Log {
             if said.from == id {
                 continue;
             }
-            if !sink.has_room() {
+            if sink.is_full() {
                 return;
             }
             match &said.content {
@@ -163,47 +164,6 @@ impl Log {
             }
         }
         push(sink, run);
-    }
-}
-
-/// Lets so many octets through, as far as the sink has room, and nothing behind what it had no room for.
-struct Cut<'a, S> {
-    left: usize,
-    taken: usize,
-    sink: &'a mut S,
-}
-
-impl<S: PieceSink> Cut<'_, S> {
-    fn cut<'p>(&mut self, piece: &'p [u8]) -> Option<&'p [u8]> {
-        let piece = &piece[..piece.len().min(self.left)];
-        if piece.is_empty() {
-            return None;
-        }
-        if !self.sink.has_room() {
-            self.left = 0;
-            return None;
-        }
-        self.left -= piece.len();
-        self.taken += piece.len();
-        Some(piece)
-    }
-}
-
-impl<S: PieceSink> PieceSink for Cut<'_, S> {
-    fn has_room(&self) -> bool {
-        self.left > 0 && self.sink.has_room()
-    }
-
-    fn push(&mut self, piece: &[u8]) {
-        if let Some(piece) = self.cut(piece) {
-            self.sink.push(piece);
-        }
-    }
-
-    fn push_marked(&mut self, piece: &[u8], mark: Mark) {
-        if let Some(piece) = self.cut(piece) {
-            self.sink.push_marked(piece, mark);
-        }
     }
 }
 

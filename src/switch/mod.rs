@@ -19,6 +19,7 @@ mod commands;
 mod congestion;
 mod connection;
 mod content;
+mod cut;
 mod dialling;
 mod fan_out;
 mod frame;

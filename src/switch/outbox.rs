@@ -93,12 +93,12 @@ impl Outbox {
         }
         let control = &self.control[self.control_sent..];
         let control = &control[..control.len().min(left)];
-        if !control.is_empty() && sink.has_room() {
+        if !control.is_empty() && sink.room() > 0 {
             sink.push(control);
             left -= control.len();
         }
         for copy in messages {
-            if left == 0 || !sink.has_room() {
+            if left == 0 || sink.room() == 0 {
                 break;
             }
             left -= copy.frame.gather(&copy.paths, 0, left, sink);

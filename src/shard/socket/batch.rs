@@ -75,8 +75,10 @@ impl Batch {
 
     /// Begins to gather what waits in a switch.
     pub fn gather<'b, 's>(&'b mut self, switch: &'s Switch) -> Gathering<'b, 's> {
-        // Of one before that was not submitted.
-        self.clear();
+        if !self.sends.is_empty() {
+            // Of one before that was not submitted.
+            self.clear();
+        }
         Gathering { batch: self, switch, sockets: PhantomData }
     }
 
@@ -210,8 +212,8 @@ fn entry(send: &Send, message: &libc::msghdr, iovecs: &[libc::iovec]) -> squeue:
 }
 
 impl PieceSink for Sink<'_> {
-    fn has_room(&self) -> bool {
-        self.0.sends.last().is_some_and(|send| self.0.pieces.len() - send.first < SEND_PIECES_MAX)
+    fn room(&self) -> usize {
+        self.0.sends.last().map_or(0, |send| SEND_PIECES_MAX - (self.0.pieces.len() - send.first))
     }
 
     fn push(&mut self, piece: &[u8]) {

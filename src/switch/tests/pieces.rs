@@ -12,12 +12,12 @@ struct Few {
 }
 
 impl PieceSink for Few {
-    fn has_room(&self) -> bool {
-        self.pieces < self.max
+    fn room(&self) -> usize {
+        self.max - self.pieces
     }
 
     fn push(&mut self, piece: &[u8]) {
-        assert!(self.has_room() && !piece.is_empty());
+        assert!(self.room() > 0 && !piece.is_empty());
         self.pieces += 1;
         self.out.extend_from_slice(piece);
     }
