@@ -152,6 +152,8 @@ pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    // Where the kernel does not allow it, the checks tell how many there are.
+    let _ = control::raise_limit();
     if let Some(obstacle) = check::obstacles(&config).first() {
         complain(obstacle.line());
         return ExitCode::FAILURE;

@@ -12,6 +12,7 @@ use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
 use super::SipSockets;
+use super::descriptors::Descriptors;
 use super::flows::{Arrived, Flows, Inbound};
 use crate::call::Users;
 use crate::facts::{Command, EndReason, Event, Fingerprint};
@@ -19,6 +20,7 @@ use crate::focus::{Awaited, Focus, Output, RoomSettings};
 use crate::ids::ShardId;
 use crate::limits::LOOKUPS_MAX;
 use crate::shard::mesh::ShardHandle;
+use crate::sip::{Message, Method};
 use crate::tls::TlsSetup;
 
 /// What an operator sets about the control thread.
@@ -69,6 +71,7 @@ const INPUTS_PER_TURN_MAX: usize = 64;
 struct Driver {
     focus: Focus,
     flows: Flows,
+    descriptors: Descriptors,
     shards: HashMap<ShardId, Shard>,
     shards_ended: usize,
     /// When a drain ends, whoever is still there.
@@ -103,8 +106,17 @@ pub async fn run(
     let (flows, mut inbound) = Flows::start(sockets, settings.tls.clone())?;
     let shards = shards.into_iter().map(|handle| (handle.id, Shard { handle, waiting: VecDeque::new() })).collect();
     let (lookups, mut found) = mpsc::channel(LOOKUPS_MAX);
-    let mut driver =
-        Driver { focus, flows, shards, shards_ended: 0, ends_by: None, lookups, ended: None, failure: None };
+    let mut driver = Driver {
+        focus,
+        flows,
+        descriptors: Descriptors::default(),
+        shards,
+        shards_ended: 0,
+        ends_by: None,
+        lookups,
+        ended: None,
+        failure: None,
+    };
     let ended = loop {
         if let Some(ended) = driver.ended {
             break ended;
@@ -161,6 +173,9 @@ impl Driver {
         match what {
             Arrived::Message(message) => {
                 self.flows.heard(hop);
+                if matches!(&*message, Message::Request(request) if request.method == Method::Invite) {
+                    self.focus.set_descriptors_short(self.descriptors.are_short(Instant::now()));
+                }
                 self.focus.handle_message(*message, hop, Instant::now());
             }
             Arrived::Broken(broken) => self.focus.handle_broken(*broken, hop),

@@ -24,6 +24,7 @@ use crate::limits::{
     SIP_CONNECTIONS_MAX, SIP_MESSAGE_BYTES_MAX, SIP_OWN_CONNECTIONS_MAX, SIP_OWN_CONNECTIONS_PER_HOST_MAX,
     SIP_WAITING_BYTES_IN_ALL_MAX,
 };
+use crate::shard::AcceptFailures;
 use crate::sip::{Broken, Hop, Message, SipConnection, Transport, next_host, parse_datagram};
 use crate::tls::{Stream, TlsSetup};
 
@@ -286,6 +287,7 @@ fn read_datagram(datagram: &[u8], remote: SocketAddr) -> Option<Arrived> {
 }
 
 async fn accept(listener: TcpListener, transport: Transport, local: SocketAddr, inbound: mpsc::Sender<Inbound>) {
+    let mut failures = AcceptFailures::default();
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
@@ -296,7 +298,9 @@ async fn accept(listener: TcpListener, transport: Transport, local: SocketAddr, 
                 }
             }
             Err(error) => {
-                warn!(%error, "cannot accept a SIP connection");
+                if let Some(times) = failures.add(Instant::now()) {
+                    warn!(%local, %error, times, "cannot accept a SIP connection");
+                }
                 sleep(ACCEPT_AGAIN_AFTER).await;
             }
         }

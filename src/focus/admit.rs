@@ -42,6 +42,9 @@ impl Focus {
         hop: Hop,
         now: Instant,
     ) -> Result<Admitted, Refusal> {
+        if self.descriptors_short {
+            return Err(Refusal::later(10).because("No Connections Left"));
+        }
         let claim = self.claim_of(request, caller, hop);
         self.check_load(&claim, now)?;
         let room = self.locate(request)?.ok_or(Refusal::new(404))?;

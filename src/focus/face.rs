@@ -143,6 +143,8 @@ pub struct Focus {
     /// Those that nobody wants any more.
     pub(super) unwanted: Vec<Tag>,
     pub(super) draining: bool,
+    /// There are no descriptors for the connections of another call.
+    pub(super) descriptors_short: bool,
     pub(super) subscriptions: Subscriptions,
     /// Rooms whose rosters may have changed with this input.
     pub(super) changed_rooms: Vec<RoomId>,
@@ -190,6 +192,7 @@ impl Focus {
             lookups: HashMap::new(),
             unwanted: Vec::new(),
             draining: false,
+            descriptors_short: false,
             subscriptions: Subscriptions::default(),
             changed_rooms: Vec::new(),
             ending_subscriptions: Vec::new(),
@@ -325,6 +328,11 @@ impl Focus {
     #[must_use]
     pub fn connections_in_use(&self) -> HashSet<SipConnection> {
         self.calls.connections().chain(self.subscriptions.connections()).collect()
+    }
+
+    /// Says whether there are descriptors for the connections of another call. Where there are none, calls are 503.
+    pub fn set_descriptors_short(&mut self, short: bool) {
+        self.descriptors_short = short;
     }
 
     /// What a drain waits for.

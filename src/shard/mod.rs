@@ -1,5 +1,6 @@
 //! The shell around a switch: one pinned core with its sockets.
 
+mod accept_failures;
 mod flush;
 mod glommio;
 pub mod mesh;
@@ -13,6 +14,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
+pub use accept_failures::AcceptFailures;
 pub use ring::probe as probe_loop;
 pub use settings::{Io, ShardSettings};
 pub use socket::probe_ring;

@@ -357,3 +357,20 @@ fn over_the_last_transaction_a_cancel_ends_its_invite_or_is_ignored() {
     ann.send(&mut world, "CANCEL", "");
     assert_eq!((world.statuses(), world.focus.counts().calls), (vec![200, 487], 0));
 }
+
+#[test]
+fn without_descriptors_new_calls_are_503_and_those_that_stand_go_on() {
+    let mut world = World::new();
+    let mut ann = world.join("ann", "lobby");
+    world.focus.set_descriptors_short(true);
+    let mut bob = Peer::new("bob", "lobby");
+    let offer = bob.offer();
+    bob.send(&mut world, "INVITE", &offer);
+    assert_eq!((world.last_status(), header(world.last_response(), HeaderName::RetryAfter)), (503, "10".to_owned()));
+    bob.send(&mut world, "ACK", "");
+    let again = ann.offer();
+    ann.send(&mut world, "INVITE", &again);
+    assert_eq!(world.last_status(), 200, "a re-INVITE takes no connection");
+    world.focus.set_descriptors_short(false);
+    world.join("cyn", "lobby");
+}

@@ -41,13 +41,13 @@ pub fn one_shard() -> String {
 
 /// Starts `parlor serve` with a config, whatever becomes of it.
 pub fn spawn(config: &str) -> (Child, tempfile::NamedTempFile) {
-    spawn_logging_to(config, Stdio::piped())
+    spawn_by(Command::new(env!("CARGO_BIN_EXE_parlor")), config, Stdio::piped())
 }
 
-fn spawn_logging_to(config: &str, stderr: Stdio) -> (Child, tempfile::NamedTempFile) {
+fn spawn_by(mut parlor: Command, config: &str, stderr: Stdio) -> (Child, tempfile::NamedTempFile) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(config.as_bytes()).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_parlor"))
+    let child = parlor
         .arg("serve")
         .arg("--config")
         .arg(file.path())
@@ -75,9 +75,19 @@ impl Server {
         Self::logging_to(config, Stdio::piped())
     }
 
+    /// The same, which never has more than so many descriptors.
+    pub fn with_descriptors(most: usize, config: &str) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_parlor")]);
+        Self::ready(spawn_by(shell, config, Stdio::piped()))
+    }
+
     /// The same with its log somewhere else than here.
     pub fn logging_to(config: &str, stderr: Stdio) -> Self {
-        let (mut child, config) = spawn_logging_to(config, stderr);
+        Self::ready(spawn_by(Command::new(env!("CARGO_BIN_EXE_parlor")), config, stderr))
+    }
+
+    fn ready((mut child, config): (Child, tempfile::NamedTempFile)) -> Self {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut ready = String::new();
         stdout.read_line(&mut ready).unwrap();
@@ -161,6 +171,26 @@ impl Server {
     /// Whether it runs.
     pub fn is_up(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// The number of its descriptors that are open.
+    pub fn descriptors(&self) -> u64 {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count() as u64
+    }
+
+    /// Lets it have so many descriptors.
+    pub fn limit_descriptors(&self, most: u64) {
+        use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+        let limit = Rlimit { current: Some(most), maximum: getrlimit(Resource::Nofile).maximum };
+        prlimit(Pid::from_raw(self.child.id().cast_signed()), Resource::Nofile, limit).unwrap();
+    }
+
+    /// Its soft limit of descriptors, and its hard one.
+    pub fn descriptor_limits(&self) -> (String, String) {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let mut words = line.split_whitespace().map(str::to_owned);
+        (words.next().unwrap(), words.next().unwrap())
     }
 
     /// Kibibytes of a field of `/proc/PID/status`: `VmRSS`, or `VmHWM` for the most there ever was.

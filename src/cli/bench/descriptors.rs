@@ -2,7 +2,9 @@
 
 use std::io;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit};
+
+use crate::control::raise_limit;
 
 /// What a process needs beside its connections.
 const OTHERS: u64 = 64;
@@ -13,10 +15,7 @@ const OTHERS: u64 = 64;
 /// # Errors
 /// Where it is not.
 pub fn reserve(connections: usize) -> io::Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    }
+    let _ = raise_limit();
     let (needed, allowed) = (connections as u64 + OTHERS, getrlimit(Resource::Nofile).current);
     match allowed {
         Some(allowed) if allowed < needed => Err(io::Error::other(format!(

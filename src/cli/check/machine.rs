@@ -18,6 +18,8 @@ const KERNEL_GOOD: (u32, u32) = (6, 1);
 
 pub(super) fn look(config: &Config) -> Vec<Finding> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    // As `serve` does.
+    let _ = crate::control::raise_limit();
     let limits = read("/proc/self/limits");
     let wanted = tuning::wanted_limits();
     vec![

@@ -14,17 +14,21 @@ use super::shell::{Peer, Shell};
 use crate::facts::EndReason;
 use crate::ids::ConnectionId;
 use crate::limits::{CONNECTIONS_PER_SHARD_MAX, RECEIVE_BYTES_MAX};
+use crate::shard::AcceptFailures;
 use crate::shard::settings::ACCEPT_AGAIN_AFTER;
 use crate::shard::tls::TlsLink;
 
 impl Shell {
     /// Accepts connections for as long as the shard lives.
     pub(super) async fn run_listener(self: Rc<Self>, listener: TcpListener, secure: bool) {
+        let mut failures = AcceptFailures::default();
         loop {
             match listener.accept().await {
                 Ok(stream) => self.clone().accept(stream, secure),
                 Err(error) => {
-                    warn!(shard = %self.id, %error, "cannot accept an MSRP connection");
+                    if let Some(times) = failures.add(Instant::now()) {
+                        warn!(shard = %self.id, %error, times, "cannot accept an MSRP connection");
+                    }
                     Timer::new(ACCEPT_AGAIN_AFTER).await;
                 }
             }

@@ -39,7 +39,9 @@ impl Shell {
             }
             Ok(socket) => self.accept(which, socket, now),
             Err(error) => {
-                warn!(shard = %self.id, %error, "cannot accept an MSRP connection");
+                if let Some(times) = self.accept_failures.add(now) {
+                    warn!(shard = %self.id, %error, times, "cannot accept an MSRP connection");
+                }
                 self.accept_at[which] = Some(now + ACCEPT_AGAIN_AFTER);
             }
         }
