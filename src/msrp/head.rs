@@ -167,9 +167,12 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// The headers of the body, Content-Type left out, name and value.
+    /// The headers of the body, name and value; without Content-Type, and without a Content-Length, which no chunk of ours needs to fit.
     pub fn content_fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        self.fields().filter(|(name, _)| is_content(name) && !name.eq_ignore_ascii_case(b"Content-Type"))
+        self.fields().filter(|(name, _)| {
+            is_content(name)
+                && !["Content-Type", "Content-Length"].iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
+        })
     }
 
     /// The method, where it is a request.
@@ -348,7 +351,7 @@ mod tests {
     fn headers_of_the_body_are_told_apart() {
         let plain = Head::parse(b"MSRP abcd SEND\r\nContents: x\r\nContent-Type: message/cpim\r\n").unwrap();
         assert!(!plain.describes_body && plain.content_fields().next().is_none());
-        let text = b"MSRP abcd SEND\r\ncontent-id: <a@b>\r\nX: y\r\nContent-Odd:\tz\r\nContent-Type: a/b\r\n";
+        let text = b"MSRP abcd SEND\r\ncontent-id: <a@b>\r\nX: y\r\nContent-length: 5\r\nContent-Odd:\tz\r\nContent-Type: a/b\r\n";
         let head = Head::parse(text).unwrap();
         assert!(head.describes_body && head.malformed.is_none());
         assert_eq!(
