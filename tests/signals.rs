@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::Server;
+use support::{Server, config};
 
 #[test]
 fn term_ends_every_call_and_then_the_server() {
@@ -53,4 +53,54 @@ fn hup_changes_policies_and_a_bad_config_changes_nothing() {
     while alice.nickname("\"Alice\"") != "403" {
         assert!(server.is_up());
     }
+}
+
+#[test]
+fn a_signal_that_means_nothing_ends_nothing() {
+    let server = Server::start();
+    for signal in ["USR1", "USR2", "ALRM", "VTALRM", "PROF", "IO", "PWR", "PIPE", "WINCH", "CONT"] {
+        server.signal(signal);
+        drop(server.join(signal, "lobby"));
+    }
+    let log = server.log();
+    assert!(log.contains("signal=USR1") && log.contains("drained after a signal"), "{log}");
+}
+
+#[test]
+fn the_ports_are_free_when_the_process_is_gone() {
+    let (sip, msrp) = (Server::free_port(), Server::free_port());
+    let fixed = config("")
+        .replace("listen = [\"tcp:127.0.0.1:0\", \"udp:127.0.0.1:0\"]", &format!("listen = [\"tcp:127.0.0.1:{sip}\"]"))
+        .replace("port = 0", &format!("port = {msrp}"));
+    for round in 0..6 {
+        let server = Server::of(&fixed);
+        let mut alice = server.join("alice", "lobby");
+        server.signal("TERM");
+        if round % 2 == 0 {
+            alice.hung_up_on();
+        } else {
+            // A second one ends it while the shard still runs.
+            alice.sees_bye();
+            server.signal("TERM");
+        }
+        assert!(server.wait().success());
+        for port in [sip, msrp] {
+            std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_port_that_is_about_to_be_free_is_waited_for() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let (mut child, _config) = support::spawn(&config("").replace("port = 0", &format!("port = {port}")));
+    // It has not given up yet, and does not while there is a port.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    drop(taken);
+    let mut ready = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut ready).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(ready.contains(&format!("msrp:127.0.0.1:{port}")), "{ready}");
 }

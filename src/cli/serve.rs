@@ -26,7 +26,7 @@ use crate::config::{
 };
 use crate::control::{self, ControlSettings, Ended, Order, SipSockets};
 use crate::focus::{Focus, ShardAddress};
-use crate::shard::{self, BoundShard, Io, ShardThread, mesh};
+use crate::shard::{self, BoundShard, Io, Listeners, ShardThread, mesh};
 use crate::sip::Transport;
 use crate::tls::{Identity, TlsSetup, Trust};
 
@@ -172,8 +172,11 @@ pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = tell_end(serve(&config, tls, arguments, &log));
+    let mut listeners = Listeners::default();
+    let code = tell_end(serve(&config, tls, arguments, &log, &mut listeners));
     log.close();
+    // After the last line: a shard that still runs would say that it cannot accept.
+    drop(listeners);
     code
 }
 
@@ -198,6 +201,7 @@ fn serve(
     tls: Option<Tls>,
     arguments: &ServeArguments,
     log: &Log,
+    listeners: &mut Listeners,
 ) -> Result<io::Result<Ended>, Box<dyn Error>> {
     if let Some(why) = tls.as_ref().and_then(|tls| check::not_in_force(&tls.identity)) {
         warn!("clients that look at dates will not connect over TLS: the certificate {why}");
@@ -205,6 +209,7 @@ fn serve(
     let mut shard_settings = config.shard_settings(&check::allowed_cores());
     shard_settings.tls = tls.as_ref().map(|tls| tls.setup.clone());
     let bound = shard::bind(&shard_settings)?;
+    *listeners = Listeners::of(&bound)?;
     let mut sockets = SipSockets::default();
     for listen in &config.sip.listen {
         sockets.listen(listen.transport.into(), listen.address)?;

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::time::Instant;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::shard::{TAKEN_PORT_TIMEOUT, bind_until};
 use crate::sip::Transport;
 
 /// Connections that may wait to be accepted.
@@ -32,7 +34,7 @@ pub struct ListenError {
 }
 
 impl SipSockets {
-    /// Binds one more.
+    /// Binds one more. A port that is taken is waited for a little: the server before this one may be about to end.
     ///
     /// # Errors
     /// Where it cannot be bound.
@@ -42,11 +44,12 @@ impl SipSockets {
             Transport::Tcp => "tcp",
             Transport::Tls => "tls",
         };
+        let until = Instant::now() + TAKEN_PORT_TIMEOUT;
         let failed = |error| ListenError { transport: name, address, error };
         match transport {
-            Transport::Udp => self.udp.push(bind_udp(address).map_err(failed)?),
-            Transport::Tcp => self.tcp.push(bind_tcp(address).map_err(failed)?),
-            Transport::Tls => self.tls.push(bind_tcp(address).map_err(failed)?),
+            Transport::Udp => self.udp.push(bind_until(until, || bind_udp(address)).map_err(failed)?),
+            Transport::Tcp => self.tcp.push(bind_until(until, || bind_tcp(address)).map_err(failed)?),
+            Transport::Tls => self.tls.push(bind_until(until, || bind_tcp(address)).map_err(failed)?),
         }
         Ok(())
     }

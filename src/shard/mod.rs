@@ -4,6 +4,7 @@ mod accept_failures;
 mod flush;
 mod glommio;
 pub mod mesh;
+mod port;
 mod ring;
 mod settings;
 mod slab;
@@ -15,6 +16,7 @@ mod tls;
 mod tests;
 
 pub use accept_failures::AcceptFailures;
+pub use port::{Listeners, TAKEN_PORT_TIMEOUT, bind_until};
 pub use ring::probe as probe_loop;
 pub use settings::{Io, ShardSettings};
 pub use socket::probe_ring;

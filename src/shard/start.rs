@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use ::glommio::ExecutorJoinHandle;
 use socket2::Socket;
@@ -9,6 +10,7 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::mesh::{self, ShardHandle, Wake};
+use super::port::{TAKEN_PORT_TIMEOUT, bind_until};
 use super::settings::{Io, ShardSettings};
 use super::{glommio, ring, socket};
 use crate::facts::Event;
@@ -89,7 +91,8 @@ fn bind_one(settings: &ShardSettings, first: u16, index: usize) -> Result<(u16, 
     let port = if first == 0 { 0 } else { first.checked_add(offset).ok_or_else(too_many)? };
     let address = (settings.listen, port).into();
     let failed = |error| StartError::Listen(address, error);
-    let listener = socket::listen(address).map_err(failed)?;
+    let until = Instant::now() + TAKEN_PORT_TIMEOUT;
+    let listener = bind_until(until, || socket::listen(address)).map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
     Ok((local.as_socket().map_or(port, |local| local.port()), listener))
 }

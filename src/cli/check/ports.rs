@@ -2,14 +2,18 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::time::Instant;
 
 use super::running::{Holder, Kind, Running, overlap};
 use super::{Finding, machine};
 use crate::config::{Config, Cores, SipListen, SipTransport};
+use crate::shard::{TAKEN_PORT_TIMEOUT, bind_until};
 
 /// `running` are the servers of this config, whose ports are no obstacle.
 pub(super) fn look(config: &Config, running: Running) -> Vec<Finding> {
-    let (mut findings, mut held) = (Vec::new(), Held { running, ..Held::default() });
+    // Whoever has a port may be about to end.
+    let until = Some(Instant::now() + TAKEN_PORT_TIMEOUT);
+    let (mut findings, mut held) = (Vec::new(), Held { running, until, ..Held::default() });
     for listen in &config.sip.listen {
         let taken = match listen.transport {
             SipTransport::Udp => held.datagrams(listen.address),
@@ -56,6 +60,8 @@ struct Held {
     datagrams: Vec<UdpSocket>,
     streams: Vec<TcpListener>,
     running: Running,
+    /// Until when a port that is taken is tried again.
+    until: Option<Instant>,
 }
 
 /// Why an address cannot be listened on.
@@ -71,14 +77,18 @@ enum Taken {
 }
 
 impl Held {
+    fn bind<T>(&self, bind: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+        bind_until(self.until.unwrap_or_else(Instant::now), bind)
+    }
+
     fn datagrams(&mut self, address: SocketAddr) -> Result<(), Taken> {
-        let bound = UdpSocket::bind(address).map(|socket| self.datagrams.push(socket));
+        let bound = self.bind(|| UdpSocket::bind(address)).map(|socket| self.datagrams.push(socket));
         let taken = |error| taken(error, address, self.datagrams.iter().map(UdpSocket::local_addr));
         bound.map_err(|error| self.unless_ours(taken(error), Kind::Datagrams, address))
     }
 
     fn streams(&mut self, address: SocketAddr) -> Result<(), Taken> {
-        let bound = TcpListener::bind(address).map(|listener| self.streams.push(listener));
+        let bound = self.bind(|| TcpListener::bind(address)).map(|listener| self.streams.push(listener));
         let taken = |error| taken(error, address, self.streams.iter().map(TcpListener::local_addr));
         bound.map_err(|error| self.unless_ours(taken(error), Kind::Streams, address))
     }

@@ -11,11 +11,23 @@ use crate::config::{Config, ConfigErrors, LogLevel};
 use crate::control::Order;
 use crate::tls::{Identity, TlsSetup};
 
+/// Signals that end a process by default and mean nothing here. QUIT stays what it is, for whoever wants a core dump.
+const IGNORED: [(&str, fn() -> SignalKind); 7] = [
+    ("USR1", SignalKind::user_defined1),
+    ("USR2", SignalKind::user_defined2),
+    ("ALRM", SignalKind::alarm),
+    ("VTALRM", || SignalKind::from_raw(libc::SIGVTALRM)),
+    ("PROF", || SignalKind::from_raw(libc::SIGPROF)),
+    ("IO", SignalKind::io),
+    ("PWR", || SignalKind::from_raw(libc::SIGPWR)),
+];
+
 /// Signals that an operator sends.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    ignored: Vec<(&'static str, Signal)>,
 }
 
 impl Signals {
@@ -28,11 +40,22 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            ignored: IGNORED
+                .into_iter()
+                .map(|(name, kind)| Ok((name, signal(kind())?)))
+                .collect::<std::io::Result<_>>()?,
         })
     }
 
     /// Makes orders of them: the first TERM or INT drains, the second ends, HUP reads the config again.
     pub(super) async fn run(mut self, orders: mpsc::Sender<Order>, reload: Reload) {
+        for (name, mut ignored) in self.ignored.drain(..) {
+            tokio::task::spawn_local(async move {
+                while ignored.recv().await.is_some() {
+                    info!(signal = name, "a signal that means nothing here is ignored");
+                }
+            });
+        }
         let mut draining = false;
         loop {
             let wanted = tokio::select! {
