@@ -189,3 +189,13 @@ fn the_errors_of_a_config_read_again_are_lines_without_escapes() {
         assert!(!line.contains('\x1b') && !line.contains("x1b") && !line.contains("\\u{"), "{line}");
     }
 }
+
+#[test]
+fn who_hangs_up_is_told_with_room_and_user() {
+    let server = Server::start();
+    server.join("alice", "lobby").leave();
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains("the peer hung up")).unwrap();
+    assert!(line.contains(" room=lobby user=alice@127.0.0.1"), "{line}");
+    assert!(!log.contains("SessionId(") && !log.contains("Some("), "{log}");
+}

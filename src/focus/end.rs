@@ -29,7 +29,10 @@ impl Focus {
     pub(super) fn handle_bye(&mut self, id: &TransactionId, request: &Request, tag: Tag) {
         let response = self.reply(request, 200, &tag.to_string()).empty();
         self.transactions.respond(id, response);
-        tracing::info!(call = %tag, "the peer hung up");
+        if let Some(call) = self.calls.get(tag) {
+            let room = self.rooms.get(call.room).map(|room| tracing::field::display(&room.name));
+            tracing::info!(call = %tag, room, user = %call.member.user, "the peer hung up");
+        }
         self.detach(tag);
         self.remove(tag);
     }

@@ -101,7 +101,7 @@ fn bind_one(settings: &ShardSettings, first: u16, index: usize) -> Result<(u16, 
 fn choose(io: Io) -> Result<Io, StartError> {
     if io == Io::Ring {
         let Err(error) = ring::probe() else { return Ok(io) };
-        warn!(%error, "no loop on a ring here, which takes Linux 5.19 or newer; glommio carries the shards");
+        warn!(%error, "no loop on a ring here, `parlor check` says why; glommio carries the shards");
     }
     socket::probe_ring().map_err(StartError::NoRing)?;
     Ok(Io::Glommio)

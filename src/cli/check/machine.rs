@@ -1,6 +1,7 @@
 //! The kernel, the limits of the process and the cores.
 
 use std::fs;
+use std::io::ErrorKind;
 
 use super::Finding;
 use super::tuning;
@@ -81,11 +82,14 @@ fn shell(io: Io, looped: std::io::Result<()>) -> Finding {
         (Io::Ring, Ok(())) => Finding::ok("shards.io", "ring"),
         (Io::Ring, Err(error)) => {
             let found = format!("glommio instead of ring, which is not to be had here: {error}");
-            Finding::warning(
-                "shards.io",
-                found,
-                "Linux 5.19 or newer has what ring needs, and less work with small rooms",
-            )
+            let advice = match error.kind() {
+                ErrorKind::PermissionDenied => {
+                    "allow io_uring in the profile of the container or of the service (seccomp)"
+                }
+                ErrorKind::OutOfMemory => "raise memlock: ulimit -l, or tuning/limits-parlor.conf",
+                _ => "Linux 5.19 or newer has what ring needs, and less work with small rooms",
+            };
+            Finding::warning("shards.io", found, advice)
         }
         (Io::Glommio, _) => Finding::ok("shards.io", "glommio"),
     }
@@ -122,8 +126,18 @@ fn shown(value: u64, unit: &str) -> String {
     if value == u64::MAX { format!("unlimited {unit}") } else { format!("{value} {unit}") }
 }
 
+/// Cores in rising order, as a config writes them: `0-3,8`.
+fn ranges(cores: &[usize]) -> String {
+    let runs = cores.chunk_by(|one, next| one + 1 == *next);
+    let run = |run: &[usize]| match (run[0], run[run.len() - 1]) {
+        (first, last) if first == last => first.to_string(),
+        (first, last) => format!("{first}-{last}"),
+    };
+    runs.map(run).collect::<Vec<_>>().join(",")
+}
+
 fn cores(asked: &Cores, allowed: &[usize]) -> Finding {
-    let list = |cores: &[usize]| cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let list = ranges;
     match asked {
         Cores::All => Finding::ok("cores", format!("all that are allowed: {}", list(allowed))),
         Cores::These(asked) => {
@@ -168,6 +182,11 @@ mod tests {
         let finding = shell(Io::Ring, missing());
         assert_eq!(finding.level, Level::Warning);
         assert!(finding.line().contains("glommio instead of ring"), "{}", finding.line());
+        assert!(finding.line().contains("5.19"));
+        for (errno, advice) in [(1, "seccomp"), (13, "seccomp"), (12, "memlock")] {
+            let line = shell(Io::Ring, Err(std::io::Error::from_raw_os_error(errno))).line();
+            assert!(line.contains(advice) && !line.contains("5.19"), "{line}");
+        }
     }
 
     #[test]
@@ -189,7 +208,10 @@ mod tests {
         assert_eq!(cores(&Cores::These(vec![1]), &[0, 1]).level, Level::Ok);
         let missing = cores(&Cores::These(vec![0, 7]), &[0, 1]);
         assert_eq!(missing.level, Level::Error);
-        assert_eq!(missing.line(), "cores: core 7 is not there for this process; set shards.cores to some of 0,1");
+        assert_eq!(missing.line(), "cores: core 7 is not there for this process; set shards.cores to some of 0-1");
+        let far: Vec<usize> = (0..=64).collect();
+        assert!(cores(&Cores::These(far), &[0, 1]).line().contains("core 2-64 is not there"));
+        assert_eq!(ranges(&[0, 2, 3, 4, 7, 8]), "0,2-4,7-8");
     }
 
     #[test]
