@@ -110,6 +110,11 @@ const SIGNALS: Facts = &[
         "Read rooms, policies, users, the certificate and the level of the log again. Where the config is wrong, what was in force stays so; parlor check --config-only says so before.",
     ),
     (
+        "parlor-serve",
+        "SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR",
+        "A line of the log, nothing else.",
+    ),
+    (
         "parlor-bench",
         "SIGTERM, SIGINT",
         "End early, and report what was measured until then. A second one ends the bench at once. Its servers end with it.",
