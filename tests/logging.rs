@@ -6,7 +6,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, pipe};
 use std::net::TcpStream;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
+use parlor::limits::LOG_FLUSH_MILLIS_MAX;
 use support::participant::Sip;
 use support::{Server, config};
 
@@ -96,7 +98,10 @@ fn a_reader_that_never_comes_back_does_not_keep_the_server_from_ending() {
     let (_reader, writer) = pipe().unwrap();
     let server = logging_to("", writer);
     refused_calls(&server, 300, 4000);
+    let started = Instant::now();
     works_and_ends(server);
+    let patience = Duration::from_millis(LOG_FLUSH_MILLIS_MAX);
+    assert!(started.elapsed() >= patience, "the end waits for a reader, and no longer than this");
 }
 
 #[test]

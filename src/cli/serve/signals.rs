@@ -11,8 +11,11 @@ use crate::config::{Config, ConfigErrors, LogLevel};
 use crate::control::Order;
 use crate::tls::{Identity, TlsSetup};
 
+/// The name of a signal, and which it is.
+type Ignored = (&'static str, fn() -> SignalKind);
+
 /// Signals that end a process by default and mean nothing here. QUIT stays what it is, for whoever wants a core dump.
-const IGNORED: [(&str, fn() -> SignalKind); 7] = [
+const IGNORED: [Ignored; 7] = [
     ("USR1", SignalKind::user_defined1),
     ("USR2", SignalKind::user_defined2),
     ("ALRM", SignalKind::alarm),
