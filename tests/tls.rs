@@ -330,3 +330,19 @@ fn what_was_asked_right_before_the_end_of_sip_over_tls_is_answered() {
         assert!(answer.starts_with("SIP/2.0 200 OK\r\n"), "{announced}: {answer}");
     }
 }
+
+#[test]
+fn what_was_asked_right_before_the_end_of_sip_over_tcp_is_answered() {
+    let server = Server::start();
+    let request = "OPTIONS sip:localhost SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKend\r\nFrom: <sip:ann@h>;tag=a\r\n\
+         To: <sip:localhost>\r\nCall-ID: end\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+    for number in 0..40 {
+        let mut stream = TcpStream::connect(&server.sip).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(request.replace("end", &format!("end{number}")).as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("SIP/2.0 200 OK\r\n"), "{number}: {answer}");
+    }
+}
