@@ -88,6 +88,8 @@ pub const DIALS_PER_SHARD_MAX: usize = 256;
 pub const TLS_TURN_BYTES_MAX: usize = 128 * 1024;
 /// Octets of ciphertext that may wait for one socket.
 pub const TLS_WAITING_BYTES_MAX: usize = 2 * TLS_TURN_BYTES_MAX;
+/// Connections of one shard to which no session is bound yet; above it the oldest of the network that has the most goes.
+pub const UNBOUND_CONNECTIONS_MAX: usize = 4096;
 /// Connections of one shard.
 pub const CONNECTIONS_PER_SHARD_MAX: usize = 1 << 20;
 

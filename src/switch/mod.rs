@@ -37,6 +37,7 @@ mod settings;
 mod stream;
 mod streams;
 mod timers;
+mod unbound;
 
 #[cfg(test)]
 mod tests;
@@ -55,6 +56,7 @@ use self::outlets::Outlets;
 use self::stream::Stream;
 use self::streams::Senders;
 use self::timers::{Alarm, Timers};
+use self::unbound::Unbound;
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, RoomId, RoomKey, SessionId, SessionKey};
 use crate::limits::CONNECTIONS_PER_SHARD_MAX;
@@ -79,6 +81,7 @@ pub struct Switch {
     by_room_id: HashMap<RoomId, RoomKey>,
     awaited: Awaited,
     timers: Timers,
+    unbound: Unbound,
     events: VecDeque<Pending>,
     held_bytes: usize,
     /// Sessions whose peers are to be connected to.
@@ -149,6 +152,7 @@ impl Switch {
             by_room_id: HashMap::new(),
             awaited: Awaited::default(),
             timers: Timers::default(),
+            unbound: Unbound::default(),
             events: VecDeque::new(),
             held_bytes: 0,
             dials: VecDeque::new(),
@@ -162,7 +166,8 @@ impl Switch {
         }
     }
 
-    /// A connection is there, whoever opened it. It is closed if no session is bound to it within `bind_timeout`.
+    /// A connection is there that a peer has made. It is closed if no session is bound to it within `bind_timeout`, or sooner where its
+    /// network has the most of too many such connections.
     pub fn adopt(&mut self, peer: SocketAddr, secure: bool, now: Instant) -> ConnectionId {
         let bind_by = now + self.settings.bind_timeout;
         let id = self.outlets.adopt(peer, secure, Some(bind_by));
@@ -170,12 +175,16 @@ impl Switch {
             self.close_when_sent(id, now);
         } else {
             self.timers.set(bind_by, Alarm::Connection(id));
+            if let Some(other) = self.unbound.add(id, peer.ip()) {
+                self.close_when_sent(other, now);
+            }
         }
         id
     }
 
     /// A connection is gone, for whatever reason: its sessions have failed (RFC 4975 §5.4).
     pub fn closed(&mut self, id: ConnectionId, why: EndReason, now: Instant) {
+        self.unbound.remove(id);
         self.outlets.forget_holds(id);
         self.outlets.part(id);
         let Some(connection) = self.outlets.connections.remove(id) else { return };

@@ -196,6 +196,7 @@ impl Switch {
     pub(super) fn bound(&mut self, key: SessionKey, id: ConnectionId, now: Instant) {
         let Some(entry) = self.sessions.get_mut(key) else { return };
         entry.bind_by = None;
+        self.unbound.remove(id);
         let answered = entry.session.terms.are_answered();
         if let Some(connection) = self.outlets.connections.get_mut(id) {
             connection.sessions.push(key);

@@ -5,11 +5,11 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use super::fixture::{Fixture, Options, bodies};
-use crate::facts::{Command, Event, Outward, Refusal, RoomPolicy};
+use crate::facts::{Command, EndReason, Event, Outward, Refusal, RoomPolicy};
 use crate::limits::{
     AWAITED_RESPONSES_MAX, CONNECTIONS_PER_SHARD_MAX, COPIED_BODY_BYTES_MAX, DIALS_PER_SHARD_MAX, FRAME_SLICES_MAX,
     HELD_BYTES_PER_SESSION_MAX, REFUSED_MESSAGES_PER_SESSION_MAX, REPORT_BODY_BYTES_MAX, ROSTER_NOTICE_BYTES_MAX,
-    SESSIONS_PER_CONNECTION_MAX, STREAMS_PER_SESSION_MAX, UNINTERRUPTIBLE_CHUNK_BYTES_MAX,
+    SESSIONS_PER_CONNECTION_MAX, STREAMS_PER_SESSION_MAX, UNBOUND_CONNECTIONS_MAX, UNINTERRUPTIBLE_CHUNK_BYTES_MAX,
 };
 use crate::switch::awaited::Awaited;
 
@@ -227,4 +227,34 @@ fn a_shard_makes_so_many_connections_at_a_time() {
     assert!(room.switch.poll_connect().is_none(), "one for one");
     room.switch.unconnected(&dials.pop().unwrap(), now);
     assert!(room.switch.poll_connect().is_some() && room.switch.poll_connect().is_none());
+}
+
+#[test]
+fn whoever_connects_and_binds_nothing_loses_its_own_oldest_connections() {
+    let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
+    let now = room.now;
+    let adopt = |room: &mut Fixture, peer: &str| room.switch.adopt(peer.parse().unwrap(), false, now);
+    let waiting = adopt(&mut room, "192.0.2.9:1000");
+    let flood: Vec<_> = (1..UNBOUND_CONNECTIONS_MAX).map(|_| adopt(&mut room, "198.51.100.1:2000")).collect();
+    assert_eq!(room.switch.poll_closing(), None);
+    let newcomer = adopt(&mut room, "203.0.113.1:3000");
+    assert_eq!((room.switch.poll_closing(), room.switch.poll_closing()), (Some(flood[0]), None));
+    let again = adopt(&mut room, "198.51.100.1:2000");
+    assert_eq!((room.switch.poll_closing(), room.switch.poll_closing()), (Some(flood[1]), None));
+    for id in [flood[0], flood[1], again, newcomer, waiting] {
+        room.switch.closed(id, EndReason::ConnectionLost, now);
+    }
+    let late = room.negotiate("bob", &Options::default());
+    room.bind(late);
+    assert_eq!(room.switch.poll_closing(), None, "there is room again, and who is bound does not count");
+}
+
+#[test]
+fn where_everybody_has_one_connection_nobody_goes_for_another() {
+    let mut room = Fixture::new(RoomPolicy::default(), &[]);
+    for n in 0..u32::try_from(UNBOUND_CONNECTIONS_MAX).unwrap() + 2 {
+        let peer = (std::net::Ipv4Addr::from(0x0a00_0000 + n), 1000).into();
+        room.switch.adopt(peer, false, room.now);
+    }
+    assert_eq!(room.switch.poll_closing(), None);
 }
