@@ -26,7 +26,7 @@ use crate::limits::{
 };
 use crate::shard::AcceptFailures;
 use crate::sip::{Broken, Hop, Message, SipConnection, Transport, next_host, parse_datagram};
-use crate::tls::{Stream, TlsSetup};
+use crate::tls::{Stream, TlsSetup, reason};
 
 /// Something that came in.
 pub struct Inbound {
@@ -312,7 +312,7 @@ async fn shake_hands(stream: TcpStream, acceptor: TlsAcceptor, hop: Hop) -> Opti
     match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => Some(Box::new(stream)),
         Ok(Err(error)) => {
-            debug!(peer = %hop.remote, %error, "a TLS handshake failed");
+            debug!(peer = %hop.remote, error = reason(&error), "a TLS handshake failed");
             None
         }
         Err(_) => None,
@@ -340,7 +340,7 @@ async fn connect(remote: SocketAddr, tls: Option<TlsConnector>, message: Bytes) 
         Ok(Err(error)) => error,
         Err(late) => late.into(),
     };
-    debug!(peer = %remote, %error, "no SIP connection to the peer");
+    debug!(peer = %remote, error = reason(&error), "no SIP connection to the peer");
     None
 }
 

@@ -51,7 +51,7 @@ enum Handle {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The kernel has no io_uring, or refuses it.
-    #[error("io_uring is not available ({0}): it needs a kernel from 5.8 on, and kernel.io_uring_disabled = 0")]
+    #[error("io_uring is not available ({0}); `parlor check` says what is in its way")]
     NoRing(std::io::Error),
     /// A port cannot be bound.
     #[error(

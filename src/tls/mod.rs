@@ -5,11 +5,13 @@
 
 mod identity;
 mod names;
+mod reason;
 mod setup;
 mod stream;
 mod trust;
 
 pub use identity::{Identity, IdentityError, fingerprint};
+pub use reason::reason;
 pub use setup::{TlsError, TlsSetup, identify};
 pub use stream::{Duplex, Stream};
 pub use trust::{Trust, client_config};

@@ -18,6 +18,7 @@ use crate::shard::settings::DIAL_TIMEOUT;
 use crate::shard::socket::{Direct, Stream};
 use crate::shard::tls::{Flushed, TlsLink};
 use crate::switch::Dial;
+use crate::tls::reason;
 
 impl Shell {
     /// What has come on a connection, if that has TLS; answers whether it has.
@@ -32,7 +33,7 @@ impl Shell {
         };
         if let Err(error) = &outcome {
             let peer = self.switch.borrow().peer(id);
-            debug!(shard = %self.id, connection = %id, peer = peer.map(tracing::field::display), %error, "closing an MSRP connection, which does not keep to TLS");
+            debug!(shard = %self.id, connection = %id, peer = peer.map(tracing::field::display), error = reason(error), "closing an MSRP connection, which does not keep to TLS");
         }
         if has_to_say {
             self.flush_link(id);

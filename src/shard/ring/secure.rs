@@ -18,6 +18,7 @@ use crate::shard::settings::DIAL_TIMEOUT;
 use crate::shard::socket::{self, Direct};
 use crate::shard::tls::{Flushed, TlsLink};
 use crate::switch::Dial;
+use crate::tls::reason;
 
 /// Connections that are being made, by a number that the ring gives back.
 #[derive(Debug, Default)]
@@ -52,7 +53,7 @@ impl Shell {
         }
         if let Err(error) = &outcome {
             let peer = self.switch.peer(id);
-            debug!(shard = %self.id, connection = %id, peer = peer.map(tracing::field::display), %error, "closing an MSRP connection, which does not keep to TLS");
+            debug!(shard = %self.id, connection = %id, peer = peer.map(tracing::field::display), error = reason(error), "closing an MSRP connection, which does not keep to TLS");
         }
         if over {
             // An alert is worth one try.
