@@ -182,7 +182,7 @@ pub const DEPARTURES_PER_ROOM_MAX: usize = 4096;
 /// Octets that all server transactions hold; a source alone gets half of them, and all whose addresses may be forged together get half
 /// of them. Above that new requests are answered 503 without state. Ten thousand calls a second over UDP, which have to be remembered
 /// for 32 s, are 360 MB.
-pub const SIP_TRANSACTION_BYTES_MAX: usize = 768 * 1024 * 1024;
+pub const SIP_TRANSACTION_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Nonces whose counts are remembered. When there are more, the oldest ones are answered with a fresh challenge.
 pub const NONCES_MAX: usize = 64 * 1024;
 /// Pairs of a user and a source whose wrong passwords are counted.
