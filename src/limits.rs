@@ -169,6 +169,8 @@ pub const SUBSCRIPTIONS_PER_USER_MAX: usize = 32;
 pub const SUBSCRIPTION_SECONDS_MAX: u64 = 3600;
 /// Seconds of the shortest subscription; 0, a fetch, aside (RFC 6665 §4.2.1.1).
 pub const SUBSCRIPTION_SECONDS_MIN: u64 = 60;
+/// Octets of documents in the NOTIFYs that one connection has not answered yet, above which more wait for its answers.
+pub const NOTIFY_BYTES_UNDER_WAY_MAX: usize = 4 * 1024 * 1024;
 /// NOTIFYs about changes that are sent at a time, every few milliseconds.
 pub const NOTIFIES_PER_BURST_MAX: usize = 64;
 /// Octets of the users in one conference document; what is more follows in others, so that each goes into a datagram.
@@ -183,6 +185,8 @@ pub const DEPARTURES_PER_ROOM_MAX: usize = 4096;
 /// of them. Above that new requests are answered 503 without state. Ten thousand calls a second over UDP, which have to be remembered
 /// for 32 s, are 360 MB.
 pub const SIP_TRANSACTION_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Places that users have logged in from which are remembered.
+pub const KNOWN_PLACES_MAX: usize = 64 * 1024;
 /// Nonces whose counts are remembered. When there are more, the oldest ones are answered with a fresh challenge.
 pub const NONCES_MAX: usize = 64 * 1024;
 /// Pairs of a user and a source whose wrong passwords are counted.

@@ -9,17 +9,19 @@
 //! A nonce has a mark of the source that it was sent to. What a wrong password costs is charged to that source where it comes from
 //! there, for its sender hears what is sent there. Where it comes from elsewhere (a client whose address has changed, or a forger)
 //! it is charged to its user over all sources, and once that is used up such tries hear `stale=true` and nothing else. Whose nonce
-//! has let it in already is heard whatever others do.
+//! has let it in already is heard whatever others do, and so is who has logged in from the same address and port before: a neighbour at the
+//! same address can delay nothing but a first login from there.
 
 use std::hash::Hasher;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use siphasher::sip::SipHasher13;
 use subtle::ConstantTimeEq;
 
-use super::failures::Failures;
+use super::failures::{Charged, Failures};
+use super::known::KnownPlaces;
 use super::nonces::Nonces;
 use super::users::Users;
 use crate::sip::{Challenge, Credentials, CredentialsError, HeaderName, Request, text_rows};
@@ -29,8 +31,24 @@ pub struct Authenticator {
     users: Arc<Users>,
     nonces: Nonces,
     failures: Failures,
+    known: KnownPlaces,
     /// What the names of users are hashed under.
     keys: (u64, u64),
+}
+
+/// Where a request has come from.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker {
+    /// Where it was challenged.
+    pub source: IpAddr,
+    /// The address and port, where they are one client's own.
+    pub place: Option<SocketAddr>,
+}
+
+impl From<IpAddr> for Asker {
+    fn from(source: IpAddr) -> Self {
+        Self { source, place: None }
+    }
 }
 
 /// Why a request is not believed.
@@ -60,7 +78,13 @@ impl Authenticator {
     #[must_use]
     pub fn new(users: Arc<Users>, key: [u8; 32]) -> Self {
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| key[at + i]));
-        Self { users, nonces: Nonces::new(key), failures: Failures::default(), keys: (word(0), word(8)) }
+        Self {
+            users,
+            nonces: Nonces::new(key),
+            failures: Failures::default(),
+            known: KnownPlaces::default(),
+            keys: (word(0), word(8)),
+        }
     }
 
     /// Puts other users in force.
@@ -114,16 +138,22 @@ impl Authenticator {
     ///
     /// # Errors
     /// Why it is nobody's.
-    pub fn verify(&mut self, request: &Request, source: IpAddr, now: Instant) -> Result<String, Unbelieved> {
+    pub fn verify(&mut self, request: &Request, from: impl Into<Asker>, now: Instant) -> Result<String, Unbelieved> {
+        let Asker { source, place } = from.into();
         let credentials = self.credentials(request).ok_or(Unbelieved::Unasked)?.map_err(|_| Unbelieved::Malformed)?;
         if !self.nonces.is_own(&credentials.nonce) {
             return Err(Unbelieved::Stale);
         }
         let user = self.digest_of(&credentials);
-        let charged = self.nonces.was_sent_to(&credentials.nonce, source).then_some(source);
-        let proved = charged.is_some() && self.nonces.is_proved(&credentials.nonce, user, now);
+        let charged = match place {
+            _ if !self.nonces.was_sent_to(&credentials.nonce, source) => Charged::Elsewhere,
+            Some(place) if self.known.has(user, place, now) => Charged::Place(place),
+            _ => Charged::network(source),
+        };
+        let is_here = charged != Charged::Elsewhere;
+        let proved = is_here && self.nonces.is_proved(&credentials.nonce, user, now);
         if !proved && self.failures.bars(user, charged, now) {
-            return Err(if charged.is_some() { Unbelieved::Barred } else { Unbelieved::Stale });
+            return Err(if is_here { Unbelieved::Barred } else { Unbelieved::Stale });
         }
         let method = String::from_utf8_lossy(request.method.as_bytes()).into_owned();
         let Some(name) = self.user_of(&credentials, &method) else {
@@ -131,7 +161,13 @@ impl Authenticator {
             return Err(Unbelieved::Wrong);
         };
         let count = credentials.qop.as_ref().and_then(crate::sip::Qop::number);
-        if self.nonces.take(&credentials.nonce, user, count, now) { Ok(name) } else { Err(Unbelieved::Stale) }
+        if !self.nonces.take(&credentials.nonce, user, count, now) {
+            return Err(Unbelieved::Stale);
+        }
+        if let Some(place) = place.filter(|_| is_here) {
+            self.known.add(user, place, now);
+        }
+        Ok(name)
     }
 
     /// The first credentials that are for us. Those for another realm are another server's, and what is of a scheme or an

@@ -5,7 +5,7 @@
 //! What came with a nonce that was sent elsewhere counts for its user over all sources together: nobody knows who it really was.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::limits::{FAILURES_PER_USER_MAX, FAILURES_REMEMBERED_MAX};
@@ -14,8 +14,26 @@ use crate::shares::network;
 /// After so long one wrong password is forgiven.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(6);
 
-/// Whose password was guessed at from where: the digest of a user's name, and a network; `None`: somewhere.
-type Guessed = (u64, Option<IpAddr>);
+/// Where a wrong password is charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Charged {
+    /// Nobody knows where it came from.
+    Elsewhere,
+    /// Whoever is in a network, those aside who have logged in from their places.
+    Network(IpAddr),
+    /// Whoever is at a place from which this user has logged in.
+    Place(SocketAddr),
+}
+
+/// Whose password was guessed at, by the digest of the user's name, and from where.
+type Guessed = (u64, Charged);
+
+impl Charged {
+    /// The network of a source.
+    pub(super) fn network(source: IpAddr) -> Self {
+        Self::Network(network(source))
+    }
+}
 
 /// Who failed lately, each with the time at which all is forgiven: every failure moves it on.
 #[derive(Debug, Default)]
@@ -27,15 +45,15 @@ pub(super) struct Failures {
 
 impl Failures {
     /// Whether a user's password was guessed at so often from a source, or from elsewhere, that it is not heard now.
-    pub(super) fn bars(&self, user: u64, source: Option<IpAddr>, now: Instant) -> bool {
+    pub(super) fn bars(&self, user: u64, charged: Charged, now: Instant) -> bool {
         let most = FORGIVEN_AFTER * (FAILURES_PER_USER_MAX - 1);
-        let at = self.forgiven_at.get(&(user, source.map(network)));
+        let at = self.forgiven_at.get(&(user, charged));
         at.is_some_and(|at| at.saturating_duration_since(now) > most)
     }
 
     /// A source sent a wrong password for a user, or somebody did from elsewhere.
-    pub(super) fn add(&mut self, user: u64, source: Option<IpAddr>, now: Instant) {
-        let guessed = (user, source.map(network));
+    pub(super) fn add(&mut self, user: u64, charged: Charged, now: Instant) {
+        let guessed = (user, charged);
         let before = self.forgiven_at.get(&guessed).copied();
         match before {
             Some(at) => drop(self.in_order.remove(&(at, guessed))),
@@ -59,16 +77,20 @@ impl Failures {
 mod tests {
     use super::*;
 
+    fn network(source: &str) -> Charged {
+        Charged::network(source.parse().unwrap())
+    }
+
     #[test]
     fn who_fails_too_often_waits_and_nobody_else() {
         let (mut failures, now) = (Failures::default(), Instant::now());
-        let (one, other) = ("192.0.2.1".parse().ok(), "192.0.2.2".parse().ok());
+        let (one, other) = (network("192.0.2.1"), network("192.0.2.2"));
         for _ in 0..FAILURES_PER_USER_MAX {
             assert!(!failures.bars(7, one, now));
             failures.add(7, one, now);
         }
         assert!(failures.bars(7, one, now) && !failures.bars(7, other, now) && !failures.bars(8, one, now));
-        assert!(!failures.bars(7, None, now), "nor from elsewhere");
+        assert!(!failures.bars(7, Charged::Elsewhere, now), "nor from elsewhere");
         assert!(!failures.bars(7, one, now + FORGIVEN_AFTER), "one is forgiven");
         failures.add(7, one, now + FORGIVEN_AFTER);
         assert!(failures.bars(7, one, now + FORGIVEN_AFTER));
@@ -79,20 +101,23 @@ mod tests {
     fn neighbours_in_one_ipv6_network_are_one() {
         let (mut failures, now) = (Failures::default(), Instant::now());
         for n in 0..FAILURES_PER_USER_MAX {
-            failures.add(7, format!("2001:db8::{n:x}").parse().ok(), now);
+            failures.add(7, network(&format!("2001:db8::{n:x}")), now);
         }
-        assert!(failures.bars(7, "2001:db8::ffff".parse().ok(), now));
-        assert!(!failures.bars(7, "2001:db8:0:1::1".parse().ok(), now));
+        assert!(failures.bars(7, network("2001:db8::ffff"), now));
+        assert!(!failures.bars(7, network("2001:db8:0:1::1"), now));
     }
 
     #[test]
     fn no_more_guesses_are_kept_than_there_is_room_for() {
         let (mut failures, now) = (Failures::default(), Instant::now());
         for n in 0..u32::try_from(FAILURES_REMEMBERED_MAX).unwrap() + 10 {
-            failures.add(7, Some(IpAddr::from(n.to_be_bytes())), now + Duration::from_micros(u64::from(n)));
+            failures.add(7, Charged::network(IpAddr::from(n.to_be_bytes())), now + Duration::from_micros(u64::from(n)));
         }
         assert_eq!(failures.forgiven_at.len(), FAILURES_REMEMBERED_MAX);
         assert_eq!(failures.in_order.len(), FAILURES_REMEMBERED_MAX);
-        assert!(!failures.forgiven_at.contains_key(&(7, Some(IpAddr::from(0u32.to_be_bytes())))), "the oldest went");
+        assert!(
+            !failures.forgiven_at.contains_key(&(7, Charged::network(IpAddr::from(0u32.to_be_bytes())))),
+            "the oldest went"
+        );
     }
 }

@@ -7,6 +7,7 @@ mod dialog;
 mod digest;
 mod failures;
 mod identity;
+mod known;
 mod nonces;
 mod pattern;
 mod privacy;
@@ -16,7 +17,7 @@ mod users;
 
 pub use alarms::Alarms;
 pub use dialog::{Dialog, DialogError, asks_for_sips};
-pub use digest::{Authenticator, Unbelieved};
+pub use digest::{Asker, Authenticator, Unbelieved};
 pub use identity::{Caller, Identity, IdentityError, asserted, identify};
 pub use pattern::matches_any;
 pub use privacy::Privacy;

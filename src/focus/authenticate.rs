@@ -12,7 +12,7 @@ use super::Focus;
 use super::calls::Tag;
 use super::merged::InviteOrigin;
 use super::refusal::Refusal;
-use crate::call::{Caller, Identity, IdentityError, Privacy, Unbelieved, asserted, identify};
+use crate::call::{Asker, Caller, Identity, IdentityError, Privacy, Unbelieved, asserted, identify};
 use crate::shares::{Claim, Holder, Reach};
 use crate::sip::{HeaderName, Hop, Method, Request, aor, tag, uri};
 use crate::uri::Aor;
@@ -57,7 +57,8 @@ impl Focus {
     fn verify(&mut self, request: &Request, hop: Hop, now: Instant) -> Result<Caller, Refusal> {
         let source = self.asked_at(hop);
         let Some(authenticator) = &mut self.authenticator else { return Ok(Caller::Claimed) };
-        match authenticator.verify(request, source, now) {
+        let place = (!source.is_unspecified()).then_some(hop.remote);
+        match authenticator.verify(request, Asker { source, place }, now) {
             Ok(name) => {
                 self.check_digest_uri(request)?;
                 Ok(Caller::Authenticated(name))

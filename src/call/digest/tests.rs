@@ -194,7 +194,7 @@ fn whose_address_changes_after_its_challenge_is_let_in() {
     let one = challenge(&mut all, Algorithm::Sha256, now);
     for (count, moved) in (1..).zip([[192, 0, 2, 8], [198, 51, 100, 9], [192, 0, 2, 7]]) {
         let answer = request(&[&one.answer(ALICE, "INVITE", URI, count, "c")]);
-        assert_eq!(all.verify(&answer, moved.into(), now).as_deref(), Ok("alice"));
+        assert_eq!(all.verify(&answer, IpAddr::from(moved), now).as_deref(), Ok("alice"));
         assert_eq!(all.verify(&answer, source(), now), Err(Unbelieved::Stale), "a replay");
     }
 }
@@ -259,4 +259,25 @@ fn other_users_are_in_force_at_once() {
     assert_eq!(all.verify(&answer, source(), now), Err(Unbelieved::Wrong));
     let answer = request(&[&one.answer(Login { password: "new", ..ALICE }, "INVITE", URI, 1, "c")]);
     assert!(all.verify(&answer, source(), now).is_ok());
+}
+
+#[test]
+fn a_neighbour_who_guesses_does_not_lock_out_who_has_logged_in_from_its_place() {
+    let (mut all, now) = authenticator();
+    let at = |port: u16| Asker { source: source(), place: Some((source(), port).into()) };
+    let mut ask = |port: u16, password: &str| {
+        let one = Challenge::parse(&all.challenge(false, source(), now)[0]).unwrap();
+        let answer = one.answer(Login { password, ..ALICE }, "INVITE", URI, 1, "c");
+        all.verify(&request(&[&answer]), at(port), now)
+    };
+    assert!(ask(40000, ALICE.password).is_ok());
+    for _ in 0..3 * FAILURES_PER_USER_MAX {
+        let _ = ask(50000, "guess");
+    }
+    assert_eq!(ask(50000, ALICE.password), Err(Unbelieved::Barred));
+    assert!(ask(40000, ALICE.password).is_ok(), "with a nonce that is new");
+    for _ in 0..=FAILURES_PER_USER_MAX {
+        let _ = ask(40000, "guess");
+    }
+    assert_eq!(ask(40000, ALICE.password), Err(Unbelieved::Barred), "that place has a bound of its own");
 }

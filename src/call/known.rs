@@ -1,0 +1,70 @@
+//! From which places users have logged in lately.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::limits::KNOWN_PLACES_MAX;
+
+/// How long a place is known after a right password came from there.
+const KNOWN_FOR: Duration = Duration::from_secs(3600);
+
+/// A user, by the digest of its name, at an address and a port: a connection, or a client's own socket.
+type Place = (u64, SocketAddr);
+
+/// Places, each with the time until which it is known. The oldest go where there are too many.
+#[derive(Debug, Default)]
+pub(super) struct KnownPlaces {
+    until: HashMap<Place, Instant>,
+    in_order: BTreeSet<(Instant, Place)>,
+}
+
+impl KnownPlaces {
+    pub(super) fn has(&self, user: u64, at: SocketAddr, now: Instant) -> bool {
+        self.until.get(&(user, at)).is_some_and(|until| now < *until)
+    }
+
+    /// A right password has come from there.
+    pub(super) fn add(&mut self, user: u64, at: SocketAddr, now: Instant) {
+        let place = (user, at);
+        let until = now + KNOWN_FOR;
+        if let Some(before) = self.until.insert(place, until) {
+            self.in_order.remove(&(before, place));
+        }
+        self.in_order.insert((until, place));
+        if self.until.len() > KNOWN_PLACES_MAX
+            && let Some((_, oldest)) = self.in_order.pop_first()
+        {
+            self.until.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_known_for_a_while_and_for_its_user() {
+        let (mut known, now) = (KnownPlaces::default(), Instant::now());
+        let at: SocketAddr = "192.0.2.1:5060".parse().unwrap();
+        known.add(7, at, now);
+        assert!(
+            known.has(7, at, now) && !known.has(8, at, now) && !known.has(7, "192.0.2.1:5061".parse().unwrap(), now)
+        );
+        assert!(!known.has(7, at, now + KNOWN_FOR));
+        known.add(7, at, now + KNOWN_FOR / 2);
+        assert!(known.has(7, at, now + KNOWN_FOR));
+    }
+
+    #[test]
+    fn no_more_places_are_known_than_there_is_room_for() {
+        let (mut known, now) = (KnownPlaces::default(), Instant::now());
+        let place = |n: usize| SocketAddr::from((std::net::Ipv4Addr::from(n as u32), 5060));
+        for n in 0..KNOWN_PLACES_MAX + 3 {
+            known.add(7, place(n), now + Duration::from_micros(n as u64));
+        }
+        assert_eq!((known.until.len(), known.in_order.len()), (KNOWN_PLACES_MAX, KNOWN_PLACES_MAX));
+        assert!(!known.has(7, place(2), now) && known.has(7, place(3), now));
+    }
+}
