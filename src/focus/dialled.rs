@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Focus;
 use super::asked::Asked;
 use super::awareness::is_of_aware;
+use super::byes::Ending;
 use super::calls::{Call, Goodbye, Phase, Tag};
 use super::dial_out::Dialling;
 use super::face::Alarm;
@@ -166,7 +167,7 @@ impl Focus {
         self.send(hop, Message::Request(ack.empty()).to_bytes());
         let (bye, hop) = dialog.request(Method::Bye, &sent_by, &other);
         tracing::info!(call = %tag, reason = goodbye.text, "hanging up on who has answered");
-        self.say_goodbye(bye, hop, goodbye);
+        self.say_goodbye(bye, hop, goodbye, None);
     }
 
     /// Who was called does not come. What can be changed about it is changed, and asked again.
@@ -268,16 +269,22 @@ impl Focus {
         self.unwanted.extend(self.dialling.iter().filter(|(_, one)| of(one)).map(|(tag, _)| tag));
     }
 
-    /// Sends a BYE with its reason (RFC 3326).
-    pub(super) fn say_goodbye(&mut self, bye: crate::sip::Ask, hop: Hop, goodbye: Goodbye) -> Option<TransactionId> {
+    /// Sends a BYE with its reason (RFC 3326). Answers whether it could be made.
+    pub(super) fn say_goodbye(
+        &mut self,
+        bye: crate::sip::Ask,
+        hop: Hop,
+        goodbye: Goodbye,
+        ending: Option<Ending>,
+    ) -> bool {
         let reason = format!("SIP ;cause={} ;text={}", goodbye.cause, quoted(goodbye.text));
         let bye = bye
             .header(HeaderName::Reason, reason)
             .header(HeaderName::Supported, self.supported())
             .header(HeaderName::UserAgent, self.settings.software.clone())
             .empty();
-        let id = self.transactions.request(bye, hop)?;
-        self.byes.insert(id.clone(), None);
-        Some(id)
+        let Some(id) = self.transactions.request(bye, hop) else { return false };
+        self.byes.insert(id, ending);
+        true
     }
 }

@@ -1,19 +1,16 @@
 //! How calls and rooms end.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use super::Focus;
+use super::byes::Ending;
 use super::calls::{Call, Goodbye, Phase, Tag};
 use super::face::Alarm;
 use super::refusal::Refusal;
 use super::rooms::{Left, Room};
 use crate::facts::{Command, EndReason};
-use crate::ids::{RoomId, SessionId, ShardId};
+use crate::ids::{RoomId, SessionId};
 use crate::sip::{Method, Request, TransactionId};
-
-/// BYEs that nobody has answered yet, each with the session that stays until then, if one does.
-pub(super) type Byes = HashMap<TransactionId, Option<(ShardId, SessionId)>>;
 
 /// What becomes of the session of a call that has left its room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,20 +103,26 @@ impl Focus {
         let branch = self.branch();
         let Some(call) = self.calls.get_mut(tag) else { return };
         let (ask, hop) = call.dialog.request(Method::Bye, &call.sent_by, &branch);
-        let suspended = std::mem::take(&mut call.suspended).then_some((call.shard, call.session));
+        let session = std::mem::take(&mut call.suspended).then_some((call.shard, call.session));
+        let ending = Ending { tag, dialog: call.dialog.clone(), session };
         self.remove(tag);
         tracing::info!(call = %tag, reason = goodbye.text, "hanging up");
-        let bye = self.say_goodbye(ask, hop, goodbye);
-        let Some((shard, session)) = suspended else { return };
-        match bye.and_then(|id| self.byes.get_mut(&id)) {
-            Some(waits) => *waits = suspended,
-            None => self.command(shard, Command::CloseSession { session }),
+        if !self.say_goodbye(ask, hop, goodbye, Some(ending))
+            && let Some((shard, session)) = session
+        {
+            self.command(shard, Command::CloseSession { session });
         }
+    }
+
+    /// The peer's BYE has crossed ours: the dialog that both are about was there when it was sent (RFC 3261 §15.1.2).
+    pub(super) fn handle_crossing_bye(&mut self, id: &TransactionId, request: &Request, tag: Tag) {
+        let response = self.reply(request, 200, &tag.to_string()).empty();
+        self.transactions.respond(id, response);
     }
 
     /// A BYE of ours was answered, or nobody will answer it: its session has nothing more to wait for.
     pub(super) fn bye_is_over(&mut self, id: &TransactionId) {
-        if let Some(Some((shard, session))) = self.byes.remove(id) {
+        if let Some((shard, session)) = self.byes.remove(id).and_then(|ending| ending.session) {
             self.command(shard, Command::CloseSession { session });
         }
     }

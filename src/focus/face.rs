@@ -11,9 +11,9 @@ use rand_core::{Rng, SeedableRng};
 use siphasher::sip::SipHasher13;
 
 use super::asked::AskedFor;
+use super::byes::Byes;
 use super::calls::{Calls, Tag};
 use super::diallings::Diallings;
-use super::end::Byes;
 use super::fence::Fence;
 use super::hosts::Hosts;
 use super::merged::Merged;
@@ -112,7 +112,12 @@ pub(super) enum Alarm {
     Publish(RoomId),
     /// The next NOTIFYs in the queue are to be sent.
     Burst,
+    /// A drain has waited long enough for those who only watch.
+    LastNotify,
 }
+
+/// How long a drain waits until those who only watch have answered their last NOTIFY: enough to send it again twice.
+const LAST_NOTIFY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The focus. See the module for how it is driven.
 #[derive(Debug)]
@@ -262,7 +267,7 @@ impl Focus {
         let lost =
             |id: &&TransactionId| self.transactions.hop(id).is_some_and(|hop| hop.connection == Some(connection));
         let lost: Vec<TransactionId> =
-            self.byes.keys().chain(self.subscriptions.under_way.keys()).filter(lost).cloned().collect();
+            self.byes.ids().chain(self.subscriptions.under_way.transactions()).filter(lost).cloned().collect();
         for id in lost {
             self.transactions.fail(&id);
             self.bye_is_over(&id);
@@ -300,6 +305,7 @@ impl Focus {
                 Alarm::Patience(id) => self.notify_due(id, now),
                 Alarm::Publish(id) => self.publish(id, now),
                 Alarm::Burst => self.notify_burst(now),
+                Alarm::LastNotify => self.subscriptions.wait_no_more(),
             }
             self.pump(now);
         }
@@ -319,6 +325,7 @@ impl Focus {
     /// Takes nobody in any more and sends everybody away. [`Self::is_drained`] says when all are gone.
     pub fn drain(&mut self, now: Instant) {
         self.draining = true;
+        self.alarms.set(Alarm::LastNotify, now + LAST_NOTIFY_PATIENCE);
         self.end_all_subscriptions(now);
         self.end_everybody();
         self.pump(now);

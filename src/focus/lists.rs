@@ -12,7 +12,7 @@ use crate::call::matches_any;
 use crate::facts::{CREATOR, Member};
 use crate::sip::{
     CopyControl, HeaderName, Recipient, Request, address_text, aor, option_tags, recipient_list, recipients,
-    recipients_history, uri,
+    recipients_history, request_uri, uri,
 };
 use crate::uri::Aor;
 
@@ -87,11 +87,7 @@ impl Focus {
 }
 
 fn callable(recipient: &Recipient) -> Option<(crate::sip::Uri, Member)> {
-    let mut target = uri(&recipient.uri)?;
-    target.remove_param("method");
-    if target.has_headers() {
-        return None;
-    }
+    let target = request_uri(uri(&recipient.uri)?);
     let user = aor(&target).ok()?;
     let display_name = recipient.display_name.as_deref().map(Into::into);
     let identities = [user.clone()].into();

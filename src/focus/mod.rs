@@ -35,6 +35,7 @@ mod admit;
 mod asked;
 mod authenticate;
 mod awareness;
+mod byes;
 mod calls;
 mod change;
 mod conference_event;
@@ -65,6 +66,7 @@ mod shards;
 mod subscribe;
 mod subscriptions;
 mod throttle;
+mod under_way;
 mod update;
 
 pub use face::{Awaited, Counts, Focus, Output};

@@ -18,8 +18,15 @@ use crate::sip::{HeaderName, Method, Response, TransactionId, text};
 const BURST_INTERVAL: Duration = Duration::from_millis(5);
 
 impl Focus {
-    /// Sends the NOTIFY of a subscription that is due, if one is.
+    /// Sends the NOTIFY of a subscription that is due, if one is. It waits in the queue where its connection has enough to answer.
     pub(super) fn notify_due(&mut self, id: SubscriptionId, now: Instant) {
+        if self.is_crowded(id) {
+            self.subscriptions.enqueue(id);
+            if !self.alarms.is_set(&Alarm::Burst) {
+                self.alarms.set(Alarm::Burst, now + BURST_INTERVAL);
+            }
+            return;
+        }
         let Some(held) = self.subscriptions.get_mut(id) else { return };
         let Some(due) = held.subscription.due(now) else { return };
         let body = self.body_of(id, due);
@@ -48,10 +55,17 @@ impl Focus {
             Some((media_type, body)) => ask.body(media_type, body),
             None => ask.empty(),
         };
+        let octets = notify.body().len();
         match self.transactions.request(notify, hop) {
-            Some(transaction) => drop(self.subscriptions.under_way.insert(transaction, id)),
+            Some(transaction) => self.subscriptions.under_way.insert(transaction, id, hop.connection, octets),
             None => self.forget_subscription(id),
         }
+    }
+
+    fn is_crowded(&mut self, id: SubscriptionId) -> bool {
+        let tag = self.subscriptions.get_mut(id).map(|held| held.tag);
+        let way = tag.and_then(|tag| self.dialog_mut(tag)).map(|dialog| dialog.hop().connection);
+        way.flatten().is_some_and(|connection| self.subscriptions.under_way.is_crowded(connection))
     }
 
     /// The body of a NOTIFY that is due, with its type, if it has one.
@@ -95,7 +109,7 @@ impl Focus {
     /// A NOTIFY was answered; `false` where the transaction is none of ours.
     pub(super) fn notify_answered(&mut self, transaction: &TransactionId, response: &Response, now: Instant) -> bool {
         if !response.status.is_final() {
-            return self.subscriptions.under_way.contains_key(transaction);
+            return self.subscriptions.under_way.get(transaction).is_some();
         }
         let Some(id) = self.subscriptions.under_way.remove(transaction) else { return false };
         // Nobody needs the transaction any more: a response that comes again is dropped without it.
@@ -137,7 +151,7 @@ impl Focus {
 
     /// A NOTIFY could not be sent. Where it took a stream for its size only, it goes in a datagram (RFC 3261 §18.1.1).
     pub(super) fn notify_unsent(&mut self, transaction: &TransactionId, number: Option<u32>, now: Instant) {
-        let Some(&id) = self.subscriptions.under_way.get(transaction) else { return };
+        let Some(id) = self.subscriptions.under_way.get(transaction) else { return };
         let Some(held) = self.subscriptions.get_mut(id) else { return };
         let tag = held.tag;
         let may = !held.datagrams_only;

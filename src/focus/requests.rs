@@ -36,6 +36,11 @@ impl Focus {
 
     fn handle_in_dialog(&mut self, id: &TransactionId, request: &Request, caller: &Caller, hop: Hop, now: Instant) {
         let owner = self.calls.owner(request).or_else(|| self.subscriptions.owner(request));
+        if request.method == Method::Bye
+            && let Some(tag) = self.byes.owner(request)
+        {
+            return self.handle_crossing_bye(id, request, tag);
+        }
         let Some(tag) = owner else { return self.refuse(id, request, &Refusal::new(481)) };
         if let Err(refusal) = self.check_owner(tag, caller) {
             return self.refuse(id, request, &refusal);

@@ -8,11 +8,12 @@ use smallvec::SmallVec;
 use super::calls::Tag;
 use super::report::Progress;
 use super::roster::Change;
+use super::under_way::UnderWay;
 use crate::call::{Dialog, EventName, Subscription};
 use crate::ids::RoomId;
 use crate::limits::{PARTS_KEPT_FOR_OTHERS, SUBSCRIPTIONS_MAX};
 use crate::shares::{Claim, Share, Shares};
-use crate::sip::{Request, SipConnection, TransactionId};
+use crate::sip::{Request, SipConnection};
 use crate::uri::Aor;
 
 /// One subscription, never used twice.
@@ -116,7 +117,7 @@ pub(super) struct Subscriptions {
     by_room: HashMap<RoomId, Watchers>,
     legs: HashMap<Tag, Leg>,
     /// NOTIFYs that nobody has answered yet.
-    pub(super) under_way: HashMap<TransactionId, SubscriptionId>,
+    pub(super) under_way: UnderWay,
     /// Those that have something to tell and wait for their turn.
     queue: VecDeque<SubscriptionId>,
     last: u64,
@@ -130,7 +131,7 @@ impl Default for Subscriptions {
             by_tag: HashMap::new(),
             by_room: HashMap::new(),
             legs: HashMap::new(),
-            under_way: HashMap::new(),
+            under_way: UnderWay::default(),
             queue: VecDeque::new(),
             last: 0,
         }
@@ -145,6 +146,11 @@ impl Subscriptions {
     /// Those that a drain waits for. Takes time for each.
     pub(super) fn awaited(&self) -> usize {
         self.by_id.values().filter(|held| !held.call_ended).count()
+    }
+
+    /// No subscription is waited for any more.
+    pub(super) fn wait_no_more(&mut self) {
+        self.by_id.values_mut().for_each(|held| held.call_ended = true);
     }
 
     /// The call that a user was in has ended: its own subscriptions, in the call's dialog or to its room, go with it.

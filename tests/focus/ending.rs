@@ -326,6 +326,46 @@ fn a_subscription_whose_call_has_ended_holds_no_drain_up() {
 }
 
 #[test]
+fn a_watcher_that_answers_nothing_holds_a_drain_up_for_two_seconds_only() {
+    let mut world = World::with_policy(|policy| policy.subscribers = parlor::facts::Subscribers::Everyone);
+    let ann = world.join("ann", "lobby");
+    let _silent = Watcher::watching("bob", "lobby", &mut world);
+    world.forget();
+    drain(&mut world);
+    let bye = world.asked(Method::Bye).remove(0);
+    ann.respond_to(&mut world, &bye, 200, "", "");
+    world.advance(Duration::from_millis(1900));
+    assert!(!world.focus.is_drained());
+    world.advance(Duration::from_millis(200));
+    assert!(world.focus.is_drained(), "{:?}", world.focus.awaited());
+}
+
+#[test]
+fn a_bye_that_crosses_ours_is_200_until_ours_is_answered() {
+    for watches in [false, true] {
+        let mut world = World::new();
+        let mut ann = world.join("ann", "lobby");
+        if watches {
+            ann.extra = "Event: conference\r\nExpires: 600\r\n".into();
+            ann.send(&mut world, "SUBSCRIBE", "");
+            ann.extra.clear();
+        }
+        drain(&mut world);
+        let ours = world.asked(Method::Bye).remove(0);
+        world.forget();
+        ann.send(&mut world, "BYE", "");
+        assert_eq!(world.statuses(), [200], "watches: {watches}");
+        let mut stranger = Peer { from: "<sip:eve@home.example>;tag=eve".into(), ..ann.clone() };
+        stranger.send(&mut world, "BYE", "");
+        assert_eq!(world.last_status(), 481, "of somebody else");
+        ann.respond_to(&mut world, &ours, 200, "", "");
+        world.forget();
+        ann.send(&mut world, "BYE", "");
+        assert_eq!(world.last_status(), 481, "the dialog is over");
+    }
+}
+
+#[test]
 fn a_drain_waits_for_the_last_notify_of_who_only_watches() {
     let mut world = World::with_policy(|policy| policy.subscribers = parlor::facts::Subscribers::Everyone);
     let ann = world.join("ann", "lobby");

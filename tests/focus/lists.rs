@@ -63,6 +63,16 @@ fn those_on_the_list_are_called_once_whoever_brought_it_is_in() {
 }
 
 #[test]
+fn an_entry_is_called_by_as_much_of_its_uri_as_may_be_a_request_uri() {
+    for tail in ["?Subject=hi", "?Subject=hi&amp;X=y", "?method=INVITE", ";method=INVITE", ";method=INVITE?X=y"] {
+        let mut world = world(&["creator"]);
+        let entry = format!("<entry uri=\"sip:bill@192.0.2.8{tail}\"/>");
+        invite(&mut world, &offer(), REQUIRED, &list(&entry));
+        assert_eq!(called(&world), ["sip:bill@192.0.2.8"], "{tail}");
+    }
+}
+
+#[test]
 fn the_called_see_who_else_was_called_as_far_as_they_may() {
     let mut world = world(&["creator"]);
     invite(&mut world, &offer(), REQUIRED, &list(TWO));

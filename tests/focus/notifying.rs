@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use parlor::conference_info::{ConferenceInfo, State};
 use parlor::facts::Subscribers;
-use parlor::sip::{HeaderName, Message, Transport, text};
+use parlor::limits::{CONFERENCE_DOCUMENT_BYTES_MAX, NOTIFY_BYTES_UNDER_WAY_MAX};
+use parlor::sip::{HeaderName, Message, Method, Transport, text};
 
 use crate::watcher::Watcher;
 use crate::world::{Peer, World, header, policy};
@@ -233,4 +234,35 @@ fn the_roster_says_who_may_moderate_and_another_policy_who_may_then() {
         assert_eq!(roles(&world, &watcher), then);
         watcher.take(&mut world);
     }
+}
+
+#[test]
+fn a_connection_of_many_subscribers_is_told_no_faster_than_it_answers() {
+    let mut world = World::with_policy(|policy| policy.subscribers = Subscribers::Everyone);
+    for n in 0..90 {
+        world.join(&format!("{}{n}", "u".repeat(200)), "lobby");
+    }
+    let proxy = "192.0.2.99:5060".parse().unwrap();
+    let over = |mut watcher: Watcher| {
+        (watcher.peer.transport, watcher.peer.at) = (Transport::Tcp, proxy);
+        watcher
+    };
+    let mut watchers: Vec<_> = (0..200).map(|n| over(Watcher::new(&format!("w{n}"), "lobby"))).collect();
+    world.forget();
+    for watcher in &mut watchers {
+        assert_eq!(watcher.subscribe(&mut world), 200);
+    }
+    let mut told = vec![false; watchers.len()];
+    for _ in 0..10_000 {
+        let waiting: usize = world.asked(Method::Notify).iter().map(|notify| notify.body().len()).sum();
+        assert!(waiting <= NOTIFY_BYTES_UNDER_WAY_MAX + CONFERENCE_DOCUMENT_BYTES_MAX, "{waiting} octets at a time");
+        for (watcher, told) in watchers.iter_mut().zip(&mut told) {
+            *told |= watcher.take(&mut world) > 0;
+        }
+        if told.iter().all(|told| *told) {
+            break;
+        }
+        world.advance(Duration::from_millis(5));
+    }
+    assert!(told.iter().all(|told| *told), "each has heard in the end");
 }
