@@ -43,6 +43,7 @@ impl Link {
                 // The server is our own, or one that the caller has chosen: whatever it shows is believed.
                 let config = Arc::new(crate::tls::client_config(None).map_err(io::Error::other)?);
                 let mut stream = Stream::connect(server, Some(&config))?;
+                stream.set_nodelay()?;
                 stream.register(poll.registry(), token, interest)?;
                 Ok(Self::Stream(stream, Vec::new(), Vec::new()))
             }
