@@ -126,12 +126,12 @@ impl Authenticator {
         self.credentials(request)?.ok().map(|credentials| credentials.uri)
     }
 
-    /// The user that a request's credentials for this realm name, whether or not there is one.
+    /// The user that a request's credentials for this realm name; `None` where there is none of that name, which may be a password that
+    /// was typed in the wrong place (RFC 7616 §3.4).
     #[must_use]
     pub fn user_named(&self, request: &Request) -> Option<String> {
         let credentials = self.credentials(request)?.ok()?;
-        let known = self.users.find(&credentials.username, credentials.userhash).map(|(name, _)| name.to_owned());
-        Some(known.unwrap_or(credentials.username))
+        self.users.find(&credentials.username, credentials.userhash).map(|(name, _)| name.to_owned())
     }
 
     /// The name of the user that a request is from.

@@ -162,12 +162,10 @@ impl Table {
         now: Instant,
         in_use: impl FnOnce() -> HashSet<SipConnection>,
     ) -> Option<SipConnection> {
-        let looked_at = self.looked_at[usize::from(own)];
-        if let Some(chosen) = self.next(own, newcomer, now) {
-            return Some(chosen);
-        }
-        if looked_at.is_some_and(|at| now < at + LOOK_INTERVAL) {
-            return None;
+        // A list that is old does not know who has come since.
+        let is_fresh = self.looked_at[usize::from(own)].is_some_and(|at| now < at + LOOK_INTERVAL);
+        if is_fresh {
+            return self.next(own, newcomer, now);
         }
         self.looked_at[usize::from(own)] = Some(now);
         self.expendable[usize::from(own)] = self.look(own, &in_use());

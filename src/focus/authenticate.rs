@@ -13,6 +13,7 @@ use super::calls::Tag;
 use super::merged::InviteOrigin;
 use super::refusal::Refusal;
 use crate::call::{Asker, Caller, Identity, IdentityError, Privacy, Unbelieved, asserted, identify};
+use crate::shares::network;
 use crate::shares::{Claim, Holder, Reach};
 use crate::sip::{HeaderName, Hop, Method, Request, aor, tag, uri};
 use crate::uri::Aor;
@@ -33,7 +34,9 @@ impl Focus {
 
     /// Whether a request ends a call of ours, and nothing more is to be asked.
     pub(super) fn hangs_up(&self, request: &Request, hop: Hop) -> bool {
-        request.method == Method::Bye && self.calls.owner(request).is_some() && !self.needs_password(request, hop)
+        request.method == Method::Bye
+            && (self.calls.owner(request).is_some() || self.byes.owner(request).is_some())
+            && !self.needs_password(request, hop)
     }
 
     /// Finds out whom a request is from.
@@ -85,7 +88,7 @@ impl Focus {
         let heard = || {
             let asked = self.authenticator.as_ref().is_some_and(|all| all.was_asked_at(request, source));
             asked
-                || self.is_in_dialog(request)
+                || self.is_in_dialog_from(request, source)
                 || self.transactions.proves(&holder)
                 || self.calls.shares.proves(&holder)
         };
@@ -111,6 +114,13 @@ impl Focus {
         known.unwrap_or_else(|| self.claim_of_source(request, hop))
     }
 
+    /// Whether a request belongs to a dialog whose peer is in the network that it comes from.
+    fn is_in_dialog_from(&self, request: &Request, source: IpAddr) -> bool {
+        let of_call = self.calls.owner(request).and_then(|tag| self.calls.get(tag)).map(|call| call.dialog.hop());
+        let peer = of_call.or_else(|| self.subscriptions.hop(self.subscriptions.owner(request)?));
+        peer.is_some_and(|peer| network(peer.remote.ip()) == network(source))
+    }
+
     /// Whether a request belongs to a dialog of ours.
     pub(super) fn is_in_dialog(&self, request: &Request) -> bool {
         self.calls.owner(request).or_else(|| self.subscriptions.owner(request)).is_some()
@@ -133,13 +143,22 @@ impl Focus {
             Method::Options => aor(&request.uri).is_ok_and(|target| target.user().is_some()),
             _ => true,
         };
-        asked && self.authenticator.is_some() && !self.has_word_for(request, hop) && !self.have_called(request)
+        asked
+            && self.authenticator.is_some()
+            && !self.has_word_for(request, hop)
+            && !self.have_called(request)
+            && !self.crosses_our_bye(request)
     }
 
     /// Whether it is from somebody whom we have called. They need not have a password here, and know of the call only because
     /// they were called.
     fn have_called(&self, request: &Request) -> bool {
         self.calls.owner(request).and_then(|tag| self.calls.get(tag)).is_some_and(|call| call.timing.caller)
+    }
+
+    /// Whether it is a BYE that crosses ours: it changes nothing, and who sends it knows the dialog.
+    fn crosses_our_bye(&self, request: &Request) -> bool {
+        request.method == Method::Bye && self.byes.owner(request).is_some()
     }
 
     /// Whether a trusted peer says whom a request is from, or passes it on in a dialog that began so.

@@ -96,7 +96,8 @@ impl Focus {
         if sequence(&ack.headers) != Some(waiting.sequence) {
             return;
         }
-        let awaits_answer = waiting.awaits_answer;
+        // A call that is to end opens nothing any more.
+        let awaits_answer = waiting.awaits_answer && call.goodbye.is_none();
         call.learn_agent(&ack.headers);
         self.alarms.clear(&Alarm::Resend(tag));
         self.alarms.clear(&Alarm::GiveUp(tag));

@@ -136,7 +136,6 @@ pub struct Focus {
     pub(super) throttle: Throttle,
     /// `None`: nobody is asked for a password.
     pub(super) authenticator: Option<Authenticator>,
-    nonce_key: [u8; 32],
     /// Our BYEs that nobody has answered yet.
     pub(super) byes: Byes,
     /// What else of ours nobody has answered yet.
@@ -179,7 +178,6 @@ impl Focus {
         let authenticator = settings.users.clone().map(|users| Authenticator::new(users, nonce_key));
         Self {
             authenticator,
-            nonce_key,
             hosts: Hosts::new(&settings),
             tag_keys: (rng.next_u64(), rng.next_u64()),
             transactions: transactions(&mut rng, settings.transaction_bytes_max),
@@ -372,7 +370,12 @@ impl Focus {
     pub fn replace_users(&mut self, users: Option<Arc<Users>>) {
         match (users, &mut self.authenticator) {
             (Some(users), Some(authenticator)) => authenticator.replace_users(users),
-            (users, authenticator) => *authenticator = users.map(|users| Authenticator::new(users, self.nonce_key)),
+            (users, authenticator) => {
+                // Another key each time: what was answered under the last one is not taken again.
+                let mut key = [0; 32];
+                self.rng.fill_bytes(&mut key);
+                *authenticator = users.map(|users| Authenticator::new(users, key));
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use super::subscriptions::{Leg, Package, SubscriptionId};
 use crate::call::{Dialog, Due, EndOfSubscription, Standing};
 use crate::conference_info::MEDIA_TYPE;
 use crate::limits::{DATAGRAM_REQUEST_BYTES_MAX, NOTIFIES_PER_BURST_MAX, NOTIFY_RETRY_SECONDS_MAX};
+use crate::shares::network;
 use crate::sip::{HeaderName, Method, Response, TransactionId, text};
 
 /// How soon the next burst of NOTIFYs follows: a large room must not drown its subscribers' answers.
@@ -112,9 +113,15 @@ impl Focus {
             return self.subscriptions.under_way.get(transaction).is_some();
         }
         let Some(id) = self.subscriptions.under_way.remove(transaction) else { return false };
+        let sent_to = self.transactions.hop(transaction).map(|hop| hop.remote.ip());
         // Nobody needs the transaction any more: a response that comes again is dropped without it.
         self.transactions.forget(transaction);
-        self.subscriptions.prove(id);
+        // It shows that the subscriber is where it has called from only if it was sent there.
+        let tag = self.subscriptions.get_mut(id).map(|held| held.tag);
+        let at = tag.and_then(|tag| self.dialog_mut(tag)).map(|dialog| dialog.hop().remote.ip());
+        if at.zip(sent_to).is_some_and(|(at, sent_to)| network(at) == network(sent_to)) {
+            self.subscriptions.prove(id);
+        }
         let Some(held) = self.subscriptions.get_mut(id) else { return true };
         let status = response.status.code();
         let retry_after = text(&response.headers, &HeaderName::RetryAfter).and_then(|value| seconds(&value));

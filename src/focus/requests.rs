@@ -106,6 +106,9 @@ impl Focus {
         if let Some(tag) = opening {
             self.detach(tag);
             if let Some(Phase::Opening(opening)) = self.remove(tag).map(|call| call.phase) {
+                if let Some(origin) = InviteOrigin::of(&opening.request, self.tag_keys) {
+                    self.merged.forget(origin);
+                }
                 self.refuse_as(&opening.invite, &opening.request, &Refusal::new(487), &own);
             }
         }

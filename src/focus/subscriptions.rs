@@ -13,7 +13,7 @@ use crate::call::{Dialog, EventName, Subscription};
 use crate::ids::RoomId;
 use crate::limits::{PARTS_KEPT_FOR_OTHERS, SUBSCRIPTIONS_MAX};
 use crate::shares::{Claim, Share, Shares};
-use crate::sip::{Request, SipConnection};
+use crate::sip::{Hop, Request, SipConnection};
 use crate::uri::Aor;
 
 /// One subscription, never used twice.
@@ -117,7 +117,7 @@ pub(super) struct Subscriptions {
     by_room: HashMap<RoomId, Watchers>,
     legs: HashMap<Tag, Leg>,
     /// NOTIFYs that nobody has answered yet.
-    pub(super) under_way: UnderWay,
+    pub(super) under_way: UnderWay<SubscriptionId>,
     /// Those that have something to tell and wait for their turn.
     queue: VecDeque<SubscriptionId>,
     last: u64,
@@ -146,6 +146,11 @@ impl Subscriptions {
     /// Those that a drain waits for. Takes time for each.
     pub(super) fn awaited(&self) -> usize {
         self.by_id.values().filter(|held| !held.call_ended).count()
+    }
+
+    /// Where a kept dialog leads.
+    pub(super) fn hop(&self, tag: Tag) -> Option<Hop> {
+        self.legs.get(&tag).map(|leg| leg.dialog.hop())
     }
 
     /// No subscription is waited for any more.

@@ -2,31 +2,36 @@
 
 use std::collections::HashMap;
 
-use super::subscriptions::SubscriptionId;
 use crate::limits::NOTIFY_BYTES_UNDER_WAY_MAX;
 use crate::sip::{SipConnection, TransactionId};
 
 #[derive(Debug)]
-struct Sent {
-    id: SubscriptionId,
+struct Sent<T> {
+    id: T,
     connection: Option<SipConnection>,
     octets: usize,
 }
 
-/// All of them. A connection of a proxy may carry thousands of subscribers: what it has not answered yet holds back what more there is to
+/// All of them, each with what it tells of. A connection of a proxy may carry thousands of subscribers: what it has not answered yet holds back what more there is to
 /// tell over it, so that it is neither drowned nor closed for letting too much wait.
-#[derive(Debug, Default)]
-pub(super) struct UnderWay {
-    by_transaction: HashMap<TransactionId, Sent>,
+#[derive(Debug)]
+pub(super) struct UnderWay<T> {
+    by_transaction: HashMap<TransactionId, Sent<T>>,
     octets: HashMap<SipConnection, usize>,
 }
 
-impl UnderWay {
+impl<T> Default for UnderWay<T> {
+    fn default() -> Self {
+        Self { by_transaction: HashMap::new(), octets: HashMap::new() }
+    }
+}
+
+impl<T: Copy> UnderWay<T> {
     /// A NOTIFY of so many octets was sent, over a connection if that is known.
     pub(super) fn insert(
         &mut self,
         transaction: TransactionId,
-        id: SubscriptionId,
+        id: T,
         connection: Option<SipConnection>,
         octets: usize,
     ) {
@@ -37,7 +42,7 @@ impl UnderWay {
     }
 
     /// It is answered, or will not be.
-    pub(super) fn remove(&mut self, transaction: &TransactionId) -> Option<SubscriptionId> {
+    pub(super) fn remove(&mut self, transaction: &TransactionId) -> Option<T> {
         let Sent { id, connection, octets } = self.by_transaction.remove(transaction)?;
         if let Some(connection) = connection
             && let Some(all) = self.octets.get_mut(&connection)
@@ -50,7 +55,7 @@ impl UnderWay {
         Some(id)
     }
 
-    pub(super) fn get(&self, transaction: &TransactionId) -> Option<SubscriptionId> {
+    pub(super) fn get(&self, transaction: &TransactionId) -> Option<T> {
         self.by_transaction.get(transaction).map(|sent| sent.id)
     }
 

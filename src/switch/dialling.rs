@@ -78,7 +78,7 @@ impl Switch {
             self.dial(dial.session);
             return None;
         }
-        let id = self.adopt(dial.address, dial.tls.is_some(), now);
+        let id = self.take_in(dial.address, dial.tls.is_some(), now);
         let connection = self.outlets.connections.get_mut(id)?;
         connection.dialled = Some(Box::new(Dialled { session: dial.session, tid: None }));
         if dial.tls.is_none() {

@@ -169,15 +169,23 @@ impl Switch {
     /// A connection is there that a peer has made. It is closed if no session is bound to it within `bind_timeout`, or sooner where its
     /// network has the most of too many such connections.
     pub fn adopt(&mut self, peer: SocketAddr, secure: bool, now: Instant) -> ConnectionId {
+        let id = self.take_in(peer, secure, now);
+        if !self.draining
+            && let Some(other) = self.unbound.add(id, peer.ip())
+        {
+            // Nothing is owed to one that binds nothing.
+            self.outlets.close_now(other);
+        }
+        id
+    }
+
+    fn take_in(&mut self, peer: SocketAddr, secure: bool, now: Instant) -> ConnectionId {
         let bind_by = now + self.settings.bind_timeout;
         let id = self.outlets.adopt(peer, secure, Some(bind_by));
         if self.draining {
             self.close_when_sent(id, now);
         } else {
             self.timers.set(bind_by, Alarm::Connection(id));
-            if let Some(other) = self.unbound.add(id, peer.ip()) {
-                self.close_when_sent(other, now);
-            }
         }
         id
     }

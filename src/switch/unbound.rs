@@ -27,7 +27,7 @@ struct OfNetwork {
 
 impl Unbound {
     /// A peer has made a connection. The answer is one to be closed in its stead: the oldest of the network that has the most, where
-    /// there are more than [`UNBOUND_CONNECTIONS_MAX`] and that network has more than one.
+    /// there are more than [`UNBOUND_CONNECTIONS_MAX`] and that network has more than one; or the new one itself, where there are twice as many.
     pub(super) fn add(&mut self, id: ConnectionId, peer: IpAddr) -> Option<ConnectionId> {
         let network = network(peer);
         self.networks.insert(id, network);
@@ -36,6 +36,11 @@ impl Unbound {
         own.ids.push_back(id);
         if self.networks.len() <= UNBOUND_CONNECTIONS_MAX {
             return None;
+        }
+        if self.networks.len() > 2 * UNBOUND_CONNECTIONS_MAX {
+            // So many networks with one connection each are one attacker, or more than can be served.
+            self.remove(id);
+            return Some(id);
         }
         let fullest = self.by_network.values_mut().max_by_key(|own| own.count).filter(|own| own.count > 1)?;
         let networks = &self.networks;

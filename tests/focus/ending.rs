@@ -379,3 +379,17 @@ fn a_drain_waits_for_the_last_notify_of_who_only_watches() {
     bob.take(&mut world);
     assert!(world.focus.is_drained());
 }
+
+#[test]
+fn an_answer_that_comes_when_the_call_is_to_end_opens_no_session() {
+    let mut world = World::new();
+    let mut ann = Peer::new("ann", "lobby");
+    ann.send(&mut world, "INVITE", "");
+    ann.learn(&world);
+    drain(&mut world);
+    world.forget();
+    let answer = ann.offer();
+    ann.send(&mut world, "ACK", &answer);
+    assert!(!world.told().contains(&"open session"), "{:?}", world.told());
+    assert_eq!(world.asked(Method::Bye).len(), 1);
+}

@@ -450,3 +450,34 @@ fn whoever_hides_and_comes_back_is_a_new_stranger_to_all_but_its_nicknames() {
     assert_eq!(before(&world), Some(owl.clone()));
     assert_ne!(mask(&world), owl);
 }
+
+#[test]
+fn a_bye_that_crosses_ours_needs_no_password() {
+    let mut world = World::with(guarded());
+    let mut alice = alice();
+    join(&mut world, &mut alice, ALICE);
+    world.focus.drain(world.now);
+    world.settle();
+    world.forget();
+    alice.send(&mut world, "BYE", "");
+    assert_eq!(world.statuses(), [200]);
+}
+
+#[test]
+fn what_was_answered_before_users_were_taken_out_and_put_back_is_not_taken_again() {
+    let mut world = World::with(guarded());
+    let mut alice = alice();
+    alice.invite(&mut world);
+    alice.to_tag = None;
+    log_in(&world, &mut alice, ALICE, "INVITE", 1);
+    let seen = alice.extra.clone();
+    alice.join(&mut world);
+    let users = guarded().users;
+    world.focus.replace_users(None);
+    world.focus.replace_users(users);
+    let mut thief =
+        Peer { at: alice.at, from: alice.from.replace("from-alice", "thief"), ..Peer::new("thief", "lobby") };
+    thief.extra = seen;
+    thief.invite(&mut world);
+    assert_eq!(world.last_status(), 401);
+}

@@ -25,7 +25,7 @@ use crate::config::{Config, ConfigErrors};
 Examples:
   parlor check                          the defaults on this machine
   parlor check --config parlor.toml     a config, and what it needs of this machine
-  parlor check --config-only --config parlor.toml && systemctl reload parlor
+  parlor check --config-only --errors-only --config parlor.toml && systemctl reload parlor
   parlor check --json | jq .verdict     for scripts
 
 Beside the server of the same config, which runs already, its ports are not in the way.

@@ -10,7 +10,6 @@ mod answered;
 mod key;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -356,8 +355,8 @@ impl Transactions {
     }
 
     /// Octets that a source's server transactions hold.
-    #[must_use]
-    pub fn bytes_of(&self, source: IpAddr) -> usize {
+    #[cfg(test)]
+    fn bytes_of(&self, source: std::net::IpAddr) -> usize {
         self.shares.of(&Holder::of(source))
     }
 

@@ -257,4 +257,10 @@ fn where_everybody_has_one_connection_nobody_goes_for_another() {
         room.switch.adopt(peer, false, room.now);
     }
     assert_eq!(room.switch.poll_closing(), None);
+    let last = (0..=UNBOUND_CONNECTIONS_MAX).map(|n| {
+        let peer = (std::net::Ipv4Addr::from(0x0b00_0000 + u32::try_from(n).unwrap()), 1000).into();
+        room.switch.adopt(peer, false, room.now)
+    });
+    let last = last.last();
+    assert_eq!(room.switch.poll_closing(), last, "twice as many are too many");
 }
