@@ -185,6 +185,8 @@ pub const DEPARTURES_PER_ROOM_MAX: usize = 4096;
 /// of them. Above that new requests are answered 503 without state. Ten thousand calls a second over UDP, which have to be remembered
 /// for 32 s, are 360 MB.
 pub const SIP_TRANSACTION_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Places that one user has logged in from which are remembered.
+pub const KNOWN_PLACES_PER_USER_MAX: usize = 32;
 /// Places that users have logged in from which are remembered.
 pub const KNOWN_PLACES_MAX: usize = 64 * 1024;
 /// Nonces whose counts are remembered. When there are more, the oldest ones are answered with a fresh challenge.

@@ -1,10 +1,10 @@
 //! From which places users have logged in lately.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::limits::KNOWN_PLACES_MAX;
+use crate::limits::{KNOWN_PLACES_MAX, KNOWN_PLACES_PER_USER_MAX};
 
 /// How long a place is known after a right password came from there.
 const KNOWN_FOR: Duration = Duration::from_secs(3600);
@@ -17,6 +17,8 @@ type Place = (u64, SocketAddr);
 pub(super) struct KnownPlaces {
     until: HashMap<Place, Instant>,
     in_order: BTreeSet<(Instant, Place)>,
+    /// Those of each user, oldest first, so that one who logs in from everywhere pushes out nobody else's.
+    of_user: HashMap<u64, VecDeque<SocketAddr>>,
 }
 
 impl KnownPlaces {
@@ -30,12 +32,33 @@ impl KnownPlaces {
         let until = now + KNOWN_FOR;
         if let Some(before) = self.until.insert(place, until) {
             self.in_order.remove(&(before, place));
+        } else {
+            let own = self.of_user.entry(user).or_default();
+            own.push_back(at);
+            if own.len() > KNOWN_PLACES_PER_USER_MAX
+                && let Some(oldest) = own.front().copied()
+            {
+                self.forget((user, oldest));
+            }
         }
         self.in_order.insert((until, place));
         if self.until.len() > KNOWN_PLACES_MAX
-            && let Some((_, oldest)) = self.in_order.pop_first()
+            && let Some((_, oldest)) = self.in_order.first().copied()
         {
-            self.until.remove(&oldest);
+            self.forget(oldest);
+        }
+    }
+
+    fn forget(&mut self, place: Place) {
+        if let Some(until) = self.until.remove(&place) {
+            self.in_order.remove(&(until, place));
+        }
+        let (user, at) = place;
+        if let Some(own) = self.of_user.get_mut(&user) {
+            own.retain(|other| *other != at);
+            if own.is_empty() {
+                self.of_user.remove(&user);
+            }
         }
     }
 }
@@ -58,13 +81,18 @@ mod tests {
     }
 
     #[test]
-    fn no_more_places_are_known_than_there_is_room_for() {
+    fn no_more_places_are_known_than_there_is_room_for_in_all_and_for_one_user() {
         let (mut known, now) = (KnownPlaces::default(), Instant::now());
-        let place = |n: usize| SocketAddr::from((std::net::Ipv4Addr::from(n as u32), 5060));
-        for n in 0..KNOWN_PLACES_MAX + 3 {
-            known.add(7, place(n), now + Duration::from_micros(n as u64));
+        let at = |n: usize| SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, n as u16));
+        known.add(8, at(1), now);
+        for n in 0..KNOWN_PLACES_PER_USER_MAX + 3 {
+            known.add(7, at(n), now + Duration::from_micros(n as u64));
+        }
+        assert!(!known.has(7, at(2), now) && known.has(7, at(3), now) && known.has(8, at(1), now));
+        for user in 100..100 + KNOWN_PLACES_MAX as u64 {
+            known.add(user, at(1), now + Duration::from_millis(user));
         }
         assert_eq!((known.until.len(), known.in_order.len()), (KNOWN_PLACES_MAX, KNOWN_PLACES_MAX));
-        assert!(!known.has(7, place(2), now) && known.has(7, place(3), now));
+        assert!(known.of_user.len() <= KNOWN_PLACES_MAX && !known.has(8, at(1), now), "the oldest went");
     }
 }

@@ -1,6 +1,6 @@
 //! The calls there are, and by what they are found.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -172,6 +172,7 @@ pub(super) struct Calls {
     by_session: HashMap<SessionId, Tag>,
     by_invite: HashMap<TransactionId, Tag>,
     by_user: HashMap<Aor, SmallVec<[Tag; 1]>>,
+    by_room: HashMap<RoomId, BTreeSet<Tag>>,
 }
 
 impl Default for Calls {
@@ -182,6 +183,7 @@ impl Default for Calls {
             by_session: HashMap::new(),
             by_invite: HashMap::new(),
             by_user: HashMap::new(),
+            by_room: HashMap::new(),
         }
     }
 }
@@ -195,6 +197,7 @@ impl Calls {
     pub(super) fn insert(&mut self, tag: Tag, call: Call) {
         self.by_session.insert(call.session, tag);
         self.by_user.entry(call.member.user.clone()).or_default().push(tag);
+        self.by_room.entry(call.room).or_default().insert(tag);
         if let Phase::Opening(opening) = &call.phase {
             self.by_invite.insert(opening.invite.clone(), tag);
         }
@@ -206,6 +209,12 @@ impl Calls {
         call.share.take().into_iter().for_each(|share| self.shares.give_back(share));
         self.by_session.remove(&call.session);
         forget(&mut self.by_user, &call.member.user, tag);
+        if let Some(others) = self.by_room.get_mut(&call.room) {
+            others.remove(&tag);
+            if others.is_empty() {
+                self.by_room.remove(&call.room);
+            }
+        }
         if let Phase::Opening(opening) = &call.phase {
             self.by_invite.remove(&opening.invite);
         }
@@ -291,8 +300,10 @@ impl Calls {
 
     /// Every call, or those of one room, in a fixed order.
     pub(super) fn tags(&self, room: Option<RoomId>) -> Vec<Tag> {
-        let wanted = |call: &Call| room.is_none_or(|room| call.room == room);
-        let mut tags: Vec<Tag> = self.by_tag.iter().filter(|(_, call)| wanted(call)).map(|(tag, _)| *tag).collect();
+        if let Some(room) = room {
+            return self.by_room.get(&room).into_iter().flatten().copied().collect();
+        }
+        let mut tags: Vec<Tag> = self.by_tag.keys().copied().collect();
         tags.sort();
         tags
     }

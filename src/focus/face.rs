@@ -265,7 +265,7 @@ impl Focus {
         let lost =
             |id: &&TransactionId| self.transactions.hop(id).is_some_and(|hop| hop.connection == Some(connection));
         let lost: Vec<TransactionId> =
-            self.byes.ids().chain(self.subscriptions.under_way.transactions()).filter(lost).cloned().collect();
+            self.byes.ids().filter(lost).chain(self.subscriptions.under_way.over(connection)).cloned().collect();
         for id in lost {
             self.transactions.fail(&id);
             self.bye_is_over(&id);

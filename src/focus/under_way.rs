@@ -35,6 +35,8 @@ impl<T: Copy> UnderWay<T> {
         connection: Option<SipConnection>,
         octets: usize,
     ) {
+        // One without a document counts too: it is carried.
+        let octets = octets.max(1);
         if let Some(connection) = connection {
             *self.octets.entry(connection).or_default() += octets;
         }
@@ -59,8 +61,11 @@ impl<T: Copy> UnderWay<T> {
         self.by_transaction.get(transaction).map(|sent| sent.id)
     }
 
-    pub(super) fn transactions(&self) -> impl Iterator<Item = &TransactionId> {
-        self.by_transaction.keys()
+    /// Those that were sent over a connection. Takes time for all there are, but only where it carries any.
+    pub(super) fn over(&self, connection: SipConnection) -> impl Iterator<Item = &TransactionId> {
+        let all = self.octets.contains_key(&connection).then_some(&self.by_transaction);
+        let sent = all.into_iter().flatten();
+        sent.filter(move |(_, sent)| sent.connection == Some(connection)).map(|(transaction, _)| transaction)
     }
 
     /// Whether a connection carries so much that more has to wait for its answers.
