@@ -177,7 +177,7 @@ fn hup_names_what_needs_a_restart_and_puts_the_level_in_force() {
     let log = server.log();
     assert!(!log.contains("early"), "{log}");
     let told = log.lines().find(|line| line.contains("need a restart")).unwrap();
-    assert!(told.contains("keys=log.format"), "{told}");
+    assert!(told.contains("keys=\"log.format\""), "{told}");
     assert!(log.contains("drained after a signal"), "the last line is at info: {log}");
 }
 

@@ -63,7 +63,7 @@ fn a_signal_that_means_nothing_ends_nothing() {
         drop(server.join(signal, "lobby"));
     }
     let log = server.log();
-    assert!(log.contains("signal=USR1") && log.contains("drained after a signal"), "{log}");
+    assert!(log.contains("signal=\"USR1\"") && log.contains("drained after a signal"), "{log}");
 }
 
 #[test]

@@ -26,36 +26,38 @@ struct Line<'w> {
 }
 
 impl Line<'_> {
-    fn append(&mut self, field: &Field, text: &str) -> fmt::Result {
+    /// Appends a field. A string always stands in quotes, so that its kind does not depend on what is in it; what has a form of its own,
+    /// like a number or an address, where it needs them.
+    fn append(&mut self, field: &Field, text: &str, is_string: bool) -> fmt::Result {
         if !std::mem::take(&mut self.is_empty) {
             self.writer.write_char(' ')?;
         }
         match field.name() {
             "message" => self.writer.write_str(&on_one_line(text)),
             name if self.writer.has_ansi_escapes() => {
-                write!(self.writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{}", value(text))
+                write!(self.writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{}", value(text, is_string))
             }
-            name => write!(self.writer, "{name}={}", value(text)),
+            name => write!(self.writer, "{name}={}", value(text, is_string)),
         }
     }
 }
 
 impl Visit for Line<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.record_str(field, &format!("{value:?}"));
+        self.written = self.written.and_then(|()| self.append(field, &format!("{value:?}"), false));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.written = self.written.and_then(|()| self.append(field, value));
+        self.written = self.written.and_then(|()| self.append(field, value, true));
     }
 }
 
-/// A value as it stands in a line: as it is, or in quotes where it has something in it that ends a field.
-fn value(text: &str) -> String {
+/// A value as it stands in a line: as it is, or in quotes where it is to be, or has something in it that ends a field.
+fn value(text: &str, quoted: bool) -> String {
     // What is escaped gets longer.
     let escaped = text.escape_debug().to_string().replace("\\'", "'");
     let ends_a_field = text.is_empty() || text.contains([' ', '=']) || escaped.len() != text.len();
-    if ends_a_field { format!("\"{escaped}\"") } else { escaped }
+    if quoted || ends_a_field { format!("\"{escaped}\"") } else { escaped }
 }
 
 /// A message, which is ours, without what would end the line.
@@ -96,7 +98,7 @@ mod tests {
     fn plain_values_stand_as_they_are() {
         let user = "sip:alice@localhost";
         let line = logged(|| tracing::info!(call = %"bf27", status = 403, ok = true, user, "a call"));
-        assert_eq!(line, "INFO a call call=bf27 status=403 ok=true user=sip:alice@localhost\n");
+        assert_eq!(line, "INFO a call call=bf27 status=403 ok=true user=\"sip:alice@localhost\"\n");
     }
 
     #[test]
@@ -149,7 +151,8 @@ mod tests {
     #[test]
     fn letters_of_every_script_stay_readable() {
         for name in ["Zoë", "Łukasz", "O'Brien", "李雷", "محمد", "नेहा"] {
-            assert_eq!(logged(|| tracing::info!(name, "it")), format!("INFO it name={name}\n"));
+            assert_eq!(logged(|| tracing::info!(%name, "it")), format!("INFO it name={name}\n"));
+            assert_eq!(logged(|| tracing::info!(name, "it")), format!("INFO it name=\"{name}\"\n"));
         }
     }
 }
