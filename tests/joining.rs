@@ -66,12 +66,13 @@ fn the_log_says_who_is_refused_and_why_unless_they_want_to_be_nobody() {
         assert!(sip.answer().starts_with(&format!("SIP/2.0 {status} ")));
     }
     let log = server.log();
-    for (to, from, status, why) in [
-        ("lobby", " from=\"sip:alice@127.0.0.1\"", 403, "Forbidden"),
-        ("attic", " from=\"sip:bob@127.0.0.1\"", 404, "Not Found"),
-        ("lobby", "", 403, "Forbidden"),
+    for (to, from, status, why, rule) in [
+        ("lobby", " from=\"sip:alice@127.0.0.1\"", 403, "Forbidden", "deny"),
+        ("attic", " from=\"sip:bob@127.0.0.1\"", 404, "Not Found", "rooms.on_demand"),
+        ("lobby", "", 403, "Forbidden", "deny"),
     ] {
-        let line = format!("method=INVITE to=\"sip:{to}@127.0.0.1\"{from} status={status} why=\"{why}\"");
+        let line =
+            format!("method=INVITE to=\"sip:{to}@127.0.0.1\"{from} status={status} why=\"{why}\" rule=\"{rule}\"");
         assert!(log.contains(&line), "{line} in {log}");
     }
     assert!(!log.contains("carol"), "{log}");

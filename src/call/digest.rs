@@ -15,7 +15,7 @@
 use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use siphasher::sip::SipHasher13;
 use subtle::ConstantTimeEq;
@@ -26,6 +26,9 @@ use super::nonces::Nonces;
 use super::users::Users;
 use crate::sip::{Challenge, Credentials, CredentialsError, HeaderName, Request, text_rows};
 
+/// How often it is told that somebody is barred.
+const BARRED_TOLD_EVERY: Duration = Duration::from_secs(10);
+
 /// Challenges, and judges the answers.
 pub struct Authenticator {
     users: Arc<Users>,
@@ -34,6 +37,9 @@ pub struct Authenticator {
     known: KnownPlaces,
     /// What the names of users are hashed under.
     keys: (u64, u64),
+    /// When it was last told that somebody is barred, and how many were since.
+    told: Option<Instant>,
+    untold: u64,
 }
 
 /// Where a request has come from.
@@ -83,6 +89,8 @@ impl Authenticator {
             nonces: Nonces::new(key),
             failures: Failures::default(),
             known: KnownPlaces::default(),
+            told: None,
+            untold: 0,
             keys: (word(0), word(8)),
         }
     }
@@ -132,6 +140,16 @@ impl Authenticator {
     pub fn user_named(&self, request: &Request) -> Option<String> {
         let credentials = self.credentials(request)?.ok()?;
         self.users.find(&credentials.username, credentials.userhash).map(|(name, _)| name.to_owned())
+    }
+
+    /// Somebody was barred. Answers how many were since it was told last, if it is to be told again now: once in ten seconds.
+    pub fn tell_barred(&mut self, now: Instant) -> Option<u64> {
+        self.untold += 1;
+        if self.told.is_some_and(|at| now < at + BARRED_TOLD_EVERY) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.untold))
     }
 
     /// The name of the user that a request is from.

@@ -114,7 +114,7 @@ impl Focus {
             return Err(Refusal::new(414));
         }
         let known = self.rooms.find(name).is_some() || self.settings.rooms.policy(name).is_some();
-        if known { Ok(Some(name.to_owned())) } else { Err(Refusal::new(404)) }
+        if known { Ok(Some(name.to_owned())) } else { Err(Refusal::new(404).by("rooms.on_demand")) }
     }
 
     /// Whether the patterns of a room let somebody in.
@@ -143,13 +143,13 @@ impl Focus {
         };
         let here = room.has(&member.user) || account.is_some_and(|account| room.has_account(account));
         if here && !policy.simultaneous_access {
-            return Err(Refusal::new(403).because("Already In The Room"));
+            return Err(Refusal::new(403).because("Already In The Room").by("simultaneous_access"));
         }
         if room.has(&member.user) {
             return Ok(());
         }
         let full = policy.max_participants > 0 && room.users() >= policy.max_participants;
-        if full { Err(Refusal::new(486).because("Room Is Full")) } else { Ok(()) }
+        if full { Err(Refusal::new(486).because("Room Is Full").by("max_participants")) } else { Ok(()) }
     }
 }
 
@@ -158,9 +158,11 @@ fn check_patterns(policy: &RoomPolicy, member: &Member, account: Option<&Aor>) -
     let covers =
         |patterns: &[String]| matches_any(patterns.iter().map(String::as_str), account.unwrap_or(&member.user));
     let allowed = policy.allow.is_empty() || covers(&policy.allow);
-    match allowed && !covers(&policy.deny) {
-        true => Ok(()),
-        false if account.is_none() => Err(Refusal::new(433)),
-        false => Err(Refusal::new(403)),
-    }
+    let rule = match () {
+        () if !allowed => "allow",
+        () if covers(&policy.deny) => "deny",
+        () => return Ok(()),
+    };
+    let status = if account.is_none() { 433 } else { 403 };
+    Err(Refusal::new(status).by(rule))
 }

@@ -74,7 +74,10 @@ impl Focus {
                 Err(self.challenge(false, hop, now))
             }
             Err(Unbelieved::Barred) => {
-                tracing::warn!(source = %hop.remote.ip(), user = self.named_in(request), "too many wrong passwords");
+                if let Some(times) = self.authenticator.as_mut().and_then(|all| all.tell_barred(now)) {
+                    let user = self.named_in(request);
+                    tracing::warn!(source = %hop.remote.ip(), user, times, "too many wrong passwords");
+                }
                 Err(Refusal::new(403).because("Too Many Wrong Passwords"))
             }
         }

@@ -105,8 +105,10 @@ impl Focus {
         let (ask, hop) = call.dialog.request(Method::Bye, &call.sent_by, &branch);
         let session = std::mem::take(&mut call.suspended).then_some((call.shard, call.session));
         let ending = Ending { tag, dialog: call.dialog.clone(), session };
+        let (user, room) = (call.member.user.clone(), call.room);
+        let room = self.rooms.get(room).map(|room| tracing::field::display(room.name.clone()));
         self.remove(tag);
-        tracing::info!(call = %tag, reason = goodbye.text, "hanging up");
+        tracing::info!(call = %tag, room, user = %user, reason = goodbye.text, "hanging up");
         if !self.say_goodbye(ask, hop, goodbye, Some(ending))
             && let Some((shard, session)) = session
         {

@@ -337,6 +337,9 @@ impl Focus {
 
     /// Says whether there are descriptors for the connections of another call. Where there are none, calls are 503.
     pub fn set_descriptors_short(&mut self, short: bool) {
+        if short && !self.descriptors_short {
+            tracing::warn!("calls are answered 503: there are no descriptors for their connections");
+        }
         self.descriptors_short = short;
     }
 

@@ -14,15 +14,23 @@ pub(super) struct Refusal {
     pub(super) status: u16,
     pub(super) phrase: Option<Cow<'static, str>>,
     pub(super) headers: Vec<(HeaderName, String)>,
+    /// The key of the config that says so, for the log.
+    rule: Option<&'static str>,
 }
 
 impl Refusal {
     pub(super) fn new(status: u16) -> Self {
-        Self { status, phrase: None, headers: Vec::new() }
+        Self { status, phrase: None, headers: Vec::new(), rule: None }
     }
 
     pub(super) fn because(mut self, phrase: impl Into<Cow<'static, str>>) -> Self {
         self.phrase = Some(phrase.into());
+        self
+    }
+
+    /// By which key of the config.
+    pub(super) fn by(mut self, rule: &'static str) -> Self {
+        self.rule = Some(rule);
         self
     }
 
@@ -42,9 +50,9 @@ impl Refusal {
         let call = call.map(tracing::field::display);
         let joins = matches!(method, Method::Invite | Method::Subscribe | Method::Refer | Method::Update);
         if joins && !matches!(status, 401 | 407 | 491 | 503) {
-            tracing::info!(call, %method, to, from, status, why, "a request is refused");
+            tracing::info!(call, %method, to, from, status, why, rule = self.rule, "a request is refused");
         } else {
-            tracing::debug!(call, %method, to, from, status, why, "a request is refused");
+            tracing::debug!(call, %method, to, from, status, why, rule = self.rule, "a request is refused");
         }
     }
 
