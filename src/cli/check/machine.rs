@@ -3,8 +3,8 @@
 use std::fs;
 use std::io::ErrorKind;
 
-use super::Finding;
 use super::tuning;
+use super::{Finding, Level};
 use crate::config::{Config, Cores};
 use crate::shard::Io;
 
@@ -23,14 +23,20 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
     let _ = crate::control::raise_limit();
     let limits = read("/proc/self/limits");
     let wanted = tuning::wanted_limits();
-    vec![
-        kernel(&read("/proc/sys/kernel/osrelease")),
-        io_uring(read("/proc/sys/kernel/io_uring_disabled").trim(), io_uring::IoUring::new(2).map(drop)),
-        shell(config.shards.io, crate::shard::probe_loop()),
+    let ring = io_uring(read("/proc/sys/kernel/io_uring_disabled").trim(), io_uring::IoUring::new(2).map(drop));
+    let mut found = vec![kernel(&read("/proc/sys/kernel/osrelease"))];
+    found.extend(carriers(ring, || shell(config.shards.io, crate::shard::probe_loop())));
+    found.extend([
         memlock(limit(&limits, "Max locked memory"), wanted.memlock, config.shards.io),
         descriptors(limit(&limits, "Max open files"), wanted.nofile),
         cores(&config.shards.cores, &allowed_cores()),
-    ]
+    ]);
+    found
+}
+
+/// What there is to carry shards. Where there is no io_uring at all, no shell takes over from another.
+fn carriers(ring: Finding, shell: impl FnOnce() -> Finding) -> Vec<Finding> {
+    if ring.level == Level::Error { vec![ring] } else { vec![ring, shell()] }
 }
 
 /// The cores that this process may run on.
@@ -153,7 +159,6 @@ fn cores(asked: &Cores, allowed: &[usize]) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
     use super::*;
 
     #[test]
@@ -172,6 +177,14 @@ mod tests {
         assert!(io_uring("2", refused()).line().contains("sysctl kernel.io_uring_disabled=0"));
         assert!(io_uring("", refused()).line().contains("seccomp"));
         assert_eq!(io_uring("0", refused()).level, Level::Error);
+    }
+
+    #[test]
+    fn without_any_io_uring_nothing_is_said_of_a_shell_that_takes_over() {
+        let refused = io_uring("0", Err(std::io::Error::from_raw_os_error(1)));
+        assert_eq!(carriers(refused, || unreachable!("it is not asked for")).len(), 1);
+        let found = carriers(io_uring("0", Ok(())), || shell(Io::Ring, Ok(())));
+        assert_eq!(found.len(), 2);
     }
 
     #[test]
