@@ -45,16 +45,24 @@ impl Focus {
             Ok((tag, leg, watch, wish)) => {
                 self.begin_merging(request, tag, hop, now);
                 self.subscriptions.keep(tag, leg);
-                self.grant(id, request, tag, &wish);
-                self.open_subscription(
-                    tag,
-                    Subscription::new(wish.event, wish.granted, now),
-                    Package::Conference(watch),
-                    &claim,
-                    now,
-                );
+                self.begin_watching(id, request, tag, (wish, watch), &claim, now);
             }
         }
+    }
+
+    /// Answers a SUBSCRIBE, and begins what it asks for.
+    fn begin_watching(
+        &mut self,
+        id: &TransactionId,
+        request: &Request,
+        tag: Tag,
+        (wish, watch): (Wish, Watch),
+        claim: &Claim,
+        now: Instant,
+    ) {
+        self.grant(id, request, tag, &wish);
+        let subscription = Subscription::new(wish.event, wish.granted, now);
+        self.open_subscription(tag, subscription, Package::Conference(watch), claim, now);
     }
 
     fn admit_subscriber(
@@ -157,16 +165,7 @@ impl Focus {
         }
         let claim = self.claim_in(tag, request, hop);
         match self.admit_in_dialog(tag, &claim) {
-            Ok(watch) => {
-                self.grant(id, request, tag, &wish);
-                self.open_subscription(
-                    tag,
-                    Subscription::new(wish.event, wish.granted, now),
-                    Package::Conference(watch),
-                    &claim,
-                    now,
-                );
-            }
+            Ok(watch) => self.begin_watching(id, request, tag, (wish, watch), &claim, now),
             Err(refusal) => self.refuse(id, request, &refusal),
         }
     }
