@@ -5,7 +5,7 @@
 //!
 //! | floor | modules | holds |
 //! |---|---|---|
-//! | 0 words | [`ids`], [`limits`], [`shares`] | identifiers, every named maximum, and how much of it each source holds |
+//! | 0 words | [`ids`], [`limits`], [`shares`], [`log_throttle`] | identifiers, every named maximum, how much of it each source holds, and how often the log tells of floods |
 //! | 1 grammar | [`uri`], [`msrp`], [`mime`], [`cpim`], [`sdp`], [`sip`], [`conference_info`], [`datetime`] | bytes to values and back; no time, no policy, no I/O |
 //! | 2 machines | [`facts`], [`nickname`], [`session`], [`room`], [`switch`], [`call`], [`focus`] | sans-IO state machines; `now` and randomness are arguments |
 //! | 3 shell | [`tls`], [`shard`], [`control`] | sockets, clocks, executors |
@@ -16,6 +16,7 @@
 
 pub mod ids;
 pub mod limits;
+pub mod log_throttle;
 pub mod shares;
 
 pub mod conference_info;

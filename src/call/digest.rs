@@ -15,7 +15,7 @@
 use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use siphasher::sip::SipHasher13;
 use subtle::ConstantTimeEq;
@@ -24,10 +24,8 @@ use super::failures::{Charged, Failures};
 use super::known::KnownPlaces;
 use super::nonces::Nonces;
 use super::users::Users;
+use crate::log_throttle::LogThrottle;
 use crate::sip::{Challenge, Credentials, CredentialsError, HeaderName, Request, text_rows};
-
-/// How often it is told that somebody is barred.
-const BARRED_TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// Challenges, and judges the answers.
 pub struct Authenticator {
@@ -37,9 +35,7 @@ pub struct Authenticator {
     known: KnownPlaces,
     /// What the names of users are hashed under.
     keys: (u64, u64),
-    /// When it was last told that somebody is barred, and how many were since.
-    told: Option<Instant>,
-    untold: u64,
+    barred: LogThrottle,
 }
 
 /// Where a request has come from.
@@ -89,8 +85,7 @@ impl Authenticator {
             nonces: Nonces::new(key),
             failures: Failures::default(),
             known: KnownPlaces::default(),
-            told: None,
-            untold: 0,
+            barred: LogThrottle::default(),
             keys: (word(0), word(8)),
         }
     }
@@ -142,14 +137,9 @@ impl Authenticator {
         self.users.find(&credentials.username, credentials.userhash).map(|(name, _)| name.to_owned())
     }
 
-    /// Somebody was barred. Answers how many were since it was told last, if it is to be told again now: once in ten seconds.
+    /// Somebody was barred. Answers how many were since it was told last, if it is to be told again now.
     pub fn tell_barred(&mut self, now: Instant) -> Option<u64> {
-        self.untold += 1;
-        if self.told.is_some_and(|at| now < at + BARRED_TOLD_EVERY) {
-            return None;
-        }
-        self.told = Some(now);
-        Some(std::mem::take(&mut self.untold))
+        self.barred.add(now)
     }
 
     /// The name of the user that a request is from.

@@ -24,7 +24,7 @@ use crate::limits::{
     SIP_CONNECTIONS_MAX, SIP_MESSAGE_BYTES_MAX, SIP_OWN_CONNECTIONS_MAX, SIP_OWN_CONNECTIONS_PER_HOST_MAX,
     SIP_WAITING_BYTES_IN_ALL_MAX,
 };
-use crate::shard::AcceptFailures;
+use crate::log_throttle::LogThrottle;
 use crate::sip::{Broken, Hop, Message, SipConnection, Transport, next_host, parse_datagram};
 use crate::tls::{Stream, TlsSetup, reason};
 
@@ -287,7 +287,7 @@ fn read_datagram(datagram: &[u8], remote: SocketAddr) -> Option<Arrived> {
 }
 
 async fn accept(listener: TcpListener, transport: Transport, local: SocketAddr, inbound: mpsc::Sender<Inbound>) {
-    let mut failures = AcceptFailures::default();
+    let mut failures = LogThrottle::default();
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {

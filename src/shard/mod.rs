@@ -1,6 +1,5 @@
 //! The shell around a switch: one pinned core with its sockets.
 
-mod accept_failures;
 mod flush;
 mod glommio;
 pub mod mesh;
@@ -15,7 +14,6 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-pub use accept_failures::AcceptFailures;
 pub use port::{Listeners, TAKEN_PORT_TIMEOUT, bind_until};
 pub use ring::probe as probe_loop;
 pub use settings::{Io, ShardSettings};

@@ -281,11 +281,3 @@ fn a_neighbour_who_guesses_does_not_lock_out_who_has_logged_in_from_its_place() 
     }
     assert_eq!(ask(40000, ALICE.password), Err(Unbelieved::Barred), "that place has a bound of its own");
 }
-
-#[test]
-fn it_is_told_once_in_ten_seconds_that_somebody_is_barred_and_how_often() {
-    let (mut all, now) = authenticator();
-    assert_eq!(all.tell_barred(now), Some(1));
-    assert!((1..10).all(|second| all.tell_barred(now + Duration::from_secs(second)).is_none()));
-    assert_eq!(all.tell_barred(now + Duration::from_secs(10)), Some(10));
-}

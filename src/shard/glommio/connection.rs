@@ -14,14 +14,14 @@ use super::shell::{Peer, Shell};
 use crate::facts::EndReason;
 use crate::ids::ConnectionId;
 use crate::limits::{CONNECTIONS_PER_SHARD_MAX, RECEIVE_BYTES_MAX};
-use crate::shard::AcceptFailures;
+use crate::log_throttle::LogThrottle;
 use crate::shard::settings::ACCEPT_AGAIN_AFTER;
 use crate::shard::tls::TlsLink;
 
 impl Shell {
     /// Accepts connections for as long as the shard lives.
     pub(super) async fn run_listener(self: Rc<Self>, listener: TcpListener, secure: bool) {
-        let mut failures = AcceptFailures::default();
+        let mut failures = LogThrottle::default();
         loop {
             match listener.accept().await {
                 Ok(stream) => self.clone().accept(stream, secure),

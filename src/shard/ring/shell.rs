@@ -15,7 +15,7 @@ use tracing::debug;
 use super::secure::Dials;
 use crate::facts::{Command, EndReason};
 use crate::ids::{ConnectionId, ShardId};
-use crate::shard::AcceptFailures;
+use crate::log_throttle::LogThrottle;
 use crate::shard::mesh::{ShardPort, TELL_AGAIN_AFTER, Upward, Wake};
 use crate::shard::settings::COMMANDS_PER_TURN_MAX;
 use crate::shard::slab::Slab;
@@ -35,7 +35,7 @@ pub struct Shell {
     listeners: [Option<Rc<OwnedFd>>; LISTENERS],
     /// When to listen there again after a connection could not be accepted.
     pub(super) accept_at: [Option<Instant>; LISTENERS],
-    pub(super) accept_failures: AcceptFailures,
+    pub(super) accept_failures: LogThrottle,
     pub(super) tls: Option<TlsSetup>,
     /// For plaintext.
     pub(super) slab: Slab,
@@ -98,7 +98,7 @@ impl Shell {
             peers: SecondaryMap::new(),
             listeners,
             accept_at: [None; LISTENERS],
-            accept_failures: AcceptFailures::default(),
+            accept_failures: LogThrottle::default(),
             tls,
             slab: Slab::default(),
             pieces: Pieces::default(),
