@@ -6,8 +6,8 @@
 //! | floor | modules | holds |
 //! |---|---|---|
 //! | 0 words | [`ids`], [`limits`], [`shares`], [`log_throttle`] | identifiers, every named maximum, how much of it each source holds, and how often the log tells of floods |
-//! | 1 grammar | [`uri`], [`msrp`], [`mime`], [`cpim`], [`sdp`], [`sip`], [`conference_info`], [`datetime`] | bytes to values and back; no time, no policy, no I/O |
-//! | 2 machines | [`facts`], [`nickname`], [`session`], [`room`], [`switch`], [`call`], [`focus`] | sans-IO state machines; `now` and randomness are arguments |
+//! | 1 grammar | the crate [`parlor_proto`] | bytes to values and back; no time, no policy, no I/O |
+//! | 2 machines | [`facts`], [`nickname`], [`session`], [`room`], [`switch`], [`transaction`], [`call`], [`focus`] | sans-IO state machines; `now` and randomness are arguments |
 //! | 3 shell | [`tls`], [`shard`], [`control`] | sockets, clocks, executors |
 //! | 4 assembly | [`cli`], [`config`], `main.rs` | what the operator touches |
 //!
@@ -19,15 +19,6 @@ pub mod limits;
 pub mod log_throttle;
 pub mod shares;
 
-pub mod conference_info;
-pub mod cpim;
-pub mod datetime;
-pub mod mime;
-pub mod msrp;
-pub mod sdp;
-pub mod sip;
-pub mod uri;
-
 pub mod call;
 pub mod facts;
 pub mod focus;
@@ -35,6 +26,7 @@ pub mod nickname;
 pub mod room;
 pub mod session;
 pub mod switch;
+pub mod transaction;
 
 pub mod control;
 pub mod shard;

@@ -1,29 +1,12 @@
-//! Every maximum that a peer can run into. Units and qualifiers last; relations between limits are asserted below.
+//! Every maximum that a peer can run into. Units and qualifiers last; relations between limits are asserted below. Those of
+//! the grammar stand in `parlor_proto::limits`.
 
-/// Octets in the start line of an MSRP chunk, its CR included.
-pub const MSRP_START_LINE_BYTES_MAX: usize = 1024;
-/// Octets in the whole header section of an MSRP chunk, start line included.
-pub const MSRP_HEAD_BYTES_MAX: usize = 16 * 1024;
-/// Header lines in an MSRP chunk, To-Path and From-Path included.
-pub const MSRP_HEADERS_MAX: usize = 128;
-/// URIs in one To-Path or From-Path.
-pub const MSRP_PATH_URIS_MAX: usize = 16;
-/// Octets in a transaction id (RFC 4975 §9: 4 to 32).
-pub const TRANSACTION_ID_BYTES_MAX: usize = 32;
-/// Octets in the fewest-octet transaction id.
-pub const TRANSACTION_ID_BYTES_MIN: usize = 4;
+pub use parlor_proto::limits::*;
+
 /// Octets of what a SEND says about its body beside message/cpim (Content-Disposition and its like), which goes out with it.
 pub const MSRP_CONTENT_HEADERS_BYTES_MAX: usize = 2048;
-/// Octets in a Message-ID that we keep for correlating chunks.
-pub const MESSAGE_ID_BYTES_MAX: usize = 128;
-/// Octets of the longest message that a Byte-Range may speak of: sums of two positions do not overflow.
-pub const MESSAGE_OCTETS_MAX: u64 = 1 << 62;
 /// Octets in the body of a REPORT (RFC 4975 §7.1).
 pub const REPORT_BODY_BYTES_MAX: usize = 10_240;
-/// Octets in the header blocks of a Message/CPIM body, its MIME headers included.
-pub const CPIM_HEADERS_BYTES_MAX: usize = 16 * 1024;
-/// Prefixes that one Message/CPIM may declare for the namespace of RFC 3862 itself.
-pub const CPIM_PREFIXES_MAX: usize = 8;
 /// Octets in a nickname (RFC 7701 §7.1).
 pub const NICKNAME_BYTES_MAX: usize = 1023;
 
@@ -98,30 +81,12 @@ pub const COMMAND_QUEUE_MAX: usize = 4096;
 /// Events that wait for the control thread.
 pub const EVENT_QUEUE_MAX: usize = 16 * 1024;
 
-/// Octets of one SIP message, on any transport.
-pub const SIP_MESSAGE_BYTES_MAX: usize = 64 * 1024;
-/// Header fields in one SIP message.
-pub const SIP_HEADERS_MAX: usize = 128;
-/// Octets of one SIP header field, its folds included.
-pub const SIP_HEADER_BYTES_MAX: usize = 8 * 1024;
 /// Octets in the name of a room.
 pub const ROOM_NAME_BYTES_MAX: usize = 1024;
 /// Hops of a dialog's route set; a call with more is refused.
 pub const SIP_ROUTES_MAX: usize = 32;
-/// Media ranges in one `a=accept-types` or `a=accept-wrapped-types`; a description with more is refused.
-pub const ACCEPT_TYPES_MAX: usize = 64;
-/// Octets of one such list, its spaces included.
-pub const ACCEPT_TYPES_BYTES_MAX: usize = 2048;
 /// Different lists of accepted types that the seats of a room share. Each further seat with another one is asked by itself.
 pub const SHARED_TYPE_LISTS_MAX: usize = 63;
-/// Media lines in one session description; each has to be answered.
-pub const SDP_MEDIA_LINES_MAX: usize = 16;
-/// Recipients on one list of an INVITE.
-pub const RECIPIENTS_MAX: usize = 100;
-/// Parts of one multipart body, those of bodies within it included.
-pub const BODY_PARTS_MAX: usize = 16;
-/// Multipart bodies within one another.
-pub const BODY_NESTING_MAX: usize = 4;
 /// SIP connections that peers have made. For one more, one of the peer that has the most is closed.
 pub const SIP_CONNECTIONS_MAX: usize = 4096;
 /// SIP connections that we have made, or are making. They take nothing from the others.
@@ -147,8 +112,6 @@ pub const REPORT_SECONDS_MAX: u64 = 180;
 pub const REFUSED_NOTIFIES_MAX: u8 = 3;
 /// Seconds for which the Retry-After of a subscriber is heeded.
 pub const NOTIFY_RETRY_SECONDS_MAX: u64 = 600;
-/// Elements within one another in a conference document.
-pub const CONFERENCE_INFO_DEPTH_MAX: usize = 32;
 /// Calls of ours that nobody has answered yet, shared out as [`PARTS_KEPT_FOR_OTHERS`] says.
 pub const DIALLINGS_MAX: usize = 1024;
 /// SIP calls at a time, shared out alike.
@@ -202,8 +165,6 @@ pub const LOG_FLUSH_MILLIS_MAX: u64 = 1000;
 /// Identities that a trusted peer may assert of one user (RFC 3325 §9.1 has two).
 pub const ASSERTED_IDENTITIES_MAX: usize = 8;
 
-const _: () = assert!(MSRP_START_LINE_BYTES_MAX < MSRP_HEAD_BYTES_MAX);
-const _: () = assert!(TRANSACTION_ID_BYTES_MIN <= TRANSACTION_ID_BYTES_MAX);
 const _: () = assert!(MSRP_CONTENT_HEADERS_BYTES_MAX < MSRP_HEAD_BYTES_MAX);
 const _: () = assert!(MSRP_HEAD_BYTES_MAX <= RECEIVE_BYTES_MAX);
 const _: () = assert!(COPIED_BODY_BYTES_MAX <= RECEIVE_BYTES_MAX);

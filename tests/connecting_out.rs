@@ -5,8 +5,8 @@ mod support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use parlor::sdp::{Fingerprint, HashFunction};
 use parlor::tls::{Identity, TlsSetup, Trust, fingerprint};
+use parlor_proto::sdp::{Fingerprint, HashFunction};
 use rustls::{ServerConnection, StreamOwned};
 use support::participant::{PATIENCE, Sip, call, offer};
 use support::tls::{self, certify, secure};

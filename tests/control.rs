@@ -10,7 +10,7 @@ use parlor::focus::{Focus, RoomSettings, Settings, ShardAddress};
 use parlor::ids::ShardId;
 use parlor::limits::SIP_CONNECTIONS_MAX;
 use parlor::shard::mesh::{self, ShardPort};
-use parlor::sip::Transport;
+use parlor_proto::sip::Transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;

@@ -1,8 +1,8 @@
 //! The CPIM wrapper on what real clients send and on what nobody should.
 
-use parlor::cpim::{AddressError, CpimError, NameAddress, Scanner, Wrapper, parse, parse_whole};
 use parlor::limits::CPIM_HEADERS_BYTES_MAX;
-use parlor::mime::MimeError;
+use parlor_proto::cpim::{AddressError, CpimError, NameAddress, Scanner, Wrapper, parse, parse_whole};
+use parlor_proto::mime::MimeError;
 use proptest::prelude::*;
 
 /// Every sample: name, octets, and where its content begins in the text form `content`.
@@ -299,6 +299,6 @@ proptest! {
 
 #[test]
 fn header_names_are_case_sensitive() {
-    let wrapper = parlor::cpim::parse_whole(b"from: <sip:a@b>\r\nTO: <sip:c@d>\r\n\r\n\r\n").unwrap();
+    let wrapper = parlor_proto::cpim::parse_whole(b"from: <sip:a@b>\r\nTO: <sip:c@d>\r\n\r\n\r\n").unwrap();
     assert!(wrapper.from().is_err() && wrapper.to().is_err());
 }

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use parlor::facts::{Command, Event, Member, OpenRoom, OpenSession, Refusal, RoomPolicy, Terms};
 use parlor::ids::{RoomId, SessionId, ShardId};
-use parlor::msrp::Path;
 use parlor::shard::{self, Io, ShardSettings, mesh};
-use parlor::uri::Aor;
+use parlor_proto::msrp::Path;
+use parlor_proto::uri::Aor;
 use tokio::sync::mpsc;
 
 /// Wakes in each test, unless `PARLOR_WAKES` asks for more. Without the settings some hundreds to some thousands are enough for a

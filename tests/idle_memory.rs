@@ -12,8 +12,8 @@ use bytes::Bytes;
 use parlor::facts::{Command, Event, RoomPolicy};
 use parlor::focus::{Focus, Output, RoomSettings, Settings, ShardAddress};
 use parlor::ids::{ConnectionId, ShardId};
-use parlor::sip::{HeaderName, Hop, Response, SipConnection, Transport, parse_datagram, text};
 use parlor::switch::{PieceSink, Switch};
+use parlor_proto::sip::{HeaderName, Hop, Response, SipConnection, Transport, parse_datagram, text};
 
 struct Counting;
 

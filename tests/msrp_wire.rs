@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use parlor::msrp::{ChunkParser, Event};
+use parlor_proto::msrp::{ChunkParser, Event};
 use proptest::prelude::*;
 
 /// One chunk: start line and headers, the body if there is one, and the flag.

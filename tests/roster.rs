@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use parlor::conference_info::{ConferenceInfo, State};
+use parlor_proto::conference_info::{ConferenceInfo, State};
 use support::participant::Sip;
 use support::{Participant, Server};
 

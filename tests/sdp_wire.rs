@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use parlor::msrp::Path as MsrpPath;
-use parlor::sdp::{Capabilities, ChatroomTokens, Description, Origin, OurMedia, OurTerms, Setup, Unusable};
+use parlor_proto::msrp::Path as MsrpPath;
+use parlor_proto::sdp::{Capabilities, ChatroomTokens, Description, Origin, OurMedia, OurTerms, Setup, Unusable};
 
 const SERVER: Capabilities = Capabilities { plain: true, tls: false, listen: true, connect: false };
 const CLIENT: Capabilities = Capabilities { plain: true, tls: false, listen: false, connect: true };

@@ -7,8 +7,8 @@ use std::time::Instant;
 use parlor::facts::{Command, Event};
 use parlor::focus::{Focus, Output, RoomSettings, Settings, ShardAddress};
 use parlor::ids::ShardId;
-use parlor::sip::{Broken, Framed, Framer, HeaderName, Hop, Message, Response, SipConnection};
-use parlor::sip::{Transport, parse_datagram, text};
+use parlor_proto::sip::{Broken, Framed, Framer, HeaderName, Hop, Message, Response, SipConnection};
+use parlor_proto::sip::{Transport, parse_datagram, text};
 
 fn samples(folder: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire").join(folder);
@@ -31,7 +31,7 @@ fn focus(domains: &[&str]) -> Focus {
     let settings = Settings {
         domains: domains.iter().map(|&name| name.to_owned()).collect(),
         listen: ["192.0.2.1:5060", "127.0.0.1:5560"]
-            .map(|at| (parlor::sip::Transport::Udp, at.parse().unwrap()))
+            .map(|at| (parlor_proto::sip::Transport::Udp, at.parse().unwrap()))
             .into(),
         contact_host: "192.0.2.1".into(),
         msrp_host: "192.0.2.1".into(),
@@ -224,7 +224,7 @@ fn a_whole_call_of_a_real_client_runs_through() {
             let answers = responses(&mut focus, message, transport, now);
             assert_eq!(answers.last().map(|r| r.status.code()), expected, "{client} {step}");
             if let (Some(answer), "invite") = (answers.last(), step) {
-                tag = parlor::sip::tag(&answer.headers, &HeaderName::To).unwrap().into_owned();
+                tag = parlor_proto::sip::tag(&answer.headers, &HeaderName::To).unwrap().into_owned();
             }
         }
         assert_eq!(focus.counts().calls, 0, "{client}");

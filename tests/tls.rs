@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parlor::sdp::{Fingerprint, HashFunction};
 use parlor::tls::fingerprint;
+use parlor_proto::sdp::{Fingerprint, HashFunction};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::CertificateDer;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
-use parlor::sip::parse_datagram;
+use parlor_proto::sip::parse_datagram;
 
 use crate::counting::allocations;
 use crate::desk::Desk;

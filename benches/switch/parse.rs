@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput};
-use parlor::cpim;
-use parlor::msrp::ChunkParser;
+use parlor_proto::cpim;
+use parlor_proto::msrp::ChunkParser;
 
 use crate::plane::Plane;
 use crate::{TEXT, say_allocations};

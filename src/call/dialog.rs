@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::limits::SIP_ROUTES_MAX;
-use crate::sip::{Ask, HeaderName, Headers, Hop, Host, Method, Request, Response, TopVia, Transport, Uri};
-use crate::sip::{addressed, addresses, is_sips, route_uri, sequence, tag, text};
+use parlor_proto::sip::{Ask, HeaderName, Headers, Hop, Host, Method, Request, Response, TopVia, Transport, Uri};
+use parlor_proto::sip::{addressed, addresses, is_sips, route_uri, sequence, tag, text};
 
 /// Octets of the names of a request's usual headers, with a Via and what a NOTIFY says of its subscription.
 const REQUEST_FRAME_BYTES: usize = 400;
@@ -292,7 +292,7 @@ fn is_translated(headers: &Headers) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::{Message, Reply, SipConnection, parse_datagram, stamp_source};
+    use parlor_proto::sip::{Message, Reply, SipConnection, parse_datagram, stamp_source};
 
     fn invite(extra: &str, via: &str) -> Request {
         let text = format!(

@@ -25,7 +25,7 @@ use super::known::KnownPlaces;
 use super::nonces::Nonces;
 use super::users::Users;
 use crate::log_throttle::LogThrottle;
-use crate::sip::{Challenge, Credentials, CredentialsError, HeaderName, Request, text_rows};
+use parlor_proto::sip::{Challenge, Credentials, CredentialsError, HeaderName, Request, text_rows};
 
 /// Challenges, and judges the answers.
 pub struct Authenticator {
@@ -168,7 +168,7 @@ impl Authenticator {
             self.failures.add(user, charged, now);
             return Err(Unbelieved::Wrong);
         };
-        let count = credentials.qop.as_ref().and_then(crate::sip::Qop::number);
+        let count = credentials.qop.as_ref().and_then(parlor_proto::sip::Qop::number);
         if !self.nonces.take(&credentials.nonce, user, count, now) {
             return Err(Unbelieved::Stale);
         }

@@ -3,8 +3,8 @@
 use crate::call::Privacy;
 use crate::facts::Member;
 use crate::limits::ASSERTED_IDENTITIES_MAX;
-use crate::sip::{Address, HeaderName, Request, address_text, addresses, aor, display_name};
-use crate::uri::Aor;
+use parlor_proto::sip::{Address, HeaderName, Request, address_text, addresses, aor, display_name};
+use parlor_proto::uri::Aor;
 
 /// The host of those who do not want to be known (RFC 3323 §4.1.1.3).
 const ANONYMOUS_HOST: &str = "anonymous.invalid";
@@ -136,7 +136,7 @@ fn nobody(offered: Option<&Aor>, unique: u64, is_free: impl Fn(&Aor) -> bool) ->
     let drawn = Aor::new(&format!("anonymous-{unique:016x}"), ANONYMOUS_HOST).map_err(|_| IdentityError::Malformed)?;
     let user = own.unwrap_or(&drawn).clone();
     let host = user.host().unwrap_or(ANONYMOUS_HOST);
-    let uri = format!("sip:{}@{host}", crate::sip::escape_user(user.user().unwrap_or(ANYBODY))).into();
+    let uri = format!("sip:{}@{host}", parlor_proto::sip::escape_user(user.user().unwrap_or(ANYBODY))).into();
     // The address that all of them share is taken from each; one of somebody else's is not.
     let shared = offered.filter(|offered| offered.user().is_none_or(|user| user == ANYBODY));
     let mut identities = vec![user.clone(), anybody];
@@ -151,7 +151,7 @@ fn is_anonymous(user: &Aor) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::{Message, parse_datagram};
+    use parlor_proto::sip::{Message, parse_datagram};
 
     fn request(rows: &str) -> Request {
         let text = format!("INVITE sip:r@h SIP/2.0\r\n{rows}\r\nContent-Length: 0\r\n\r\n");

@@ -9,7 +9,7 @@ use sha2::Sha256;
 
 use crate::limits::NONCES_MAX;
 use crate::shares::network;
-use crate::sip::hex;
+use parlor_proto::sip::hex;
 
 /// How long a nonce is good. A client whose nonce is older is challenged again, and told that its password was right.
 pub(super) const NONCE_LIFETIME: Duration = Duration::from_secs(300);

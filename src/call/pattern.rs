@@ -1,6 +1,6 @@
 //! URI patterns of who may join a room.
 
-use crate::uri::Aor;
+use parlor_proto::uri::Aor;
 
 /// Whether one of the patterns covers an address: `sip:*@example.com`, `sip:alice@*`, `tel:+49*`, `*`. A star stands for any
 /// run of characters. sip, sips and im are one, as they are in an [`Aor`]; hosts are compared without regard to case.

@@ -1,6 +1,6 @@
 //! What a caller wants kept private (RFC 3323 §4.2, RFC 3325 §9.3).
 
-use crate::sip::{HeaderName, Headers, text_rows};
+use parlor_proto::sip::{HeaderName, Headers, text_rows};
 
 /// What the Privacy header asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,7 +39,7 @@ impl Privacy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::headers;
+    use crate::call::tests::headers;
 
     fn privacy(value: &str) -> Privacy {
         Privacy::of(&headers(&[(HeaderName::Privacy, value)]))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::sip::{HeaderName, Headers, option_tags, seconds, text};
+use parlor_proto::sip::{HeaderName, Headers, option_tags, seconds, text};
 
 /// The option tag.
 pub const TIMER_TAG: &str = "timer";
@@ -109,7 +109,7 @@ fn refresher(headers: &Headers) -> Option<Side> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::headers;
+    use crate::call::tests::headers;
 
     fn answer(supported: bool, expires: &str, min: &str) -> Result<Option<String>, TooBrief> {
         let mut rows = vec![(HeaderName::Supported, if supported { "replaces, Timer" } else { "replaces" })];

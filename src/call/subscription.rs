@@ -17,7 +17,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::limits::REFUSED_NOTIFIES_MAX;
-use crate::sip::{HeaderName, Headers, text};
+use parlor_proto::sip::{HeaderName, Headers, text};
 
 /// An event package, and the id that tells subscriptions to it in one dialog apart (RFC 6665 §8.2.1).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -264,7 +264,7 @@ fn is_fatal(status: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::headers;
+    use crate::call::tests::headers;
 
     const HOUR: Duration = Duration::from_secs(3600);
 

@@ -1,8 +1,16 @@
-//! The limits of identities, each reached.
+//! The limits of identities, each reached, and what the tests of this folder share.
 
 use super::asserted;
 use crate::limits::ASSERTED_IDENTITIES_MAX;
-use crate::sip::{Message, parse_datagram};
+use parlor_proto::sip::{Header, HeaderName, Headers, Message, parse_datagram};
+
+/// Headers with these rows.
+pub(super) fn headers(rows: &[(HeaderName, &str)]) -> Headers {
+    let header = |(name, value): &(HeaderName, &str)| Header::build(name.clone(), (*value).to_owned()).unwrap();
+    let mut headers = Headers::new();
+    rows.iter().for_each(|row| headers.push(header(row)));
+    headers
+}
 
 #[test]
 fn of_asserted_identities_so_many_count() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::sip::Algorithm;
+use parlor_proto::sip::Algorithm;
 
 /// What a server keeps of a password: H(A1) by each algorithm it has one for (RFC 7616 §3.4.2). Hidden from logs.
 #[derive(Clone, PartialEq, Eq, Default)]

@@ -27,8 +27,8 @@ use crate::config::{
 use crate::control::{self, ControlSettings, Ended, Order, SipSockets};
 use crate::focus::{Focus, ShardAddress};
 use crate::shard::{self, BoundShard, Io, Listeners, ShardThread, mesh};
-use crate::sip::Transport;
 use crate::tls::{Identity, TlsSetup, Trust};
+use parlor_proto::sip::Transport;
 
 /// Orders that may wait for the control thread.
 const ORDERS_MAX: usize = 64;

@@ -12,7 +12,7 @@ use super::ConfigErrors;
 use super::section::Section;
 use super::values::text;
 use crate::call::{Secret, Users};
-use crate::sip::Algorithm;
+use parlor_proto::sip::Algorithm;
 
 /// `[sip.auth]`. Of passwords only their digests are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

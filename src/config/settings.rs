@@ -8,7 +8,7 @@ use crate::call::Users;
 use crate::focus::{RoomSettings, Settings, ShardAddress};
 use crate::limits::SIP_TRANSACTION_BYTES_MAX;
 use crate::shard::ShardSettings;
-use crate::sip::{Transport, uri};
+use parlor_proto::sip::{Transport, uri};
 
 impl Config {
     /// What the shards are told. `allowed` are the cores that this process may run on.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::section::{Read, Section};
 use super::values::text;
 use super::{Config, SipTransport};
-use crate::sip::{Transport, transport_of, uri};
+use parlor_proto::sip::{Transport, transport_of, uri};
 use toml::de::DeValue;
 
 /// `[tls]`: what the server shows of itself. Paths are relative to the config file.

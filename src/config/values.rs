@@ -11,7 +11,7 @@ use super::section::Read;
 use super::{Cores, SipListen, SipTransport};
 use crate::call::INTERVAL_MIN;
 use crate::focus::{ConnectOut, Network};
-use crate::sip::{transport_of, uri};
+use parlor_proto::sip::{transport_of, uri};
 
 /// The highest core number that is believed.
 const CORE_NUMBER_MAX: usize = 4095;
@@ -142,7 +142,7 @@ pub(super) fn proxy(value: &DeValue<'_>) -> Read<Option<String>> {
     if text.is_empty() {
         return Ok(None);
     }
-    let usable = |uri: &crate::sip::Uri| {
+    let usable = |uri: &parlor_proto::sip::Uri| {
         uri.scheme().is_sip() && uri.host().is_some() && !uri.has_headers() && transport_of(uri).is_some()
     };
     let found = uri(&text).filter(usable);

@@ -20,8 +20,8 @@ use crate::focus::{Awaited, Focus, Output, RoomSettings};
 use crate::ids::ShardId;
 use crate::limits::LOOKUPS_MAX;
 use crate::shard::mesh::ShardHandle;
-use crate::sip::{Message, Method};
 use crate::tls::TlsSetup;
+use parlor_proto::sip::{Message, Method};
 
 /// What an operator sets about the control thread.
 #[derive(Debug, Clone)]

@@ -25,8 +25,8 @@ use crate::limits::{
     SIP_WAITING_BYTES_IN_ALL_MAX,
 };
 use crate::log_throttle::LogThrottle;
-use crate::sip::{Broken, Hop, Message, SipConnection, Transport, next_host, parse_datagram};
 use crate::tls::{Stream, TlsSetup, reason};
+use parlor_proto::sip::{Broken, Hop, Message, SipConnection, Transport, next_host, parse_datagram};
 
 /// Something that came in.
 pub struct Inbound {

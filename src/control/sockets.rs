@@ -7,7 +7,7 @@ use std::time::Instant;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::shard::{TAKEN_PORT_TIMEOUT, bind_until};
-use crate::sip::Transport;
+use parlor_proto::sip::Transport;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;

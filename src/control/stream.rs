@@ -15,8 +15,8 @@ use tracing::debug;
 
 use super::flows::{Arrived, Inbound};
 use super::outbound::{Outbound, Waiting};
-use crate::sip::{Framed, Framer, Hop, Message, Method};
 use crate::tls::Stream;
+use parlor_proto::sip::{Framed, Framer, Hop, Message, Method};
 
 /// Who connects and says nothing, or begins a message and does not end it, for so long is hung up on.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);

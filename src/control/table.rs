@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 
 use super::outbound::Outbound;
 use crate::shares::network;
-use crate::sip::{SipConnection, Transport};
+use parlor_proto::sip::{SipConnection, Transport};
 
 /// One connection.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Member, RoomPolicy, Terms};
 use crate::ids::{RoomId, SessionId};
-use crate::uri::Aor;
+use parlor_proto::uri::Aor;
 
 /// From the focus to one shard's switch.
 #[derive(Debug, Clone)]

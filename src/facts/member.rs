@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::msrp::Path;
-use crate::sdp::AcceptTypes;
-pub use crate::sdp::{ChatroomTokens, Direction, Fingerprint};
-use crate::uri::Aor;
+use parlor_proto::msrp::Path;
+use parlor_proto::sdp::AcceptTypes;
+pub use parlor_proto::sdp::{ChatroomTokens, Direction, Fingerprint};
+use parlor_proto::uri::Aor;
 
 /// Who a session belongs to, as the focus found out.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,10 +10,10 @@ use super::refusal::Refusal;
 use crate::call::{Caller, Dialog, Identity, asks_for_sips, matches_any};
 use crate::facts::{Member, RoomPolicy};
 use crate::limits::ROOM_NAME_BYTES_MAX;
-use crate::sdp::{Description, MessageMedia};
 use crate::shares::Claim;
-use crate::sip::{Hop, Recipient, Request, aor};
-use crate::uri::{Aor, UriError};
+use parlor_proto::sdp::{Description, MessageMedia};
+use parlor_proto::sip::{Hop, Recipient, Request, aor};
+use parlor_proto::uri::{Aor, UriError};
 
 /// A call that may come in.
 #[derive(Debug)]

@@ -6,7 +6,8 @@ use std::time::Instant;
 use super::Focus;
 use super::calls::Tag;
 use super::face::Alarm;
-use crate::sip::{Hop, Request, Response, SipConnection, TransactionId, Transactions};
+use crate::transaction::{TransactionId, Transactions};
+use parlor_proto::sip::{Hop, Request, Response, SipConnection};
 
 /// What a request of ours is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Focus {
     /// A response has come. That of an INVITE may come again, from the same peer or from others (RFC 3261 §13.2.2.4).
     pub(super) fn answered(&mut self, id: &TransactionId, response: &Response, hop: Hop, now: Instant) {
         let Some(asked) = self.asked.get(id).cloned() else { return };
-        if response.status.is_success() && response.headers.typed::<crate::sip::CSeq>().is_some_and(is_invite) {
+        if response.status.is_success() && response.headers.typed::<parlor_proto::sip::CSeq>().is_some_and(is_invite) {
             self.alarms.set(Alarm::Forget(id.clone()), now + 64 * Transactions::t1());
         } else if response.status.is_final() {
             self.asked.remove(id);
@@ -68,6 +69,6 @@ impl Focus {
     }
 }
 
-fn is_invite(cseq: Result<crate::sip::CSeq, crate::sip::HeaderError>) -> bool {
-    cseq.is_ok_and(|cseq| cseq.method == crate::sip::Method::Invite)
+fn is_invite(cseq: Result<parlor_proto::sip::CSeq, parlor_proto::sip::HeaderError>) -> bool {
+    cseq.is_ok_and(|cseq| cseq.method == parlor_proto::sip::Method::Invite)
 }

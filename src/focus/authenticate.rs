@@ -15,8 +15,8 @@ use super::refusal::Refusal;
 use crate::call::{Asker, Caller, Identity, IdentityError, Privacy, Unbelieved, asserted, identify};
 use crate::shares::network;
 use crate::shares::{Claim, Holder, Reach};
-use crate::sip::{HeaderName, Hop, Method, Request, aor, tag, uri};
-use crate::uri::Aor;
+use parlor_proto::sip::{HeaderName, Hop, Method, Request, aor, tag, uri};
+use parlor_proto::uri::Aor;
 
 impl Focus {
     /// Whether a request is to be challenged before anything is made of it.

@@ -2,8 +2,8 @@
 
 use super::calls::Call;
 use crate::facts::ChatroomTokens;
-use crate::sdp::MessageMedia;
-use crate::sip::{HeaderName, Headers, text_rows};
+use parlor_proto::sdp::MessageMedia;
+use parlor_proto::sip::{HeaderName, Headers, text_rows};
 
 /// Clients that know nicknames and private messages though their descriptions have no `a=chatroom`.
 const AWARE_AGENTS: [&str; 2] = ["sipsimple", "blink"];

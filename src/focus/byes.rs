@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::calls::Tag;
 use crate::call::Dialog;
 use crate::ids::{SessionId, ShardId};
-use crate::sip::{Request, TransactionId};
+use crate::transaction::TransactionId;
+use parlor_proto::sip::Request;
 
 /// What a BYE is about, where it ends a call that was in a room.
 #[derive(Debug)]

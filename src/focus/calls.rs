@@ -12,11 +12,12 @@ use crate::call::Dialog;
 use crate::facts::{Member, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::limits::{CALLS_MAX, PARTS_KEPT_FOR_OTHERS};
-use crate::msrp::Path;
-use crate::sdp::{Description, MessageMedia, Origin};
 use crate::shares::{Claim, Share, Shares};
-use crate::sip::{HeaderName, Hop, Recipient, Request, SipConnection, TransactionId, tag};
-use crate::uri::Aor;
+use crate::transaction::TransactionId;
+use parlor_proto::msrp::Path;
+use parlor_proto::sdp::{Description, MessageMedia, Origin};
+use parlor_proto::sip::{HeaderName, Hop, Recipient, Request, SipConnection, tag};
+use parlor_proto::uri::Aor;
 
 /// A call, by our tag of its dialog: 64 random bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

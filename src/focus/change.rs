@@ -7,8 +7,9 @@ use super::calls::{Goodbye, Phase, Tag};
 use super::face::Alarm;
 use super::refusal::Refusal;
 use crate::facts::{Command, Outward, Terms};
-use crate::sdp::{Description, MessageMedia, Setup};
-use crate::sip::{Hop, Request, TransactionId, sequence};
+use crate::transaction::TransactionId;
+use parlor_proto::sdp::{Description, MessageMedia, Setup};
+use parlor_proto::sip::{Hop, Request, sequence};
 
 impl Focus {
     /// A re-INVITE. What cannot be taken leaves the call as it was.

@@ -11,12 +11,12 @@ use super::face::Alarm;
 use super::roster::{Device, gone};
 use super::subscriptions::SubscriptionId;
 use crate::call::{Due, EndOfSubscription};
-use crate::conference_info::{Description, JoiningMethod, MediaStatus};
-use crate::datetime::rfc3339;
 use crate::facts::{Direction, RoomPolicy, Subscribers};
 use crate::ids::{RoomId, SessionId};
-use crate::sip::escape_user;
-use crate::uri::Aor;
+use parlor_proto::conference_info::{Description, JoiningMethod, MediaStatus};
+use parlor_proto::datetime::rfc3339;
+use parlor_proto::sip::escape_user;
+use parlor_proto::uri::Aor;
 
 /// The name of the package (RFC 4575 §3.1).
 pub(super) const PACKAGE: &str = "conference";

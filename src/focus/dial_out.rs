@@ -17,14 +17,15 @@ use super::subscriptions::SubscriptionId;
 use crate::facts::{Command, Member, OpenSession, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::limits::{DATAGRAM_REQUEST_BYTES_MAX, RINGING_SECONDS_MAX};
-use crate::msrp::Path;
-use crate::sdp::Setup;
 use crate::shares::{Claim, Share};
-use crate::sip::{
-    Ask, HeaderName, Hop, Host, Message, Method, Request, TransactionId, Transport, Uri, address_text, addressed, aor,
-    escape_user, is_sips, parts_with_history, quoted, transport_of,
+use crate::transaction::TransactionId;
+use parlor_proto::msrp::Path;
+use parlor_proto::sdp::Setup;
+use parlor_proto::sip::{
+    Ask, HeaderName, Hop, Host, Message, Method, Request, Transport, Uri, address_text, addressed, aor, escape_user,
+    is_sips, parts_with_history, quoted, transport_of,
 };
-use crate::uri::Aor;
+use parlor_proto::uri::Aor;
 
 /// Who is to be brought into which room, and who wants it.
 #[derive(Debug, Clone)]

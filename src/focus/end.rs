@@ -10,7 +10,8 @@ use super::refusal::Refusal;
 use super::rooms::{Left, Room};
 use crate::facts::{Command, EndReason};
 use crate::ids::{RoomId, SessionId};
-use crate::sip::{Method, Request, TransactionId};
+use crate::transaction::TransactionId;
+use parlor_proto::sip::{Method, Request};
 
 /// What becomes of the session of a call that has left its room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::Focus;
 use super::refusal::Refusal;
-use crate::sip::{HeaderName, Request, option_tags, tag};
+use parlor_proto::sip::{HeaderName, Request, option_tags, tag};
 
 /// An INVITE brings a list of others (RFC 5366).
 pub(super) const LIST_TAG: &str = "recipient-list-invite";

@@ -27,11 +27,10 @@ use super::{RoomSettings, Settings};
 use crate::call::{Alarms, Authenticator, EndOfSubscription, Users};
 use crate::facts::{Command, Event, Refusal as ShardRefusal, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
-use crate::sip::{Arrival, Broken, Fault, HeaderName, Headers, Hop, Message, Method, Reply, Request};
-use crate::sip::{
-    SipConnection, TopVia, TransactionId, TransactionOutput, TransactionTimer, Transactions, Transport, fault,
-    parse_datagram, reply_hop, sequence, stamp_source,
-};
+use crate::transaction::Arrival;
+use crate::transaction::{TransactionId, TransactionOutput, TransactionTimer, Transactions};
+use parlor_proto::sip::{Broken, Fault, HeaderName, Headers, Hop, Message, Method, Reply, Request};
+use parlor_proto::sip::{SipConnection, TopVia, Transport, fault, parse_datagram, reply_hop, sequence, stamp_source};
 
 /// What the focus wants done.
 #[derive(Debug)]

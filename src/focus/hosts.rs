@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use super::Settings;
-use crate::uri::Aor;
+use parlor_proto::uri::Aor;
 
 /// Every host whose users are rooms here: the domains and our own addresses, without a port and with those we listen on.
 #[derive(Debug)]

@@ -12,11 +12,12 @@ use super::{Focus, Settings};
 use crate::call::Caller;
 use crate::facts::{ChatroomTokens, Command, OpenRoom, OpenSession, Refusal as ShardRefusal, RoomPolicy, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
-use crate::msrp::Path;
-use crate::sdp::{Description, Direction, MessageMedia, Origin, OurMedia, OurTerms, Setup};
 use crate::shares::Claim;
-use crate::sip::{HeaderName, Hop, Request, TransactionId, Transactions, reply_hop, sequence};
-use crate::uri::Aor;
+use crate::transaction::{TransactionId, Transactions};
+use parlor_proto::msrp::Path;
+use parlor_proto::sdp::{Description, Direction, MessageMedia, Origin, OurMedia, OurTerms, Setup};
+use parlor_proto::sip::{HeaderName, Hop, Request, reply_hop, sequence};
+use parlor_proto::uri::Aor;
 
 /// How long a shard may take to say whether a session can be bound.
 pub(super) const SHARD_ANSWER_MAX: Duration = Duration::from_secs(5);

@@ -10,11 +10,11 @@ use super::extensions::LIST_TAG;
 use super::refusal::Refusal;
 use crate::call::matches_any;
 use crate::facts::{CREATOR, Member};
-use crate::sip::{
+use parlor_proto::sip::{
     CopyControl, HeaderName, Recipient, Request, address_text, aor, option_tags, recipient_list, recipients,
     recipients_history, request_uri, uri,
 };
-use crate::uri::Aor;
+use parlor_proto::uri::Aor;
 
 impl Focus {
     /// Whom else an INVITE wants in the room; nobody, where there is no list, or one that need not be looked at and that the
@@ -86,7 +86,7 @@ impl Focus {
     }
 }
 
-fn callable(recipient: &Recipient) -> Option<(crate::sip::Uri, Member)> {
+fn callable(recipient: &Recipient) -> Option<(parlor_proto::sip::Uri, Member)> {
     let target = request_uri(uri(&recipient.uri)?);
     let user = aor(&target).ok()?;
     let display_name = recipient.display_name.as_deref().map(Into::into);

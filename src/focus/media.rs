@@ -12,9 +12,9 @@ use super::refusal::Refusal;
 use super::{Focus, Network};
 use crate::facts::{Outward, Terms};
 use crate::ids::{SESSION_ID_TEXT_LEN, SessionId, ShardId};
-use crate::msrp::Path;
-use crate::sdp::{Capabilities, Description, Fingerprint, MessageMedia, Origin, Setup, Unusable};
-use crate::sip::{
+use parlor_proto::msrp::Path;
+use parlor_proto::sdp::{Capabilities, Description, Fingerprint, MessageMedia, Origin, Setup, Unusable};
+use parlor_proto::sip::{
     HeaderName, Headers, Hop, Request, Response, Transport, accepts_media_type, quoted, session_description,
 };
 

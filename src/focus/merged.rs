@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
 
 use super::calls::Tag;
-use crate::sip::{HeaderName, Hop, Method, Request, Transactions, sequence, tag};
+use crate::transaction::Transactions;
+use parlor_proto::sip::{HeaderName, Hop, Method, Request, sequence, tag};
 
 /// Call-ID, From tag and CSeq, its method included, of a request that begins a dialog: another one with the same is the same, come by
 /// another way.

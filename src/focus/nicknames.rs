@@ -10,7 +10,7 @@ use super::face::Alarm;
 use crate::facts::{Command, NicknameScope};
 use crate::ids::SessionId;
 use crate::nickname::Registry;
-use crate::uri::Aor;
+use parlor_proto::uri::Aor;
 
 /// Who is known by what in rooms whose nicknames are the server's.
 #[derive(Debug, Default)]

@@ -10,10 +10,11 @@ use super::face::Alarm;
 use super::report::SIPFRAG;
 use super::subscriptions::{Leg, Package, SubscriptionId};
 use crate::call::{Dialog, Due, EndOfSubscription, Standing};
-use crate::conference_info::MEDIA_TYPE;
 use crate::limits::{DATAGRAM_REQUEST_BYTES_MAX, NOTIFIES_PER_BURST_MAX, NOTIFY_RETRY_SECONDS_MAX};
 use crate::shares::network;
-use crate::sip::{HeaderName, Method, Response, TransactionId, text};
+use crate::transaction::TransactionId;
+use parlor_proto::conference_info::MEDIA_TYPE;
+use parlor_proto::sip::{HeaderName, Method, Response, text};
 
 /// How soon the next burst of NOTIFYs follows: a large room must not drown its subscribers' answers.
 const BURST_INTERVAL: Duration = Duration::from_millis(5);

@@ -14,10 +14,11 @@ use crate::call::{Caller, Dialog, Identity, asks_for_sips};
 use crate::facts::Member;
 use crate::ids::RoomId;
 use crate::shares::Claim;
-use crate::sip::{
-    HeaderName, Hop, Reference, ReferredMethod, Request, TransactionId, address_text, aor, reference, sequence, text,
+use crate::transaction::TransactionId;
+use parlor_proto::sip::{
+    HeaderName, Hop, Reference, ReferredMethod, Request, address_text, aor, reference, sequence, text,
 };
-use crate::uri::Aor;
+use parlor_proto::uri::Aor;
 
 /// A REFER that may be followed.
 struct Referral {

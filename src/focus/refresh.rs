@@ -11,7 +11,7 @@ use super::face::Alarm;
 use super::refusal::Refusal;
 use super::replies::{ALLOW, EVENTS};
 use crate::call::{INTERVAL_MIN, SessionTimer, TIMER_TAG, TooBrief, min_se};
-use crate::sip::{
+use parlor_proto::sip::{
     Ask, HeaderName, Headers, Hop, Message, Method, Reply, Request, Response, option_tags, seconds, sequence,
 };
 

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use super::calls::Tag;
 use crate::call::{DialogError, Privacy};
-use crate::sdp::Unusable;
-use crate::sip::{BodyError, HeaderName, ListError, Method, Request, address_text, addresses, phrase, quoted};
-use crate::uri::Aor;
+use parlor_proto::sdp::Unusable;
+use parlor_proto::sip::{BodyError, HeaderName, ListError, Method, Request, address_text, addresses, phrase, quoted};
+use parlor_proto::uri::Aor;
 
 /// A status, a phrase that says more than the usual one, and headers that say what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 
 use super::Focus;
 use super::refusal::Refusal;
-use crate::sip::{
-    HeaderName, Hop, Reply, Request, Response, TransactionId, Transport, accepts_media_type, escape_user, quoted,
+use crate::transaction::TransactionId;
+use parlor_proto::sip::{
+    HeaderName, Hop, Reply, Request, Response, Transport, accepts_media_type, escape_user, quoted,
 };
 
 /// The methods we take.

@@ -8,7 +8,8 @@ use super::merged::{InviteOrigin, merged_within};
 use super::refusal::Refusal;
 use super::replies::ALLOW;
 use crate::call::Caller;
-use crate::sip::{HeaderName, Hop, Method, Request, TransactionId, is_sips, sequence, tag};
+use crate::transaction::TransactionId;
+use parlor_proto::sip::{HeaderName, Hop, Method, Request, is_sips, sequence, tag};
 
 impl Focus {
     pub(super) fn handle_request(&mut self, id: TransactionId, request: Request, hop: Hop, now: Instant) {

@@ -9,7 +9,7 @@ use crate::facts::{CREATOR, Delete, RoomPolicy};
 use crate::ids::{RoomId, ShardId};
 use crate::limits::{MASKS_PER_ROOM_MAX, PARTS_KEPT_FOR_OTHERS};
 use crate::shares::{Claim, Share, Shares};
-use crate::uri::Aor;
+use parlor_proto::uri::Aor;
 
 /// One room.
 #[derive(Debug)]

@@ -20,12 +20,12 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::calls::Tag;
-use crate::conference_info::{
+use crate::limits::{CONFERENCE_DOCUMENT_BYTES_MAX, CONFERENCE_DOCUMENTS_KEPT_MAX, DEPARTURES_PER_ROOM_MAX};
+use parlor_proto::conference_info::{
     Description, Endpoint, JoiningMethod, MediaStatus, State, User, write_conference_state, write_deleted_user,
     write_description, write_head, write_tail, write_user, write_users,
 };
-use crate::limits::{CONFERENCE_DOCUMENT_BYTES_MAX, CONFERENCE_DOCUMENTS_KEPT_MAX, DEPARTURES_PER_ROOM_MAX};
-use crate::uri::Aor;
+use parlor_proto::uri::Aor;
 
 /// The number of a change.
 pub(super) type Change = u64;
@@ -344,7 +344,7 @@ pub(super) fn gone(entity: &str, version: u32) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conference_info::ConferenceInfo;
+    use parlor_proto::conference_info::ConferenceInfo;
 
     const ROOM: &str = "sip:lobby@chat.example";
 

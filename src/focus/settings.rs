@@ -9,7 +9,7 @@ use super::ConnectOut;
 use crate::call::Users;
 use crate::facts::{Fingerprint, RoomPolicy};
 use crate::ids::ShardId;
-use crate::sip::{Transport, Uri};
+use parlor_proto::sip::{Transport, Uri};
 
 /// Everything the focus is told when it is made.
 #[derive(Debug, Clone)]

@@ -12,7 +12,6 @@ use super::replies::{ALLOW, EVENTS};
 use super::report::REFER;
 use super::subscriptions::{Leg, Package, Place, SubscriptionId, Watch};
 use crate::call::{Caller, Dialog, EventName, Identity, Subscription, asks_for_sips};
-use crate::conference_info::MEDIA_TYPE;
 use crate::facts::Subscribers;
 use crate::ids::RoomId;
 use crate::limits::{
@@ -20,8 +19,10 @@ use crate::limits::{
     SUBSCRIPTIONS_PER_USER_MAX,
 };
 use crate::shares::Claim;
-use crate::sip::{HeaderName, Hop, Request, TransactionId, accepts_media_type, body_is_optional, text};
-use crate::uri::Aor;
+use crate::transaction::TransactionId;
+use parlor_proto::conference_info::MEDIA_TYPE;
+use parlor_proto::sip::{HeaderName, Hop, Request, accepts_media_type, body_is_optional, text};
+use parlor_proto::uri::Aor;
 
 /// What a SUBSCRIBE asks for.
 struct Wish {

@@ -13,8 +13,8 @@ use crate::call::{Dialog, EventName, Subscription};
 use crate::ids::RoomId;
 use crate::limits::{PARTS_KEPT_FOR_OTHERS, SUBSCRIPTIONS_MAX};
 use crate::shares::{Claim, Share, Shares};
-use crate::sip::{Hop, Request, SipConnection};
-use crate::uri::Aor;
+use parlor_proto::sip::{Hop, Request, SipConnection};
+use parlor_proto::uri::Aor;
 
 /// One subscription, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -8,7 +8,7 @@ use crate::facts::{Command, Event, RoomPolicy, Subscribers};
 use crate::ids::ShardId;
 use crate::limits::{CALLS_MAX, PARTS_KEPT_FOR_OTHERS, SUBSCRIPTIONS_MAX};
 use crate::shares::{Claim, Reach, Share};
-use crate::sip::{Hop, Message, Transport, parse_datagram};
+use parlor_proto::sip::{Hop, Message, Transport, parse_datagram};
 
 fn focus() -> Focus {
     let here: SocketAddr = "192.0.2.1:5060".parse().unwrap();

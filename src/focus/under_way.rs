@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use crate::limits::NOTIFY_BYTES_UNDER_WAY_MAX;
-use crate::sip::{SipConnection, TransactionId};
+use crate::transaction::TransactionId;
+use parlor_proto::sip::SipConnection;
 
 #[derive(Debug)]
 struct Sent<T> {

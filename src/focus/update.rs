@@ -5,7 +5,8 @@ use std::time::Instant;
 use super::Focus;
 use super::calls::{Call, Phase, Tag};
 use super::refusal::Refusal;
-use crate::sip::{Hop, Request, TransactionId};
+use crate::transaction::TransactionId;
+use parlor_proto::sip::{Hop, Request};
 
 impl Focus {
     /// An UPDATE is answered at once and changes what it says. What cannot be taken leaves the call as it was.

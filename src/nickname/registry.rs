@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use super::{Likeness, NicknameKey, likenesses};
-use crate::msrp::Status;
-use crate::uri::Aor;
+use parlor_proto::msrp::Status;
+use parlor_proto::uri::Aor;
 
 /// Which nicknames are taken, in a room or in the whole server. `S` is what a session is called there.
 #[derive(Debug)]

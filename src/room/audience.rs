@@ -3,10 +3,10 @@
 use smallvec::SmallVec;
 
 use super::Room;
-use crate::cpim::{AddressError, Wrapper};
 use crate::ids::SessionKey;
-use crate::msrp::Status;
-use crate::uri::Aor;
+use parlor_proto::cpim::{AddressError, Wrapper};
+use parlor_proto::msrp::Status;
+use parlor_proto::uri::Aor;
 
 /// Who gets a message.
 #[derive(Debug, Clone, PartialEq, Eq)]

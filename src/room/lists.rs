@@ -6,7 +6,7 @@ use std::hash::BuildHasherDefault;
 
 use crate::ids::{KeyHasher, SessionKey};
 use crate::limits::SHARED_TYPE_LISTS_MAX;
-use crate::sdp::AcceptTypes;
+use parlor_proto::sdp::AcceptTypes;
 
 /// The lists of a room's seats. Each is counted by its seats and forgotten with the last of them.
 #[derive(Debug, Default)]

@@ -9,8 +9,8 @@ use crate::facts::{OpenRoom, RoomPolicy};
 use crate::ids::{RoomId, SessionKey};
 use crate::limits::UNAWARE_USERS_PER_ROOM_MAX;
 use crate::nickname::Registry;
-use crate::sdp::AcceptTypes;
-use crate::uri::Aor;
+use parlor_proto::sdp::AcceptTypes;
+use parlor_proto::uri::Aor;
 
 /// Octets of the Message-IDs that a room sends: 96 random bits in hexadecimal.
 pub const MESSAGE_ID_LEN: usize = 24;

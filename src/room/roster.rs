@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 
 use super::lists::{Class, TypeLists, Verdicts};
 use crate::ids::{ConnectionId, KeyHasher, SessionKey};
-use crate::sdp::AcceptTypes;
-use crate::uri::Aor;
+use parlor_proto::sdp::AcceptTypes;
+use parlor_proto::uri::Aor;
 
 /// What the fan-out needs to know of one session, kept together so that a message to the room walks one array.
 #[derive(Debug)]

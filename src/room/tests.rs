@@ -10,7 +10,7 @@ use super::roster::{Roster, Seating};
 use crate::facts::{OpenRoom, RoomPolicy};
 use crate::ids::{RoomId, SessionKey};
 use crate::limits::UNAWARE_USERS_PER_ROOM_MAX;
-use crate::uri::Aor;
+use parlor_proto::uri::Aor;
 
 fn aor(text: &str) -> Aor {
     Aor::parse(text.as_bytes()).unwrap()

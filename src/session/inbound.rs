@@ -1,6 +1,6 @@
 //! What a request on a session asks for, and whether its outcome is answered (RFC 4975 §7.2, §7.3; RFC 7701 §6.3, §7.1).
 
-use crate::msrp::{FailureReport, Head, Method, Start, Status};
+use parlor_proto::msrp::{FailureReport, Head, Method, Start, Status};
 
 /// What to do with a chunk, as far as its head tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

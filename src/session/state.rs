@@ -10,8 +10,8 @@ use std::rc::Rc;
 
 use crate::facts::{Certificate, Fingerprint, Member, Terms};
 use crate::ids::{ConnectionId, SessionId};
-use crate::msrp::{Head, MsrpUri, Path, Status, encode, uris};
-use crate::uri::Aor;
+use parlor_proto::msrp::{Head, MsrpUri, Path, Status, encode, uris};
+use parlor_proto::uri::Aor;
 
 /// A session that was negotiated.
 #[derive(Debug)]
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
     use crate::facts::Fingerprint;
     use crate::ids::ShardId;
-    use crate::sdp::HashFunction;
+    use parlor_proto::sdp::HashFunction;
     use slotmap::KeyData;
 
     const LOCAL: &str = "msrp://room.example:2855/ours;tcp";

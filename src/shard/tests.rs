@@ -9,8 +9,8 @@ use super::mesh;
 use super::*;
 use crate::facts::{ChatroomTokens, Command, Event, Member, OpenRoom, OpenSession, RoomPolicy, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
-use crate::msrp::Path;
-use crate::uri::Aor;
+use parlor_proto::msrp::Path;
+use parlor_proto::uri::Aor;
 
 struct Running {
     handle: mesh::ShardHandle,

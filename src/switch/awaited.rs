@@ -82,7 +82,7 @@ pub fn drawn(tid: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::msrp::encode::drawn_id;
+    use parlor_proto::msrp::encode::drawn_id;
 
     #[test]
     fn missing_responses_are_counted_when_their_time_is_up() {

@@ -12,7 +12,7 @@ use super::log::Place;
 use super::outbox::Outbox;
 use crate::facts::Certificate;
 use crate::ids::SessionKey;
-use crate::msrp::{ByteRange, ChunkParser, FailureReport, TransactionId};
+use parlor_proto::msrp::{ByteRange, ChunkParser, FailureReport, TransactionId};
 
 /// A connection, whoever opened it.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! What a SEND says about its body beside that it is message/cpim: the copies say it too (RFC 4975 §7.1, §9).
 
 use crate::limits::MSRP_CONTENT_HEADERS_BYTES_MAX;
-use crate::msrp::Head;
+use parlor_proto::msrp::Head;
 
 /// The headers of a body, Content-Type the last of them, each with its line end.
 pub type ContentLines = Option<Box<[u8]>>;

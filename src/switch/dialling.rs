@@ -20,8 +20,8 @@ use super::timers::Alarm;
 use crate::facts::{Certificate, EndReason, Fingerprint};
 use crate::ids::{ConnectionId, SessionKey};
 use crate::limits::DIALS_PER_SHARD_MAX;
-use crate::msrp::encode::{self, DRAWN_ID_LEN, drawn_id};
-use crate::msrp::{ByteRange, Continuation, FailureReport, Status};
+use parlor_proto::msrp::encode::{self, DRAWN_ID_LEN, drawn_id};
+use parlor_proto::msrp::{ByteRange, Continuation, FailureReport, Status};
 
 /// A connection that the driver is to make. It is given back, once, to [`Switch::connected`] or [`Switch::unconnected`].
 #[derive(Debug, Clone)]

@@ -7,13 +7,13 @@ use super::frame::{Body, Label, Seed};
 use super::outlets::{Delivery, Frames, Outlets};
 use super::stream::{Phase, Stream};
 use super::timers::Alarm;
-use crate::cpim::Wrapper;
 use crate::facts::FailureReport;
 use crate::ids::SessionKey;
 use crate::limits::UNINTERRUPTIBLE_CHUNK_BYTES_MAX;
-use crate::msrp::{ByteRange, Continuation, Status};
 use crate::room::{Audience, MESSAGE_ID_LEN, Room, Seat, wrapped_type};
 use crate::session::{Session, is_reporting};
+use parlor_proto::cpim::Wrapper;
+use parlor_proto::msrp::{ByteRange, Continuation, Status};
 
 impl Switch {
     /// Puts copies of a whole message on the outboxes of its audience.

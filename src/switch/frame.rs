@@ -21,8 +21,8 @@ use rand_core::Rng;
 use smallvec::SmallVec;
 
 use crate::facts::FailureReport;
-use crate::msrp::encode::{DRAWN_ID_LEN, byte_range, drawn_id, end};
-use crate::msrp::{ByteRange, Continuation, end_line_begins_in};
+use parlor_proto::msrp::encode::{DRAWN_ID_LEN, byte_range, drawn_id, end};
+use parlor_proto::msrp::{ByteRange, Continuation, end_line_begins_in};
 
 /// Where the octets that wait for a connection are put: an array of pieces, a scratch buffer, a TLS record.
 pub trait PieceSink {

@@ -9,12 +9,12 @@ use super::connection::{Incoming, MessageId, Task};
 use super::frame::{Body, Label};
 use super::reports::{Receipt, report_cpim};
 use super::stream::{Flow, Phase, Stream};
-use crate::cpim;
 use crate::ids::{ConnectionId, SessionKey};
 use crate::limits::{COPIED_BODY_BYTES_MAX, FRAME_SLICES_MAX, HELD_BYTES_PER_SESSION_MAX, HELD_BYTES_PER_SHARD_MAX};
-use crate::msrp::{Continuation, Status};
 use crate::room::{Audience, wrapped_type};
 use crate::session::{Session, is_reporting};
+use parlor_proto::cpim;
+use parlor_proto::msrp::{Continuation, Status};
 
 /// A piece of the body of a chunk.
 #[derive(Debug, Clone, Copy)]

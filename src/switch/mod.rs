@@ -60,9 +60,9 @@ use self::unbound::Unbound;
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, RoomId, RoomKey, SessionId, SessionKey};
 use crate::limits::CONNECTIONS_PER_SHARD_MAX;
-use crate::msrp::Status;
 use crate::room::Room;
 use crate::session::Session;
+use parlor_proto::msrp::Status;
 
 pub use dialling::Dial;
 pub use frame::{Mark, PieceSink};

@@ -9,8 +9,8 @@ use super::{Pending, Switch};
 use crate::facts::{Event, NicknameScope};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
 use crate::limits::NICKNAME_REQUESTS_WAITING_MAX;
-use crate::msrp::{Head, Status, TransactionId, encode, uris};
 use crate::nickname::{Requested, parse_use_nickname};
+use parlor_proto::msrp::{Head, Status, TransactionId, encode, uris};
 
 /// A nickname that the focus decides about, and what the same session has asked for since. That waits: it has to be done in the
 /// order in which it was asked.

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use super::Switch;
 use super::frame::{Body, Label};
-use crate::cpim;
 use crate::ids::SessionKey;
 use crate::limits::ROSTER_NOTICE_BYTES_MAX;
+use parlor_proto::cpim;
 
 const TYPE: &str = "text/plain;charset=utf-8";
 

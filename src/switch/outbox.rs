@@ -156,8 +156,8 @@ impl Outbox {
 mod tests {
     use super::*;
     use crate::facts::FailureReport;
-    use crate::msrp::{ByteRange, Continuation};
     use crate::switch::frame::{Body, Label, Seed};
+    use parlor_proto::msrp::{ByteRange, Continuation};
     use proptest::prelude::*;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;

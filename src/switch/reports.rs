@@ -4,12 +4,12 @@ use rand_core::Rng;
 
 use super::Switch;
 use super::connection::MessageId;
-use crate::cpim::{Header, Wrapper};
 use crate::ids::SessionKey;
 use crate::limits::REPORT_BODY_BYTES_MAX;
-use crate::msrp::encode::{Report, drawn_id, report};
-use crate::msrp::{ByteRange, Head, Status};
 use crate::room::{Audience, MESSAGE_ID_LEN};
+use parlor_proto::cpim::{Header, Wrapper};
+use parlor_proto::msrp::encode::{Report, drawn_id, report};
+use parlor_proto::msrp::{ByteRange, Head, Status};
 
 /// That a message has arrived whole, for a sender who wants to know.
 #[derive(Debug)]

@@ -11,9 +11,11 @@ use super::timers::Alarm;
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
 use crate::limits::SESSIONS_PER_CONNECTION_MAX;
-use crate::mime::Value;
-use crate::msrp::{ByteRange, Continuation, Event as Chunk, Head, MsrpUri, ParseError, Status, TransactionId, uris};
 use crate::session::{Verdict, judge};
+use parlor_proto::mime::Value;
+use parlor_proto::msrp::{
+    ByteRange, Continuation, Event as Chunk, Head, MsrpUri, ParseError, Status, TransactionId, uris,
+};
 
 impl Switch {
     /// Bytes have come on a connection. Body octets that have to be kept are kept as slices of `bytes`.

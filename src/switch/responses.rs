@@ -6,8 +6,8 @@ use super::connection::{Incoming, Task};
 use super::reports::Receipt;
 use super::{Switch, awaited};
 use crate::ids::{ConnectionId, SessionKey};
-use crate::msrp::{Head, Method, Status, encode, uris};
 use crate::session::answered;
+use parlor_proto::msrp::{Head, Method, Status, encode, uris};
 
 impl Switch {
     /// The From-Path of a SEND, which is where its response goes, and the REPORT about it (RFC 4975 §7.1.3, §7.2). Mostly it is

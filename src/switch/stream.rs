@@ -15,11 +15,11 @@ use smallvec::SmallVec;
 
 use super::connection::MessageId;
 use super::content::ContentLines;
-use crate::cpim::Scanner;
 use crate::ids::SessionKey;
 use crate::limits::FORWARDED_CHUNK_BYTES_MIN;
 use crate::room::MESSAGE_ID_LEN;
 use crate::session::Assembly;
+use parlor_proto::cpim::Scanner;
 
 /// One message in flight towards us.
 #[derive(Debug)]

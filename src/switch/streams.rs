@@ -11,8 +11,8 @@ use super::timers::Alarm;
 use super::{Entry, Switch};
 use crate::ids::SessionKey;
 use crate::limits::{REFUSED_MESSAGES_PER_SESSION_MAX, STREAMS_PER_SESSION_MAX};
-use crate::msrp::{Continuation, Status};
 use crate::room::{MESSAGE_ID_LEN, message_id_of};
+use parlor_proto::msrp::{Continuation, Status};
 
 /// Who sends the messages that go out as they come, by the Message-IDs that these have on the way out.
 #[derive(Debug, Default)]

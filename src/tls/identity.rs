@@ -11,7 +11,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
 use super::names::Names;
-use crate::sdp::{Fingerprint, HashFunction};
+use parlor_proto::sdp::{Fingerprint, HashFunction};
 
 /// What a server shows of itself.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use rustls_pki_types::CertificateDer;
 use super::identity::{Identity, fingerprint};
 use super::trust::{Anybody, Expected, Trust, client};
 use crate::facts::Certificate;
-use crate::sdp::{Fingerprint, HASH_FUNCTIONS};
+use parlor_proto::sdp::{Fingerprint, HASH_FUNCTIONS};
 
 /// A fault of the settings, which none of a config's values should be able to bring about.
 pub type TlsError = rustls::Error;

@@ -15,7 +15,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::identity::fingerprint;
 use super::names::Names;
-use crate::sdp::Fingerprint;
+use parlor_proto::sdp::Fingerprint;
 
 /// Where systems keep the certificates of those whom they trust.
 const SYSTEM_BUNDLES: [&str; 3] =

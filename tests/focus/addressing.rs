@@ -2,7 +2,7 @@
 
 use parlor::facts::{EndReason, Event};
 use parlor::focus::Settings;
-use parlor::sip::{HeaderName, Method, Request, Transport, text_rows, uri};
+use parlor_proto::sip::{HeaderName, Method, Request, Transport, text_rows, uri};
 
 use crate::world::{Peer, World, header, offer, policy, settings};
 

@@ -1,7 +1,7 @@
 //! Who knows chat rooms, when it is we who call (RFC 7701 §8).
 
 use parlor::facts::{Command, Terms};
-use parlor::sip::Method;
+use parlor_proto::sip::Method;
 
 use crate::world::{Peer, World, offer};
 

@@ -1,6 +1,6 @@
 //! What an INVITE carries is found however its headers are written (RFC 2045 §5.1, RFC 3261 §7.3.1, RFC 5621).
 
-use parlor::sip::HeaderName;
+use parlor_proto::sip::HeaderName;
 
 use super::world::{Peer, World, header};
 

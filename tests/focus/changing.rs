@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use parlor::facts::{Command, Event};
 use parlor::limits::{ACCEPT_TYPES_BYTES_MAX, ACCEPT_TYPES_MAX};
-use parlor::sip::HeaderName;
+use parlor_proto::sip::HeaderName;
 
 use crate::world::{Peer, World, body, header, offer};
 

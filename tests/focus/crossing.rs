@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use parlor::facts::{EndReason, Event};
-use parlor::sip::{CSeq, HeaderName, Method, text};
+use parlor_proto::sip::{CSeq, HeaderName, Method, text};
 
 use crate::world::{Peer, World, offer};
 
@@ -24,7 +24,7 @@ fn attic() -> (World, Peer) {
 
 fn refuse(world: &mut World, name: &str) {
     let invites = world.asked(Method::Invite);
-    let of_name = |invite: &&parlor::sip::Request| invite.uri.to_string().contains(&format!("sip:{name}@"));
+    let of_name = |invite: &&parlor_proto::sip::Request| invite.uri.to_string().contains(&format!("sip:{name}@"));
     let invite = invites.iter().find(of_name).expect("an INVITE to them").clone();
     Peer::new(name, "attic").respond_to(world, &invite, 480, "", "");
 }
@@ -95,7 +95,7 @@ fn changes_are_answered_in_the_order_in_which_the_shard_knows_of_them() {
     bob.send(&mut world, "INVITE", &offer("msrp://192.0.2.98:7/bob;tcp"));
     assert_eq!(world.told(), ["change"; 3]);
     let answered = |world: &World| {
-        let of = |message: &parlor::sip::Message| {
+        let of = |message: &parlor_proto::sip::Message| {
             let response = message.as_response().filter(|response| response.status.code() == 200)?;
             let cseq = response.headers.typed::<CSeq>()?.ok()?;
             let from = text(&response.headers, &HeaderName::From)?;

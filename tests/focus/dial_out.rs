@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use parlor::facts::{Command, EndReason, Event};
 use parlor::focus::Settings;
-use parlor::sip::{HeaderName, Hop, Method, Request, Transport, text, uri};
+use parlor_proto::sip::{HeaderName, Hop, Method, Request, Transport, text, uri};
 
 use crate::identity::{self, ALICE, alice, guarded, log_in};
 use crate::watcher::Watcher;
@@ -478,7 +478,7 @@ fn a_drain_cancels_what_rings() {
 fn what_cannot_be_sent_is_given_up() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, "<sip:carol@192.0.2.9;transport=tcp>");
-    let bytes = parlor::sip::Message::Request(invite(&world)).to_bytes();
+    let bytes = parlor_proto::sip::Message::Request(invite(&world)).to_bytes();
     world.focus.handle_unsent(&bytes, world.now);
     world.settle();
     assert_eq!(world.told(), ["open session", "close session"]);

@@ -1,7 +1,7 @@
 //! Calls that the focus makes over TLS.
 
 use parlor::focus::Settings;
-use parlor::sip::{HeaderName, Hop, Method, Request, SipConnection, Transport, text, uri};
+use parlor_proto::sip::{HeaderName, Hop, Method, Request, SipConnection, Transport, text, uri};
 
 use crate::media::with_tls;
 use crate::world::{Peer, World, offer, policy};

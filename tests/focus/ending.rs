@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use parlor::facts::{EndReason, Event};
-use parlor::sip::{HeaderName, Message, Method, text};
+use parlor_proto::sip::{HeaderName, Message, Method, text};
 
 use crate::watcher::Watcher;
 use crate::world::{Peer, World};
 
-fn reason(message: &parlor::sip::Request) -> String {
+fn reason(message: &parlor_proto::sip::Request) -> String {
     text(&message.headers, &HeaderName::Reason).unwrap()
 }
 
@@ -150,7 +150,7 @@ fn draining_sends_everybody_away_and_takes_nobody_in() {
     assert_eq!(world.requests().len(), 4);
     for (hop, bye) in world.requests() {
         assert!(!world.focus.is_drained());
-        let response = parlor::sip::Reply::new(&bye, 200, "x").empty();
+        let response = parlor_proto::sip::Reply::new(&bye, 200, "x").empty();
         world.focus.handle_message(Message::Response(response), hop, world.now);
         world.settle();
     }
@@ -206,7 +206,7 @@ fn tags_and_branches_are_drawn_anew_and_cannot_be_guessed() {
     let tags: Vec<_> = ["ann", "bob"].map(|name| world.join(name, "lobby").to_tag.unwrap()).into();
     world.focus.drain(world.now);
     world.settle();
-    let branch = |bye: &parlor::sip::Request| {
+    let branch = |bye: &parlor_proto::sip::Request| {
         let via = text(&bye.headers, &HeaderName::Via).unwrap();
         via.split_once(";branch=z9hG4bK").expect("the magic cookie").1.split(';').next().unwrap().to_owned()
     };

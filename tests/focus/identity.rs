@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parlor::call::{Secret, Users};
 use parlor::focus::{Network, Settings};
-use parlor::sip::{Challenge, HeaderName, Login, Message, parse_datagram, text_rows};
+use parlor_proto::sip::{Challenge, HeaderName, Login, Message, parse_datagram, text_rows};
 
 use crate::world::{Peer, World, header, policy, settings};
 

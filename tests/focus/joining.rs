@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use parlor::facts::{ChatroomTokens, Command, Direction, Event, Refusal};
 use parlor::ids::ShardId;
-use parlor::sip::{HeaderName, Transport};
-use parlor::uri::Aor;
+use parlor_proto::sip::{HeaderName, Transport};
+use parlor_proto::uri::Aor;
 
 use crate::world::{Peer, World, body, header, settings};
 
@@ -259,7 +259,7 @@ fn an_ack_without_a_usable_answer_ends_the_call() {
         ann.send(&mut world, "ACK", if answer == "PASSIVE" { &passive } else { answer });
         assert_eq!(world.told(), ["open room", "close room"], "{answer}");
         let (_, bye) = world.requests().pop().expect("a BYE");
-        assert!(parlor::sip::text(&bye.headers, &HeaderName::Reason).unwrap().contains("cause=488"));
+        assert!(parlor_proto::sip::text(&bye.headers, &HeaderName::Reason).unwrap().contains("cause=488"));
         assert_eq!(world.focus.counts().calls, 0);
     }
 }
@@ -338,14 +338,14 @@ fn a_body_of_several_parts_brings_its_offer() {
 #[test]
 fn contact_has_a_name_where_the_socket_has_no_address() {
     let mut world = World::with(parlor::focus::Settings {
-        listen: vec![(parlor::sip::Transport::Udp, "0.0.0.0:5070".parse().unwrap())],
+        listen: vec![(parlor_proto::sip::Transport::Udp, "0.0.0.0:5070".parse().unwrap())],
         ..settings()
     });
     // Whichever of the machine's addresses it came to: others may reach that one or not.
     for (name, local) in [("ann", "0.0.0.0:5070"), ("bob", "10.0.0.8:5070")] {
         let mut peer = Peer::new(name, "lobby");
         let invite = peer.request("INVITE", &peer.offer());
-        world.deliver(&invite, parlor::sip::Hop { local: local.parse().unwrap(), ..peer.hop() });
+        world.deliver(&invite, parlor_proto::sip::Hop { local: local.parse().unwrap(), ..peer.hop() });
         let contact = header(world.last_response(), HeaderName::Contact);
         assert!(contact.starts_with("<sip:lobby@chat.example:5070>"), "{local}: {contact}");
     }

@@ -9,7 +9,7 @@ use parlor::limits::{
     REPORT_SECONDS_MAX, RINGING_SECONDS_MAX, SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN,
     SUBSCRIPTIONS_PER_DIALOG_MAX, SUBSCRIPTIONS_PER_USER_MAX,
 };
-use parlor::sip::{HeaderName, Message, Method, Reply, Transport, text};
+use parlor_proto::sip::{HeaderName, Message, Method, Reply, Transport, text};
 
 use crate::watcher::Watcher;
 use crate::world::{Peer, World, header, policy, settings};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use parlor::focus::Settings;
-use parlor::sip::{HeaderName, Method, Request, uri};
+use parlor_proto::sip::{HeaderName, Method, Request, uri};
 
 use crate::world::{Peer, World, body, header, offer, policy, settings};
 
@@ -185,7 +185,7 @@ fn who_was_called_by_us_keeps_its_lines_too() {
     let chat = offer("msrp://192.0.2.77:7/c;tcp");
     carol.respond_to(&mut world, &invite, 200, contact, &chat);
     let from = world.asked(Method::Ack).remove(0);
-    let of = |name| parlor::sip::text(&from.headers, &name).unwrap();
+    let of = |name| parlor_proto::sip::text(&from.headers, &name).unwrap();
     carol.from = of(HeaderName::To);
     carol.to_tag = of(HeaderName::From).split_once(";tag=").map(|(_, tag)| tag.to_owned());
     let call = of(HeaderName::CallId);

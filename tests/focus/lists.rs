@@ -1,4 +1,4 @@
-use parlor::sip::{HeaderName, Method, Request, text};
+use parlor_proto::sip::{HeaderName, Method, Request, text};
 
 use crate::world::{Peer, World, header};
 

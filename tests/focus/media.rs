@@ -1,8 +1,8 @@
 use parlor::facts::{Command, Fingerprint, Outward, Terms};
 use parlor::focus::{ConnectOut, Network, Settings, ShardAddress};
 use parlor::ids::ShardId;
-use parlor::sdp::HashFunction;
-use parlor::sip::{HeaderName, Method, Request, Transport};
+use parlor_proto::sdp::HashFunction;
+use parlor_proto::sip::{HeaderName, Method, Request, Transport};
 
 use crate::world::{Peer, World, body, header, offer, policy, settings};
 
@@ -98,7 +98,7 @@ fn whoever_is_called_into_a_room_that_wants_tls_has_to_take_it() {
         let contact = "Contact: <sip:carol@192.0.2.77:5099>\r\n";
         Peer::new("carol", "lobby").respond_to(&mut world, &invite, 200, contact, &answer);
         assert_eq!(world.focus.counts().calls, if joins { 2 } else { 1 }, "{answer}");
-        let reason = |bye: &Request| parlor::sip::text(&bye.headers, &HeaderName::Reason).unwrap();
+        let reason = |bye: &Request| parlor_proto::sip::text(&bye.headers, &HeaderName::Reason).unwrap();
         let byes: Vec<String> = world.asked(Method::Bye).iter().map(reason).collect();
         assert_eq!(byes.iter().any(|reason| reason.contains("cause=488")), !joins, "{byes:?}");
         assert_eq!(world.told(), if joins { vec!["change", "expect"] } else { vec!["close session"] });
@@ -345,7 +345,7 @@ fn octets_that_are_no_utf_8_in_a_description_harm_nobody() {
     let mut request = ann.request("INVITE", &body).into_bytes();
     let at = request.iter().rposition(|&b| b == b'#').unwrap();
     request[at] = 0xe9;
-    let message = parlor::sip::parse_datagram(&request).unwrap().unwrap();
+    let message = parlor_proto::sip::parse_datagram(&request).unwrap().unwrap();
     world.focus.handle_message(message, ann.hop(), world.now);
     world.settle();
     assert_eq!(world.last_status(), 200);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use parlor::conference_info::{ConferenceInfo, State};
 use parlor::facts::Subscribers;
 use parlor::limits::{CONFERENCE_DOCUMENT_BYTES_MAX, NOTIFY_BYTES_UNDER_WAY_MAX};
-use parlor::sip::{HeaderName, Message, Method, Transport, text};
+use parlor_proto::conference_info::{ConferenceInfo, State};
+use parlor_proto::sip::{HeaderName, Message, Method, Transport, text};
 
 use crate::watcher::Watcher;
 use crate::world::{Peer, World, header, policy};

@@ -3,7 +3,7 @@ use std::time::Duration;
 use parlor::facts::Delete;
 use parlor::focus::{RoomSettings, Settings};
 use parlor::limits::{DIALLINGS_MAX, PARTS_KEPT_FOR_OTHERS};
-use parlor::sip::HeaderName;
+use parlor_proto::sip::HeaderName;
 
 use crate::world::{Peer, World, header, policy, settings};
 
@@ -147,7 +147,7 @@ fn one_source_of_calls_leaves_room_for_others_and_is_refused_without_state() {
     world.deliver(&over, ann.hop());
     world.deliver(&over, ann.hop());
     assert_eq!(world.statuses(), [503, 503]);
-    let tags: Vec<_> = world.sent.iter().map(|(_, m)| parlor::sip::text(m.headers(), &HeaderName::To)).collect();
+    let tags: Vec<_> = world.sent.iter().map(|(_, m)| parlor_proto::sip::text(m.headers(), &HeaderName::To)).collect();
     assert_eq!(tags[0], tags[1], "the same request has the same tag");
     assert_eq!(world.focus.counts().transactions, held);
     world.advance(Duration::from_secs(33));
@@ -173,7 +173,8 @@ fn what_begins_nothing_takes_no_state_and_has_the_same_tag_when_it_comes_again()
         world.deliver(&request, ann.hop());
         world.deliver(&request, ann.hop());
         assert_eq!(world.statuses(), [status, status], "{method} {target}");
-        let tags: Vec<_> = world.sent.iter().map(|(_, m)| parlor::sip::text(m.headers(), &HeaderName::To)).collect();
+        let tags: Vec<_> =
+            world.sent.iter().map(|(_, m)| parlor_proto::sip::text(m.headers(), &HeaderName::To)).collect();
         assert_eq!(tags[0], tags[1], "{method} {target}");
         world.forget();
         ann.send(&mut world, "ACK", "");

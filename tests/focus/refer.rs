@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use parlor::facts::Delete;
-use parlor::sip::{HeaderName, Hop, Method, Request, text};
+use parlor_proto::sip::{HeaderName, Hop, Method, Request, text};
 
 use crate::world::{Peer, World, header, offer};
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use parlor::focus::{RoomSettings, Settings};
 use parlor::limits::ROOM_NAME_BYTES_MAX;
-use parlor::sip::HeaderName;
+use parlor_proto::sip::HeaderName;
 
 use crate::world::{Peer, World, body, header, policy, settings};
 
@@ -61,7 +61,7 @@ fn a_host_that_is_not_ours_is_told_with_the_key_that_names_ours() {
     // What is ours and not there is another matter.
     let closed = RoomSettings { on_demand: false, ..policy(|_| {}) };
     let world = refused(World::with(Settings { rooms: closed, ..settings() }), |r| r, 404);
-    assert!(parlor::sip::text(&world.last_response().headers, &HeaderName::Warning).is_none());
+    assert!(parlor_proto::sip::text(&world.last_response().headers, &HeaderName::Warning).is_none());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use parlor::focus::Settings;
-use parlor::sip::{HeaderName, Method, Request, text};
+use parlor_proto::sip::{HeaderName, Method, Request, text};
 
 use crate::world::{Peer, World, body, header, settings};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use parlor::conference_info::State;
-use parlor::sip::HeaderName;
+use parlor_proto::conference_info::State;
+use parlor_proto::sip::HeaderName;
 
 use crate::identity::{ALICE, ANYBODY, BOB, alice, guarded, join, log_in};
 use crate::watcher::Watcher;

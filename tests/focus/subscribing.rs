@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use parlor::conference_info::State;
 use parlor::facts::Subscribers;
 use parlor::focus::Settings;
-use parlor::sip::{HeaderName, Method, text};
+use parlor_proto::conference_info::State;
+use parlor_proto::sip::{HeaderName, Method, text};
 
 use crate::watcher::Watcher;
 use crate::world::{Peer, World, header, settings};

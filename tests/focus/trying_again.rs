@@ -1,6 +1,6 @@
 //! Requests of ours that could not be sent and go another way: they are the same requests, under the same numbers.
 
-use parlor::sip::{HeaderName, Hop, Message, Method, Request, Transport, text};
+use parlor_proto::sip::{HeaderName, Hop, Message, Method, Request, Transport, text};
 
 use crate::watcher::Watcher;
 use crate::world::{Peer, World};

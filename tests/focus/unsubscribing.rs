@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use parlor::conference_info::State;
 use parlor::facts::{Delete, Subscribers};
-use parlor::sip::{HeaderName, Message, text};
+use parlor_proto::conference_info::State;
+use parlor_proto::sip::{HeaderName, Message, text};
 
 use crate::watcher::Watcher;
 use crate::world::{Peer, World};
@@ -114,7 +114,7 @@ fn a_call_and_subscriptions_share_a_dialog_and_end_apart() {
     assert_eq!(world.focus.counts().subscriptions, 2);
     let (hop, notify) = in_call.waiting(&world).pop().unwrap();
     assert_eq!(text(&notify.headers, &HeaderName::Event).as_deref(), Some("conference;id=8"));
-    let refusal = parlor::sip::Reply::new(&notify, 481, "x").empty();
+    let refusal = parlor_proto::sip::Reply::new(&notify, 481, "x").empty();
     world.focus.handle_message(Message::Response(refusal), hop, world.now);
     world.settle();
     assert_eq!(world.focus.counts().subscriptions, 1);

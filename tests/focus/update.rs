@@ -1,5 +1,5 @@
 use parlor::facts::{ChatroomTokens, Command};
-use parlor::sip::HeaderName;
+use parlor_proto::sip::HeaderName;
 
 use crate::world::{Peer, World, body, header, offer};
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use parlor::conference_info::{ConferenceInfo, State};
-use parlor::sip::{HeaderName, Hop, Message, Method, Reply, Request, text};
+use parlor_proto::conference_info::{ConferenceInfo, State};
+use parlor_proto::sip::{HeaderName, Hop, Message, Method, Reply, Request, text};
 
 use crate::schema;
 use crate::world::{Peer, World};

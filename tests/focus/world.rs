@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parlor::facts::{Command, Event, OpenSession, RoomPolicy};
 use parlor::focus::{Focus, Output, RoomSettings, Settings, ShardAddress};
 use parlor::ids::{SessionId, ShardId};
-use parlor::sip::{
+use parlor_proto::sip::{
     HeaderName, Hop, Message, Method, Request, Response, SipConnection, Transport, parse_datagram, text,
 };
 
@@ -257,7 +257,7 @@ impl Peer {
             to_tag: None,
             sequence: 0,
             from: format!("\"{name}\" <sip:{name}@home.example>;tag=from-{name}"),
-            target: format!("sip:{}@chat.example", parlor::sip::escape_user(room)),
+            target: format!("sip:{}@chat.example", parlor_proto::sip::escape_user(room)),
             branch: 0,
             session: None,
         }
@@ -282,7 +282,7 @@ impl Peer {
             self.branch += 1;
         }
         let Self { name, at, extra, sequence, branch, from, target, .. } = self;
-        let to = format!("sip:{}@chat.example", parlor::sip::escape_user(&self.room));
+        let to = format!("sip:{}@chat.example", parlor_proto::sip::escape_user(&self.room));
         let transport = self.transport.name();
         let tag = self.to_tag.as_ref().map(|tag| format!(";tag={tag}")).unwrap_or_default();
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
@@ -343,7 +343,7 @@ impl Peer {
 
     /// Answers a request of the focus. A To without a tag gets one of this peer.
     pub fn respond_to(&self, world: &mut World, request: &Request, status: u16, extra: &str, body: &str) {
-        let mut answer = format!("SIP/2.0 {status} {}\r\n", parlor::sip::phrase(status));
+        let mut answer = format!("SIP/2.0 {status} {}\r\n", parlor_proto::sip::phrase(status));
         for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
             let mut value = text(&request.headers, &name).unwrap();
             if name == HeaderName::To && !value.contains(";tag=") && status > 100 {

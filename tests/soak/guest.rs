@@ -1,7 +1,7 @@
 //! One who calls, and what there is of its call and its session.
 
 use parlor::ids::{ConnectionId, SessionId, ShardId};
-use parlor::sip::Transport;
+use parlor_proto::sip::Transport;
 
 use super::hearing::{Hearing, text};
 use super::world::Peer;

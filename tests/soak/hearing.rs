@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use parlor::msrp::{ChunkParser, Continuation, Event, Method};
+use parlor_proto::msrp::{ChunkParser, Continuation, Event, Method};
 
 /// A text that says what it is, so that whoever gets it can tell what is wrong with it.
 pub fn text(room: &str, from: &str, to: &str, number: usize, len: usize) -> String {

@@ -8,8 +8,8 @@ use parlor::facts::{Command, EndReason};
 use parlor::focus::{Focus, Output, Settings};
 use parlor::ids::{ConnectionId, ShardId};
 use parlor::limits::HELD_BYTES_PER_SHARD_MAX;
-use parlor::sip::{Broken, HeaderName, Hop, Message, parse_datagram, text};
 use parlor::switch::{self, Switch};
+use parlor_proto::sip::{Broken, HeaderName, Hop, Message, parse_datagram, text};
 
 use super::guest::Guest;
 use super::numbers::Numbers;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use parlor::facts::{Command, Event};
 use parlor::focus::{Focus, Output};
-use parlor::sip::{Hop, parse_datagram};
+use parlor_proto::sip::{Hop, parse_datagram};
 
 use crate::world::{Peer, settings};
 

@@ -8,9 +8,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use parlor::facts::{Command, Member, OpenRoom, OpenSession, RoomPolicy, Terms};
 use parlor::ids::{ConnectionId, RoomId, SessionId, ShardId};
-use parlor::msrp::Path;
 use parlor::switch::{PieceSink, Settings, Switch};
-use parlor::uri::Aor;
+use parlor_proto::msrp::Path;
+use parlor_proto::uri::Aor;
 
 pub struct Plane {
     pub switch: Switch,

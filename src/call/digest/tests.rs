@@ -3,7 +3,7 @@
 use super::*;
 use crate::call::Secret;
 use crate::limits::FAILURES_PER_USER_MAX;
-use crate::sip::{Algorithm, Login, Message, parse_datagram};
+use parlor_proto::sip::{Algorithm, Login, Message, parse_datagram};
 use std::time::Duration;
 
 const ALICE: Login<'_> = Login { username: "alice", password: "wonderland" };

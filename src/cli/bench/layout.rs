@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::msrp::{ByteRange, ChunkParser, Continuation, Event, FailureReport, encode};
+use parlor_proto::msrp::{ByteRange, ChunkParser, Continuation, Event, FailureReport, encode};
 
 /// Digits of a sender's number and of a message's, as they stand in the text.
 const SENDER_DIGITS: usize = 4;
@@ -121,7 +121,7 @@ pub fn msrp(input: &[u8]) -> io::Result<Option<usize>> {
 ///
 /// # Errors
 /// Where it is no MSRP.
-pub fn chunk_len(input: &[u8]) -> Result<Option<usize>, crate::msrp::ParseError> {
+pub fn chunk_len(input: &[u8]) -> Result<Option<usize>, parlor_proto::msrp::ParseError> {
     let mut parser = ChunkParser::new();
     let mut rest = input;
     while let Some(event) = parser.next(&mut rest)? {

@@ -9,7 +9,7 @@ use rustls::ClientConfig;
 
 use super::layout::chunk_len;
 use super::stream::Stream;
-use crate::msrp::{ByteRange, Continuation, FailureReport, Path, encode};
+use parlor_proto::msrp::{ByteRange, Continuation, FailureReport, Path, encode};
 
 /// All of them.
 pub struct Pipes {

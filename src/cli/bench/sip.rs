@@ -217,7 +217,7 @@ mod tests {
         assert_eq!((len, heard.status(), heard.method()), (text.len(), None, "INVITE"));
         assert_eq!((heard.call(), heard.path()), (Some((12, false)), Some("msrp://127.0.0.1:9/bench000012;tcp")));
         assert!(Heard::read(&text.as_bytes()[..text.len() - 1]).is_none());
-        assert!(crate::sip::parse_datagram(text.as_bytes()).is_ok(), "the server's own parser takes it");
+        assert!(parlor_proto::sip::parse_datagram(text.as_bytes()).is_ok(), "the server's own parser takes it");
         let secure = Agent { tls: true, ..agent() }.invite(12, "sip:r@b");
         assert!(
             secure.contains(" TCP/TLS/MSRP *\r\n") && secure.contains("a=path:msrps://127.0.0.1:9/bench000012;tcp\r\n")

@@ -11,7 +11,7 @@ use super::engine::unless_signalled;
 use super::interrupt::{NOTICED_WITHIN, interrupted};
 use super::outcome::{Measured, Watch};
 use super::wire::Member;
-use crate::msrp::{ByteRange, ChunkParser, Continuation, Event, FailureReport, Start, encode};
+use parlor_proto::msrp::{ByteRange, ChunkParser, Continuation, Event, FailureReport, Start, encode};
 
 /// A room that files go through; the last of its connections sends.
 pub struct Transfer {

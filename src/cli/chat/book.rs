@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::uri::Aor;
+use parlor_proto::uri::Aor;
 
 /// Everybody who has sent something since we came.
 pub(super) struct Book {
@@ -53,7 +53,7 @@ impl Book {
             return person.uri.clone();
         }
         let host = self.own.rsplit_once('@').map_or("localhost", |(_, host)| host);
-        format!("sip:{}@{host}", crate::sip::escape_user(who))
+        format!("sip:{}@{host}", parlor_proto::sip::escape_user(who))
     }
 }
 

@@ -10,9 +10,8 @@ use super::requests::Requests;
 use super::target::{Target, reason_text};
 use super::watch::Watch;
 use super::wire::Wire;
-use crate::sip::{
-    Arrival, Header, HeaderName, Hop, Message, Method, Reply, Request, Response, TransactionId, Uri, phrase, text,
-};
+use crate::transaction::{Arrival, TransactionId};
+use parlor_proto::sip::{Header, HeaderName, Hop, Message, Method, Reply, Request, Response, Uri, phrase, text};
 
 /// Who calls whom.
 #[derive(Debug, Clone)]

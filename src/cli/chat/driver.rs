@@ -18,9 +18,9 @@ use super::join::{Joined, join, leave, send_waiting, sleep_until};
 use super::network::{SipSocket, Trouble};
 use super::screen::Screen;
 use super::session::Session;
-use crate::sip::address_text;
 use crate::tls::Stream;
-use crate::uri::Aor;
+use parlor_proto::sip::address_text;
+use parlor_proto::uri::Aor;
 
 /// Messages that may be unanswered before the next line is read.
 const UNANSWERED_MAX: usize = 32;

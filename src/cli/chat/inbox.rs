@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::cpim::{Header, Wrapper, parse_whole};
-use crate::msrp::Status;
+use parlor_proto::cpim::{Header, Wrapper, parse_whole};
+use parlor_proto::msrp::Status;
 
 /// Messages that may be on their way at a time.
 const MESSAGES_MAX: usize = 64;

@@ -13,11 +13,11 @@ use super::Plan;
 use super::call::{Call, CallNews, Parties};
 use super::network::{SipSocket, Trouble, connect_msrp, unreachable};
 use crate::cli::random;
-use crate::msrp::Path;
 use crate::nickname::NicknameKey;
-use crate::sdp::{Capabilities, ChatroomTokens, Description, MessageMedia, Origin, OurMedia, OurTerms, Setup};
-use crate::sip::Hop;
 use crate::tls::Stream;
+use parlor_proto::msrp::Path;
+use parlor_proto::sdp::{Capabilities, ChatroomTokens, Description, MessageMedia, Origin, OurMedia, OurTerms, Setup};
+use parlor_proto::sip::Hop;
 
 /// How long a BYE is waited for, or what a CANCEL makes of an INVITE.
 const BYE_WAIT: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::sip::{self, Challenge, HeaderName, Response, Uri, text_rows};
+use parlor_proto::sip::{self, Challenge, HeaderName, Response, Uri, text_rows};
 
 /// Challenges that are answered without a success in between.
 const ANSWERS_MAX: u32 = 8;

@@ -28,7 +28,7 @@ use clap::Args;
 
 use self::secure::Security;
 use super::output::{complain, has_failed};
-use crate::sip::{Transport, address_text, escape_user, is_sips};
+use parlor_proto::sip::{Transport, address_text, escape_user, is_sips};
 
 /// Arguments of `chat`.
 #[derive(Debug, Clone, Args)]
@@ -105,7 +105,7 @@ fn parse_via(text: &str) -> Result<Via, String> {
 
 /// What was asked for, understood.
 struct Plan {
-    room: crate::sip::Uri,
+    room: parlor_proto::sip::Uri,
     identity: Option<String>,
     password: Option<login::Password>,
     anonymous: bool,
@@ -149,7 +149,7 @@ fn password(arguments: &ChatArguments) -> Result<Option<login::Password>, String
 }
 
 /// The host and port of a URI, by TCP or TLS where it says so.
-fn hop_to(room: &crate::sip::Uri) -> Via {
+fn hop_to(room: &parlor_proto::sip::Uri) -> Via {
     let says = |name: &[u8]| room.transport().is_some_and(|transport| transport.eq_ignore_ascii_case(name));
     let transport = match () {
         () if is_sips(room) || says(b"tls") => Transport::Tls,

@@ -11,10 +11,10 @@ use tokio::time::timeout;
 use super::Via;
 use super::secure::Security;
 use crate::limits::SIP_MESSAGE_BYTES_MAX;
-use crate::msrp::Path;
-use crate::sdp::Fingerprint;
-use crate::sip::{Framed, Framer, Hop, Message, SipConnection, Transport, parse_datagram};
 use crate::tls::Stream;
+use parlor_proto::msrp::Path;
+use parlor_proto::sdp::Fingerprint;
+use parlor_proto::sip::{Framed, Framer, Hop, Message, SipConnection, Transport, parse_datagram};
 
 /// How long a connection may take to be made, and then its TLS handshake.
 pub(super) const CONNECT_MAX: Duration = Duration::from_secs(10);

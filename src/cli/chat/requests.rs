@@ -3,7 +3,7 @@
 use rand_core::Rng;
 
 use super::call::Parties;
-use crate::sip::{Ask, HeaderName, Hop, Method, Transport, Uri};
+use parlor_proto::sip::{Ask, HeaderName, Hop, Method, Transport, Uri};
 
 /// The rows that the requests of one call share, and the ends they go between.
 pub(super) struct Requests {

@@ -8,8 +8,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::network::{CONNECT_MAX, Trouble};
-use crate::sdp::Fingerprint;
 use crate::tls::{Stream, Trust, client_config, fingerprint};
+use parlor_proto::sdp::Fingerprint;
 
 /// What was said about it on the command line.
 #[derive(Debug, Clone, Default)]

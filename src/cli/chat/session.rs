@@ -8,8 +8,8 @@ use rand_core::Rng;
 
 use super::inbox::{Inbox, Received};
 use crate::limits::UNINTERRUPTIBLE_CHUNK_BYTES_MAX;
-use crate::msrp::encode::{self, drawn_id};
-use crate::msrp::{
+use parlor_proto::msrp::encode::{self, drawn_id};
+use parlor_proto::msrp::{
     ByteRange, ChunkParser, Continuation, Event, FailureReport, Head, Method, MsrpUri, ParseError, Start, Status, uris,
 };
 
@@ -414,8 +414,11 @@ mod tests {
         assert_eq!(pass(&mut a, &mut b), []);
         let refused = |status: u16, comment: &str| Err(Refusal::Status(status, comment.into()));
         let answers = pass(&mut b, &mut a);
-        assert_eq!(answers[0], News::Answered(Sent::Message, refused(481, crate::msrp::comment_for(Status(481)))));
-        let unknown = refused(501, crate::msrp::comment_for(Status(501)));
+        assert_eq!(
+            answers[0],
+            News::Answered(Sent::Message, refused(481, parlor_proto::msrp::comment_for(Status(481))))
+        );
+        let unknown = refused(501, parlor_proto::msrp::comment_for(Status(501)));
         assert_eq!(answers[1], News::Answered(Sent::Nickname("Al".into()), unknown));
     }
 

@@ -1,6 +1,6 @@
 //! Where the requests of a call go, and what else its messages say in their headers.
 
-use crate::sip::{HeaderName, Headers, Uri, addressed, addresses, uri};
+use parlor_proto::sip::{HeaderName, Headers, Uri, addressed, addresses, uri};
 
 /// Whom requests within a call go to, and through whom.
 pub(super) struct Target {

@@ -8,9 +8,10 @@ use rand_core::Rng;
 
 use super::call::Parties;
 use crate::call::Dialog;
-use crate::conference_info::{ConferenceInfo, MEDIA_TYPE, State, UserUpdate};
-use crate::sip::{Ask, HeaderName, Hop, Method, Request, Response, TransactionId, Uri, sequence, tag, text};
-use crate::uri::Aor;
+use crate::transaction::TransactionId;
+use parlor_proto::conference_info::{ConferenceInfo, MEDIA_TYPE, State, UserUpdate};
+use parlor_proto::sip::{Ask, HeaderName, Hop, Method, Request, Response, Uri, sequence, tag, text};
+use parlor_proto::uri::Aor;
 
 /// How long a subscription is asked for.
 const SECONDS: u64 = 600;
@@ -319,7 +320,8 @@ mod tests {
 
     use super::*;
     use crate::cli::chat::target::participant;
-    use crate::sip::{Message, Reply, Transactions, Transport, parse_datagram};
+    use crate::transaction::Transactions;
+    use parlor_proto::sip::{Message, Reply, Transport, parse_datagram};
 
     fn hop() -> Hop {
         let (local, remote) = ("192.0.2.7:40000".parse().unwrap(), "192.0.2.1:5060".parse().unwrap());

@@ -5,9 +5,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::sip::{
-    Arrival, Hop, Message, Request, Response, TransactionId, TransactionOutput, TransactionTimer, Transactions,
-};
+use crate::transaction::{Arrival, TransactionId, TransactionOutput, TransactionTimer, Transactions};
+use parlor_proto::sip::{Hop, Message, Request, Response};
 
 /// One end of one hop.
 pub(super) struct Wire {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fixture::{Fixture, Options, bodies};
 use crate::facts::{Command, EndReason, Event, RoomPolicy, Terms};
-use crate::msrp::Path;
+use parlor_proto::msrp::Path;
 
 #[test]
 fn an_unknown_session_is_481_and_one_bound_elsewhere_506() {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::fixture::{Fixture, Options, bodies};
 use crate::facts::{Certificate, Command, EndReason, Event, Fingerprint, Outward, RoomPolicy, Terms};
-use crate::msrp::Path;
-use crate::sdp::HashFunction;
 use crate::switch::Dial;
+use parlor_proto::msrp::Path;
+use parlor_proto::sdp::HashFunction;
 
 /// A room with alice in it, and bob, who only listens.
 fn with_listener(change: impl FnOnce(&mut Terms)) -> (Fixture, Dial) {

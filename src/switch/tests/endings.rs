@@ -55,7 +55,7 @@ fn a_new_path_keeps_the_nickname() {
     };
     assert_eq!(nickname(&mut room, 0), Some(200));
     let mut terms = room.terms(0);
-    terms.remote = crate::msrp::Path::parse(b"msrp://elsewhere.example.com:9/new;tcp").unwrap();
+    terms.remote = parlor_proto::msrp::Path::parse(b"msrp://elsewhere.example.com:9/new;tcp").unwrap();
     room.control(Command::ChangeSession { session: room.members[0].session, terms: Box::new(terms) });
     assert_eq!(nickname(&mut room, 1), Some(425), "she is still in the call");
 }

@@ -10,10 +10,10 @@ use crate::facts::{
     ChatroomTokens, Command, Direction, EndReason, Event, Member, OpenRoom, OpenSession, RoomPolicy, Terms,
 };
 use crate::ids::{ConnectionId, RoomId, SessionId, ShardId};
-use crate::msrp::Path;
-use crate::sdp::AcceptTypes;
 use crate::switch::{Settings, Switch};
-use crate::uri::Aor;
+use parlor_proto::msrp::Path;
+use parlor_proto::sdp::AcceptTypes;
+use parlor_proto::uri::Aor;
 
 pub const ROOM_URI: &str = "sip:lobby@example.com";
 

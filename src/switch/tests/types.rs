@@ -3,7 +3,7 @@
 use super::fixture::{Fixture, Options, ROOM_URI, bodies};
 use crate::facts::{Command, RoomPolicy, Terms};
 use crate::limits::SHARED_TYPE_LISTS_MAX;
-use crate::sdp::AcceptTypes;
+use parlor_proto::sdp::AcceptTypes;
 
 fn wrapped(content_type: &str, to: &str, text: &str) -> String {
     format!("From: <sip:alice@example.com>\r\nTo: <{to}>\r\n\r\nContent-Type: {content_type}\r\n\r\n{text}")

@@ -5,7 +5,7 @@ use rand_core::SeedableRng;
 
 use super::*;
 use crate::cli::chat::target::participant;
-use crate::sip::{SipConnection, Transport, addresses, parse_datagram};
+use parlor_proto::sip::{SipConnection, Transport, addresses, parse_datagram};
 
 fn start(transport: Transport) -> (Call, Instant) {
     let hop = Hop {
@@ -84,8 +84,8 @@ fn a_challenge_is_answered_by_the_first_algorithm_that_is_known() {
         assert_eq!(call.handle(challenged(&invite, status, false, &["SHA-512-256", "SHA-256", "MD5"]), now), None);
         assert_eq!(sent(&mut call).method, Method::Ack);
         let again = sent(&mut call);
-        let credentials = crate::sip::Credentials::parse(&text(&again.headers, &header).unwrap()).unwrap();
-        let ha1 = crate::sip::Algorithm::Sha256.ha1("alice", "r", "wonderland");
+        let credentials = parlor_proto::sip::Credentials::parse(&text(&again.headers, &header).unwrap()).unwrap();
+        let ha1 = parlor_proto::sip::Algorithm::Sha256.ha1("alice", "r", "wonderland");
         assert_eq!(credentials.response, credentials.expected(&ha1, "INVITE"));
         assert_eq!(text(&again.headers, &HeaderName::CSeq).as_deref(), Some("2 INVITE"));
         call.handle(answer(&again, 200), now);

@@ -10,8 +10,8 @@ use crate::cli::chat::inbox::Received;
 use crate::cli::chat::screen::reason;
 use crate::cli::chat::session::{News, Refusal, Sent};
 use crate::cli::chat::watch::RosterNews;
-use crate::sip::Message;
-use crate::uri::Aor;
+use parlor_proto::sip::Message;
+use parlor_proto::uri::Aor;
 
 /// RFC 7701 §7.3: the nickname is another's, or was so a moment ago.
 const RESERVED: u16 = 425;

@@ -9,7 +9,7 @@ use crate::cli::chat::file::{Outgoing, media_type};
 use crate::cli::chat::line::{HELP, Line};
 use crate::cli::chat::screen::print_line;
 use crate::cli::output::note;
-use crate::cpim::Envelope;
+use parlor_proto::cpim::Envelope;
 
 impl Chat {
     pub(super) fn line(&mut self, line: Option<String>) {

@@ -2,7 +2,7 @@
 
 use super::answered::{ANSWERED_BYTES, REFUSED_BYTES};
 use super::*;
-use crate::sip::{Reply, SipConnection, Transport, parse_datagram};
+use parlor_proto::sip::{Reply, SipConnection, Transport, parse_datagram};
 
 fn hop(transport: Transport) -> Hop {
     let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.7:40000".parse().unwrap());

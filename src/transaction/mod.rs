@@ -20,10 +20,11 @@ use smallvec::SmallVec;
 use answered::Answered;
 pub use key::TransactionId;
 use key::{Keys, Side};
+pub use sipx_sip::Timer as TransactionTimer;
 
-use super::{Ask, Hop, TopVia, sequence};
 use crate::limits::SIP_TRANSACTION_BYTES_MAX;
 use crate::shares::{Claim, Holder, Reach, Share, Shares};
+use parlor_proto::sip::{Ask, Hop, TopVia, sequence};
 
 /// What a transaction wants done.
 #[derive(Debug)]

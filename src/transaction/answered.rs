@@ -10,7 +10,7 @@ use sipx_sip::{Timer, Timers};
 
 use super::{TransactionId, TransactionOutput, Transactions};
 use crate::shares::{Claim, Holder, Reach, Share};
-use crate::sip::Hop;
+use parlor_proto::sip::Hop;
 
 /// A server transaction that has its final response: Accepted for a 2xx to an INVITE, and else Completed or Confirmed.
 #[derive(Debug)]

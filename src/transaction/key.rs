@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
 use sipx_sip::{HeaderName, Headers, Method, Request};
 
-use crate::sip::{TopVia, sequence, tag};
+use parlor_proto::sip::{TopVia, sequence, tag};
 
 /// One transaction: a digest of 128 bits, under keys of ours, of what tells it from others.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

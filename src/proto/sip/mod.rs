@@ -1,7 +1,7 @@
-//! The Session Initiation Protocol (RFC 3261) on the wire, and its transactions.
+//! The Session Initiation Protocol (RFC 3261) on the wire.
 //!
 //! This is the only folder that names the SIP crate: what others need of it they take from here. Messages are read by
-//! [`parse_datagram`] and [`Framer`], those that cannot be read by [`Broken`], answered through [`Reply`], asked through [`Ask`], and matched by [`Transactions`].
+//! [`parse_datagram`] and [`Framer`], those that cannot be read by [`Broken`], answered through [`Reply`], and asked through [`Ask`].
 //! Where bytes come from and go to is a [`Hop`].
 
 mod body;
@@ -14,7 +14,6 @@ mod message;
 mod recipients;
 mod reference;
 mod route;
-mod transaction;
 mod uri;
 mod via;
 
@@ -32,11 +31,8 @@ pub use reference::{Reference, ReferenceError, ReferredMethod, reference};
 pub use route::{addressed, is_loose, request_uri, route_uri};
 pub use sipx_sip::error::{HeaderError, ParseError};
 pub use sipx_sip::{Address, CSeq, Header, HeaderName, Headers, Host, Message, Method, Request, Response, Uri};
-pub use transaction::{Arrival, TransactionId, TransactionOutput, Transactions};
 pub use uri::{address_text, aor, escape_user, is_sips, transport_of, uri};
 pub use via::TopVia;
-
-pub use sipx_sip::Timer as TransactionTimer;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Digest authentication on the wire: challenges, credentials, and what is computed of them (RFC 7616, RFC 8760).
 //!
-//! Pure text and hashes. What is believed, and for how long, is decided by [`crate::call::Authenticator`].
+//! Pure text and hashes. What is believed, and for how long, is decided by whoever reads them.
 
 use md5::{Digest, Md5};
 use sha2::Sha256;
