@@ -12,7 +12,7 @@ use bytes::Bytes;
 use parlor::facts::{Command, Event, RoomPolicy};
 use parlor::focus::{Focus, Output, RoomSettings, Settings, ShardAddress};
 use parlor::ids::{ConnectionId, ShardId};
-use parlor::switch::{PieceSink, Switch};
+use parlor::switch::{Output as SwitchOutput, PieceSink, Switch};
 use parlor_proto::sip::{HeaderName, Hop, Response, SipConnection, Transport, parse_datagram, text};
 
 struct Counting;
@@ -120,8 +120,10 @@ impl Server {
         match &mut self.switch {
             Some(switch) => {
                 switch.handle_control(command, self.now);
-                while let Some(event) = switch.poll_event() {
-                    self.focus.handle_event(SHARD, event, self.now);
+                while let Some(output) = switch.poll_output() {
+                    if let SwitchOutput::Event(event) = output {
+                        self.focus.handle_event(SHARD, event, self.now);
+                    }
                 }
             }
             None => {
@@ -173,8 +175,10 @@ impl Server {
             let n = switch.gather(id, &mut Nothing, usize::MAX);
             switch.sent(id, n, self.now);
         }
-        while let Some(event) = switch.poll_event() {
-            self.focus.handle_event(SHARD, event, self.now);
+        while let Some(output) = switch.poll_output() {
+            if let SwitchOutput::Event(event) = output {
+                self.focus.handle_event(SHARD, event, self.now);
+            }
         }
         self.settle();
     }

@@ -1,8 +1,10 @@
 //! The channels between the control thread and the shards.
 //!
 //! Both directions are bounded, and nobody waits for room: a full queue downwards is a 503 to the caller, and what does not
-//! fit upwards stays in the switch, which keeps at most one event of a kind for each session and room.
+//! fit upwards waits on the shard's side. That is bounded too: the switch makes at most one event of a kind for each session and
+//! room, and of a session's nicknames only the latest is kept.
 
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::socket::EventFd;
 use crate::facts::{Command, Event};
-use crate::ids::ShardId;
+use crate::ids::{SessionId, ShardId};
 use crate::limits::{COMMAND_QUEUE_MAX, EVENT_QUEUE_MAX};
 
 /// How long to wait before the control thread is told again what its channel had no room for.
@@ -122,35 +124,82 @@ impl Wake {
     }
 }
 
-/// The way up, with the one event that the channel had no room for.
+/// The way up, with the events that the channel had no room for.
 #[derive(Debug)]
 pub struct Upward {
     id: ShardId,
     events: mpsc::Sender<ShardEvent>,
-    unsent: Option<Event>,
+    backlog: Backlog,
+}
+
+/// Events that wait, oldest first.
+#[derive(Debug, Default)]
+struct Backlog {
+    events: VecDeque<Event>,
+    /// Events that have been taken off the front.
+    taken: usize,
+    /// Where the nickname of a session waits: its index, and `taken` more.
+    nicknames: HashMap<SessionId, usize>,
+}
+
+impl Backlog {
+    /// Adds an event at the end. A nickname takes the place of the one that waits for the same session.
+    fn push(&mut self, event: Event) {
+        if let Event::Nickname { session, .. } = &event {
+            let end = self.taken + self.events.len();
+            let place = *self.nicknames.entry(*session).or_insert(end);
+            if place < end {
+                self.events[place - self.taken] = event;
+                return;
+            }
+        }
+        self.events.push_back(event);
+    }
+
+    fn pop(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        self.taken += 1;
+        if let Event::Nickname { session, .. } = &event {
+            self.nicknames.remove(session);
+        }
+        Some(event)
+    }
 }
 
 impl Upward {
     /// Nothing waits.
     #[must_use]
     pub fn new(id: ShardId, events: mpsc::Sender<ShardEvent>) -> Self {
-        Self { id, events, unsent: None }
+        Self { id, events, backlog: Backlog::default() }
     }
 
-    /// Sends up what `next` has to tell, as far as there is room. `false`: something did not fit, and it is to be tried again
-    /// soon.
-    pub fn tell(&mut self, mut next: impl FnMut() -> Option<Event>) -> bool {
-        while let Some(event) = self.unsent.take().or_else(&mut next) {
-            match self.events.try_send((self.id, event)) {
-                Ok(()) => {}
-                // Nobody listens any more: the process is ending.
-                Err(mpsc::error::TrySendError::Closed(_)) => return true,
-                Err(mpsc::error::TrySendError::Full((_, event))) => {
-                    self.unsent = Some(event);
-                    return false;
+    /// Sends an event up, or keeps it behind those that wait.
+    pub fn send(&mut self, event: Event) {
+        if !self.backlog.events.is_empty() {
+            return self.backlog.push(event);
+        }
+        // Where nobody listens any more the process is ending.
+        if let Err(mpsc::error::TrySendError::Full((_, event))) = self.events.try_send((self.id, event)) {
+            self.backlog.push(event);
+        }
+    }
+
+    /// Sends what waits, as far as there is room. `false`: something is left, and it is to be tried again soon.
+    pub fn flush(&mut self) -> bool {
+        if self.backlog.events.is_empty() {
+            return true;
+        }
+        while !self.backlog.events.is_empty() {
+            match self.events.try_reserve() {
+                Ok(permit) => {
+                    let Some(event) = self.backlog.pop() else { break };
+                    permit.send((self.id, event));
                 }
+                Err(mpsc::error::TrySendError::Full(())) => return false,
+                Err(mpsc::error::TrySendError::Closed(())) => break,
             }
         }
+        self.backlog = Backlog::default();
         true
     }
 }

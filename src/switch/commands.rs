@@ -20,7 +20,7 @@ impl Switch {
             Command::ExpectBinding { session } => self.expect_binding(session, now),
             Command::ChangeSession { session, terms } => {
                 self.change_session(session, *terms, now);
-                self.tell(Event::SessionChanged { session });
+                self.push_event(Event::SessionChanged { session });
             }
             Command::SuspendSession { session } => self.suspend_session(session, now),
             Command::CloseSession { session } => {
@@ -47,7 +47,7 @@ impl Switch {
 
     fn close_room(&mut self, room: RoomId, now: Instant) {
         let Some(key) = self.by_room_id.get(&room).copied() else {
-            self.tell(Event::RoomClosed { room });
+            self.push_event(Event::RoomClosed { room });
             return;
         };
         if let Some(room) = self.rooms.get_mut(key) {
@@ -80,15 +80,15 @@ impl Switch {
             self.rooms.remove(key);
             self.outlets.logs.remove(key);
             self.by_room_id.remove(&id);
-            self.tell(Event::RoomClosed { room: id });
+            self.push_event(Event::RoomClosed { room: id });
         }
     }
 
     fn open_session(&mut self, open: OpenSession) {
         let session = open.session;
         match self.try_open_session(open) {
-            Ok(()) => self.tell(Event::SessionReady { session }),
-            Err(why) => self.tell(Event::SessionRefused { session, why }),
+            Ok(()) => self.push_event(Event::SessionReady { session }),
+            Err(why) => self.push_event(Event::SessionRefused { session, why }),
         }
     }
 
@@ -186,7 +186,7 @@ impl Switch {
             self.unbind(connection, key, now);
         }
         if let Some(why) = why {
-            self.tell(Event::SessionEnded { session, why });
+            self.push_event(Event::SessionEnded { session, why });
         }
     }
 

@@ -2,7 +2,7 @@
 //! connection show of themselves.
 //!
 //! ```text
-//!   to dial ──poll_connect──► dialling ──connected──► (TLS: handshaken) ──binding SEND──► asked ──200──► bound
+//!   to dial ──Connect──► dialling ──connected──► (TLS: handshaken) ──binding SEND──► asked ──200──► bound
 //!                                │                          │                               │
 //!                                └──────unconnected─────────┴──certificate does not fit─────┴──any other──► session ended
 //! ```
@@ -43,9 +43,9 @@ pub struct Dialled {
 }
 
 impl Switch {
-    /// A connection that the driver has to make. One for a session at a time, and [`DIALS_PER_SHARD_MAX`] in all; the others wait
-    /// until one is given back.
-    pub fn poll_connect(&mut self) -> Option<Dial> {
+    /// The next connection that the driver has to make. One for a session at a time, and [`DIALS_PER_SHARD_MAX`] in all; the others
+    /// wait until one is given back.
+    pub(super) fn next_dial(&mut self) -> Option<Dial> {
         while self.dials_under_way < DIALS_PER_SHARD_MAX {
             let session = self.dials.pop_front()?;
             let Some(entry) = self.sessions.get_mut(session) else { continue };

@@ -6,13 +6,12 @@
 //!   what the focus decides, [`Switch::handle_timeout`] when [`Switch::poll_timeout`] has come;
 //! - **bytes out**: [`Switch::take_dirty`] lists the connections with something to send; for each of them [`Switch::gather`],
 //!   then either [`Switch::sent`] with what the kernel took or [`Switch::blocked`];
-//! - **facts out**: [`Switch::poll_event`] for the focus;
-//! - **orders out**: [`Switch::poll_closing`] (close these), [`Switch::is_paused`] (do not read these),
-//!   [`Switch::poll_resumed`] (read these again) and [`Switch::poll_connect`] (make these connections, and then call
-//!   [`Switch::connected`] or [`Switch::unconnected`]). Over TLS it calls [`Switch::handshaken`] before it hands over the first
-//!   octets.
+//! - **what else is to be done**: [`Switch::poll_output`]: connections to be closed, to be made and to be read again, and
+//!   events for the focus. After [`Output::Connect`] it calls [`Switch::connected`] or [`Switch::unconnected`], and over TLS
+//!   [`Switch::handshaken`] before it hands over the first octets;
+//! - **questions**: [`Switch::is_paused`] (do not read this connection), [`Switch::poll_timeout`].
 //!
-//! After each input the driver drains all outputs. Nothing is lost if it does not, but somebody waits.
+//! After each input the driver polls until there is no output left. Nothing is lost if it does not, but somebody waits.
 
 mod awaited;
 mod commands;
@@ -29,6 +28,7 @@ mod nicknames;
 mod notices;
 mod outbox;
 mod outlets;
+mod output;
 mod patience;
 mod reports;
 mod requests;
@@ -53,6 +53,7 @@ use slotmap::SlotMap;
 use self::awaited::Awaited;
 use self::connection::MessageId;
 use self::outlets::Outlets;
+use self::output::PendingEvent;
 use self::stream::Stream;
 use self::streams::Senders;
 use self::timers::{Alarm, Timers};
@@ -66,6 +67,7 @@ use parlor_proto::msrp::Status;
 
 pub use dialling::Dial;
 pub use frame::{Mark, PieceSink};
+pub use output::Output;
 pub use settings::{Counters, Settings};
 
 /// One shard's machine.
@@ -82,7 +84,7 @@ pub struct Switch {
     awaited: Awaited,
     timers: Timers,
     unbound: Unbound,
-    events: VecDeque<Pending>,
+    events: VecDeque<PendingEvent>,
     held_bytes: usize,
     /// Sessions whose peers are to be connected to.
     dials: VecDeque<SessionKey>,
@@ -118,13 +120,6 @@ struct Entry {
     bind_by: Option<Instant>,
     /// Its peer is on the list of those to be connected to, or is being connected to.
     dialling: bool,
-}
-
-/// An event that the focus has not fetched. Of what may change again only the place is kept.
-#[derive(Debug)]
-enum Pending {
-    Event(Event),
-    Nickname(SessionKey),
 }
 
 #[derive(Debug, Default)]
@@ -248,34 +243,10 @@ impl Switch {
         self.watch_congested(now);
     }
 
-    /// A connection that the driver has to close. It then calls [`Switch::closed`].
-    pub fn poll_closing(&mut self) -> Option<ConnectionId> {
-        self.outlets.closing.pop()
-    }
-
     /// Whether a connection must not be read at the moment: somebody cannot keep up with what it sends.
     #[must_use]
     pub fn is_paused(&self, id: ConnectionId) -> bool {
         self.outlets.connections.get(id).is_some_and(|connection| connection.congestion.is_paused())
-    }
-
-    /// A connection that may be read again.
-    pub fn poll_resumed(&mut self) -> Option<ConnectionId> {
-        self.outlets.resumed.pop()
-    }
-
-    /// What the focus should learn.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        loop {
-            match self.events.pop_front()? {
-                Pending::Event(event) => return Some(event),
-                Pending::Nickname(key) => {
-                    let Some(entry) = self.sessions.get_mut(key) else { continue };
-                    entry.nickname_pending = false;
-                    return Some(Event::Nickname { session: entry.session.id, nickname: entry.nickname.clone() });
-                }
-            }
-        }
     }
 
     /// When [`Switch::handle_timeout`] is to be called.
@@ -324,10 +295,6 @@ impl Switch {
         self.draining && self.outlets.connections.is_empty()
     }
 
-    fn tell(&mut self, event: Event) {
-        self.events.push_back(Pending::Event(event));
-    }
-
     fn check_connection(&mut self, id: ConnectionId, now: Instant) {
         let Some(connection) = self.outlets.connections.get(id) else { return };
         match connection.deadline {
@@ -360,7 +327,7 @@ impl Switch {
         self.told_load.alarm = false;
         let deliveries = self.outlets.counters.deliveries;
         let since = deliveries - std::mem::replace(&mut self.told_load.deliveries, deliveries);
-        self.tell(Event::Load { deliveries_per_second: since });
+        self.push_event(Event::Load { deliveries_per_second: since });
         if since > 0 {
             self.set_load_alarm(now);
         }

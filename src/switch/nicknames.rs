@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Pending, Switch};
+use super::Switch;
+use super::output::PendingEvent;
 use crate::facts::{Event, NicknameScope};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
 use crate::limits::NICKNAME_REQUESTS_WAITING_MAX;
@@ -108,7 +109,7 @@ impl Switch {
         let Some(entry) = self.sessions.get_mut(key) else { return };
         let session = entry.session.id;
         entry.asked = Some(Box::new(Asked { nickname: nickname.clone(), request, later }));
-        self.tell(Event::NicknameAsked { session, nickname });
+        self.push_event(Event::NicknameAsked { session, nickname });
     }
 
     /// The focus has decided about a nickname. What was asked for since is done now, up to the next that it decides about.
@@ -140,7 +141,7 @@ impl Switch {
         if entry.nickname != nickname {
             entry.nickname = nickname;
             if !std::mem::replace(&mut entry.nickname_pending, true) {
-                self.events.push_back(Pending::Nickname(key));
+                self.events.push_back(PendingEvent::Nickname(key));
             }
         }
     }

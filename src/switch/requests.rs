@@ -214,7 +214,7 @@ impl Switch {
         let Some(session) = self.sessions.get(key).map(|entry| entry.session.id) else { return };
         self.sit(key);
         self.set_load_alarm(now);
-        self.tell(Event::SessionBound { session });
+        self.push_event(Event::SessionBound { session });
         self.tell_anonymous(key, now);
         self.tell_unaware(key, now);
     }

@@ -232,18 +232,22 @@ impl House {
                 }
             }
             for n in 0..self.shards.len() {
-                while let Some(event) = self.shards[n].poll_event() {
+                while let Some(output) = self.shards[n].poll_output() {
                     moved = true;
-                    self.focus.handle_event(ShardId(n as u16), event, self.now);
-                }
-                while let Some(id) = self.shards[n].poll_closing() {
-                    moved = true;
-                    self.shards[n].closed(id, EndReason::ConnectionLost, self.now);
-                    if let Some(at) = self.guest_on(n, id) {
-                        self.guests[at].gone();
+                    match output {
+                        switch::Output::Close(id) => {
+                            self.shards[n].closed(id, EndReason::ConnectionLost, self.now);
+                            if let Some(at) = self.guest_on(n, id) {
+                                self.guests[at].gone();
+                            }
+                        }
+                        switch::Output::Connect(dial) => self.shards[n].unconnected(&dial, self.now),
+                        switch::Output::Resume(_) => {}
+                        switch::Output::Event(event) => {
+                            self.focus.handle_event(ShardId(n as u16), event, self.now);
+                        }
                     }
                 }
-                while self.shards[n].poll_resumed().is_some() {}
             }
             if !moved {
                 return;

@@ -123,7 +123,7 @@ impl Plane {
 
     pub fn receive(&mut self, member: usize, bytes: &Bytes) {
         self.switch.handle_bytes(self.seats[member].connection, bytes, self.now).unwrap();
-        while self.switch.poll_event().is_some() {}
+        while self.switch.poll_output().is_some() {}
     }
 
     /// Sends everything that waits.

@@ -93,13 +93,9 @@ impl Shell {
         self.close(id, EndReason::ConnectionLost);
     }
 
-    /// Sets out to make the connections that the switch asks for.
-    pub(super) fn dial(self: &Rc<Self>) {
-        loop {
-            let dial = self.switch.borrow_mut().poll_connect();
-            let Some(dial) = dial else { return };
-            glommio::spawn_local(self.clone().reach(dial)).detach();
-        }
+    /// Begins to make a connection that the switch asks for.
+    pub(super) fn dial(self: &Rc<Self>, dial: Dial) {
+        glommio::spawn_local(self.clone().reach(dial)).detach();
     }
 
     async fn reach(self: Rc<Self>, dial: Dial) {

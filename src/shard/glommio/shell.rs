@@ -15,7 +15,7 @@ use crate::shard::mesh::{TELL_AGAIN_AFTER, Upward};
 use crate::shard::slab::Slab;
 use crate::shard::socket::{Batch, Pieces, Stream};
 use crate::shard::tls::TlsLink;
-use crate::switch::Switch;
+use crate::switch::{Output, Switch};
 use crate::tls::TlsSetup;
 
 /// One shard's state.
@@ -91,20 +91,19 @@ impl Shell {
             self.flush_now();
         }
         loop {
-            let closing = self.switch.borrow_mut().poll_closing();
-            let Some(id) = closing else { break };
-            self.hang_up(id);
-        }
-        self.dial();
-        let mut switch = self.switch.borrow_mut();
-        while let Some(id) = switch.poll_resumed() {
-            if let Some(peer) = self.peers.borrow().get(id) {
-                peer.resume.notify();
+            let output = self.switch.borrow_mut().poll_output();
+            match output {
+                Some(Output::Close(id)) => self.hang_up(id),
+                Some(Output::Connect(dial)) => self.dial(dial),
+                Some(Output::Resume(id)) => self.resume(id),
+                Some(Output::Event(event)) => self.upward.borrow_mut().send(event),
+                None => break,
             }
         }
-        if !self.upward.borrow_mut().tell(|| switch.poll_event()) {
+        if !self.upward.borrow_mut().flush() {
             self.tell_later();
         }
+        let switch = self.switch.borrow();
         if switch.is_dirty() {
             self.flush.notify();
         }
@@ -125,6 +124,12 @@ impl Shell {
         peer.stream.shut_down();
         peer.resume.notify();
         self.switch.borrow_mut().closed(id, why, Instant::now());
+    }
+
+    fn resume(&self, id: ConnectionId) {
+        if let Some(peer) = self.peers.borrow().get(id) {
+            peer.resume.notify();
+        }
     }
 
     fn tell_later(self: &Rc<Self>) {

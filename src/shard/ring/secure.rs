@@ -88,20 +88,18 @@ impl Shell {
         self.close(id, EndReason::ConnectionLost, now);
     }
 
-    /// Sets out to make the connections that the switch asks for.
-    pub(super) fn dial(&mut self, now: Instant) {
-        while let Some(dial) = self.switch.poll_connect() {
-            match socket::connect(dial.address) {
-                Ok(socket) => {
-                    let socket = Rc::new(socket.into());
-                    self.dials.last = self.dials.last.wrapping_add(1);
-                    self.ring.connecting(self.dials.last, &socket);
-                    self.dials.under_way.insert(self.dials.last, UnderWay { dial, socket, until: now + DIAL_TIMEOUT });
-                }
-                Err(error) => {
-                    debug!(shard = %self.id, address = %dial.address, %error, "nobody to connect to");
-                    self.switch.unconnected(&dial, now);
-                }
+    /// Begins to make a connection that the switch asks for.
+    pub(super) fn dial(&mut self, dial: Dial, now: Instant) {
+        match socket::connect(dial.address) {
+            Ok(socket) => {
+                let socket = Rc::new(socket.into());
+                self.dials.last = self.dials.last.wrapping_add(1);
+                self.ring.connecting(self.dials.last, &socket);
+                self.dials.under_way.insert(self.dials.last, UnderWay { dial, socket, until: now + DIAL_TIMEOUT });
+            }
+            Err(error) => {
+                debug!(shard = %self.id, address = %dial.address, %error, "nobody to connect to");
+                self.switch.unconnected(&dial, now);
             }
         }
     }

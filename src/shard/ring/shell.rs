@@ -21,7 +21,7 @@ use crate::shard::settings::COMMANDS_PER_TURN_MAX;
 use crate::shard::slab::Slab;
 use crate::shard::socket::{Batch, LISTENERS, Pieces, Ring};
 use crate::shard::tls::TlsLink;
-use crate::switch::Switch;
+use crate::switch::{Output, Switch};
 use crate::tls::TlsSetup;
 
 /// One shard.
@@ -155,15 +155,15 @@ impl Shell {
         if self.switch.is_pressing() {
             self.flush();
         }
-        while let Some(id) = self.switch.poll_closing() {
-            self.hang_up(id, now);
+        while let Some(output) = self.switch.poll_output() {
+            match output {
+                Output::Close(id) => self.hang_up(id, now),
+                Output::Connect(dial) => self.dial(dial, now),
+                Output::Resume(id) => self.resume(id),
+                Output::Event(event) => self.upward.send(event),
+            }
         }
-        self.dial(now);
-        while let Some(id) = self.switch.poll_resumed() {
-            self.resume(id);
-        }
-        let switch = &mut self.switch;
-        self.tell_at = if self.upward.tell(|| switch.poll_event()) { None } else { Some(now + TELL_AGAIN_AFTER) };
+        self.tell_at = if self.upward.flush() { None } else { Some(now + TELL_AGAIN_AFTER) };
     }
 
     /// A connection is over, on whatever side.

@@ -157,7 +157,7 @@ fn several_sessions_on_one_connection_get_a_transaction_id_each() {
     assert_eq!(tids.len(), 3, "each its own");
     let session = room.members[2].session;
     room.control(Command::CloseSession { session });
-    assert_eq!(room.switch.poll_closing(), None, "the others still need the connection");
+    assert_eq!(room.next_close(), None, "the others still need the connection");
 }
 
 #[test]
@@ -178,8 +178,8 @@ fn what_is_not_msrp_ends_its_own_connection_only() {
     let session = room.members[0].session;
     room.send(0, "HTTP/1.1 200 OK\r\n\r\n");
     assert!(room.events.contains(&Event::SessionEnded { session, why: EndReason::ProtocolError }));
-    assert_eq!(room.switch.poll_closing(), Some(room.members[0].connection));
-    assert_eq!(room.switch.poll_closing(), None);
+    assert_eq!(room.next_close(), Some(room.members[0].connection));
+    assert_eq!(room.next_close(), None);
 }
 
 #[test]
@@ -190,9 +190,9 @@ fn who_binds_nothing_is_hung_up_on() {
     let session = room.members[late].session;
     room.control(Command::ExpectBinding { session });
     room.pass(Duration::from_secs(29));
-    assert_eq!(room.switch.poll_closing(), None);
+    assert_eq!(room.next_close(), None);
     room.pass(Duration::from_secs(2));
-    let closing: Vec<_> = std::iter::from_fn(|| room.switch.poll_closing()).collect();
+    let closing: Vec<_> = std::iter::from_fn(|| room.next_close()).collect();
     assert!(closing.contains(&stranger) && !closing.contains(&room.members[0].connection));
     assert!(room.events.contains(&Event::SessionEnded { session, why: EndReason::BindTimeout }));
 }
@@ -208,9 +208,9 @@ fn a_drained_switch_lets_what_waits_go_out_first() {
         room.control(Command::CloseSession { session });
     }
     room.control(Command::Drain);
-    assert_eq!(room.switch.poll_closing(), None, "something waits for both");
+    assert_eq!(room.next_close(), None, "something waits for both");
     assert_eq!(bodies(&room.received_bytes(1)), [body]);
-    assert_eq!(room.switch.poll_closing(), Some(room.members[1].connection));
+    assert_eq!(room.next_close(), Some(room.members[1].connection));
 }
 
 #[test]

@@ -95,11 +95,11 @@ fn who_stays_congested_is_given_up_with_session_and_call() {
     let mut room = Fixture::new(policy, &["alice", "bob", "carol"]);
     congest_bob(&mut room);
     room.pass(Duration::from_secs(59));
-    assert!(room.switch.poll_closing().is_none());
+    assert!(room.next_close().is_none());
     room.pass(Duration::from_secs(1));
     let (session, connection) = (room.members[1].session, room.members[1].connection);
     assert!(room.events.contains(&Event::SessionEnded { session, why: EndReason::Congested }));
-    assert_eq!(room.switch.poll_closing(), Some(connection), "whatever waits on it");
+    assert_eq!(room.next_close(), Some(connection), "whatever waits on it");
     assert_eq!(room.switch.sizes().1, 2);
 }
 
@@ -169,7 +169,7 @@ fn a_peer_that_lets_more_answers_pile_up_than_the_lane_holds_loses_its_connectio
         // It was read before it was paused.
         let message = room.message(0, &format!("ask{n}"), &room.cpim(0, "sip:nobody@example.com", "?"));
         room.send(0, &message);
-        if let Some(closing) = room.switch.poll_closing() {
+        if let Some(closing) = room.next_close() {
             assert_eq!((closing, room.switch.counters().overrun), (connection, 1));
             break;
         }
@@ -197,7 +197,7 @@ fn a_slow_member_holds_a_stream_back_for_as_long_as_its_patience_lasts() {
     assert!(paused(&room, 0));
     room.pass(Duration::from_millis(2));
     assert!(!paused(&room, 0), "its budget is spent");
-    assert_eq!(room.switch.poll_resumed(), Some(room.members[0].connection));
+    assert_eq!(room.next_resume(), Some(room.members[0].connection));
     room.received(2);
     flood(&mut room, at, 30_000);
     assert!(!bodies(&room.received_bytes(2)).is_empty(), "carol goes on");
@@ -325,7 +325,7 @@ fn two_members_who_send_each_other_files_both_come_through() {
         if turn % 10 == 0 {
             room.pass(Duration::from_millis(1));
         }
-        while room.switch.poll_resumed().is_some() {}
+        while room.next_resume().is_some() {}
     }
     assert!(bodies(&wires[1])[0] == files[0], "alice's file");
     assert!(bodies(&wires[0])[0] == files[1], "bob's file");
@@ -343,12 +343,12 @@ fn who_asks_and_does_not_read_the_answers_is_not_read_itself() {
         asked += 1;
         assert!(asked < 10_000, "it is read without end");
     }
-    assert!(room.switch.poll_closing().is_none(), "and not hung up on");
-    assert!(room.switch.poll_resumed().is_none());
+    assert!(room.next_close().is_none(), "and not hung up on");
+    assert!(room.next_resume().is_none());
     let wire = room.received(0);
     assert_eq!(wire.matches(" 404 ").count(), asked, "no answer is lost");
     assert!(!paused(&room, 0));
-    assert_eq!(room.switch.poll_resumed(), Some(room.members[0].connection));
+    assert_eq!(room.next_resume(), Some(room.members[0].connection));
     let flooded = room.message(1, "bob", &room.to_room(1, "hello"));
     room.send(1, &flooded);
     assert_eq!(bodies(&room.received_bytes(0)).len(), 1);

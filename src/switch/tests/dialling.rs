@@ -19,8 +19,8 @@ fn with_listener(change: impl FnOnce(&mut Terms)) -> (Fixture, Dial) {
     change(&mut terms);
     room.control(Command::ChangeSession { session, terms: Box::new(terms) });
     room.control(Command::ExpectBinding { session });
-    let dial = room.switch.poll_connect().expect("somebody is to be connected to");
-    assert!(room.switch.poll_connect().is_none(), "once");
+    let dial = room.next_dial().expect("somebody is to be connected to");
+    assert!(room.next_dial().is_none(), "once");
     (room, dial)
 }
 
@@ -73,7 +73,7 @@ fn a_listener_takes_part_once_it_has_agreed() {
     room.send(0, &message);
     assert_eq!(bodies(&room.received_bytes(1)), [body]);
     room.pass(Duration::from_secs(120));
-    let closing: Vec<_> = std::iter::from_fn(|| room.switch.poll_closing()).collect();
+    let closing: Vec<_> = std::iter::from_fn(|| room.next_close()).collect();
     assert!(!closing.contains(&room.members[1].connection));
 }
 
@@ -103,7 +103,7 @@ fn who_cannot_be_reached_does_not_agree_or_does_not_answer_is_hung_up_on() {
     let tid = asked(&mut room);
     answer(&mut room, &tid, "481 No");
     assert!(ended(&room, EndReason::BindRefused));
-    assert_eq!(room.switch.poll_closing(), Some(room.members[1].connection));
+    assert_eq!(room.next_close(), Some(room.members[1].connection));
 
     let (mut room, dial) = with_listener(|_| {});
     room.members[1].connection = room.switch.connected(&dial, room.now).unwrap();
@@ -125,7 +125,7 @@ fn a_path_that_changes_while_it_is_connected_to_is_connected_to_anew() {
     moved.connect_to = Some(Box::new(to));
     room.control(Command::ChangeSession { session, terms: Box::new(moved) });
     assert!(room.switch.connected(&dial, room.now).is_none(), "nobody wants that one any more");
-    let again = room.switch.poll_connect().unwrap();
+    let again = room.next_dial().unwrap();
     assert_eq!(again.address.to_string(), "192.0.2.8:1");
     room.control(Command::CloseSession { session });
     assert!(room.switch.connected(&again, room.now).is_none());
@@ -157,7 +157,7 @@ fn over_tls_whom_we_connect_to_has_to_show_the_right_certificate() {
             assert!(room.events.contains(&Event::SessionBound { session }));
         } else {
             assert!(ended(&room, EndReason::Certificate), "{wanted:?} {shown:?}");
-            assert_eq!(room.switch.poll_closing(), Some(connection));
+            assert_eq!(room.next_close(), Some(connection));
         }
     }
 }

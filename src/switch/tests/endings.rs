@@ -12,9 +12,9 @@ fn a_peer_that_takes_nothing_does_not_keep_its_connection_for_ever() {
     room.send(0, &message);
     room.block(1);
     room.control(Command::CloseSession { session: room.members[1].session });
-    assert_eq!(room.switch.poll_closing(), None, "what waits may still leave");
+    assert_eq!(room.next_close(), None, "what waits may still leave");
     room.pass(Duration::from_secs(31));
-    assert_eq!(room.switch.poll_closing(), Some(room.members[1].connection));
+    assert_eq!(room.next_close(), Some(room.members[1].connection));
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_draining_switch_binds_nobody() {
     assert_eq!(room.switch.sizes().1, 2);
     assert!(!room.received(late).contains("200 OK"));
     let fresh = room.connect();
-    let closing: Vec<_> = std::iter::from_fn(|| room.switch.poll_closing()).collect();
+    let closing: Vec<_> = std::iter::from_fn(|| room.next_close()).collect();
     assert!(closing.contains(&fresh), "and takes no connection");
 }
 
@@ -83,14 +83,14 @@ fn a_suspended_session_takes_no_part_and_keeps_its_connection() {
     room.control(Command::SuspendSession { session });
     let message = room.message(0, "m1", &room.to_room(0, "hi"));
     room.send(0, &message);
-    assert_eq!((room.received(1), room.switch.poll_closing()), (String::new(), None));
+    assert_eq!((room.received(1), room.next_close()), (String::new(), None));
     let own = room.chunk(1, "late0000", "SEND", "Message-ID: late\r\n", None, '$');
     room.send(1, &own);
     assert_eq!(room.answer(1, "late0000"), Some(481));
     room.pass(Duration::from_secs(120));
-    assert_eq!(room.switch.poll_closing(), None, "that is for the focus to say");
+    assert_eq!(room.next_close(), None, "that is for the focus to say");
     room.control(Command::CloseSession { session });
-    assert_eq!((room.switch.poll_closing(), room.switch.sizes().1), (Some(bob), 1));
+    assert_eq!((room.next_close(), room.switch.sizes().1), (Some(bob), 1));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn nothing_is_left_of_a_suspended_session_whose_connection_ends_first() {
     room.close(1);
     assert!(room.events.is_empty(), "its end is known: {:?}", room.events);
     room.control(Command::CloseSession { session });
-    assert_eq!((room.switch.poll_closing(), room.switch.sizes()), (None, (1, 1, 1)));
+    assert_eq!((room.next_close(), room.switch.sizes()), (None, (1, 1, 1)));
 }
 
 #[test]
@@ -111,9 +111,9 @@ fn a_drain_waits_for_suspended_sessions() {
     let session = room.members[0].session;
     room.control(Command::SuspendSession { session });
     room.control(Command::Drain);
-    assert!(room.switch.poll_closing().is_none() && !room.switch.is_drained());
+    assert!(room.next_close().is_none() && !room.switch.is_drained());
     room.control(Command::CloseSession { session });
-    assert_eq!(room.switch.poll_closing(), Some(room.members[0].connection));
+    assert_eq!(room.next_close(), Some(room.members[0].connection));
     room.close(0);
     assert!(room.switch.is_drained());
 }

@@ -1,5 +1,6 @@
 //! A switch with one room, members on connections of their own, and time that stands still unless told otherwise.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use crate::facts::{
     ChatroomTokens, Command, Direction, EndReason, Event, Member, OpenRoom, OpenSession, RoomPolicy, Terms,
 };
 use crate::ids::{ConnectionId, RoomId, SessionId, ShardId};
-use crate::switch::{Settings, Switch};
+use crate::switch::{Dial, Output, Settings, Switch};
 use parlor_proto::msrp::Path;
 use parlor_proto::sdp::AcceptTypes;
 use parlor_proto::uri::Aor;
@@ -46,6 +47,9 @@ pub struct Fixture {
     pub now: Instant,
     pub members: Vec<Seated>,
     pub events: Vec<Event>,
+    closes: VecDeque<ConnectionId>,
+    dials: VecDeque<Dial>,
+    resumes: VecDeque<ConnectionId>,
     policy: RoomPolicy,
 }
 
@@ -57,6 +61,9 @@ impl Fixture {
             now: Instant::now(),
             members: Vec::new(),
             events: Vec::new(),
+            closes: VecDeque::new(),
+            dials: VecDeque::new(),
+            resumes: VecDeque::new(),
             policy,
         };
         fixture.open_room();
@@ -82,13 +89,36 @@ impl Fixture {
 
     pub fn control(&mut self, command: Command) {
         self.switch.handle_control(command, self.now);
-        self.drain_events();
+        self.drain_outputs();
     }
 
-    fn drain_events(&mut self) {
-        while let Some(event) = self.switch.poll_event() {
-            self.events.push(event);
+    fn drain_outputs(&mut self) {
+        while let Some(output) = self.switch.poll_output() {
+            match output {
+                Output::Close(id) => self.closes.push_back(id),
+                Output::Connect(dial) => self.dials.push_back(dial),
+                Output::Resume(id) => self.resumes.push_back(id),
+                Output::Event(event) => self.events.push(event),
+            }
         }
+    }
+
+    /// The next connection that the switch wants closed.
+    pub fn next_close(&mut self) -> Option<ConnectionId> {
+        self.drain_outputs();
+        self.closes.pop_front()
+    }
+
+    /// The next connection that may be read again.
+    pub fn next_resume(&mut self) -> Option<ConnectionId> {
+        self.drain_outputs();
+        self.resumes.pop_front()
+    }
+
+    /// The next connection that the switch wants made.
+    pub fn next_dial(&mut self) -> Option<Dial> {
+        self.drain_outputs();
+        self.dials.pop_front()
     }
 
     /// Negotiates a session and binds it. Answers the member's number.
@@ -198,7 +228,7 @@ impl Fixture {
     pub fn send_bytes(&mut self, at: usize, bytes: &[u8]) {
         let connection = self.members[at].connection;
         let _ = self.switch.handle_bytes(connection, &Bytes::copy_from_slice(bytes), self.now);
-        self.drain_events();
+        self.drain_outputs();
     }
 
     /// Everything that waits for a member, which is then sent.
@@ -227,13 +257,13 @@ impl Fixture {
 
     pub fn close(&mut self, at: usize) {
         self.switch.closed(self.members[at].connection, EndReason::ConnectionLost, self.now);
-        self.drain_events();
+        self.drain_outputs();
     }
 
     pub fn pass(&mut self, time: Duration) {
         self.now += time;
         self.switch.handle_timeout(self.now);
-        self.drain_events();
+        self.drain_outputs();
     }
 
     /// The status of the response to `tid` among what waits for a member, if there is one.

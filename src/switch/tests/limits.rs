@@ -219,14 +219,14 @@ fn a_shard_makes_so_many_connections_at_a_time() {
     for n in 0..DIALS_PER_SHARD_MAX + 2 {
         listen(&mut room, &format!("u{n}"));
     }
-    let mut dials: Vec<_> = std::iter::from_fn(|| room.switch.poll_connect()).collect();
+    let mut dials: Vec<_> = std::iter::from_fn(|| room.next_dial()).collect();
     assert_eq!(dials.len(), DIALS_PER_SHARD_MAX);
     let now = room.now;
     assert!(room.switch.connected(&dials.pop().unwrap(), now).is_some());
-    dials.extend(room.switch.poll_connect());
-    assert!(room.switch.poll_connect().is_none(), "one for one");
+    dials.extend(room.next_dial());
+    assert!(room.next_dial().is_none(), "one for one");
     room.switch.unconnected(&dials.pop().unwrap(), now);
-    assert!(room.switch.poll_connect().is_some() && room.switch.poll_connect().is_none());
+    assert!(room.next_dial().is_some() && room.next_dial().is_none());
 }
 
 #[test]
@@ -236,17 +236,17 @@ fn whoever_connects_and_binds_nothing_loses_its_own_oldest_connections() {
     let adopt = |room: &mut Fixture, peer: &str| room.switch.adopt(peer.parse().unwrap(), false, now);
     let waiting = adopt(&mut room, "192.0.2.9:1000");
     let flood: Vec<_> = (1..UNBOUND_CONNECTIONS_MAX).map(|_| adopt(&mut room, "198.51.100.1:2000")).collect();
-    assert_eq!(room.switch.poll_closing(), None);
+    assert_eq!(room.next_close(), None);
     let newcomer = adopt(&mut room, "203.0.113.1:3000");
-    assert_eq!((room.switch.poll_closing(), room.switch.poll_closing()), (Some(flood[0]), None));
+    assert_eq!((room.next_close(), room.next_close()), (Some(flood[0]), None));
     let again = adopt(&mut room, "198.51.100.1:2000");
-    assert_eq!((room.switch.poll_closing(), room.switch.poll_closing()), (Some(flood[1]), None));
+    assert_eq!((room.next_close(), room.next_close()), (Some(flood[1]), None));
     for id in [flood[0], flood[1], again, newcomer, waiting] {
         room.switch.closed(id, EndReason::ConnectionLost, now);
     }
     let late = room.negotiate("bob", &Options::default());
     room.bind(late);
-    assert_eq!(room.switch.poll_closing(), None, "there is room again, and who is bound does not count");
+    assert_eq!(room.next_close(), None, "there is room again, and who is bound does not count");
 }
 
 #[test]
@@ -256,11 +256,11 @@ fn where_everybody_has_one_connection_nobody_goes_for_another() {
         let peer = (std::net::Ipv4Addr::from(0x0a00_0000 + n), 1000).into();
         room.switch.adopt(peer, false, room.now);
     }
-    assert_eq!(room.switch.poll_closing(), None);
+    assert_eq!(room.next_close(), None);
     let last = (0..=UNBOUND_CONNECTIONS_MAX).map(|n| {
         let peer = (std::net::Ipv4Addr::from(0x0b00_0000 + u32::try_from(n).unwrap()), 1000).into();
         room.switch.adopt(peer, false, room.now)
     });
     let last = last.last();
-    assert_eq!(room.switch.poll_closing(), last, "twice as many are too many");
+    assert_eq!(room.next_close(), last, "twice as many are too many");
 }
