@@ -5,7 +5,7 @@
 //!
 //! | floor | modules | holds |
 //! |---|---|---|
-//! | 0 words | [`ids`], [`limits`], [`shares`], [`log_throttle`] | identifiers, every named maximum, how much of it each source holds, and how often the log tells of floods |
+//! | 0 words | [`ids`], [`limits`], [`shares`], [`log_throttle`], [`timers`] | identifiers, every named maximum, how much of it each source holds, how often the log tells of floods, and what is due when |
 //! | 1 grammar | the crate [`parlor_proto`] | bytes to values and back; no time, no policy, no I/O |
 //! | 2 machines | [`facts`], [`nickname`], [`session`], [`room`], [`switch`], [`transaction`], [`call`], [`focus`] | sans-IO state machines; `now` and randomness are arguments |
 //! | 3 shell | [`tls`], [`shard`], [`control`] | sockets, clocks, executors |
@@ -18,6 +18,7 @@ pub mod ids;
 pub mod limits;
 pub mod log_throttle;
 pub mod shares;
+pub mod timers;
 
 pub mod call;
 pub mod facts;

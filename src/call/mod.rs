@@ -1,8 +1,7 @@
-//! Calls: dialogs (RFC 3261 §12), who a caller is, and when something is to happen.
+//! Calls: dialogs (RFC 3261 §12) and who a caller is.
 //!
 //! Parts that a [`crate::focus`] is made of, and a client too: [`Dialog`] knows both sides.
 
-mod alarms;
 mod dialog;
 mod digest;
 mod failures;
@@ -15,7 +14,7 @@ mod session_timer;
 mod subscription;
 mod users;
 
-pub use alarms::Alarms;
+pub use crate::timers::Timers as Alarms;
 pub use dialog::{Dialog, DialogError, asks_for_sips};
 pub use digest::{Asker, Authenticator, Unbelieved};
 pub use identity::{Caller, Identity, IdentityError, asserted, identify};

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use super::alarm::Alarm;
 use super::log::Log;
-use super::timers::Alarm;
 use super::{Entry, Switch};
 use crate::facts::{Command, EndReason, Event, OpenRoom, OpenSession, Refusal, Terms};
 use crate::ids::{ConnectionId, RoomId, RoomKey, SessionId, SessionKey};
@@ -73,7 +73,7 @@ impl Switch {
         if let Some(at) = room.nicknames.next_expiry() {
             if room.alarm.is_none_or(|set| at < set) {
                 room.alarm = Some(at);
-                self.timers.set(at, Alarm::Room(key));
+                self.timers.set_earliest(Alarm::Room(key), at);
             }
         } else if room.closing && room.sessions == 0 {
             let id = room.id;

@@ -16,7 +16,7 @@ use std::time::Instant;
 use rand_core::Rng;
 
 use super::Switch;
-use super::timers::Alarm;
+use super::alarm::Alarm;
 use crate::facts::{Certificate, EndReason, Fingerprint};
 use crate::ids::{ConnectionId, SessionKey};
 use crate::limits::DIALS_PER_SHARD_MAX;
@@ -186,7 +186,7 @@ impl Switch {
         if entry.session.connection().is_none() {
             let at = now + self.settings.bind_timeout;
             entry.bind_by = Some(at);
-            self.timers.set(at, Alarm::Session(key));
+            self.timers.set_earliest(Alarm::Session(key), at);
             self.dial(key);
         }
     }

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use super::Switch;
+use super::alarm::Alarm;
 use super::frame::{Body, Label, Seed};
 use super::outlets::{Delivery, Frames, Outlets};
 use super::stream::{Phase, Stream};
-use super::timers::Alarm;
 use crate::facts::FailureReport;
 use crate::ids::SessionKey;
 use crate::limits::UNINTERRUPTIBLE_CHUNK_BYTES_MAX;
@@ -237,7 +237,7 @@ impl Switch {
         for (tid, copies) in transactions {
             let left = if failure_report == FailureReport::Yes { copies } else { 0 };
             if let Some(at) = self.awaited.add(tid, left, stream, now) {
-                self.timers.set(at, Alarm::Responses);
+                self.timers.set_earliest(Alarm::Responses, at);
             }
         }
     }

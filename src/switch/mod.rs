@@ -13,6 +13,7 @@
 //!
 //! After each input the driver polls until there is no output left. Nothing is lost if it does not, but somebody waits.
 
+mod alarm;
 mod awaited;
 mod commands;
 mod congestion;
@@ -36,7 +37,6 @@ mod responses;
 mod settings;
 mod stream;
 mod streams;
-mod timers;
 mod unbound;
 
 #[cfg(test)]
@@ -50,13 +50,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use slotmap::SlotMap;
 
+use self::alarm::{Alarm, Alarms};
 use self::awaited::Awaited;
 use self::connection::MessageId;
 use self::outlets::Outlets;
 use self::output::PendingEvent;
 use self::stream::Stream;
 use self::streams::Senders;
-use self::timers::{Alarm, Timers};
 use self::unbound::Unbound;
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, RoomId, RoomKey, SessionId, SessionKey};
@@ -82,7 +82,7 @@ pub struct Switch {
     rooms: SlotMap<RoomKey, Room>,
     by_room_id: HashMap<RoomId, RoomKey>,
     awaited: Awaited,
-    timers: Timers,
+    timers: Alarms,
     unbound: Unbound,
     events: VecDeque<PendingEvent>,
     held_bytes: usize,
@@ -146,7 +146,7 @@ impl Switch {
             rooms: SlotMap::with_key(),
             by_room_id: HashMap::new(),
             awaited: Awaited::default(),
-            timers: Timers::default(),
+            timers: Alarms::default(),
             unbound: Unbound::default(),
             events: VecDeque::new(),
             held_bytes: 0,
@@ -180,7 +180,7 @@ impl Switch {
         if self.draining {
             self.close_when_sent(id, now);
         } else {
-            self.timers.set(bind_by, Alarm::Connection(id));
+            self.timers.set_earliest(Alarm::Connection(id), bind_by);
         }
         id
     }
@@ -257,7 +257,7 @@ impl Switch {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(alarm) = self.timers.take_due(now) {
+        while let Some(alarm) = self.timers.pop_due(now) {
             match alarm {
                 Alarm::Connection(id) => self.check_connection(id, now),
                 Alarm::Session(key) => self.check_unbound_session(key, now),
@@ -298,7 +298,7 @@ impl Switch {
     fn check_connection(&mut self, id: ConnectionId, now: Instant) {
         let Some(connection) = self.outlets.connections.get(id) else { return };
         match connection.deadline {
-            Some(at) if at > now => self.timers.set(at, Alarm::Connection(id)),
+            Some(at) if at > now => self.timers.set_earliest(Alarm::Connection(id), at),
             Some(_) if connection.closing => self.outlets.closing.push(id),
             Some(_) => self.close_when_sent(id, now),
             None => {}
@@ -310,7 +310,7 @@ impl Switch {
     fn close_when_sent(&mut self, id: ConnectionId, now: Instant) {
         let deadline = now + self.settings.bind_timeout;
         if self.outlets.close_when_sent(id, deadline) {
-            self.timers.set(deadline, Alarm::Connection(id));
+            self.timers.set_earliest(Alarm::Connection(id), deadline);
         }
     }
 
@@ -318,7 +318,7 @@ impl Switch {
         let (missing, next) = self.awaited.expire(now);
         self.outlets.counters.recipient_timeouts += missing;
         if let Some(at) = next {
-            self.timers.set(at, Alarm::Responses);
+            self.timers.set_earliest(Alarm::Responses, at);
         }
     }
 
@@ -335,7 +335,7 @@ impl Switch {
 
     fn set_load_alarm(&mut self, now: Instant) {
         if !std::mem::replace(&mut self.told_load.alarm, true) {
-            self.timers.set(now + LOAD_INTERVAL, Alarm::Load);
+            self.timers.set_earliest(Alarm::Load, now + LOAD_INTERVAL);
         }
     }
 }

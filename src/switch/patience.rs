@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::Switch;
+use super::alarm::Alarm;
 use super::congestion::Hold;
 use super::stream::{Phase, Stream};
-use super::timers::Alarm;
 use crate::facts::{EndReason, RoomPolicy};
 use crate::ids::{ConnectionId, SessionKey};
 
@@ -35,7 +35,7 @@ impl Switch {
         let Some(patience) = self.patience_of(recipient) else { return };
         match self.outlets.hold(recipient, from, now, patience) {
             Hold::NotNeeded => {}
-            Hold::Until(at) => self.timers.set(at, Alarm::Patience(recipient)),
+            Hold::Until(at) => self.timers.set_earliest(Alarm::Patience(recipient), at),
             Hold::Congested => self.outlets.congest(recipient, now),
         }
     }
@@ -56,7 +56,7 @@ impl Switch {
     pub(super) fn check_patience(&mut self, id: ConnectionId, now: Instant) {
         let Some(patience) = self.patience_of(id) else { return };
         if let Some(at) = self.outlets.check_patience(id, now, patience) {
-            self.timers.set(at, Alarm::Patience(id));
+            self.timers.set_earliest(Alarm::Patience(id), at);
         }
         self.watch_congested(now);
     }
@@ -67,7 +67,7 @@ impl Switch {
             tracing::debug!(connection = %id, peer = self.peer(id).map(tracing::field::display), "a member cannot keep up, and gets nothing new");
             let timeout = self.policy_of(id).map_or(Duration::ZERO, |policy| policy.congestion_timeout);
             if !timeout.is_zero() {
-                self.timers.set(now + timeout, Alarm::Congestion(id));
+                self.timers.set_earliest(Alarm::Congestion(id), now + timeout);
             }
         }
     }
@@ -79,7 +79,7 @@ impl Switch {
         let Some(since) = connection.congestion.since_congested() else { return };
         if now < since + timeout {
             // It has recovered once since the time was set.
-            self.timers.set(since + timeout, Alarm::Congestion(id));
+            self.timers.set_earliest(Alarm::Congestion(id), since + timeout);
             return;
         }
         for key in std::mem::take(&mut connection.sessions) {

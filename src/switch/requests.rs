@@ -5,9 +5,9 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Switch;
+use super::alarm::Alarm;
 use super::connection::{Incoming, MessageId, Task};
 use super::content::lines_of;
-use super::timers::Alarm;
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
 use crate::limits::SESSIONS_PER_CONNECTION_MAX;
@@ -222,7 +222,7 @@ impl Switch {
     pub(super) fn check_unbound_session(&mut self, key: SessionKey, now: Instant) {
         let Some(entry) = self.sessions.get(key) else { return };
         match entry.bind_by {
-            Some(at) if at > now => self.timers.set(at, Alarm::Session(key)),
+            Some(at) if at > now => self.timers.set_earliest(Alarm::Session(key), at),
             Some(_) => self.end_session(key, Some(EndReason::BindTimeout), now),
             None => {}
         }

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use rand_core::Rng;
 
+use super::alarm::Alarm;
 use super::connection::MessageId;
 use super::stream::{Phase, Stream};
-use super::timers::Alarm;
 use super::{Entry, Switch};
 use crate::ids::SessionKey;
 use crate::limits::{REFUSED_MESSAGES_PER_SESSION_MAX, STREAMS_PER_SESSION_MAX};
@@ -64,7 +64,7 @@ impl Switch {
         }
         let deadline = now + room.policy.chunk_reception_timeout;
         if !std::mem::replace(&mut entry.streams_alarm, true) {
-            self.timers.set(deadline, Alarm::Streams(key));
+            self.timers.set_earliest(Alarm::Streams(key), deadline);
         }
         Ok(Stream::new(message_id, out_id, deadline))
     }
@@ -153,7 +153,7 @@ impl Switch {
         let next = entry.streams.iter().map(|stream| stream.deadline).filter(|at| *at > now).min();
         entry.streams_alarm = next.is_some();
         if let Some(at) = next {
-            self.timers.set(at, Alarm::Streams(key));
+            self.timers.set_earliest(Alarm::Streams(key), at);
         }
         for message_id in late {
             self.refuse_message(key, &message_id, Status::STOP_SENDING, None, now);

@@ -1,6 +1,6 @@
 //! Links of connections with TLS, and connections that are made for clients that only listen.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -18,12 +18,15 @@ use crate::shard::settings::DIAL_TIMEOUT;
 use crate::shard::socket::{self, Direct};
 use crate::shard::tls::{Flushed, TlsLink};
 use crate::switch::Dial;
+use crate::timers::Timers;
 use crate::tls::reason;
 
 /// Connections that are being made, by a number that the ring gives back.
 #[derive(Debug, Default)]
 pub struct Dials {
-    under_way: BTreeMap<u32, UnderWay>,
+    under_way: HashMap<u32, UnderWay>,
+    /// When each is given up.
+    timers: Timers<u32>,
     last: u32,
 }
 
@@ -31,13 +34,12 @@ pub struct Dials {
 struct UnderWay {
     dial: Dial,
     socket: Rc<OwnedFd>,
-    until: Instant,
 }
 
 impl Dials {
-    /// When to give the next one up. They all may take the same time, so the oldest is the first.
+    /// When to give the next one up.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.under_way.values().map(|dial| dial.until).min()
+        self.timers.next()
     }
 }
 
@@ -95,7 +97,8 @@ impl Shell {
                 let socket = Rc::new(socket.into());
                 self.dials.last = self.dials.last.wrapping_add(1);
                 self.ring.connecting(self.dials.last, &socket);
-                self.dials.under_way.insert(self.dials.last, UnderWay { dial, socket, until: now + DIAL_TIMEOUT });
+                self.dials.under_way.insert(self.dials.last, UnderWay { dial, socket });
+                self.dials.timers.set(self.dials.last, now + DIAL_TIMEOUT);
             }
             Err(error) => {
                 debug!(shard = %self.id, address = %dial.address, %error, "nobody to connect to");
@@ -106,7 +109,8 @@ impl Shell {
 
     /// A connection that was being made is there, or has failed.
     pub(super) fn handle_connected(&mut self, number: u32, now: Instant) {
-        let Some(UnderWay { dial, socket, .. }) = self.dials.under_way.remove(&number) else { return };
+        let Some(UnderWay { dial, socket }) = self.dials.under_way.remove(&number) else { return };
+        self.dials.timers.clear(&number);
         match self.connected(&dial, &socket) {
             Ok(link) => {
                 if let Some(id) = self.switch.connected(&dial, now) {
@@ -138,10 +142,8 @@ impl Shell {
 
     /// Gives up what takes too long.
     pub(super) fn give_up_dials(&mut self, now: Instant) {
-        let late = self.dials.under_way.iter().filter(|(_, dial)| dial.until <= now);
-        let late: Vec<u32> = late.map(|(number, _)| *number).collect();
-        for number in late {
-            let Some(UnderWay { dial, socket, .. }) = self.dials.under_way.remove(&number) else { continue };
+        while let Some(number) = self.dials.timers.pop_due(now) {
+            let Some(UnderWay { dial, socket }) = self.dials.under_way.remove(&number) else { continue };
             // What the ring has under way for it ends by this.
             let _ = SockRef::from(&*socket).shutdown(Shutdown::Both);
             self.switch.unconnected(&dial, now);
