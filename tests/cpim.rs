@@ -1,7 +1,7 @@
 //! The CPIM wrapper on what real clients send and on what nobody should.
 
 use parlor::limits::CPIM_HEADERS_BYTES_MAX;
-use parlor_proto::cpim::{AddressError, CpimError, NameAddress, Scanner, Wrapper, parse, parse_whole};
+use parlor_proto::cpim::{AddressError, CpimError, NameAddress, Scanner, Wrapper, parse, parse_complete};
 use parlor_proto::mime::MimeError;
 use proptest::prelude::*;
 
@@ -28,7 +28,7 @@ fn text(octets: &[u8]) -> &str {
 
 /// From, To, content type and content, as text.
 fn summary(message: &[u8]) -> (&str, &str, String, &str) {
-    let wrapper = parse_whole(message).unwrap();
+    let wrapper = parse_complete(message).unwrap();
     let content_type = wrapper.content_type().unwrap_or_default();
     (
         text(wrapper.from().unwrap()),
@@ -80,7 +80,7 @@ fn the_examples_of_rfc_7701_are_read() {
 #[test]
 fn the_example_of_rfc_3862_is_read() {
     let message = sample("rfc3862-5.1.cpim");
-    let wrapper = parse_whole(&message).unwrap();
+    let wrapper = parse_complete(&message).unwrap();
     let from = wrapper.header("From").unwrap().address().unwrap();
     assert_eq!(from, NameAddress { name: Some("MR SANDERS".into()), uri: b"im:piglet@100akerwood.com" });
     let subjects: Vec<_> = wrapper.headers().filter(|h| h.name == "Subject").collect();
@@ -98,14 +98,14 @@ fn the_example_of_rfc_3862_is_read() {
 #[test]
 fn details_are_there_for_clients() {
     let message = sample("quoted-name.cpim");
-    let from = parse_whole(&message).unwrap().header("From").unwrap().address().unwrap();
+    let from = parse_complete(&message).unwrap().header("From").unwrap().address().unwrap();
     assert_eq!(from.name.as_deref(), Some("Bob the Builder"));
     let message = sample("sylk-empty-name.cpim");
-    assert_eq!(parse_whole(&message).unwrap().header("From").unwrap().address().unwrap().name, None);
+    assert_eq!(parse_complete(&message).unwrap().header("From").unwrap().address().unwrap().name, None);
     let message = sample("sylk-status-notice.cpim");
-    assert_eq!(parse_whole(&message).unwrap().header("agp.Message-Type").unwrap().text(), "status");
+    assert_eq!(parse_complete(&message).unwrap().header("agp.Message-Type").unwrap().text(), "status");
     let message = sample("several-to.cpim");
-    let wrapper = parse_whole(&message).unwrap();
+    let wrapper = parse_complete(&message).unwrap();
     assert_eq!(wrapper.header("cc").unwrap().address().unwrap().name.as_deref(), Some("Dan \"D\" <the man>"));
     let message = sample("folded-mime.cpim");
     assert_eq!(summary(&message).2, "multipart/mixed; boundary=\"x: y\"");
@@ -115,7 +115,7 @@ fn details_are_there_for_clients() {
 #[test]
 fn names_are_resolved_through_their_namespaces() {
     let message = sample("namespaces.cpim");
-    let wrapper = parse_whole(&message).unwrap();
+    let wrapper = parse_complete(&message).unwrap();
     assert_eq!((wrapper.from(), wrapper.to()), (Ok(&b"sip:alice@example.com"[..]), Ok(&b"sip:room@example.com"[..])));
     assert_eq!(wrapper.header("From").unwrap().address().unwrap().name.as_deref(), Some("Alice"));
     assert_eq!(wrapper.header("DateTime").unwrap().text(), "2026-01-02T03:04:05Z");
@@ -126,21 +126,21 @@ fn names_are_resolved_through_their_namespaces() {
 #[test]
 fn the_type_of_the_content_is_read_through_folds_and_comments() {
     let message = sample("folded-type.cpim");
-    let wrapper = parse_whole(&message).unwrap();
+    let wrapper = parse_complete(&message).unwrap();
     assert_eq!(wrapper.media_type(), Some("image/png"));
     assert_eq!(text(&wrapper.content_type().unwrap()), "image (a picture) / png;\tname=\"a;b\"");
     assert_eq!(&message[wrapper.content_offset..], b"not text");
-    assert_eq!(parse_whole(b"From: <a:b>\r\n\r\nhello").unwrap().media_type(), Some("text/plain"));
-    assert_eq!(parse_whole(b"From: <a:b>\r\n\r\nContent-Type:\r\n\r\n").unwrap().media_type(), None);
+    assert_eq!(parse_complete(b"From: <a:b>\r\n\r\nhello").unwrap().media_type(), Some("text/plain"));
+    assert_eq!(parse_complete(b"From: <a:b>\r\n\r\nContent-Type:\r\n\r\n").unwrap().media_type(), None);
 }
 
 #[test]
 fn addresses_are_counted() {
     let message = sample("several-to.cpim");
-    let wrapper = parse_whole(&message).unwrap();
+    let wrapper = parse_complete(&message).unwrap();
     assert_eq!(wrapper.to(), Err(AddressError::Several(2)));
     assert!(wrapper.from().is_ok());
-    let read = |blocks: &'static str| parse_whole(blocks.as_bytes()).unwrap();
+    let read = |blocks: &'static str| parse_complete(blocks.as_bytes()).unwrap();
     assert_eq!(read("To: <a:b>\r\n\r\n").from(), Err(AddressError::Missing));
     assert_eq!(read("from: <a:b>\r\n\r\n").from(), Err(AddressError::Missing));
     assert_eq!(read("x.From: <a:b>\r\n\r\n").from(), Err(AddressError::Missing));
@@ -150,10 +150,10 @@ fn addresses_are_counted() {
 
 #[test]
 fn what_is_no_wrapper_says_why() {
-    assert_eq!(parse_whole(b"").unwrap_err(), CpimError::Unfinished);
-    assert_eq!(parse_whole(b"From: <a:b>\r\nTo: <c:d>\r\n").unwrap_err(), CpimError::Unfinished);
-    assert_eq!(parse_whole(b"From: <a:b>\r\n folded\r\n\r\n").unwrap_err(), CpimError::Header);
-    assert_eq!(parse_whole(b"hello\r\n\r\n").unwrap_err(), CpimError::Header);
+    assert_eq!(parse_complete(b"").unwrap_err(), CpimError::Unfinished);
+    assert_eq!(parse_complete(b"From: <a:b>\r\nTo: <c:d>\r\n").unwrap_err(), CpimError::Unfinished);
+    assert_eq!(parse_complete(b"From: <a:b>\r\n folded\r\n\r\n").unwrap_err(), CpimError::Header);
+    assert_eq!(parse_complete(b"hello\r\n\r\n").unwrap_err(), CpimError::Header);
     assert_eq!(parse(&[b'x'; CPIM_HEADERS_BYTES_MAX + 1]).unwrap_err(), CpimError::TooLong);
     assert!(parse(&[b'x'; CPIM_HEADERS_BYTES_MAX]).unwrap().is_none());
 }
@@ -179,7 +179,7 @@ fn every_cut_of_every_sample_gives_the_same_answer() {
             assert_eq!(scan([a, b]), whole, "{name} cut at {cut}");
         }
         assert_eq!(scan(message.chunks(1)), whole, "{name} octet by octet");
-        assert_eq!(parse_whole(&message).unwrap().content_offset, whole.unwrap(), "{name}");
+        assert_eq!(parse_complete(&message).unwrap().content_offset, whole.unwrap(), "{name}");
     }
 }
 
@@ -189,7 +189,7 @@ fn every_prefix_of_every_sample_is_incomplete_or_right() {
         (w.from().map(<[u8]>::to_vec), w.content_offset, w.content_type().map(std::borrow::Cow::into_owned))
     };
     for (name, message) in samples() {
-        let whole = parse_whole(&message).unwrap();
+        let whole = parse_complete(&message).unwrap();
         for end in 0..=message.len() {
             match parse(&message[..end]) {
                 Ok(Some(wrapper)) => assert_eq!(shape(&wrapper), shape(&whole), "{name} up to {end}"),
@@ -197,7 +197,7 @@ fn every_prefix_of_every_sample_is_incomplete_or_right() {
                 Err(error) => panic!("{name} up to {end}: {error}"),
             }
             // What a lost connection leaves must not trip anybody up either.
-            let _ = parse_whole(&message[..end]);
+            let _ = parse_complete(&message[..end]);
         }
     }
 }
@@ -287,7 +287,7 @@ proptest! {
         let message = [start, &message].concat();
         let (a, b) = message.split_at(cut.min(message.len()));
         prop_assert_eq!(scan([a, b]), scan([&message[..]]));
-        if let Ok(wrapper) = parse_whole(&message) {
+        if let Ok(wrapper) = parse_complete(&message) {
             prop_assert!(wrapper.content_offset <= message.len());
             for header in wrapper.headers() {
                 let _ = (header.text(), header.address(), header.parameter("lang"), header.prefix());
@@ -299,6 +299,6 @@ proptest! {
 
 #[test]
 fn header_names_are_case_sensitive() {
-    let wrapper = parlor_proto::cpim::parse_whole(b"from: <sip:a@b>\r\nTO: <sip:c@d>\r\n\r\n\r\n").unwrap();
+    let wrapper = parlor_proto::cpim::parse_complete(b"from: <sip:a@b>\r\nTO: <sip:c@d>\r\n\r\n\r\n").unwrap();
     assert!(wrapper.from().is_err() && wrapper.to().is_err());
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use parlor_proto::msrp::Path as MsrpPath;
-use parlor_proto::sdp::{Capabilities, ChatroomTokens, Description, Origin, OurMedia, OurTerms, Setup, Unusable};
+use parlor_proto::sdp::{Capabilities, ChatroomTokens, Description, LocalMedia, LocalTerms, MediaError, Origin, Setup};
 
 const SERVER: Capabilities = Capabilities { plain: true, tls: false, listen: true, connect: false };
 const CLIENT: Capabilities = Capabilities { plain: true, tls: false, listen: false, connect: true };
@@ -23,10 +23,10 @@ fn sample(name: &str) -> Description {
 
 /// Writes the answer to an offer, if it can be taken.
 fn answer(offer: &Description) -> Option<String> {
-    let taken = offer.offered(SERVER).ok()?;
+    let taken = offer.offered_media(SERVER).ok()?;
     let path = MsrpPath::parse(b"msrp://192.0.2.1:2855/us;tcp").unwrap();
-    let ours = OurMedia {
-        terms: OurTerms {
+    let ours = LocalMedia {
+        terms: LocalTerms {
             host: "192.0.2.1",
             ipv6: false,
             accept_wrapped_types: &["*".to_owned()],
@@ -47,12 +47,12 @@ fn every_offer_of_a_real_client_is_taken_and_its_answer_read_by_a_client() {
     for (name, octets) in samples().into_iter().filter(|(name, _)| name.ends_with("-offer")) {
         let offer = Description::parse(&octets).unwrap_or_else(|error| panic!("{name}: {error}"));
         if name == "sipsimple-msrps-offer" {
-            assert_eq!(offer.offered(SERVER), Err(Unusable::Secure));
-            assert!(offer.offered(Capabilities { tls: true, ..SERVER }).unwrap().secure);
+            assert_eq!(offer.offered_media(SERVER), Err(MediaError::TlsUnavailable));
+            assert!(offer.offered_media(Capabilities { tls: true, ..SERVER }).unwrap().secure);
             continue;
         }
         let answer = answer(&offer).unwrap_or_else(|| panic!("{name} is not taken"));
-        let read = Description::parse(answer.as_bytes()).unwrap().answered(CLIENT).unwrap();
+        let read = Description::parse(answer.as_bytes()).unwrap().answered_media(CLIENT).unwrap();
         assert_eq!(read.path.as_str(), "msrp://192.0.2.1:2855/us;tcp", "{name}");
         assert_eq!(read.chatroom, Some(ChatroomTokens { nickname: true, private_messages: true }), "{name}");
     }
@@ -60,16 +60,16 @@ fn every_offer_of_a_real_client_is_taken_and_its_answer_read_by_a_client() {
 
 #[test]
 fn relays_stand_before_the_client_in_its_path() {
-    let media = sample("sipsimple-relay-offer").offered(SERVER).unwrap();
+    let media = sample("sipsimple-relay-offer").offered_media(SERVER).unwrap();
     assert_eq!((media.path.iter().count(), media.setup), (2, Some(Setup::ActPass)));
     assert!(media.path.last().contains("9067d260a5f4d6317151"));
-    let media = sample("crocodile-offer").offered(SERVER).unwrap();
+    let media = sample("crocodile-offer").offered_media(SERVER).unwrap();
     assert_eq!((media.path.last(), media.setup), ("msrp://pk003kto.invalid:2855/4o7g6vplym;ws", None));
 }
 
 #[test]
 fn what_sipsimple_says_is_what_is_read() {
-    let media = sample("sipsimple-offer").offered(SERVER).unwrap();
+    let media = sample("sipsimple-offer").offered_media(SERVER).unwrap();
     assert_eq!((media.setup, media.chatroom, media.port), (Some(Setup::Active), None, 2855));
     assert_eq!(media.address.as_deref(), Some("127.0.0.1"));
     let wrapped = media.accept_wrapped_types.unwrap();
@@ -78,9 +78,9 @@ fn what_sipsimple_says_is_what_is_read() {
 
 #[test]
 fn the_answer_of_another_server_is_read_with_its_own_tokens_passed_over() {
-    let media = sample("sylk-answer").answered(CLIENT).unwrap();
+    let media = sample("sylk-answer").answered_media(CLIENT).unwrap();
     assert_eq!(media.chatroom, Some(ChatroomTokens { nickname: true, private_messages: true }));
-    assert!(media.accept_wrapped_types.unwrap().accepts_everything());
+    assert!(media.accept_wrapped_types.unwrap().accepts_all());
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn nothing_that_chance_makes_of_a_description_panics_or_breaks_the_answer() {
         if let Some(answer) = answer(&offer) {
             answered += 1;
             let read = Description::parse(answer.as_bytes()).expect("our answer parses");
-            assert!(read.answered(CLIENT).is_ok(), "{answer}");
+            assert!(read.answered_media(CLIENT).is_ok(), "{answer}");
         }
     }
     assert!(answered > 2_000, "{answered}");

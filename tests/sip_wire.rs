@@ -7,7 +7,7 @@ use std::time::Instant;
 use parlor::facts::{Command, Event};
 use parlor::focus::{Focus, Output, RoomSettings, Settings, ShardAddress};
 use parlor::ids::ShardId;
-use parlor_proto::sip::{Broken, Framed, Framer, HeaderName, Hop, Message, Response, SipConnection};
+use parlor_proto::sip::{Framed, Framer, HeaderName, Hop, MalformedRequest, Message, Response, SipConnection};
 use parlor_proto::sip::{Transport, parse_datagram, text};
 
 fn samples(folder: &str) -> Vec<(String, Vec<u8>)> {
@@ -84,7 +84,7 @@ fn status(domains: &[&str], sample: &[u8]) -> Option<u16> {
     let answers = match parse_datagram(sample) {
         Ok(message) => responses(&mut focus, message?, Transport::Udp, Instant::now()),
         Err(why) => {
-            focus.handle_broken(Broken::of(sample, why)?, hop(Transport::Udp));
+            focus.handle_malformed(MalformedRequest::recover(sample, why)?, hop(Transport::Udp));
             sent_responses(&mut focus, Instant::now())
         }
     };
@@ -257,7 +257,7 @@ fn framed(pieces: &[&[u8]]) -> (Vec<Vec<u8>>, usize, bool) {
     let (mut framer, mut messages, mut pings) = (Framer::default(), Vec::new(), 0);
     for piece in pieces {
         messages.extend(framer.push(piece).into_iter().map(|framed| octets_of(framed).expect("it can be read")));
-        assert!(framer.lost().is_none(), "the stream can be framed");
+        assert!(framer.error().is_none(), "the stream can be framed");
         pings += framer.take_pings();
     }
     (messages, pings, framer.is_partial())
@@ -305,13 +305,13 @@ fn a_stream_that_cannot_be_framed_stays_so() {
             let mut framer = Framer::default();
             let mut found = framer.push(&octets[..at]);
             found.extend(framer.push(&octets[at..]));
-            assert!(matches!(found.as_slice(), [Framed::Broken(_)]), "{name} at {at}: it is answered, once");
-            assert!(framer.lost().is_some() && framer.push(&next).is_empty() && !framer.is_partial(), "{name}");
+            assert!(matches!(found.as_slice(), [Framed::Malformed(_)]), "{name} at {at}: it is answered, once");
+            assert!(framer.error().is_some() && framer.push(&next).is_empty() && !framer.is_partial(), "{name}");
         }
     }
     let endless = vec![b'a'; 2 * parlor::limits::SIP_MESSAGE_BYTES_MAX];
     let mut framer = Framer::default();
-    assert!(framer.push(&endless).is_empty() && framer.lost().is_some());
+    assert!(framer.push(&endless).is_empty() && framer.error().is_some());
 }
 
 #[test]
@@ -326,13 +326,13 @@ fn what_cannot_be_read_but_framed_is_answered_and_the_stream_goes_on() {
             let last = found.pop().and_then(octets_of);
             assert_eq!(last.as_ref(), Some(&next), "{name}");
             let expected = usize::from(name != "bigcode");
-            let broken = |framed: &Framed| matches!(framed, Framed::Broken(_)) || name == "badinv01";
+            let broken = |framed: &Framed| matches!(framed, Framed::Malformed(_)) || name == "badinv01";
             assert_eq!(
                 found.iter().filter(|framed| broken(framed)).count(),
                 expected,
                 "{name}: responses get no answer"
             );
-            assert!(framer.lost().is_none() && !framer.is_partial());
+            assert!(framer.error().is_none() && !framer.is_partial());
         }
     }
 }
@@ -345,7 +345,7 @@ fn a_length_is_taken_where_there_is_one_way_to_read_it() {
     for length in ["Content-Length: 5\r\n", "l:5\r\n", "L \t:\r\n 5 \r\n", "content-LENGTH:   0005\r\n"] {
         let mut framer = Framer::default();
         let found = framer.push(message(length).as_bytes());
-        assert_eq!((found.len(), framer.lost(), framer.is_partial()), (1, None, false), "{length:?}");
+        assert_eq!((found.len(), framer.error(), framer.is_partial()), (1, None, false), "{length:?}");
     }
     for length in [
         "",
@@ -363,7 +363,10 @@ fn a_length_is_taken_where_there_is_one_way_to_read_it() {
     ] {
         let mut framer = Framer::default();
         let found = framer.push(message(length).as_bytes());
-        assert!(matches!(found.as_slice(), [Framed::Broken(_)]) && framer.lost().is_some(), "{length:?}: {found:?}");
+        assert!(
+            matches!(found.as_slice(), [Framed::Malformed(_)]) && framer.error().is_some(),
+            "{length:?}: {found:?}"
+        );
     }
 }
 
@@ -416,8 +419,8 @@ fn nothing_that_chance_makes_of_a_message_panics() {
             }
             Ok(None) => {}
             Err(why) => {
-                if let Some(broken) = Broken::of(&octets, why) {
-                    focus.handle_broken(broken, hop(transport));
+                if let Some(broken) = MalformedRequest::recover(&octets, why) {
+                    focus.handle_malformed(broken, hop(transport));
                     assert!(sent_responses(&mut focus, now).len() <= 1);
                 }
             }

@@ -45,11 +45,11 @@ fn wrappers(c: &mut Criterion) {
         let path = format!("{}/tests/wire/cpim/{name}.cpim", env!("CARGO_MANIFEST_DIR"));
         let body = std::fs::read(path).unwrap();
         say_allocations(&format!("read the wrapper of {name}"), 1, || {
-            let _ = black_box(cpim::parse_whole(&body));
+            let _ = black_box(cpim::parse_complete(&body));
         });
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_with_input(BenchmarkId::new("wrapper", name), &body, |b, body| {
-            b.iter(|| black_box(cpim::parse_whole(black_box(body)).unwrap()).headers().count());
+            b.iter(|| black_box(cpim::parse_complete(black_box(body)).unwrap()).headers().count());
         });
         group.bench_with_input(BenchmarkId::new("floor: memchr over the same octets", name), &body, |b, body| {
             b.iter(|| memchr::memchr_iter(b'\n', black_box(body)).count());

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::limits::SIP_ROUTES_MAX;
-use parlor_proto::sip::{Ask, HeaderName, Headers, Hop, Host, Method, Request, Response, TopVia, Transport, Uri};
-use parlor_proto::sip::{addressed, addresses, is_sips, route_uri, sequence, tag, text};
+use parlor_proto::sip::{
+    HeaderName, Headers, Hop, Host, Method, Request, RequestBuilder, Response, TopVia, Transport, Uri,
+};
+use parlor_proto::sip::{addresses, cseq_number, is_sips, route_request, route_uri, tag, text};
 
 /// Octets of the names of a request's usual headers, with a Via and what a NOTIFY says of its subscription.
 const REQUEST_FRAME_BYTES: usize = 400;
@@ -58,7 +60,7 @@ impl Dialog {
             remote: text(headers, &HeaderName::From).ok_or(DialogError::Header)?,
             remote_tag: tag(headers, &HeaderName::From).map(Cow::into_owned),
             local_sequence: 0,
-            remote_sequence: sequence(headers),
+            remote_sequence: cseq_number(headers),
             routes: route_set(headers)?,
             target: contact(headers).ok_or(DialogError::Contact)?,
             hop,
@@ -85,7 +87,7 @@ impl Dialog {
             local: text(&invite.headers, &HeaderName::From).ok_or(DialogError::Header)?,
             remote: text(headers, &HeaderName::To).ok_or(DialogError::Header)?,
             remote_tag: tag(headers, &HeaderName::To).map(Cow::into_owned),
-            local_sequence: sequence(&invite.headers).ok_or(DialogError::Header)?,
+            local_sequence: cseq_number(&invite.headers).ok_or(DialogError::Header)?,
             remote_sequence: None,
             routes,
             target,
@@ -134,7 +136,7 @@ impl Dialog {
     /// The way to the peer for a request outside of the dialog: Request-URI, Route and hop.
     #[must_use]
     pub fn way_to_peer(&self) -> (Uri, Vec<String>, Hop) {
-        let (target, routes) = addressed(&self.target, &self.routes);
+        let (target, routes) = route_request(&self.target, &self.routes);
         (target, routes, self.next_hop())
     }
 
@@ -159,14 +161,14 @@ impl Dialog {
 
     /// A request in the dialog with the next number, and the hop it takes (RFC 3261 §12.2.1.1). `branch` is new for each
     /// request; `sent_by` is the host and port that responses are awaited at.
-    pub fn request(&mut self, method: Method, sent_by: &str, branch: &str) -> (Ask, Hop) {
+    pub fn request(&mut self, method: Method, sent_by: &str, branch: &str) -> (RequestBuilder, Hop) {
         self.local_sequence += 1;
         self.numbered(method, self.local_sequence, sent_by, branch)
     }
 
     /// The same, for a request that is too large for a datagram (RFC 3261 §18.1.1): over a stream, even where the dialog takes
     /// datagrams. Whoever stands behind a NAT is not reached by one, and gets it in a datagram all the same.
-    pub fn large_request(&mut self, method: Method, sent_by: &str, branch: &str) -> (Ask, Hop) {
+    pub fn large_request(&mut self, method: Method, sent_by: &str, branch: &str) -> (RequestBuilder, Hop) {
         self.local_sequence += 1;
         let hop = self.next_hop();
         let streams = hop.transport.is_reliable() || (self.translated && self.routes.is_empty());
@@ -198,19 +200,19 @@ impl Dialog {
 
     /// The ACK of a 2xx to our INVITE (RFC 3261 §13.2.2.4), under the number of that, whatever was sent since.
     #[must_use]
-    pub fn ack(&self, number: u32, sent_by: &str, branch: &str) -> (Ask, Hop) {
+    pub fn ack(&self, number: u32, sent_by: &str, branch: &str) -> (RequestBuilder, Hop) {
         self.numbered(Method::Ack, number, sent_by, branch)
     }
 
-    fn numbered(&self, method: Method, number: u32, sent_by: &str, branch: &str) -> (Ask, Hop) {
+    fn numbered(&self, method: Method, number: u32, sent_by: &str, branch: &str) -> (RequestBuilder, Hop) {
         let hop = self.next_hop();
         (self.over(method, number, hop, sent_by, branch), hop)
     }
 
-    fn over(&self, method: Method, number: u32, hop: Hop, sent_by: &str, branch: &str) -> Ask {
+    fn over(&self, method: Method, number: u32, hop: Hop, sent_by: &str, branch: &str) -> RequestBuilder {
         let transport = hop.transport.name();
-        let (target, routes) = addressed(&self.target, &self.routes);
-        let mut ask = Ask::new(method.clone(), target)
+        let (target, routes) = route_request(&self.target, &self.routes);
+        let mut ask = RequestBuilder::new(method.clone(), target)
             .header(HeaderName::Via, format!("SIP/2.0/{transport} {sent_by};branch={branch};rport"))
             .header(HeaderName::From, self.local.clone())
             .header(HeaderName::To, self.remote.clone())
@@ -292,7 +294,7 @@ fn is_translated(headers: &Headers) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parlor_proto::sip::{Message, Reply, SipConnection, parse_datagram, stamp_source};
+    use parlor_proto::sip::{Message, ResponseBuilder, SipConnection, add_received, parse_datagram};
 
     fn invite(extra: &str, via: &str) -> Request {
         let text = format!(
@@ -300,7 +302,7 @@ mod tests {
              Call-ID: c1\r\nCSeq: 7 INVITE\r\nMax-Forwards: 70\r\n{extra}Content-Length: 0\r\n\r\n"
         );
         let Ok(Some(Message::Request(mut request))) = parse_datagram(text.as_bytes()) else { panic!("{text}") };
-        stamp_source(&mut request.headers, hop().remote);
+        add_received(&mut request.headers, hop().remote);
         request
     }
 
@@ -392,7 +394,7 @@ mod tests {
     fn the_caller_reverses_the_route_and_acknowledges_its_own_number() {
         let routes = "Record-Route: <sip:192.0.2.20;lr>\r\nRecord-Route: <sip:192.0.2.30;lr>\r\n";
         let invite = invite(routes, VIA);
-        let answer = Reply::new(&invite, 200, "room").echo(&invite, &HeaderName::RecordRoute);
+        let answer = ResponseBuilder::new(&invite, 200, "room").echo(&invite, &HeaderName::RecordRoute);
         let answer = answer.header(HeaderName::Contact, "<sip:room@192.0.2.1>").empty();
         let mut dialog = Dialog::calling(&invite, &answer, hop()).unwrap();
         let (ack, to) = dialog.ack(7, "192.0.2.7", "z9hG4bKa");

@@ -178,7 +178,7 @@ impl Driver {
                 }
                 self.focus.handle_message(*message, hop, Instant::now());
             }
-            Arrived::Broken(broken) => self.focus.handle_broken(*broken, hop),
+            Arrived::Malformed(broken) => self.focus.handle_malformed(*broken, hop),
             Arrived::Accepted(stream) => self.flows.accepted(stream, hop, || self.focus.connections_in_use()),
             Arrived::Unreachable(message) => self.focus.handle_unsent(&message, Instant::now()),
             Arrived::Ended(connection) => {

@@ -26,7 +26,7 @@ use crate::limits::{
 };
 use crate::log_throttle::LogThrottle;
 use crate::tls::{Stream, TlsSetup, reason};
-use parlor_proto::sip::{Broken, Hop, Message, SipConnection, Transport, next_host, parse_datagram};
+use parlor_proto::sip::{Hop, MalformedRequest, Message, SipConnection, Transport, next_hop_host, parse_datagram};
 
 /// Something that came in.
 pub struct Inbound {
@@ -41,7 +41,7 @@ pub enum Arrived {
     /// A message.
     Message(Box<Message>),
     /// A request that cannot be read.
-    Broken(Box<Broken>),
+    Malformed(Box<MalformedRequest>),
     /// A connection that somebody has made. Over TLS the handshake is still to come.
     Accepted(TcpStream),
     /// What was to be sent on a connection that could not be made.
@@ -281,7 +281,7 @@ fn read_datagram(datagram: &[u8], remote: SocketAddr) -> Option<Arrived> {
         Ok(message) => Some(Arrived::Message(Box::new(message?))),
         Err(error) => {
             debug!(peer = %remote, %error, "a datagram that is no SIP message");
-            Some(Arrived::Broken(Box::new(Broken::of(datagram, error)?)))
+            Some(Arrived::Malformed(Box::new(MalformedRequest::recover(datagram, error)?)))
         }
     }
 }
@@ -321,7 +321,7 @@ async fn shake_hands(stream: TcpStream, acceptor: TlsAcceptor, hop: Hop) -> Opti
 
 /// Whom a message is for, as a certificate names it.
 fn peer_of(message: &Bytes) -> Option<ServerName<'static>> {
-    ServerName::try_from(next_host(&parse_datagram(message).ok()??)?).ok()
+    ServerName::try_from(next_hop_host(&parse_datagram(message).ok()??)?).ok()
 }
 
 /// Makes a connection. Over TLS the other end has to have a certificate for whom the message is for.

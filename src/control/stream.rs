@@ -46,7 +46,7 @@ impl Owed {
             Framed::Message(message) => {
                 matches!(&**message, Message::Request(request) if request.method != Method::Ack)
             }
-            Framed::Broken(_) => true,
+            Framed::Malformed(_) => true,
         };
         self.answers.set(self.answers.get() + usize::from(wants_answer));
     }
@@ -140,13 +140,13 @@ async fn read(
             owed.asked(&framed);
             let what = match framed {
                 Framed::Message(message) => Arrived::Message(message),
-                Framed::Broken(broken) => Arrived::Broken(broken),
+                Framed::Malformed(broken) => Arrived::Malformed(broken),
             };
             if inbound.send(Inbound { hop, what }).await.is_err() {
                 return Ok(());
             }
         }
-        if let Some(why) = framer.lost() {
+        if let Some(why) = framer.error() {
             debug!(peer = %hop.remote, %why, "nothing can be made of a SIP connection any more");
             sleep(FAREWELL).await;
             return Err(io::ErrorKind::InvalidData.into());

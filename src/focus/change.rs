@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use crate::facts::{Command, Outward, Terms};
 use crate::transaction::TransactionId;
 use parlor_proto::sdp::{Description, MessageMedia, Setup};
-use parlor_proto::sip::{Hop, Request, sequence};
+use parlor_proto::sip::{Hop, Request, cseq_number};
 
 impl Focus {
     /// A re-INVITE. What cannot be taken leaves the call as it was.
@@ -75,7 +75,7 @@ impl Focus {
         let (shard, session) = (call.shard, call.session);
         let Ok(path) = self.path(shard, session, media.secure) else { return };
         let Some(call) = self.calls.get_mut(tag) else { return };
-        (call.path, call.described.cema) = (path, media.agrees_to_cema());
+        (call.path, call.described.cema) = (path, media.accepts_cema());
         let terms: Terms = call.terms_for(media, connect_to);
         match &call.terms {
             None => self.open_session(tag, terms, now),
@@ -94,7 +94,7 @@ impl Focus {
         let Some(tag) = self.calls.owner(ack) else { return };
         let Some(call) = self.calls.get_mut(tag) else { return };
         let Phase::Answered(waiting) = &call.phase else { return };
-        if sequence(&ack.headers) != Some(waiting.sequence) {
+        if cseq_number(&ack.headers) != Some(waiting.sequence) {
             return;
         }
         // A call that is to end opens nothing any more.

@@ -22,8 +22,8 @@ use crate::transaction::TransactionId;
 use parlor_proto::msrp::Path;
 use parlor_proto::sdp::Setup;
 use parlor_proto::sip::{
-    Ask, HeaderName, Hop, Host, Message, Method, Request, Transport, Uri, address_text, addressed, aor, escape_user,
-    is_sips, parts_with_history, quoted, transport_of,
+    HeaderName, Hop, Host, Message, Method, Request, RequestBuilder, Transport, Uri, address_text, aor, escape_user,
+    is_sips, multipart_with_history, quoted, route_request, transport_of,
 };
 use parlor_proto::uri::Aor;
 
@@ -200,7 +200,7 @@ impl Focus {
 
     /// The way to somebody outside of our calls: through the proxy, if there is one.
     fn way_over(&self, target: &Uri, hop: Hop) -> Way {
-        let (target, routes) = addressed(target, self.settings.outbound_proxy.as_slice());
+        let (target, routes) = route_request(target, self.settings.outbound_proxy.as_slice());
         Way { target, routes, hop }
     }
 
@@ -295,7 +295,7 @@ impl Focus {
             Some(name) => format!("{} <{}>", quoted(name), address_text(target)),
             None => format!("<{}>", address_text(target)),
         };
-        let mut ask = Ask::new(Method::Invite, way.target.clone())
+        let mut ask = RequestBuilder::new(Method::Invite, way.target.clone())
             .header(
                 HeaderName::Via,
                 format!("SIP/2.0/{} {};branch={branch};rport", hop.transport.name(), dialling.sent_by),
@@ -320,7 +320,7 @@ impl Focus {
         let ask = self.ask_for_time(self.introduce(ask, contact), &dialling.timing);
         Some(match history {
             Some(history) => {
-                let (media_type, body) = parts_with_history(&body, &history);
+                let (media_type, body) = multipart_with_history(&body, &history);
                 ask.body(&media_type, body)
             }
             None => ask.body("application/sdp", body),

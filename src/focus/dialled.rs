@@ -127,7 +127,7 @@ impl Focus {
         tracing::info!(call = %tag, user = %user, by = %invitation.by, "who was called has joined");
         self.change_session(shard, session, terms);
         self.roster_joined(tag, now);
-        self.acknowledge(tag, parlor_proto::sip::sequence(&invite.headers).unwrap_or_default());
+        self.acknowledge(tag, parlor_proto::sip::cseq_number(&invite.headers).unwrap_or_default());
         self.expect_binding(tag);
         self.settle_time(tag, response, now);
         if let Some(report) = invitation.report {
@@ -161,7 +161,7 @@ impl Focus {
 
     /// ACK and BYE.
     fn hang_up_at_once(&mut self, mut dialog: Dialog, tag: Tag, invite: &Request, goodbye: Goodbye) {
-        let number = parlor_proto::sip::sequence(&invite.headers).unwrap_or_default();
+        let number = parlor_proto::sip::cseq_number(&invite.headers).unwrap_or_default();
         let (branch, other) = (self.branch(), self.branch());
         let sent_by = self.sent_by(dialog.hop());
         let (ack, hop) = dialog.ack(number, &sent_by, &branch);
@@ -188,7 +188,12 @@ impl Focus {
             return self.send_invite(tag);
         }
         let phrase = String::from_utf8_lossy(&response.reason).into_owned();
-        self.dial_failed(tag, status, if phrase.is_empty() { parlor_proto::sip::phrase(status) } else { &phrase }, now);
+        self.dial_failed(
+            tag,
+            status,
+            if phrase.is_empty() { parlor_proto::sip::reason_phrase(status) } else { &phrase },
+            now,
+        );
     }
 
     /// Nobody has answered an INVITE, or it could not be sent.
@@ -200,7 +205,7 @@ impl Focus {
         if status == 503 && dialling.falls_back() {
             return self.send_invite(tag);
         }
-        self.dial_failed(tag, status, parlor_proto::sip::phrase(status), now);
+        self.dial_failed(tag, status, parlor_proto::sip::reason_phrase(status), now);
     }
 
     /// The time for something has run out: the shard's word or the name's address, the answer, or that to our CANCEL.
@@ -258,7 +263,7 @@ impl Focus {
     pub(super) fn dialling_refused(&mut self, session: SessionId, why: ShardRefusal, now: Instant) {
         let Some(tag) = self.dialling.of_session(session) else { return };
         let status = if why == ShardRefusal::NoSuchRoom { 500 } else { 503 };
-        self.dial_failed(tag, status, parlor_proto::sip::phrase(status), now);
+        self.dial_failed(tag, status, parlor_proto::sip::reason_phrase(status), now);
     }
 
     /// Calls that are being made into a room end with it, and those that somebody has asked for with their leaving it.
@@ -273,7 +278,7 @@ impl Focus {
     /// Sends a BYE with its reason (RFC 3326). Answers whether it could be made.
     pub(super) fn say_goodbye(
         &mut self,
-        bye: parlor_proto::sip::Ask,
+        bye: parlor_proto::sip::RequestBuilder,
         hop: Hop,
         goodbye: Goodbye,
         ending: Option<Ending>,

@@ -29,8 +29,12 @@ use crate::facts::{Command, Event, Refusal as ShardRefusal, Terms};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::transaction::Arrival;
 use crate::transaction::{TransactionId, TransactionOutput, TransactionTimer, Transactions};
-use parlor_proto::sip::{Broken, Fault, HeaderName, Headers, Hop, Message, Method, Reply, Request};
-use parlor_proto::sip::{SipConnection, TopVia, Transport, fault, parse_datagram, reply_hop, sequence, stamp_source};
+use parlor_proto::sip::{
+    HeaderName, Headers, Hop, MalformedRequest, Message, Method, Request, RequestError, ResponseBuilder,
+};
+use parlor_proto::sip::{
+    SipConnection, TopVia, Transport, add_received, check_request, cseq_number, parse_datagram, response_hop,
+};
 
 /// What the focus wants done.
 #[derive(Debug)]
@@ -216,13 +220,14 @@ impl Focus {
     }
 
     /// A request has come that cannot be read: it is refused without state (RFC 3261 §18.3, RFC 4475 §3.1.2).
-    pub fn handle_broken(&mut self, mut broken: Broken, hop: Hop) {
-        tracing::debug!(peer = %hop.remote, why = %broken.why, "a request that cannot be read");
-        stamp_source(&mut broken.headers, hop.remote);
+    pub fn handle_malformed(&mut self, mut broken: MalformedRequest, hop: Hop) {
+        tracing::debug!(peer = %hop.remote, why = %broken.error, "a request that cannot be read");
+        add_received(&mut broken.headers, hop.remote);
         let tag = self.stateless_tag(&broken.headers);
-        let reply = Reply::to(&broken.headers, broken.status(), &tag).because(&broken.phrase());
+        let reply =
+            ResponseBuilder::for_headers(&broken.headers, broken.status(), &tag).reason(&broken.reason_phrase());
         let response = reply.header(HeaderName::Server, self.settings.software.clone()).empty();
-        self.send(reply_hop(&broken.headers, hop), Message::Response(response).to_bytes());
+        self.send(response_hop(&broken.headers, hop), Message::Response(response).to_bytes());
     }
 
     /// Something happened on a shard.
@@ -253,7 +258,7 @@ impl Focus {
             && let Some(Arrival::TimedOut(id)) = self.transactions.unsent(&request)
         {
             self.bye_is_over(&id);
-            self.notify_unsent(&id, sequence(&request.headers), now);
+            self.notify_unsent(&id, cseq_number(&request.headers), now);
             self.unanswered(&id, 503, now);
         }
         self.pump(now);
@@ -394,19 +399,19 @@ impl Focus {
 
     /// Looks at what every request must have, and passes it to its transaction. What is wrong is answered without one.
     fn receive_request(&mut self, mut request: Request, hop: Hop, now: Instant) -> Option<Arrival> {
-        stamp_source(&mut request.headers, hop.remote);
-        let back = reply_hop(&request.headers, hop);
+        add_received(&mut request.headers, hop.remote);
+        let back = response_hop(&request.headers, hop);
         let claim = self.claim_of_source(&request, hop);
-        let refusal = match fault(&request) {
-            Some(Fault::Unanswerable) => return None,
-            Some(Fault::Refused(status, phrase)) => Some(Refusal::new(status).because(phrase)),
-            None if self.transactions.knows(&request) => None,
+        let refusal = match check_request(&request) {
+            Err(RequestError::Unanswerable) => return None,
+            Err(RequestError::Refused(status, phrase)) => Some(Refusal::new(status).because(phrase)),
+            Ok(()) if self.transactions.knows(&request) => None,
             // What ends a transaction is no load.
-            None if self.transactions.cancelled(&request).is_some() => None,
+            Ok(()) if self.transactions.cancelled(&request).is_some() => None,
             // Nor is what ends a call: whoever forges the address of a proxy cannot keep its users from hanging up.
-            None if self.hangs_up(&request, hop) => None,
-            None if !self.transactions.has_room(&request, &claim) => Some(Refusal::later(5)),
-            None => self.is_unasked(&request, hop).then(|| self.challenge(false, hop, now)),
+            Ok(()) if self.hangs_up(&request, hop) => None,
+            Ok(()) if !self.transactions.has_room(&request, &claim) => Some(Refusal::later(5)),
+            Ok(()) => self.is_unasked(&request, hop).then(|| self.challenge(false, hop, now)),
         };
         match refusal {
             None => self.transactions.receive_request(request, back, &claim),

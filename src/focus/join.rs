@@ -15,8 +15,8 @@ use crate::ids::{RoomId, SessionId, ShardId};
 use crate::shares::Claim;
 use crate::transaction::{TransactionId, Transactions};
 use parlor_proto::msrp::Path;
-use parlor_proto::sdp::{Description, Direction, MessageMedia, Origin, OurMedia, OurTerms, Setup};
-use parlor_proto::sip::{HeaderName, Hop, Request, reply_hop, sequence};
+use parlor_proto::sdp::{Description, Direction, LocalMedia, LocalTerms, MessageMedia, Origin, Setup};
+use parlor_proto::sip::{HeaderName, Hop, Request, cseq_number, response_hop};
 use parlor_proto::uri::Aor;
 
 /// How long a shard may take to say whether a session can be bound.
@@ -35,7 +35,7 @@ impl Focus {
             Some((offer, taken)) => {
                 let to = self.outward(&taken, taken.setup == Some(Setup::Passive), hop).ok().flatten();
                 let terms = call.terms_for(&taken, to);
-                call.described.cema = taken.agrees_to_cema();
+                call.described.cema = taken.accepts_cema();
                 call.phase = Phase::Opening(Box::new(Opening { invite: id, request, offer, taken }));
                 self.calls.insert(tag, call);
                 self.open_session(tag, terms, now);
@@ -231,7 +231,7 @@ impl Focus {
         &mut self,
         tag: Tag,
         setup: Setup,
-        write: impl Fn(&OurMedia<'_>, Origin) -> String,
+        write: impl Fn(&LocalMedia<'_>, Origin) -> String,
     ) -> Option<String> {
         let call = self.calls.get_mut(tag)?;
         let policy = self.rooms.get_mut(call.room)?.policy.clone();
@@ -259,8 +259,8 @@ impl Focus {
             .body("application/sdp", body);
         let unacknowledged = Unacknowledged {
             response: self.transactions.respond(id, response),
-            hop: reply_hop(&request.headers, arrival),
-            sequence: sequence(&request.headers).unwrap_or_default(),
+            hop: response_hop(&request.headers, arrival),
+            sequence: cseq_number(&request.headers).unwrap_or_default(),
             interval: Transactions::t1(),
             awaits_answer,
         };
@@ -286,14 +286,20 @@ pub(super) fn our_media<'a>(
     path: &'a Path,
     setup: Setup,
     peer: IpAddr,
-) -> Option<OurMedia<'a>> {
+) -> Option<LocalMedia<'a>> {
     let port = path.first_uri()?.host_and_port().1?;
-    Some(OurMedia { terms: our_terms(settings, policy, peer), port, path, setup, fingerprints: &settings.fingerprints })
+    Some(LocalMedia {
+        terms: our_terms(settings, policy, peer),
+        port,
+        path,
+        setup,
+        fingerprints: &settings.fingerprints,
+    })
 }
 
 /// What a room takes, as a peer at an address is to be told.
-pub(super) fn our_terms<'a>(settings: &'a Settings, policy: &'a RoomPolicy, peer: IpAddr) -> OurTerms<'a> {
-    OurTerms {
+pub(super) fn our_terms<'a>(settings: &'a Settings, policy: &'a RoomPolicy, peer: IpAddr) -> LocalTerms<'a> {
+    LocalTerms {
         host: &settings.msrp_host,
         ipv6: peer.to_canonical().is_ipv6(),
         accept_wrapped_types: &policy.wrapped_types,

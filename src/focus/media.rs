@@ -13,7 +13,7 @@ use super::{Focus, Network};
 use crate::facts::{Outward, Terms};
 use crate::ids::{SESSION_ID_TEXT_LEN, SessionId, ShardId};
 use parlor_proto::msrp::Path;
-use parlor_proto::sdp::{Capabilities, Description, Fingerprint, MessageMedia, Origin, Setup, Unusable};
+use parlor_proto::sdp::{Capabilities, Description, Fingerprint, MediaError, MessageMedia, Origin, Setup};
 use parlor_proto::sip::{
     HeaderName, Headers, Hop, Request, Response, Transport, accepts_media_type, quoted, session_description,
 };
@@ -79,7 +79,7 @@ impl Focus {
         }
         let Some(body) = session_description(&request.headers, request.body())? else { return Ok(None) };
         let offer = Description::parse(&body).map_err(|_| Refusal::new(400).because("Bad Session Description"))?;
-        let taken = offer.offered(self.capabilities(room))?;
+        let taken = offer.offered_media(self.capabilities(room))?;
         self.outward(&taken, taken.setup == Some(Setup::Passive), hop)?;
         Ok(Some((offer, taken)))
     }
@@ -116,7 +116,7 @@ impl Focus {
         cema: bool,
     ) -> Option<(MessageMedia, Option<Outward>)> {
         let body = session_description(headers, body).ok()??;
-        let mut media = Description::parse(&body).ok()?.answered(self.capabilities(room)).ok()?;
+        let mut media = Description::parse(&body).ok()?.answered_media(self.capabilities(room)).ok()?;
         // Nobody can have agreed to what was not offered (RFC 6714 §4.2).
         media.cema &= cema;
         let to = self.outward(&media, media.setup != Some(Setup::Active), hop).ok()?;
@@ -158,7 +158,7 @@ impl Focus {
             true => ("msrps", self.shards.tls_port(shard)),
             false => ("msrp", self.shards.port(shard)),
         };
-        let port = port.ok_or_else(|| Refusal::from(Unusable::Secure))?;
+        let port = port.ok_or_else(|| Refusal::from(MediaError::TlsUnavailable))?;
         let host = &self.settings.msrp_host;
         let (open, close) = if host.contains(':') && !host.starts_with('[') { ("[", "]") } else { ("", "") };
         let mut path = String::with_capacity(host.len() + PATH_BYTES_BESIDE_HOST);

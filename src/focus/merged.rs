@@ -8,7 +8,7 @@ use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
 
 use super::calls::Tag;
 use crate::transaction::Transactions;
-use parlor_proto::sip::{HeaderName, Hop, Method, Request, sequence, tag};
+use parlor_proto::sip::{HeaderName, Hop, Method, Request, cseq_number, tag};
 
 /// Call-ID, From tag and CSeq, its method included, of a request that begins a dialog: another one with the same is the same, come by
 /// another way.
@@ -26,7 +26,7 @@ impl InviteOrigin {
         let call_id = request.headers.value(&HeaderName::CallId)?;
         let from_tag = tag(&request.headers, &HeaderName::From);
         let mut hasher = SipHasher13::new_with_keys(keys.0, keys.1);
-        (call_id, from_tag, sequence(&request.headers)?, method.as_bytes()).hash(&mut hasher);
+        (call_id, from_tag, cseq_number(&request.headers)?, method.as_bytes()).hash(&mut hasher);
         let Hash128 { h1, h2 } = hasher.finish128();
         Some(Self(h1, h2))
     }

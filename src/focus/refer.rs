@@ -16,7 +16,7 @@ use crate::ids::RoomId;
 use crate::shares::Claim;
 use crate::transaction::TransactionId;
 use parlor_proto::sip::{
-    HeaderName, Hop, Reference, ReferredMethod, Request, address_text, aor, reference, sequence, text,
+    HeaderName, Hop, ReferTo, ReferredMethod, Request, address_text, aor, cseq_number, refer_to, text,
 };
 use parlor_proto::uri::Aor;
 
@@ -25,7 +25,7 @@ struct Referral {
     room: RoomId,
     by: Aor,
     account: Option<Aor>,
-    reference: Reference,
+    reference: ReferTo,
     claim: Claim,
 }
 
@@ -121,7 +121,7 @@ impl Focus {
         within: Option<Tag>,
         claim: &Claim,
     ) -> Result<Referral, Refusal> {
-        let reference = reference(&request.headers).map_err(|_| Refusal::new(400).because("Not One Refer-To"))?;
+        let reference = refer_to(&request.headers).map_err(|_| Refusal::new(400).because("Not One Refer-To"))?;
         let (room, by, account) = match within.and_then(|tag| self.calls.get(tag)) {
             Some(call) => (Some(call.room), call.member.user.clone(), call.account.clone()),
             None => {
@@ -254,7 +254,7 @@ impl Focus {
     fn number_of_refer(&mut self, tag: Tag, request: &Request) -> Option<u32> {
         let call = self.calls.get_mut(tag)?;
         let again = std::mem::replace(&mut call.referred, true);
-        again.then(|| sequence(&request.headers)).flatten()
+        again.then(|| cseq_number(&request.headers)).flatten()
     }
 }
 
@@ -265,7 +265,7 @@ enum Outcome {
 }
 
 /// Who is called by a URI.
-pub(super) fn member_of(reference: &Reference) -> Result<Member, Refusal> {
+pub(super) fn member_of(reference: &ReferTo) -> Result<Member, Refusal> {
     let user = aor(&reference.target).map_err(|_| Refusal::new(416))?;
     let display_name = reference.display_name.as_deref().map(Into::into);
     let identities = [user.clone()].into();

@@ -12,7 +12,8 @@ use super::refusal::Refusal;
 use super::replies::{ALLOW, EVENTS};
 use crate::call::{INTERVAL_MIN, SessionTimer, TIMER_TAG, TooBrief, min_se};
 use parlor_proto::sip::{
-    Ask, HeaderName, Headers, Hop, Message, Method, Reply, Request, Response, option_tags, seconds, sequence,
+    HeaderName, Headers, Hop, Message, Method, Request, RequestBuilder, Response, ResponseBuilder, cseq_number,
+    option_tags, seconds,
 };
 
 /// What a call knows about its session timer and its peer's ways of refreshing.
@@ -69,7 +70,13 @@ impl Focus {
     }
 
     /// A request of the peer is answered with 200: agrees on the timer, and says so in the answer.
-    pub(super) fn keep_time(&mut self, tag: Tag, request: &Request, reply: Reply, now: Instant) -> Reply {
+    pub(super) fn keep_time(
+        &mut self,
+        tag: Tag,
+        request: &Request,
+        reply: ResponseBuilder,
+        now: Instant,
+    ) -> ResponseBuilder {
         let wish = self.settings.session_expires;
         let Some(call) = self.calls.get_mut(tag) else { return reply };
         call.timing.learn(&request.headers);
@@ -83,7 +90,7 @@ impl Focus {
     }
 
     /// What a request of ours says about timers (RFC 4028 §7.1, §7.4).
-    pub(super) fn ask_for_time(&self, ask: Ask, timing: &Timing) -> Ask {
+    pub(super) fn ask_for_time(&self, ask: RequestBuilder, timing: &Timing) -> RequestBuilder {
         let wish = self.settings.session_expires;
         if wish.is_zero() {
             return ask;
@@ -160,7 +167,7 @@ impl Focus {
     }
 
     /// What requests of ours that are about a session have in common.
-    pub(super) fn introduce(&self, ask: Ask, contact: String) -> Ask {
+    pub(super) fn introduce(&self, ask: RequestBuilder, contact: String) -> RequestBuilder {
         ask.header(HeaderName::Contact, contact)
             .header(HeaderName::Allow, ALLOW)
             .header(HeaderName::Supported, self.supported())
@@ -190,7 +197,7 @@ impl Focus {
             call.learn_agent(&response.headers);
         }
         if was_offer {
-            let number = sequence(&response.headers).unwrap_or_default();
+            let number = cseq_number(&response.headers).unwrap_or_default();
             self.acknowledge(tag, number);
             let way = self.calls.get(tag).map(|call| (call.dialog.hop(), call.described.cema));
             match way.and_then(|(hop, cema)| self.answer_in(response, &self.room_of(tag), hop, cema)) {
@@ -218,7 +225,7 @@ impl Focus {
     pub(super) fn acknowledge_again(&mut self, tag: Tag, response: &Response) {
         let again = self.calls.get_mut(tag).and_then(|call| call.timing.acknowledged.clone());
         if let Some((number, hop, ack)) = again
-            && sequence(&response.headers) == Some(number)
+            && cseq_number(&response.headers) == Some(number)
         {
             self.send(hop, ack);
         }

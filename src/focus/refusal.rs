@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use super::calls::Tag;
 use crate::call::{DialogError, Privacy};
-use parlor_proto::sdp::Unusable;
-use parlor_proto::sip::{BodyError, HeaderName, ListError, Method, Request, address_text, addresses, phrase, quoted};
+use parlor_proto::sdp::MediaError;
+use parlor_proto::sip::{
+    BodyError, HeaderName, ListError, Method, Request, address_text, addresses, quoted, reason_phrase,
+};
 use parlor_proto::uri::Aor;
 
 /// A status, a phrase that says more than the usual one, and headers that say what would be right.
@@ -44,7 +46,7 @@ impl Refusal {
     pub(super) fn tell(&self, request: &Request) {
         let warning =
             self.headers.iter().find(|(name, _)| *name == HeaderName::Warning).map(|(_, value)| value.as_str());
-        let why = warning.or(self.phrase.as_deref()).unwrap_or_else(|| phrase(self.status));
+        let why = warning.or(self.phrase.as_deref()).unwrap_or_else(|| reason_phrase(self.status));
         let (method, to, call, status) = (&request.method, address_text(&request.uri), Tag::of(request), self.status);
         let from = if call.is_none() { caller_to_show(request) } else { None };
         let call = call.map(tracing::field::display);
@@ -75,14 +77,14 @@ fn caller_to_show(request: &Request) -> Option<String> {
     (!Privacy::of(&request.headers).anonymous).then(|| address_text(&from.uri))
 }
 
-impl From<Unusable> for Refusal {
+impl From<MediaError> for Refusal {
     /// 488 with a Warning that says what was wrong with the offer (RFC 3261 §20.43, §21.4.26).
-    fn from(why: Unusable) -> Self {
+    fn from(why: MediaError) -> Self {
         let code = match why {
-            Unusable::NoMessageMedia | Unusable::FileTransfer => 304,
-            Unusable::NotCpim | Unusable::ManyTypes => 305,
-            Unusable::Secure | Unusable::Plain => 302,
-            Unusable::Path | Unusable::Setup | Unusable::Fingerprint | Unusable::Mismatch => 399,
+            MediaError::NoMessageMedia | MediaError::FileTransfer => 304,
+            MediaError::CpimNotAccepted | MediaError::TooManyTypes => 305,
+            MediaError::TlsUnavailable | MediaError::TlsRequired => 302,
+            MediaError::Path | MediaError::Setup | MediaError::Fingerprint | MediaError::PathMismatch => 399,
         };
         Self::new(488).with(HeaderName::Warning, format!("{code} parlor {}", quoted(&why.to_string())))
     }

@@ -7,7 +7,7 @@ use super::Focus;
 use super::refusal::Refusal;
 use crate::transaction::TransactionId;
 use parlor_proto::sip::{
-    HeaderName, Hop, Reply, Request, Response, Transport, accepts_media_type, escape_user, quoted,
+    HeaderName, Hop, Request, Response, ResponseBuilder, Transport, accepts_media_type, escape_user, quoted,
 };
 
 /// The methods we take.
@@ -54,7 +54,7 @@ impl Focus {
     pub(super) fn refusal(&self, request: &Request, refusal: &Refusal, tag: &str) -> Response {
         let mut reply = self.reply(request, refusal.status, tag);
         if let Some(phrase) = &refusal.phrase {
-            reply = reply.because(phrase);
+            reply = reply.reason(phrase);
         }
         for (name, value) in refusal.headers.iter().cloned() {
             reply = reply.header(name, value);
@@ -62,13 +62,13 @@ impl Focus {
         reply.empty()
     }
 
-    pub(super) fn reply(&self, request: &Request, status: u16, tag: &str) -> Reply {
-        Reply::new(request, status, tag).header(HeaderName::Server, self.settings.software.clone())
+    pub(super) fn reply(&self, request: &Request, status: u16, tag: &str) -> ResponseBuilder {
+        ResponseBuilder::new(request, status, tag).header(HeaderName::Server, self.settings.software.clone())
     }
 
     /// A 200 that says what we can: Allow, Supported, Accept (RFC 3261 §11.2, §13.3.1.4) and Allow-Events
     /// (RFC 6665 §4.4.4).
-    pub(super) fn welcome(&self, request: &Request, tag: &str, contact: String) -> Reply {
+    pub(super) fn welcome(&self, request: &Request, tag: &str, contact: String) -> ResponseBuilder {
         self.reply(request, 200, tag)
             .header(HeaderName::Contact, contact)
             .header(HeaderName::Allow, ALLOW)

@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::replies::ALLOW;
 use crate::call::Caller;
 use crate::transaction::TransactionId;
-use parlor_proto::sip::{HeaderName, Hop, Method, Request, is_sips, sequence, tag};
+use parlor_proto::sip::{HeaderName, Hop, Method, Request, cseq_number, is_sips, tag};
 
 impl Focus {
     pub(super) fn handle_request(&mut self, id: TransactionId, request: Request, hop: Hop, now: Instant) {
@@ -46,7 +46,7 @@ impl Focus {
         if let Err(refusal) = self.check_owner(tag, caller) {
             return self.refuse(id, request, &refusal);
         }
-        let number = sequence(&request.headers).unwrap_or_default();
+        let number = cseq_number(&request.headers).unwrap_or_default();
         let in_order = self.dialog_mut(tag).is_some_and(|dialog| dialog.advance(number));
         if !in_order {
             // It is so again when it comes again: nothing is kept of it.

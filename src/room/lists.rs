@@ -66,7 +66,7 @@ impl Verdicts<'_> {
 impl TypeLists {
     /// A session with this list sits down. Answers its class.
     pub(super) fn join(&mut self, session: SessionKey, accepts: Option<&AcceptTypes>) -> Class {
-        let Some(accepts) = accepts.filter(|list| !list.accepts_everything()) else { return Class::EVERYTHING };
+        let Some(accepts) = accepts.filter(|list| !list.accepts_all()) else { return Class::EVERYTHING };
         let known = self.shared.iter().position(|shared| shared.seats > 0 && shared.list == *accepts);
         let place = known.or_else(|| self.room_for(accepts));
         let class = place.and_then(|place| Some((place, u8::try_from(place + 1).ok()?)));

@@ -94,7 +94,7 @@ impl Room {
     /// Whether the room's policy lets messages of a type pass.
     #[must_use]
     pub fn takes_type(&self, content_type: Option<&str>) -> bool {
-        self.wrapped_types.accepts_everything() || content_type.is_some_and(|t| self.wrapped_types.accepts(t))
+        self.wrapped_types.accepts_all() || content_type.is_some_and(|t| self.wrapped_types.accepts(t))
     }
 }
 

@@ -36,7 +36,7 @@ pub fn judge<'a>(head: &Head<'a>) -> Verdict<'a> {
 fn judge_nickname<'a>(head: &Head<'a>) -> Verdict<'a> {
     match head.use_nickname {
         // RFC 7701 §7.1: a NICKNAME has no Success-Report and no Failure-Report.
-        _ if head.asks_for_reports => Verdict::Refuse(Status::BAD_REQUEST),
+        _ if head.has_report_headers => Verdict::Refuse(Status::BAD_REQUEST),
         None => Verdict::Refuse(Status::BAD_REQUEST),
         Some(value) => Verdict::Nickname(value),
     }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use crate::facts::{Certificate, Fingerprint, Member, Terms};
 use crate::ids::{ConnectionId, SessionId};
-use parlor_proto::msrp::{Head, MsrpUri, Path, Status, encode, uris};
+use parlor_proto::msrp::{Head, MsrpUri, Path, Status, encode, path_uris};
 use parlor_proto::uri::Aor;
 
 /// A session that was negotiated.
@@ -155,7 +155,7 @@ impl Session {
         if !self.terms.are_answered() || from_path == self.terms.remote.as_str().as_bytes() {
             return true;
         }
-        let last = uris(from_path).next_back().and_then(|uri| MsrpUri::parse(uri).ok());
+        let last = path_uris(from_path).next_back().and_then(|uri| MsrpUri::parse(uri).ok());
         last.is_some_and(|uri| uri.session_id.is_some() && uri.session_id == self.terms.remote.session_id())
     }
 }

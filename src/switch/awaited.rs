@@ -82,7 +82,7 @@ pub fn drawn(tid: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parlor_proto::msrp::encode::drawn_id;
+    use parlor_proto::msrp::encode::random_id;
 
     #[test]
     fn missing_responses_are_counted_when_their_time_is_up() {
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn our_own_ids_are_recognised() {
-        assert_eq!(drawn(&drawn_id(0xdead_beef)), Some(0xdead_beef));
+        assert_eq!(drawn(&random_id(0xdead_beef)), Some(0xdead_beef));
         assert_eq!(drawn(b"abc"), None);
         assert_eq!(drawn(b"ghijghijghijghij"), None);
     }

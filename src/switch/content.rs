@@ -14,7 +14,7 @@ pub struct TooMuch;
 /// message: those will do.
 pub fn lines_of(head: &Head<'_>) -> Result<ContentLines, TooMuch> {
     let kind = head.content_type.unwrap_or_default();
-    if !head.describes_body && !kind.contains(&b';') {
+    if !head.has_content_headers && !kind.contains(&b';') {
         return Ok(None);
     }
     let last = (&b"Content-Type"[..], kind);

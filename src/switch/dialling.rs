@@ -20,7 +20,7 @@ use super::alarm::Alarm;
 use crate::facts::{Certificate, EndReason, Fingerprint};
 use crate::ids::{ConnectionId, SessionKey};
 use crate::limits::DIALS_PER_SHARD_MAX;
-use parlor_proto::msrp::encode::{self, DRAWN_ID_LEN, drawn_id};
+use parlor_proto::msrp::encode::{self, RANDOM_ID_BYTES, random_id};
 use parlor_proto::msrp::{ByteRange, Continuation, FailureReport, Status};
 
 /// A connection that the driver is to make. It is given back, once, to [`Switch::connected`] or [`Switch::unconnected`].
@@ -39,7 +39,7 @@ pub struct Dial {
 #[derive(Debug, Clone, Copy)]
 pub struct Dialled {
     session: SessionKey,
-    tid: Option<[u8; DRAWN_ID_LEN]>,
+    tid: Option<[u8; RANDOM_ID_BYTES]>,
 }
 
 impl Switch {
@@ -131,7 +131,7 @@ impl Switch {
 
     /// The first request on a connection of ours: a SEND without a body, as clients make it (RFC 4975 §5.4).
     fn ask_to_bind(&mut self, id: ConnectionId) {
-        let (tid, message_id) = (drawn_id(self.rng.next_u64()), drawn_id(self.rng.next_u64()));
+        let (tid, message_id) = (random_id(self.rng.next_u64()), random_id(self.rng.next_u64()));
         let Some(dialled) = self.outlets.connections.get_mut(id).and_then(|one| one.dialled.as_deref_mut()) else {
             return;
         };

@@ -21,8 +21,8 @@ use rand_core::Rng;
 use smallvec::SmallVec;
 
 use crate::facts::FailureReport;
-use parlor_proto::msrp::encode::{DRAWN_ID_LEN, byte_range, drawn_id, end};
-use parlor_proto::msrp::{ByteRange, Continuation, end_line_begins_in};
+use parlor_proto::msrp::encode::{RANDOM_ID_BYTES, byte_range, end, random_id};
+use parlor_proto::msrp::{ByteRange, Continuation, contains_end_line};
 
 /// Where the octets that wait for a connection are put: an array of pieces, a scratch buffer, a TLS record.
 pub trait PieceSink {
@@ -119,7 +119,7 @@ impl Body<'_> {
 
     /// Whether it has what would end a chunk of that transaction id.
     fn ends(&self, tid: &[u8]) -> bool {
-        let in_slice = |octets: &[u8]| end_line_begins_in(octets, tid);
+        let in_slice = |octets: &[u8]| contains_end_line(octets, tid);
         match self {
             Self::None => false,
             Self::Copied(octets) => in_slice(octets),
@@ -134,7 +134,7 @@ impl Frame {
     #[must_use]
     pub fn new(seed: &Seed<'_>, rng: &mut impl Rng) -> (u64, Rc<Self>) {
         let tid = draw(seed, rng);
-        (tid, Rc::new(Self::with_tid(seed, &drawn_id(tid))))
+        (tid, Rc::new(Self::with_tid(seed, &random_id(tid))))
     }
 
     /// Writes a frame whose body is copied into a buffer. Answers its transaction id, drawn as [`Frame::new`] does, and behind
@@ -142,7 +142,7 @@ impl Frame {
     pub fn write(seed: &Seed<'_>, rng: &mut impl Rng, out: &mut Vec<u8>) -> (u64, usize) {
         let tid = draw(seed, rng);
         let start = out.len();
-        let (split, _) = write(seed, &drawn_id(tid), out);
+        let (split, _) = write(seed, &random_id(tid), out);
         (tid, split - start)
     }
 
@@ -153,8 +153,8 @@ impl Frame {
         Self { octets, start: split, body_at: len, body: RefCell::default(), len }
     }
 
-    fn with_tid(seed: &Seed<'_>, tid: &[u8; DRAWN_ID_LEN]) -> Self {
-        const HEAD_LEN: usize = 5 + DRAWN_ID_LEN + 7 + 200 + 14 + DRAWN_ID_LEN;
+    fn with_tid(seed: &Seed<'_>, tid: &[u8; RANDOM_ID_BYTES]) -> Self {
+        const HEAD_LEN: usize = 5 + RANDOM_ID_BYTES + 7 + 200 + 14 + RANDOM_ID_BYTES;
         let (copied, shared): (&[u8], &[Bytes]) = match seed.body {
             Body::None => (&[], &[]),
             Body::Copied(octets) => (octets, &[]),
@@ -205,14 +205,14 @@ impl Frame {
 
 fn draw(seed: &Seed<'_>, rng: &mut impl Rng) -> u64 {
     let mut tid = rng.next_u64();
-    while seed.body.ends(&drawn_id(tid)) {
+    while seed.body.ends(&random_id(tid)) {
         tid = rng.next_u64();
     }
     tid
 }
 
 /// Writes all but the path lines and what is shared. Answers where those lines go, and where the shared octets.
-fn write(seed: &Seed<'_>, tid: &[u8; DRAWN_ID_LEN], out: &mut Vec<u8>) -> (usize, usize) {
+fn write(seed: &Seed<'_>, tid: &[u8; RANDOM_ID_BYTES], out: &mut Vec<u8>) -> (usize, usize) {
     out.extend_from_slice(b"MSRP ");
     out.extend_from_slice(tid);
     out.extend_from_slice(b" SEND\r\n");
@@ -346,9 +346,9 @@ mod tests {
     #[test]
     fn the_transaction_id_is_not_in_the_body() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let first = drawn_id(rng.clone().next_u64());
+        let first = random_id(rng.clone().next_u64());
         let (tid, _) = Frame::new(&seed(Body::Copied(&[b"-------", &first[..]].concat())), &mut rng);
-        assert_ne!(drawn_id(tid), first);
+        assert_ne!(random_id(tid), first);
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Switch {
         let entry = self.sessions.get(key).ok_or(Status::NO_SESSION)?;
         let room = self.rooms.get(entry.room).ok_or(Status::NO_SESSION)?;
         check_size(room.policy.max_message_size, message.len() as u64)?;
-        let wrapper = cpim::parse_whole(message).map_err(|_| Status::BAD_REQUEST)?;
+        let wrapper = cpim::parse_complete(message).map_err(|_| Status::BAD_REQUEST)?;
         check_direction(&entry.session, &wrapper)?;
         let audience = room.audience(&wrapper, |uri| entry.session.is_known_as(uri))?;
         let out_id = self.draw_message_id();
@@ -287,7 +287,7 @@ impl Switch {
         let Phase::Wrapper { octets, .. } = &mut stream.phase else { return Ok(()) };
         let entry = self.sessions.get(key).ok_or(Status::NO_SESSION)?;
         let room = self.rooms.get(entry.room).ok_or(Status::NO_SESSION)?;
-        let wrapper = cpim::parse_whole(octets).map_err(|_| Status::BAD_REQUEST)?;
+        let wrapper = cpim::parse_complete(octets).map_err(|_| Status::BAD_REQUEST)?;
         check_direction(&entry.session, &wrapper)?;
         let audience = room.audience(&wrapper, |uri| entry.session.is_known_as(uri))?;
         let recipients = self.recipients(key, &audience, &wrapper, stream.declared.unwrap_or(0));

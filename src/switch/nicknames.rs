@@ -11,7 +11,7 @@ use crate::facts::{Event, NicknameScope};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
 use crate::limits::NICKNAME_REQUESTS_WAITING_MAX;
 use crate::nickname::{Requested, parse_use_nickname};
-use parlor_proto::msrp::{Head, Status, TransactionId, encode, uris};
+use parlor_proto::msrp::{Head, Status, TransactionId, encode, path_uris};
 
 /// A nickname that the focus decides about, and what the same session has asked for since. That waits: it has to be done in the
 /// order in which it was asked.
@@ -38,7 +38,7 @@ impl Request {
             connection,
             tid: TransactionId::new(head.tid),
             to_path: head.from_path.into(),
-            from_path: uris(head.to_path).next().unwrap_or_default().into(),
+            from_path: path_uris(head.to_path).next().unwrap_or_default().into(),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::ids::SessionKey;
 use crate::limits::REPORT_BODY_BYTES_MAX;
 use crate::room::{Audience, MESSAGE_ID_LEN};
 use parlor_proto::cpim::{Header, Wrapper};
-use parlor_proto::msrp::encode::{Report, drawn_id, report};
+use parlor_proto::msrp::encode::{Report, random_id, report};
 use parlor_proto::msrp::{ByteRange, Head, Status};
 
 /// That a message has arrived whole, for a sender who wants to know.
@@ -26,7 +26,7 @@ impl Switch {
     /// Tells the sender that its message has arrived whole (RFC 4975 §7.1.3). `from_path` is the From-Path of its last chunk, where
     /// that is not the path from SDP.
     pub(super) fn report_success(&mut self, key: SessionKey, receipt: &Receipt, from_path: Option<&[u8]>) {
-        let tid = drawn_id(self.rng.next_u64());
+        let tid = random_id(self.rng.next_u64());
         let Some(entry) = self.sessions.get(key) else { return };
         let Some(connection) = entry.session.connection() else { return };
         let terms = &entry.session.terms;

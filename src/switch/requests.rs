@@ -14,7 +14,7 @@ use crate::limits::SESSIONS_PER_CONNECTION_MAX;
 use crate::session::{Verdict, judge};
 use parlor_proto::mime::Value;
 use parlor_proto::msrp::{
-    ByteRange, Continuation, Event as Chunk, Head, MsrpUri, ParseError, Status, TransactionId, uris,
+    ByteRange, Continuation, Event as Chunk, Head, MsrpUri, ParseError, Status, TransactionId, path_uris,
 };
 
 impl Switch {
@@ -130,7 +130,7 @@ impl Switch {
         {
             return Some(*key);
         }
-        let uri = MsrpUri::parse(uris(to_path).next_back()?).ok()?;
+        let uri = MsrpUri::parse(path_uris(to_path).next_back()?).ok()?;
         let key = *self.by_id.get(&SessionId::from_text(uri.session_id?)?)?;
         let local = MsrpUri::parse(self.sessions.get(key)?.session.terms.local.last().as_bytes()).ok()?;
         (local.secure == uri.secure).then_some(key)

@@ -7,7 +7,7 @@ use super::reports::Receipt;
 use super::{Switch, awaited};
 use crate::ids::{ConnectionId, SessionKey};
 use crate::session::answered;
-use parlor_proto::msrp::{Head, Method, Status, encode, uris};
+use parlor_proto::msrp::{Head, Method, Status, encode, path_uris};
 
 impl Switch {
     /// The From-Path of a SEND, which is where its response goes, and the REPORT about it (RFC 4975 §7.1.3, §7.2). Mostly it is
@@ -46,7 +46,7 @@ impl Switch {
         let terms = &entry.session.terms;
         // To the first URI (RFC 4975 §7.2).
         let to = match &incoming.from_path {
-            Some(path) => uris(path).next().unwrap_or_default(),
+            Some(path) => path_uris(path).next().unwrap_or_default(),
             None => terms.remote.first().as_bytes(),
         };
         let from = terms.local.as_str().as_bytes();
@@ -72,10 +72,10 @@ impl Switch {
     /// Answers a request out of its head: a SEND to the first URI of its From-Path, others to the whole of it.
     pub(super) fn answer_head(&mut self, id: ConnectionId, head: &Head<'_>, status: Status) {
         let to = match head.method() {
-            Some(Method::Send) => uris(head.from_path).next().unwrap_or_default(),
+            Some(Method::Send) => path_uris(head.from_path).next().unwrap_or_default(),
             _ => head.from_path,
         };
-        let from = uris(head.to_path).next().unwrap_or_default();
+        let from = path_uris(head.to_path).next().unwrap_or_default();
         if !is_path(to) || !is_path(from) {
             // Without paths nobody can be answered, and what cannot stand in one is not sent back.
             return;

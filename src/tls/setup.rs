@@ -11,7 +11,7 @@ use rustls_pki_types::CertificateDer;
 use super::identity::{Identity, fingerprint};
 use super::trust::{Anybody, Expected, Trust, client};
 use crate::facts::Certificate;
-use parlor_proto::sdp::{Fingerprint, HASH_FUNCTIONS};
+use parlor_proto::sdp::{Fingerprint, HashFunction};
 
 /// A fault of the settings, which none of a config's values should be able to bring about.
 pub type TlsError = rustls::Error;
@@ -72,7 +72,7 @@ impl TlsSetup {
 #[must_use]
 pub fn identify(chain: &[CertificateDer<'_>], named: bool) -> Option<Certificate> {
     let first = chain.first()?;
-    let fingerprints = HASH_FUNCTIONS.into_iter().map(|hash| fingerprint(first, hash)).collect();
+    let fingerprints = HashFunction::ALL.into_iter().map(|hash| fingerprint(first, hash)).collect();
     Some(Certificate { fingerprints, named })
 }
 

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
 use sipx_sip::{HeaderName, Headers, Method, Request};
 
-use parlor_proto::sip::{TopVia, sequence, tag};
+use parlor_proto::sip::{TopVia, cseq_number, tag};
 
 /// One transaction: a digest of 128 bits, under keys of ours, of what tells it from others.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -61,7 +61,7 @@ impl Keys {
         let mut hasher = self.hasher(Side::Server, method);
         (request.uri.to_bytes(), tag(headers, &HeaderName::From), headers.value(&HeaderName::CallId)?)
             .hash(&mut hasher);
-        (sequence(headers)?, headers.value(&HeaderName::Via)?).hash(&mut hasher);
+        (cseq_number(headers)?, headers.value(&HeaderName::Via)?).hash(&mut hasher);
         Some(finished(&hasher))
     }
 

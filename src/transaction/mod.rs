@@ -24,7 +24,7 @@ pub use sipx_sip::Timer as TransactionTimer;
 
 use crate::limits::SIP_TRANSACTION_BYTES_MAX;
 use crate::shares::{Claim, Holder, Reach, Share, Shares};
-use parlor_proto::sip::{Ask, Hop, TopVia, sequence};
+use parlor_proto::sip::{Hop, RequestBuilder, TopVia, cseq_number};
 
 /// What a transaction wants done.
 #[derive(Debug)]
@@ -312,9 +312,9 @@ impl Transactions {
 
     /// The CANCEL of an INVITE of ours (RFC 3261 §9.1), which goes where that went. Only after a provisional response.
     #[must_use]
-    pub fn cancel_of(&self, id: &TransactionId) -> Option<Ask> {
+    pub fn cancel_of(&self, id: &TransactionId) -> Option<RequestBuilder> {
         let (invite, _) = self.sent(id)?;
-        let mut cancel = Ask::new(Method::Cancel, invite.uri.clone());
+        let mut cancel = RequestBuilder::new(Method::Cancel, invite.uri.clone());
         let rows =
             |name: HeaderName| invite.headers.get_all(&name).map(|row| row.value().into_owned()).collect::<Vec<_>>();
         for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::Route] {
@@ -322,7 +322,7 @@ impl Transactions {
                 cancel = cancel.header(name.clone(), value);
             }
         }
-        Some(cancel.header(HeaderName::CSeq, format!("{} CANCEL", sequence(&invite.headers)?)))
+        Some(cancel.header(HeaderName::CSeq, format!("{} CANCEL", cseq_number(&invite.headers)?)))
     }
 
     /// The INVITE that a CANCEL is about (RFC 3261 §9.2), if it is still in flight.

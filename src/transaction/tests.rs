@@ -2,7 +2,7 @@
 
 use super::answered::{ANSWERED_BYTES, REFUSED_BYTES};
 use super::*;
-use parlor_proto::sip::{Reply, SipConnection, Transport, parse_datagram};
+use parlor_proto::sip::{ResponseBuilder, SipConnection, Transport, parse_datagram};
 
 fn hop(transport: Transport) -> Hop {
     let (local, remote) = ("192.0.2.1:5060".parse().unwrap(), "192.0.2.7:40000".parse().unwrap());
@@ -42,7 +42,7 @@ fn request(transactions: &mut Transactions, method: &str, transport: Transport) 
 fn a_request_comes_once_and_its_answer_as_often_as_it_is_asked_for() {
     let mut transactions = Transactions::default();
     let (id, bye) = request(&mut transactions, "BYE", Transport::Udp);
-    transactions.respond(&id, Reply::new(&bye, 200, "t").empty());
+    transactions.respond(&id, ResponseBuilder::new(&bye, 200, "t").empty());
     assert!(transactions.receive(message("BYE"), hop(Transport::Udp)).is_none());
     let (sent, timers) = outputs(&mut transactions);
     assert_eq!(sent, ["SIP/2.0 200 OK", "SIP/2.0 200 OK"]);
@@ -55,7 +55,7 @@ fn a_request_comes_once_and_its_answer_as_often_as_it_is_asked_for() {
 fn a_refused_invite_is_answered_again_until_it_is_acknowledged() {
     let mut transactions = Transactions::default();
     let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
-    transactions.respond(&id, Reply::new(&invite, 404, "t").empty());
+    transactions.respond(&id, ResponseBuilder::new(&invite, 404, "t").empty());
     transactions.fire(&id, Timer::G);
     assert_eq!(outputs(&mut transactions).0, ["SIP/2.0 404 Not Found", "SIP/2.0 404 Not Found"]);
     assert!(transactions.receive(message("ACK"), hop(Transport::Udp)).is_none());
@@ -69,7 +69,7 @@ fn a_refused_invite_costs_its_answer_and_after_its_ack_not_even_that() {
     let source = hop(Transport::Udp).remote.ip();
     let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
     assert!(transactions.bytes_of(source) > IN_PROGRESS_BYTES + 150, "every octet of it");
-    let answer = transactions.respond(&id, Reply::new(&invite, 404, "t").empty());
+    let answer = transactions.respond(&id, ResponseBuilder::new(&invite, 404, "t").empty());
     assert!(transactions.entries.is_empty());
     let least = ANSWERED_BYTES + REFUSED_BYTES;
     assert_eq!(transactions.bytes_of(source), least + answer.len());
@@ -90,7 +90,7 @@ fn a_refused_invite_costs_its_answer_and_after_its_ack_not_even_that() {
 fn a_refusal_without_its_ack_goes_out_at_intervals_that_double_and_is_given_up() {
     let mut transactions = Transactions::default();
     let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
-    transactions.respond(&id, Reply::new(&invite, 404, "t").empty());
+    transactions.respond(&id, ResponseBuilder::new(&invite, 404, "t").empty());
     let mut intervals = Vec::new();
     for _ in 0..6 {
         while let Some(output) = transactions.poll_output() {
@@ -125,10 +125,10 @@ fn an_answered_request_costs_its_answer_and_little_more() {
     transactions.set_max_bytes(1 << 20);
     let source = hop(Transport::Udp).remote.ip();
     let (id, bye) = request(&mut transactions, "BYE", Transport::Udp);
-    let answer = transactions.respond(&id, Reply::new(&bye, 200, "t").empty());
+    let answer = transactions.respond(&id, ResponseBuilder::new(&bye, 200, "t").empty());
     assert_eq!(transactions.bytes_of(source), ANSWERED_BYTES + answer.len());
     let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
-    transactions.respond(&id, Reply::new(&invite, 200, "t").empty());
+    transactions.respond(&id, ResponseBuilder::new(&invite, 200, "t").empty());
     assert_eq!(transactions.bytes_of(source), 2 * ANSWERED_BYTES + answer.len());
     let Some(Arrival::Ack(_)) = transactions.receive(message("ACK"), hop(Transport::Udp)) else {
         panic!("the ACK of a 2xx")
@@ -139,11 +139,11 @@ fn an_answered_request_costs_its_answer_and_little_more() {
 fn what_is_answered_without_state_is_new_when_it_comes_again_unless_a_provisional_response_went_before() {
     let mut transactions = Transactions::default();
     let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
-    transactions.respond_without_state(&id, Reply::new(&invite, 404, "t").empty());
+    transactions.respond_without_state(&id, ResponseBuilder::new(&invite, 404, "t").empty());
     assert_eq!(transactions.servers(), 0);
     let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
     transactions.fire(&id, Timer::Trying100);
-    transactions.respond_without_state(&id, Reply::new(&invite, 404, "t").empty());
+    transactions.respond_without_state(&id, ResponseBuilder::new(&invite, 404, "t").empty());
     assert_eq!(transactions.servers(), 1);
     assert!(transactions.receive(message("INVITE"), hop(Transport::Udp)).is_none());
     let all = outputs(&mut transactions).0;
@@ -183,7 +183,7 @@ fn a_response_with_several_vias_or_anothers_address_is_nobodys() {
     let mut transactions = Transactions::default();
     let Message::Request(bye) = message("BYE") else { unreachable!() };
     transactions.request(bye.clone(), hop(Transport::Udp)).unwrap();
-    let answer = Message::Response(Reply::new(&bye, 200, "t").empty()).to_bytes();
+    let answer = Message::Response(ResponseBuilder::new(&bye, 200, "t").empty()).to_bytes();
     let answer = String::from_utf8(answer.to_vec()).unwrap();
     for (old, new, ours) in [
         ("From:", "Via: SIP/2.0/UDP far;branch=z9hG4bK2\r\nFrom:", false),
@@ -200,7 +200,7 @@ fn on_a_stream_only_an_accepted_invite_is_remembered() {
     let mut transactions = Transactions::default();
     for (method, status) in [("INVITE", 200), ("INVITE", 404), ("OPTIONS", 200)] {
         let (id, asked) = request(&mut transactions, method, Transport::Tcp);
-        transactions.respond(&id, Reply::new(&asked, status, "t").empty());
+        transactions.respond(&id, ResponseBuilder::new(&asked, status, "t").empty());
         let kept = usize::from((method, status) == ("INVITE", 200));
         assert_eq!(transactions.servers(), kept, "{method} {status}");
         for timer in outputs(&mut transactions).1 {
@@ -236,7 +236,7 @@ fn our_request_is_sent_again_until_it_is_answered_or_given_up() {
     let id = transactions.request(bye.clone(), hop(Transport::Udp)).unwrap();
     transactions.fire(&id, Timer::E);
     assert_eq!(outputs(&mut transactions).0.len(), 2);
-    let answer = Message::Response(Reply::new(&bye, 200, "t").empty());
+    let answer = Message::Response(ResponseBuilder::new(&bye, 200, "t").empty());
     assert!(matches!(transactions.receive(answer, hop(Transport::Udp)), Some(Arrival::Response { .. })));
     assert!(transactions.fire(&id, Timer::F).is_none());
     transactions.forget(&id);

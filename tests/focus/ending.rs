@@ -150,7 +150,7 @@ fn draining_sends_everybody_away_and_takes_nobody_in() {
     assert_eq!(world.requests().len(), 4);
     for (hop, bye) in world.requests() {
         assert!(!world.focus.is_drained());
-        let response = parlor_proto::sip::Reply::new(&bye, 200, "x").empty();
+        let response = parlor_proto::sip::ResponseBuilder::new(&bye, 200, "x").empty();
         world.focus.handle_message(Message::Response(response), hop, world.now);
         world.settle();
     }

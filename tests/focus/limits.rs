@@ -9,7 +9,7 @@ use parlor::limits::{
     REPORT_SECONDS_MAX, RINGING_SECONDS_MAX, SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN,
     SUBSCRIPTIONS_PER_DIALOG_MAX, SUBSCRIPTIONS_PER_USER_MAX,
 };
-use parlor_proto::sip::{HeaderName, Message, Method, Reply, Transport, text};
+use parlor_proto::sip::{HeaderName, Message, Method, ResponseBuilder, Transport, text};
 
 use crate::watcher::Watcher;
 use crate::world::{Peer, World, header, policy, settings};
@@ -181,7 +181,7 @@ fn a_subscriber_puts_us_off_for_so_long() {
     watcher.subscribe(&mut world);
     let (hop, notify) = watcher.waiting(&world).remove(0);
     world.forget();
-    let later = Reply::new(&notify, 500, "t").header(HeaderName::RetryAfter, "100000").empty();
+    let later = ResponseBuilder::new(&notify, 500, "t").header(HeaderName::RetryAfter, "100000").empty();
     world.focus.handle_message(Message::Response(later), hop, world.now);
     world.settle();
     world.advance(Duration::from_secs(NOTIFY_RETRY_SECONDS_MAX - 1));

@@ -114,7 +114,7 @@ fn a_call_and_subscriptions_share_a_dialog_and_end_apart() {
     assert_eq!(world.focus.counts().subscriptions, 2);
     let (hop, notify) = in_call.waiting(&world).pop().unwrap();
     assert_eq!(text(&notify.headers, &HeaderName::Event).as_deref(), Some("conference;id=8"));
-    let refusal = parlor_proto::sip::Reply::new(&notify, 481, "x").empty();
+    let refusal = parlor_proto::sip::ResponseBuilder::new(&notify, 481, "x").empty();
     world.focus.handle_message(Message::Response(refusal), hop, world.now);
     world.settle();
     assert_eq!(world.focus.counts().subscriptions, 1);

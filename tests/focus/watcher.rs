@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use parlor_proto::conference_info::{ConferenceInfo, State};
-use parlor_proto::sip::{HeaderName, Hop, Message, Method, Reply, Request, text};
+use parlor_proto::sip::{HeaderName, Hop, Message, Method, Request, ResponseBuilder, text};
 
 use crate::schema;
 use crate::world::{Peer, World};
@@ -95,7 +95,7 @@ impl Watcher {
                 || text(message.headers(), &HeaderName::CSeq) != sequence
                 || text(message.headers(), &HeaderName::CallId) != call
         });
-        let response = Reply::new(notify, status, "watcher").empty();
+        let response = ResponseBuilder::new(notify, status, "watcher").empty();
         world.focus.handle_message(Message::Response(response), hop, world.now);
         world.settle();
     }

@@ -343,7 +343,7 @@ impl Peer {
 
     /// Answers a request of the focus. A To without a tag gets one of this peer.
     pub fn respond_to(&self, world: &mut World, request: &Request, status: u16, extra: &str, body: &str) {
-        let mut answer = format!("SIP/2.0 {status} {}\r\n", parlor_proto::sip::phrase(status));
+        let mut answer = format!("SIP/2.0 {status} {}\r\n", parlor_proto::sip::reason_phrase(status));
         for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
             let mut value = text(&request.headers, &name).unwrap();
             if name == HeaderName::To && !value.contains(";tag=") && status > 100 {

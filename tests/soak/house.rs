@@ -9,7 +9,7 @@ use parlor::focus::{Focus, Output, Settings};
 use parlor::ids::{ConnectionId, ShardId};
 use parlor::limits::HELD_BYTES_PER_SHARD_MAX;
 use parlor::switch::{self, Switch};
-use parlor_proto::sip::{Broken, HeaderName, Hop, Message, parse_datagram, text};
+use parlor_proto::sip::{HeaderName, Hop, MalformedRequest, Message, parse_datagram, text};
 
 use super::guest::Guest;
 use super::numbers::Numbers;
@@ -86,8 +86,8 @@ impl House {
             Ok(Some(message)) => self.focus.handle_message(message, hop, self.now),
             Ok(None) => {}
             Err(why) => {
-                if let Some(broken) = Broken::of(message, why) {
-                    self.focus.handle_broken(broken, hop);
+                if let Some(broken) = MalformedRequest::recover(message, why) {
+                    self.focus.handle_malformed(broken, hop);
                 }
             }
         }

@@ -11,7 +11,9 @@ use super::target::{Target, reason_text};
 use super::watch::Watch;
 use super::wire::Wire;
 use crate::transaction::{Arrival, TransactionId};
-use parlor_proto::sip::{Header, HeaderName, Hop, Message, Method, Reply, Request, Response, Uri, phrase, text};
+use parlor_proto::sip::{
+    Header, HeaderName, Hop, Message, Method, Request, Response, ResponseBuilder, Uri, reason_phrase, text,
+};
 
 /// Who calls whom.
 #[derive(Debug, Clone)]
@@ -318,7 +320,9 @@ impl Call {
             Method::Invite => 488,
             _ => 405,
         };
-        let reply = Reply::new(request, status, "parlor").because(phrase(status)).header(HeaderName::Allow, ALLOW);
+        let reply = ResponseBuilder::new(request, status, "parlor")
+            .reason(reason_phrase(status))
+            .header(HeaderName::Allow, ALLOW);
         self.wire.respond(id, reply.empty());
         (ours && request.method == Method::Bye).then(|| {
             self.target = None;

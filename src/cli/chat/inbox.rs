@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use parlor_proto::cpim::{Header, Wrapper, parse_whole};
+use parlor_proto::cpim::{Header, Wrapper, parse_complete};
 use parlor_proto::msrp::Status;
 
 /// Messages that may be on their way at a time.
@@ -99,7 +99,7 @@ impl Inbox {
     /// The message is whole. `None`: it is nothing that can be read.
     pub(super) fn finish(&mut self, message_id: &[u8]) -> Option<Received> {
         let part = self.parts.remove(message_id)?;
-        let wrapper = parse_whole(&part.kept).ok()?;
+        let wrapper = parse_complete(&part.kept).ok()?;
         let lossy = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         let from = wrapper.header("From").as_ref().and_then(Header::address)?;
         Some(Received {

@@ -16,7 +16,9 @@ use crate::cli::random;
 use crate::nickname::NicknameKey;
 use crate::tls::Stream;
 use parlor_proto::msrp::Path;
-use parlor_proto::sdp::{Capabilities, ChatroomTokens, Description, MessageMedia, Origin, OurMedia, OurTerms, Setup};
+use parlor_proto::sdp::{
+    Capabilities, ChatroomTokens, Description, LocalMedia, LocalTerms, MessageMedia, Origin, Setup,
+};
 use parlor_proto::sip::Hop;
 
 /// How long a BYE is waited for, or what a CANCEL makes of an INVITE.
@@ -103,8 +105,8 @@ fn our_path(hop: &Hop, secure: bool, rng: &mut ChaCha12Rng) -> Path {
 }
 
 fn offer(hop: &Hop, path: &Path, rng: &mut ChaCha12Rng) -> String {
-    let ours = OurMedia {
-        terms: OurTerms {
+    let ours = LocalMedia {
+        terms: LocalTerms {
             host: &hop.local.ip().to_string(),
             ipv6: false,
             accept_wrapped_types: &["*".to_owned()],
@@ -125,7 +127,7 @@ fn read_answer(answer: &[u8]) -> Result<(MessageMedia, Option<String>), Trouble>
     let can = Capabilities { plain: true, tls: true, listen: false, connect: true };
     let description =
         Description::parse(answer).map_err(|error| format!("the room's answer cannot be read: {error}"))?;
-    let media = description.answered(can).map_err(|error| format!("the room's answer is of no use: {error}"))?;
+    let media = description.answered_media(can).map_err(|error| format!("the room's answer is of no use: {error}"))?;
     Ok((media, description.subject().map(str::to_owned)))
 }
 

@@ -81,7 +81,7 @@ impl SipSocket {
                 0 => Err(io::ErrorKind::UnexpectedEof.into()),
                 len => {
                     let framed = framer.push(&buffer[..len]);
-                    match framer.lost() {
+                    match framer.error() {
                         Some(why) if framed.is_empty() => Err(io::Error::other(why.clone())),
                         _ => Ok(framed.into_iter().filter_map(Framed::message).collect()),
                     }

@@ -3,7 +3,7 @@
 use rand_core::Rng;
 
 use super::call::Parties;
-use parlor_proto::sip::{Ask, HeaderName, Hop, Method, Transport, Uri};
+use parlor_proto::sip::{HeaderName, Hop, Method, RequestBuilder, Transport, Uri};
 
 /// The rows that the requests of one call share, and the ends they go between.
 pub(super) struct Requests {
@@ -50,11 +50,11 @@ impl Requests {
     }
 
     /// A request of the call.
-    pub(super) fn ask(&mut self, method: Method, target: Uri, sequence: u32, route: &[String]) -> Ask {
+    pub(super) fn ask(&mut self, method: Method, target: Uri, sequence: u32, route: &[String]) -> RequestBuilder {
         let (transport, local) = (self.hop.transport.name(), self.hop.local);
         let branch = self.branch();
         let cseq = format!("{sequence} {}", String::from_utf8_lossy(method.as_bytes()));
-        let ask = Ask::new(method, target)
+        let ask = RequestBuilder::new(method, target)
             .header(HeaderName::Via, format!("SIP/2.0/{transport} {local};rport;branch={branch}"))
             .header(HeaderName::From, self.from.clone())
             .header(HeaderName::To, self.to.clone())

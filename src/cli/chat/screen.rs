@@ -82,7 +82,7 @@ pub(super) fn reason(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Unanswered => "the room did not answer".into(),
         Refusal::Status(status, comment) if comment.is_empty() => {
-            let usual = parlor_proto::msrp::comment_for(parlor_proto::msrp::Status(*status));
+            let usual = parlor_proto::msrp::Status(*status).comment();
             format!("{status} {usual}")
         }
         Refusal::Status(status, comment) => format!("{status} {comment}"),

@@ -8,9 +8,10 @@ use rand_core::Rng;
 
 use super::inbox::{Inbox, Received};
 use crate::limits::UNINTERRUPTIBLE_CHUNK_BYTES_MAX;
-use parlor_proto::msrp::encode::{self, drawn_id};
+use parlor_proto::msrp::encode::{self, random_id};
 use parlor_proto::msrp::{
-    ByteRange, ChunkParser, Continuation, Event, FailureReport, Head, Method, MsrpUri, ParseError, Start, Status, uris,
+    ByteRange, ChunkParser, Continuation, Event, FailureReport, Head, Method, MsrpUri, ParseError, Start, Status,
+    path_uris,
 };
 
 /// How long an answer may take (RFC 4975 §7.1: the transaction timer).
@@ -47,7 +48,7 @@ pub(super) enum Refusal {
     Unanswered,
 }
 
-type Tid = [u8; encode::DRAWN_ID_LEN];
+type Tid = [u8; encode::RANDOM_ID_BYTES];
 
 /// One end of one session.
 pub(super) struct Session {
@@ -105,7 +106,7 @@ impl Session {
     pub(super) fn bind(&mut self, now: Instant) {
         let range = ByteRange { start: 1, end: Some(0), total: Some(0) };
         let id = self.draw(b"");
-        let message_id = drawn_id(self.rng.next_u64());
+        let message_id = random_id(self.rng.next_u64());
         self.send(id, &message_id, range, None, Continuation::Complete);
         self.waiting.insert(id, (Sent::Binding, now));
     }
@@ -114,7 +115,7 @@ impl Session {
     pub(super) fn message(&mut self, body: &[u8], now: Instant) {
         let total = body.len() as u64;
         let id = self.draw(body);
-        let message_id = drawn_id(self.rng.next_u64());
+        let message_id = random_id(self.rng.next_u64());
         let range = ByteRange { start: 1, end: range_end(1, total), total: Some(total) };
         self.send(id, &message_id, range, Some(body), Continuation::Complete);
         self.waiting.insert(id, (Sent::Message, now));
@@ -122,7 +123,7 @@ impl Session {
 
     /// A Message-ID for a message that is sent in chunks.
     pub(super) fn draw_message_id(&mut self) -> Tid {
-        drawn_id(self.rng.next_u64())
+        random_id(self.rng.next_u64())
     }
 
     /// Sends one chunk of a file.
@@ -169,7 +170,7 @@ impl Session {
     /// A transaction id that does not stand in the body (RFC 4975 §7.1).
     fn draw(&mut self, body: &[u8]) -> Tid {
         loop {
-            let id = drawn_id(self.rng.next_u64());
+            let id = random_id(self.rng.next_u64());
             if memchr::memmem::find(body, &id).is_none() {
                 return id;
             }
@@ -230,7 +231,7 @@ impl Session {
             tid: head.tid.to_vec(),
             // A SEND is answered to the next hop only, other methods to the whole path (RFC 4975 §7.2).
             reply_to: match method {
-                Method::Send => uris(head.from_path).next().unwrap_or_default().to_vec(),
+                Method::Send => path_uris(head.from_path).next().unwrap_or_default().to_vec(),
                 _ => head.from_path.to_vec(),
             },
             from_path: head.from_path.to_vec(),
@@ -247,7 +248,7 @@ impl Session {
 
     fn is_ours(&self, to_path: &[u8]) -> bool {
         let session = |uri: &[u8]| MsrpUri::parse(uri).ok().and_then(|uri| uri.session_id.map(<[u8]>::to_vec));
-        let asked = uris(to_path).next_back().and_then(session);
+        let asked = path_uris(to_path).next_back().and_then(session);
         asked.is_some() && asked == session(self.local.as_bytes())
     }
 
@@ -300,7 +301,7 @@ impl Session {
 
     fn report(&mut self, chunk: &Chunk) {
         let end = chunk.start - 1 + chunk.len;
-        let tid = drawn_id(self.rng.next_u64());
+        let tid = random_id(self.rng.next_u64());
         let report = encode::Report {
             tid: &tid,
             to_path: &chunk.from_path,
@@ -414,11 +415,8 @@ mod tests {
         assert_eq!(pass(&mut a, &mut b), []);
         let refused = |status: u16, comment: &str| Err(Refusal::Status(status, comment.into()));
         let answers = pass(&mut b, &mut a);
-        assert_eq!(
-            answers[0],
-            News::Answered(Sent::Message, refused(481, parlor_proto::msrp::comment_for(Status(481))))
-        );
-        let unknown = refused(501, parlor_proto::msrp::comment_for(Status(501)));
+        assert_eq!(answers[0], News::Answered(Sent::Message, refused(481, Status(481).comment())));
+        let unknown = refused(501, Status(501).comment());
         assert_eq!(answers[1], News::Answered(Sent::Nickname("Al".into()), unknown));
     }
 

@@ -1,6 +1,6 @@
 //! Where the requests of a call go, and what else its messages say in their headers.
 
-use parlor_proto::sip::{HeaderName, Headers, Uri, addressed, addresses, uri};
+use parlor_proto::sip::{HeaderName, Headers, Uri, addresses, route_request, uri};
 
 /// Whom requests within a call go to, and through whom.
 pub(super) struct Target {
@@ -18,7 +18,7 @@ impl Target {
         let contact = addresses(headers, &HeaderName::Contact)?.into_iter().next()?;
         let rows = addresses(headers, &HeaderName::RecordRoute)?;
         let routes: Vec<Uri> = rows.into_iter().rev().map(|row| row.uri).collect();
-        let (uri, route) = addressed(&contact.uri, &routes);
+        let (uri, route) = route_request(&contact.uri, &routes);
         Some(Self { uri, route, ack_sequence })
     }
 }

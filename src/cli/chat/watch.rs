@@ -10,7 +10,7 @@ use super::call::Parties;
 use crate::call::Dialog;
 use crate::transaction::TransactionId;
 use parlor_proto::conference_info::{ConferenceInfo, MEDIA_TYPE, State, UserUpdate};
-use parlor_proto::sip::{Ask, HeaderName, Hop, Method, Request, Response, Uri, sequence, tag, text};
+use parlor_proto::sip::{HeaderName, Hop, Method, Request, RequestBuilder, Response, Uri, cseq_number, tag, text};
 use parlor_proto::uri::Aor;
 
 /// How long a subscription is asked for.
@@ -120,7 +120,7 @@ impl Watch {
         let ask = match &mut self.dialog {
             Some(dialog) => dialog.request(Method::Subscribe, &sent_by, branch).0,
             None => self
-                .outside(Ask::new(Method::Subscribe, self.room.clone()))
+                .outside(RequestBuilder::new(Method::Subscribe, self.room.clone()))
                 .header(HeaderName::Via, format!("SIP/2.0/{} {sent_by};rport;branch={branch}", hop.transport.name()))
                 .header(HeaderName::From, self.from.clone())
                 .header(HeaderName::To, self.to.clone())
@@ -135,7 +135,7 @@ impl Watch {
     }
 
     /// What only a request outside of a dialog has.
-    fn outside(&mut self, ask: Ask) -> Ask {
+    fn outside(&mut self, ask: RequestBuilder) -> RequestBuilder {
         self.sequence += 1;
         let ask = ask.header(HeaderName::CSeq, format!("{} SUBSCRIBE", self.sequence));
         if self.anonymous { ask.header(HeaderName::Privacy, "id") } else { ask }
@@ -192,7 +192,7 @@ impl Watch {
         if event.split(';').next().map(str::trim) != Some("conference") {
             return 489;
         }
-        let number = sequence(&notify.headers).unwrap_or_default();
+        let number = cseq_number(&notify.headers).unwrap_or_default();
         if self.dialog.as_mut().is_some_and(|dialog| !dialog.advance(number)) {
             return 500;
         }
@@ -321,7 +321,7 @@ mod tests {
     use super::*;
     use crate::cli::chat::target::participant;
     use crate::transaction::Transactions;
-    use parlor_proto::sip::{Message, Reply, Transport, parse_datagram};
+    use parlor_proto::sip::{Message, ResponseBuilder, Transport, parse_datagram};
 
     fn hop() -> Hop {
         let (local, remote) = ("192.0.2.7:40000".parse().unwrap(), "192.0.2.1:5060".parse().unwrap());
@@ -345,7 +345,8 @@ mod tests {
     }
 
     fn accept(watch: &mut Watch, subscribe: &Request, now: Instant) {
-        let contact = Reply::new(subscribe, 200, "them").header(HeaderName::Contact, "<sip:room@192.0.2.1:5060>");
+        let contact =
+            ResponseBuilder::new(subscribe, 200, "them").header(HeaderName::Contact, "<sip:room@192.0.2.1:5060>");
         watch.answered(&contact.header(HeaderName::Expires, "400").empty(), hop(), now);
     }
 
@@ -434,7 +435,7 @@ mod tests {
     fn a_refusal_and_an_end_are_quiet() {
         for status in [403, 405, 489] {
             let (mut watch, subscribe, now) = start();
-            watch.answered(&Reply::new(&subscribe, status, "them").empty(), hop(), now);
+            watch.answered(&ResponseBuilder::new(&subscribe, status, "them").empty(), hop(), now);
             assert!(watch.is_over() && !watch.is_awaited(now) && watch.poll_timeout(now).is_none(), "{status}");
         }
         let (mut watch, subscribe, now) = start();

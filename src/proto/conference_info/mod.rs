@@ -8,7 +8,7 @@ mod escape;
 mod read;
 mod write;
 
-pub use read::{ConferenceInfo, ReadError, UserUpdate};
+pub use read::{ConferenceInfo, ConferenceInfoError, UserUpdate};
 pub use write::{
     Description, Endpoint, JoiningMethod, MediaStatus, State, User, write_conference_state, write_deleted_user,
     write_description, write_head, write_tail, write_user, write_users,

@@ -43,7 +43,7 @@ pub struct UserUpdate {
 
 /// Why a document cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
+pub enum ConferenceInfoError {
     /// It is not UTF-8.
     #[error("the document is not UTF-8")]
     Encoding,
@@ -60,13 +60,13 @@ impl ConferenceInfo {
     ///
     /// # Errors
     /// Why it cannot be read.
-    pub fn parse(document: &[u8]) -> Result<Self, ReadError> {
-        let text = std::str::from_utf8(document).map_err(|_| ReadError::Encoding)?;
+    pub fn parse(document: &[u8]) -> Result<Self, ConferenceInfoError> {
+        let text = std::str::from_utf8(document).map_err(|_| ConferenceInfoError::Encoding)?;
         let mut reader = NsReader::from_str(text);
         let mut gathering = Gathering::default();
         loop {
             let (namespace, event) =
-                reader.read_resolved_event().map_err(|error| ReadError::Syntax(error.to_string()))?;
+                reader.read_resolved_event().map_err(|error| ConferenceInfoError::Syntax(error.to_string()))?;
             let ours = matches!(namespace, ResolveResult::Bound(Namespace(name)) if name == NAMESPACE.as_bytes());
             match event {
                 Event::Start(start) => {
@@ -79,13 +79,13 @@ impl ConferenceInfo {
                     gathering.close();
                 }
                 Event::End(_) => gathering.close(),
-                Event::Text(text) => gathering.text(&text.xml_content().map_err(|_| ReadError::Encoding)?),
-                Event::CData(data) => gathering.text(&data.decode().map_err(|_| ReadError::Encoding)?),
+                Event::Text(text) => gathering.text(&text.xml_content().map_err(|_| ConferenceInfoError::Encoding)?),
+                Event::CData(data) => gathering.text(&data.decode().map_err(|_| ConferenceInfoError::Encoding)?),
                 Event::GeneralRef(reference) => {
-                    let name = reference.decode().map_err(|_| ReadError::Encoding)?;
+                    let name = reference.decode().map_err(|_| ConferenceInfoError::Encoding)?;
                     let resolved = quick_xml::escape::unescape(&format!("&{name};"))
                         .map(Cow::into_owned)
-                        .map_err(|error| ReadError::Syntax(error.to_string()))?;
+                        .map_err(|error| ConferenceInfoError::Syntax(error.to_string()))?;
                     gathering.text(&resolved);
                 }
                 Event::Eof => break,
@@ -106,11 +106,14 @@ struct Attributes {
 }
 
 impl Attributes {
-    fn of(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Self, ReadError> {
+    fn of(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Self, ConferenceInfoError> {
         let mut found = Self::default();
         for attribute in start.attributes() {
-            let attribute = attribute.map_err(|error| ReadError::Syntax(error.to_string()))?;
-            let value = attribute.unescape_value().map_err(|error| ReadError::Syntax(error.to_string()))?.into_owned();
+            let attribute = attribute.map_err(|error| ConferenceInfoError::Syntax(error.to_string()))?;
+            let value = attribute
+                .unescape_value()
+                .map_err(|error| ConferenceInfoError::Syntax(error.to_string()))?
+                .into_owned();
             let (namespace, name) = reader.resolve_attribute(attribute.key);
             let xcon = matches!(namespace, ResolveResult::Bound(Namespace(uri)) if uri == XCON_NAMESPACE.as_bytes());
             match name.as_ref() {
@@ -136,9 +139,9 @@ struct Gathering {
 }
 
 impl Gathering {
-    fn open(&mut self, start: &BytesStart<'_>, ours: bool, attributes: Attributes) -> Result<(), ReadError> {
+    fn open(&mut self, start: &BytesStart<'_>, ours: bool, attributes: Attributes) -> Result<(), ConferenceInfoError> {
         if self.path.len() >= CONFERENCE_INFO_DEPTH_MAX || (self.path.is_empty() && self.info.is_some()) {
-            return Err(ReadError::Other);
+            return Err(ConferenceInfoError::Other);
         }
         let name = String::from_utf8_lossy(start.local_name().as_ref()).into_owned();
         self.path.push(if ours { name } else { String::new() });
@@ -164,7 +167,7 @@ impl Gathering {
                 nickname: attributes.nickname,
                 display_text: None,
             }),
-            (_, None) => return Err(ReadError::Other),
+            (_, None) => return Err(ConferenceInfoError::Other),
             _ => {}
         }
         Ok(())
@@ -193,8 +196,8 @@ impl Gathering {
         self.path.pop();
     }
 
-    fn finish(self) -> Result<ConferenceInfo, ReadError> {
-        if self.closed { self.info.ok_or(ReadError::Other) } else { Err(ReadError::Other) }
+    fn finish(self) -> Result<ConferenceInfo, ConferenceInfoError> {
+        if self.closed { self.info.ok_or(ConferenceInfoError::Other) } else { Err(ConferenceInfoError::Other) }
     }
 }
 
@@ -228,13 +231,13 @@ mod tests {
 
     #[test]
     fn what_is_no_document_says_so_and_nothing_panics() {
-        assert_eq!(ConferenceInfo::parse(b"\xff"), Err(ReadError::Encoding));
+        assert_eq!(ConferenceInfo::parse(b"\xff"), Err(ConferenceInfoError::Encoding));
         for other in ["", "<conference-info/>", "<a xmlns='urn:ietf:params:xml:ns:conference-info'/>", "text"] {
-            assert_eq!(ConferenceInfo::parse(other.as_bytes()), Err(ReadError::Other), "{other}");
+            assert_eq!(ConferenceInfo::parse(other.as_bytes()), Err(ConferenceInfoError::Other), "{other}");
         }
         assert!(matches!(
             ConferenceInfo::parse(DOCUMENT.replace("</c:user>", "").as_bytes()),
-            Err(ReadError::Syntax(_))
+            Err(ConferenceInfoError::Syntax(_))
         ));
         let (root, _) = DOCUMENT.split_once("<c:conference-d").unwrap();
         for (depth, is_read) in [(CONFERENCE_INFO_DEPTH_MAX, true), (CONFERENCE_INFO_DEPTH_MAX + 1, false)] {

@@ -31,4 +31,4 @@ pub use encode::{Envelope, encode};
 pub use error::{AddressError, CpimError};
 pub use header::{Header, NameAddress};
 pub use scanner::Scanner;
-pub use wrapper::{Wrapper, parse, parse_whole};
+pub use wrapper::{Wrapper, parse, parse_complete};

@@ -35,7 +35,7 @@ pub fn parse(input: &[u8]) -> Result<Option<Wrapper<'_>>, CpimError> {
 ///
 /// # Errors
 /// As [`parse`], and where the message ends within its first header block.
-pub fn parse_whole(input: &[u8]) -> Result<Wrapper<'_>, CpimError> {
+pub fn parse_complete(input: &[u8]) -> Result<Wrapper<'_>, CpimError> {
     let mut scanner = Scanner::new();
     scanner.feed(input)?;
     let content = scanner.finish()?;

@@ -74,7 +74,7 @@ impl<'a> ContentHeaders<'a> {
     /// Whether the octets of the body are those of its type: no Content-Encoding but identity, and no Content-Transfer-Encoding
     /// that changes any (RFC 2045 §6.2); an empty one, as sipsimple writes it, changes none.
     #[must_use]
-    pub fn is_as_it_is(&self) -> bool {
+    pub fn is_unencoded(&self) -> bool {
         let transferred = self.bodies[1].is_none_or(|body| names_only(body, &["7bit", "8bit", "binary"]));
         transferred && !self.is_encoded
     }
@@ -116,7 +116,7 @@ mod tests {
             ("Content-Encoding: identity,\r\n gzip\r\n", false),
             ("Content-Encoding: identity\r\nContent-Encoding: gzip\r\n", false),
         ] {
-            assert_eq!(ContentHeaders::read(block.as_bytes()).unwrap().is_as_it_is(), plain, "{block:?}");
+            assert_eq!(ContentHeaders::read(block.as_bytes()).unwrap().is_unencoded(), plain, "{block:?}");
         }
     }
 

@@ -98,14 +98,14 @@ impl ChunkParser {
 
     /// Octets that the parser keeps for later.
     #[must_use]
-    pub fn kept_bytes(&self) -> usize {
+    pub fn buffered_bytes(&self) -> usize {
         self.kept.len() - self.lent
     }
 
     /// Whether the input so far ends between two chunks.
     #[must_use]
     pub fn is_between_chunks(&self) -> bool {
-        matches!(self.state, State::Head { .. }) && self.kept_bytes() == 0
+        matches!(self.state, State::Head { .. }) && self.buffered_bytes() == 0
     }
 
     fn take_back_what_was_lent(&mut self) {

@@ -1,14 +1,14 @@
 //! Chunks as they are written. The switch composes its copies from cached parts (see `switch::frame`); these write what is
 //! rare or small: responses, REPORTs, and the requests of a client.
 
-use super::{ByteRange, Continuation, FailureReport, Status, comment_for};
+use super::{ByteRange, Continuation, FailureReport, Status};
 
 /// Octets in the transaction ids that we draw: 64 random bits in hexadecimal.
-pub const DRAWN_ID_LEN: usize = 16;
+pub const RANDOM_ID_BYTES: usize = 16;
 
 /// The text of a transaction id or Message-ID made of 64 random bits.
 #[must_use]
-pub fn drawn_id(random: u64) -> [u8; DRAWN_ID_LEN] {
+pub fn random_id(random: u64) -> [u8; RANDOM_ID_BYTES] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     std::array::from_fn(|i| DIGITS[(random >> (60 - 4 * i)) as usize & 0xf])
 }
@@ -17,7 +17,7 @@ pub fn drawn_id(random: u64) -> [u8; DRAWN_ID_LEN] {
 pub fn response(out: &mut Vec<u8>, tid: &[u8], status: Status, to_path: &[u8], from_path: &[u8]) {
     put(out, &[b"MSRP ", tid, b" "]);
     put_number(out, u64::from(status.0));
-    put(out, &[b" ", comment_for(status).as_bytes(), b"\r\n"]);
+    put(out, &[b" ", status.comment().as_bytes(), b"\r\n"]);
     paths(out, to_path, from_path);
     end(out, tid, Continuation::Complete);
 }
@@ -49,7 +49,7 @@ pub fn report(out: &mut Vec<u8>, report: &Report<'_>) {
     byte_range(out, report.byte_range);
     put(out, &[b"\r\nStatus: 000 "]);
     put_number(out, u64::from(report.status.0));
-    put(out, &[b" ", comment_for(report.status).as_bytes(), b"\r\n"]);
+    put(out, &[b" ", report.status.comment().as_bytes(), b"\r\n"]);
     if let Some(cpim) = report.cpim {
         put(out, &[b"Content-Type: message/cpim\r\n\r\n", cpim, b"\r\n"]);
     }
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn drawn_ids_are_hexadecimal() {
-        assert_eq!(&drawn_id(0x0123_4567_89ab_cdef), b"0123456789abcdef");
-        assert!(super::super::head::is_transaction_id(&drawn_id(0)));
+        assert_eq!(&random_id(0x0123_4567_89ab_cdef), b"0123456789abcdef");
+        assert!(super::super::head::is_transaction_id(&random_id(0)));
     }
 }

@@ -127,7 +127,7 @@ pub fn find(text: &[u8], tid: &[u8]) -> Found {
 
 /// Whether the end-line of `tid` begins anywhere in `text`, be it in the middle of a line (RFC 4975 §7.1).
 #[must_use]
-pub fn begins_in(text: &[u8], tid: &[u8]) -> bool {
+pub fn contains_end_line(text: &[u8], tid: &[u8]) -> bool {
     let mut rest = text;
     while let Some(at) = DASHES_FINDER.find(rest) {
         let run = &rest[at..];
@@ -166,11 +166,11 @@ mod tests {
     #[test]
     fn an_id_counts_behind_seven_dashes() {
         for text in [&b"-------tid"[..], b"a-------tidx", b"\r\n--------tid$", b"-------ti\r\n-------tid"] {
-            assert!(begins_in(text, b"tid"), "{}", text.escape_ascii());
+            assert!(contains_end_line(text, b"tid"), "{}", text.escape_ascii());
         }
         for text in [&b""[..], b"tid", b"------tid", b"-------ti", b"-------", b"------- tid", b"-------atid------tid"]
         {
-            assert!(!begins_in(text, b"tid"), "{}", text.escape_ascii());
+            assert!(!contains_end_line(text, b"tid"), "{}", text.escape_ascii());
         }
     }
 

@@ -24,11 +24,11 @@ pub struct Head<'a> {
     /// Failure-Report; "yes" where the header is missing (RFC 4975 §7.1).
     pub failure_report: FailureReport,
     /// Whether a Success-Report or Failure-Report header was there at all; a NICKNAME must have neither (RFC 7701 §7.1).
-    pub asks_for_reports: bool,
+    pub has_report_headers: bool,
     /// Content-Type.
     pub content_type: Option<&'a [u8]>,
     /// Whether there are other headers of the body, which begin with `Content-` too (RFC 4975 §9).
-    pub describes_body: bool,
+    pub has_content_headers: bool,
     /// Status of a REPORT.
     pub status: Option<Status>,
     /// Use-Nickname (RFC 7701 §7.1), quotes and all.
@@ -135,9 +135,9 @@ impl<'a> Head<'a> {
             byte_range: None,
             success_report: false,
             failure_report: FailureReport::Yes,
-            asks_for_reports: false,
+            has_report_headers: false,
             content_type: None,
-            describes_body: false,
+            has_content_headers: false,
             status: None,
             use_nickname: None,
             malformed: None,
@@ -216,7 +216,7 @@ impl<'a> Head<'a> {
                 self.use_nickname = Some(value);
             }
             _ if is_content(name) => {
-                self.describes_body = true;
+                self.has_content_headers = true;
                 // They go out as they came in.
                 self.note(!name.iter().all(u8::is_ascii_graphic) || !is_one_line(value), "Content-…");
             }
@@ -233,13 +233,13 @@ impl<'a> Head<'a> {
     }
 
     fn take_success_report(&mut self, value: &[u8]) {
-        self.asks_for_reports = true;
+        self.has_report_headers = true;
         self.success_report = value.eq_ignore_ascii_case(b"yes");
         self.note(!self.success_report && !value.eq_ignore_ascii_case(b"no"), "Success-Report");
     }
 
     fn take_failure_report(&mut self, value: &[u8]) {
-        self.asks_for_reports = true;
+        self.has_report_headers = true;
         let is = |known: &[u8]| value.eq_ignore_ascii_case(known);
         match () {
             () if is(b"yes") => self.failure_report = FailureReport::Yes,
@@ -350,10 +350,10 @@ mod tests {
     #[test]
     fn headers_of_the_body_are_told_apart() {
         let plain = Head::parse(b"MSRP abcd SEND\r\nContents: x\r\nContent-Type: message/cpim\r\n").unwrap();
-        assert!(!plain.describes_body && plain.content_fields().next().is_none());
+        assert!(!plain.has_content_headers && plain.content_fields().next().is_none());
         let text = b"MSRP abcd SEND\r\ncontent-id: <a@b>\r\nX: y\r\nContent-length: 5\r\nContent-Odd:\tz\r\nContent-Type: a/b\r\n";
         let head = Head::parse(text).unwrap();
-        assert!(head.describes_body && head.malformed.is_none());
+        assert!(head.has_content_headers && head.malformed.is_none());
         assert_eq!(
             head.content_fields().collect::<Vec<_>>(),
             [(&b"content-id"[..], &b"<a@b>"[..]), (b"Content-Odd", b"z")]

@@ -15,11 +15,11 @@ mod transaction_id;
 
 pub use byte_range::ByteRange;
 pub use chunk::{ChunkParser, Event};
-pub use end_line::{Continuation, begins_in as end_line_begins_in};
+pub use end_line::{Continuation, contains_end_line};
 pub use error::ParseError;
 pub use head::{FailureReport, Head, Method, Start};
-pub use path::{MsrpUri, Path, PathError, uris};
-pub use status::{Status, comment_for};
+pub use path::{MsrpUri, Path, PathError, path_uris};
+pub use status::Status;
 pub use transaction_id::TransactionId;
 
 #[cfg(test)]

@@ -148,7 +148,7 @@ impl Path {
     /// Where there is none, too many, or something that is no MSRP URI.
     pub fn parse(text: &[u8]) -> Result<Self, PathError> {
         let mut out = String::with_capacity(text.len());
-        for (count, uri) in uris(text).enumerate() {
+        for (count, uri) in path_uris(text).enumerate() {
             if count == MSRP_PATH_URIS_MAX {
                 return Err(PathError::TooLong);
             }
@@ -206,7 +206,7 @@ impl Path {
 }
 
 /// The texts between the spaces of a path, whatever they are.
-pub fn uris(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+pub fn path_uris(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|&b| b == b' ').filter(|uri| !uri.is_empty())
 }
 

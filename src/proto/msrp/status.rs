@@ -53,27 +53,27 @@ impl Status {
         let digit = |b: u8| b.is_ascii_digit().then(|| u16::from(b - b'0'));
         Some(Self(digit(a)? * 100 + digit(b)? * 10 + digit(c)?))
     }
-}
 
-/// The comment that we write behind a code.
-#[must_use]
-pub fn comment_for(status: Status) -> &'static str {
-    match status.0 {
-        200 => "OK",
-        400 => "Bad request",
-        403 => "Forbidden",
-        404 => "Failure to resolve recipient's URI",
-        408 => "Transaction timed out",
-        413 => "Stop sending this message",
-        415 => "Unsupported media type",
-        423 => "Parameter out of bounds",
-        424 => "Malformed nickname",
-        425 => "Nickname reserved or already in use",
-        428 => "Private messages not supported",
-        481 => "No such session",
-        501 => "Unknown method",
-        506 => "Session bound to another connection",
-        _ => "Unknown",
+    /// The phrase that is written after the code, for people; `"Unknown"` for a code that this crate does not know.
+    #[must_use]
+    pub fn comment(self) -> &'static str {
+        match self.0 {
+            200 => "OK",
+            400 => "Bad request",
+            403 => "Forbidden",
+            404 => "Failure to resolve recipient's URI",
+            408 => "Transaction timed out",
+            413 => "Stop sending this message",
+            415 => "Unsupported media type",
+            423 => "Parameter out of bounds",
+            424 => "Malformed nickname",
+            425 => "Nickname reserved or already in use",
+            428 => "Private messages not supported",
+            481 => "No such session",
+            501 => "Unknown method",
+            506 => "Session bound to another connection",
+            _ => "Unknown",
+        }
     }
 }
 

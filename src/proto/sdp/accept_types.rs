@@ -35,14 +35,14 @@ impl AcceptTypes {
 
     /// This list and another one, as one.
     #[must_use]
-    pub fn and(&self, other: &Self) -> Self {
+    pub fn union(&self, other: &Self) -> Self {
         let more = other.ranges().filter(|range| !self.ranges().any(|own| own == *range));
         Self::from_ranges(self.ranges().chain(more))
     }
 
     /// Whether the list takes every type.
     #[must_use]
-    pub fn accepts_everything(&self) -> bool {
+    pub fn accepts_all(&self) -> bool {
         self.ranges().any(|range| matches!(range, "*" | "*/*"))
     }
 
@@ -102,20 +102,20 @@ mod tests {
         assert!(!list.accepts("image/jpeg"));
         assert!(!list.accepts("nonsense"));
         assert!(!list.accepts(""));
-        assert!(!list.accepts_everything());
+        assert!(!list.accepts_all());
         assert_eq!(list.to_string(), "text/* image/png application/im-iscomposing+xml");
     }
 
     #[test]
     fn two_lists_are_one_without_repetitions() {
-        let both = AcceptTypes::parse("message/cpim text/plain").and(&AcceptTypes::parse("image/* text/plain"));
+        let both = AcceptTypes::parse("message/cpim text/plain").union(&AcceptTypes::parse("image/* text/plain"));
         assert_eq!(both.to_string(), "message/cpim text/plain image/*");
     }
 
     #[test]
     fn a_star_takes_everything() {
         let list = AcceptTypes::parse("text/plain *");
-        assert!(list.accepts("x/y") && list.accepts_everything());
+        assert!(list.accepts("x/y") && list.accepts_all());
         assert!(AcceptTypes::parse("").is_empty());
     }
 

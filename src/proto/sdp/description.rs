@@ -34,7 +34,7 @@ pub enum SdpError {
 
 /// Why a description has no message media that can be used: the peer is well-formed but incompatible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum MediaError {
     /// No `m=message` line over MSRP, or only refused ones.
     #[error("no MSRP media")]
     NoMessageMedia,
@@ -43,28 +43,28 @@ pub enum Unusable {
     FileTransfer,
     /// It wants TLS where there is none, or none where it must be.
     #[error("MSRP over TLS is not available")]
-    Secure,
+    TlsUnavailable,
     /// It has no TLS, and must (RFC 7701 §4.1).
     #[error("MSRP has to go over TLS here")]
-    Plain,
+    TlsRequired,
     /// It has `a=fingerprint`, but by no hash function that may be used (RFC 8122 §5).
     #[error("no usable a=fingerprint")]
     Fingerprint,
     /// c= and m= lead elsewhere than `a=path` although nobody speaks of `a=msrp-cema`: a box in between has changed one of them only
     /// (RFC 6714 §4.3).
     #[error("a=path and the c= and m= lines lead to different places")]
-    Mismatch,
+    PathMismatch,
     /// `a=path` is missing, broken, or contradicts the media line.
     #[error("no usable a=path")]
     Path,
     /// `a=accept-types` has no message/cpim (RFC 7701 §5.2).
     #[error("a=accept-types without message/cpim")]
-    NotCpim,
+    CpimNotAccepted,
     /// A list of types is longer than the server keeps for one member.
     #[error(
         "a=accept-types and a=accept-wrapped-types: at most {ACCEPT_TYPES_MAX} types and {ACCEPT_TYPES_BYTES_MAX} octets each"
     )]
-    ManyTypes,
+    TooManyTypes,
     /// Neither side would connect.
     #[error("nobody would connect")]
     Setup,
@@ -138,7 +138,7 @@ impl Description {
     ///
     /// # Errors
     /// Why the first message media is not usable, or that there is none.
-    pub fn offered(&self, can: Capabilities) -> Result<MessageMedia, Unusable> {
+    pub fn offered_media(&self, can: Capabilities) -> Result<MessageMedia, MediaError> {
         let connects = |setup| match setup {
             None | Some(Setup::Active) => can.listen,
             Some(Setup::Passive) => can.connect,
@@ -150,8 +150,8 @@ impl Description {
     /// The message media of an answer to an offer of ours. Without `a=setup` we connect, as we made the offer.
     ///
     /// # Errors
-    /// As [`Self::offered`].
-    pub fn answered(&self, can: Capabilities) -> Result<MessageMedia, Unusable> {
+    /// As [`Self::offered_media`].
+    pub fn answered_media(&self, can: Capabilities) -> Result<MessageMedia, MediaError> {
         let connects = |setup| match setup {
             None | Some(Setup::Passive | Setup::ActPass) => can.connect,
             Some(Setup::Active) => can.listen,
@@ -164,7 +164,7 @@ impl Description {
         connects: impl Fn(Option<Setup>) -> bool,
         can: Capabilities,
         contradicts: impl Fn(&MessageMedia) -> bool,
-    ) -> Result<MessageMedia, Unusable> {
+    ) -> Result<MessageMedia, MediaError> {
         let (mut first_fault, mut files) = (None, false);
         for (index, media) in self.session.medias.iter().enumerate() {
             if !is_msrp(media) {
@@ -175,36 +175,36 @@ impl Description {
                 continue;
             }
             match self.read(index, media) {
-                Ok(found) if found.secure && !can.tls => first_fault = first_fault.or(Some(Unusable::Secure)),
-                Ok(found) if !found.secure && !can.plain => first_fault = first_fault.or(Some(Unusable::Plain)),
-                Ok(found) if !connects(found.setup) => first_fault = first_fault.or(Some(Unusable::Setup)),
-                Ok(found) if contradicts(&found) => first_fault = first_fault.or(Some(Unusable::Mismatch)),
+                Ok(found) if found.secure && !can.tls => first_fault = first_fault.or(Some(MediaError::TlsUnavailable)),
+                Ok(found) if !found.secure && !can.plain => first_fault = first_fault.or(Some(MediaError::TlsRequired)),
+                Ok(found) if !connects(found.setup) => first_fault = first_fault.or(Some(MediaError::Setup)),
+                Ok(found) if contradicts(&found) => first_fault = first_fault.or(Some(MediaError::PathMismatch)),
                 Ok(found) => return Ok(found),
                 Err(fault) => first_fault = first_fault.or(Some(fault)),
             }
         }
-        Err(first_fault.unwrap_or(if files { Unusable::FileTransfer } else { Unusable::NoMessageMedia }))
+        Err(first_fault.unwrap_or(if files { MediaError::FileTransfer } else { MediaError::NoMessageMedia }))
     }
 
-    fn read(&self, index: usize, media: &Media) -> Result<MessageMedia, Unusable> {
+    fn read(&self, index: usize, media: &Media) -> Result<MessageMedia, MediaError> {
         let secure = media.proto.eq_ignore_ascii_case("TCP/TLS/MSRP");
         let value = |name: &'static str| first_value(&media.attributes, name);
-        let path = Path::parse(value("path").ok_or(Unusable::Path)?.as_bytes()).map_err(|_| Unusable::Path)?;
+        let path = Path::parse(value("path").ok_or(MediaError::Path)?.as_bytes()).map_err(|_| MediaError::Path)?;
         // Without a session-id it names a machine and no session (RFC 4975 §6).
         if path.session_id().is_none() {
-            return Err(Unusable::Path);
+            return Err(MediaError::Path);
         }
         // The scheme of its own URI says whether it speaks TLS (RFC 4975 §8.1); a relay before it may differ.
         if path.iter().next_back().is_some_and(|uri| uri.secure) != secure && path.iter().count() == 1 {
-            return Err(Unusable::Path);
+            return Err(MediaError::Path);
         }
         let accept_types = AcceptTypes::parse(value("accept-types").unwrap_or_default());
         if !accept_types.accepts(CPIM) {
-            return Err(Unusable::NotCpim);
+            return Err(MediaError::CpimNotAccepted);
         }
         let accept_wrapped_types = value("accept-wrapped-types").map(AcceptTypes::parse);
         if accept_types.is_too_long() || accept_wrapped_types.as_ref().is_some_and(AcceptTypes::is_too_long) {
-            return Err(Unusable::ManyTypes);
+            return Err(MediaError::TooManyTypes);
         }
         Ok(MessageMedia {
             index,
@@ -230,7 +230,7 @@ impl Description {
     }
 
     /// The fingerprints of a media line, else of the session (RFC 8122 §5).
-    fn fingerprints(&self, media: &Media) -> Result<Vec<Fingerprint>, Unusable> {
+    fn fingerprints(&self, media: &Media) -> Result<Vec<Fingerprint>, MediaError> {
         let values = |all: &[Attribute]| -> Vec<String> {
             let named = all.iter().filter(|a| a.attribute.eq_ignore_ascii_case("fingerprint"));
             named.map(|a| a.value.clone().unwrap_or_default()).collect()
@@ -241,7 +241,7 @@ impl Description {
         }
         let usable: Vec<_> = found.iter().filter_map(|value| Fingerprint::parse(value)).collect();
         if usable.is_empty() && !found.is_empty() {
-            return Err(Unusable::Fingerprint);
+            return Err(MediaError::Fingerprint);
         }
         Ok(Fingerprint::preferred(usable))
     }
@@ -261,7 +261,7 @@ impl MessageMedia {
     #[must_use]
     pub fn wrapped_types(&self) -> Option<AcceptTypes> {
         let wrapped = self.accept_wrapped_types.clone().unwrap_or_default();
-        let all = wrapped.and(&self.accept_types);
+        let all = wrapped.union(&self.accept_types);
         (!all.is_only(CPIM)).then_some(all)
     }
 
@@ -284,7 +284,7 @@ impl MessageMedia {
     /// Whether an answer to it has `a=msrp-cema`: where it was offered, but not to one who has a relay and connects through it
     /// (RFC 6714 §4.3).
     #[must_use]
-    pub fn agrees_to_cema(&self) -> bool {
+    pub fn accepts_cema(&self) -> bool {
         let through_relay = self.path.is_relayed() && self.setup != Some(Setup::ActPass);
         self.cema && !through_relay
     }
@@ -294,17 +294,17 @@ impl MessageMedia {
     ///
     /// # Errors
     /// Where there is no address or port, or where it says two things without `a=msrp-cema`.
-    pub fn next_hop(&self) -> Result<(&str, u16), Unusable> {
+    pub fn next_hop(&self) -> Result<(&str, u16), MediaError> {
         let described = self.address.as_deref().map(|host| (host, self.port));
-        if self.agrees_to_cema() {
-            return described.ok_or(Unusable::Path);
+        if self.accepts_cema() {
+            return described.ok_or(MediaError::Path);
         }
-        let first = self.path.first_uri().ok_or(Unusable::Path)?;
+        let first = self.path.first_uri().ok_or(MediaError::Path)?;
         let (host, port) = first.host_and_port();
-        let named = (host, port.filter(|port| *port != 0).ok_or(Unusable::Path)?);
+        let named = (host, port.filter(|port| *port != 0).ok_or(MediaError::Path)?);
         // Behind a relay the c= line is the client's own (RFC 4976).
         match described {
-            Some(described) if !self.path.is_relayed() && differ(described, named) => Err(Unusable::Mismatch),
+            Some(described) if !self.path.is_relayed() && differ(described, named) => Err(MediaError::PathMismatch),
             _ => Ok(named),
         }
     }

@@ -18,11 +18,10 @@ pub enum HashFunction {
     Sha512,
 }
 
-/// Every hash function that is taken.
-pub const HASH_FUNCTIONS: [HashFunction; 5] =
-    [HashFunction::Sha1, HashFunction::Sha224, HashFunction::Sha256, HashFunction::Sha384, HashFunction::Sha512];
-
 impl HashFunction {
+    /// Every hash function that is accepted, the least preferred first.
+    pub const ALL: [Self; 5] = [Self::Sha1, Self::Sha224, Self::Sha256, Self::Sha384, Self::Sha512];
+
     /// Its name in the attribute.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -48,7 +47,7 @@ impl HashFunction {
     }
 
     fn of_name(name: &str) -> Option<Self> {
-        HASH_FUNCTIONS.into_iter().find(|hash| hash.name().eq_ignore_ascii_case(name))
+        HashFunction::ALL.into_iter().find(|hash| hash.name().eq_ignore_ascii_case(name))
     }
 }
 

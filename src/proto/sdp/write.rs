@@ -23,7 +23,7 @@ pub struct Origin {
 
 /// What we take, whoever is asking.
 #[derive(Debug, Clone)]
-pub struct OurTerms<'a> {
+pub struct LocalTerms<'a> {
     /// The host of the c= and o= lines.
     pub host: &'a str,
     /// Where the host is a name: whether the peer is to look for an IPv6 address of it.
@@ -40,9 +40,9 @@ pub struct OurTerms<'a> {
 
 /// Our side of the message media of a session.
 #[derive(Debug, Clone)]
-pub struct OurMedia<'a> {
+pub struct LocalMedia<'a> {
     /// What we take.
-    pub terms: OurTerms<'a>,
+    pub terms: LocalTerms<'a>,
     /// The port of the m= line.
     pub port: u16,
     /// `a=path`. Its own URI says whether the media is over TLS.
@@ -53,7 +53,7 @@ pub struct OurMedia<'a> {
     pub fingerprints: &'a [Fingerprint],
 }
 
-impl OurTerms<'_> {
+impl LocalTerms<'_> {
     /// What could be negotiated, for whoever asks (RFC 3264 §9): a line for each protocol, with port 0 and nothing that belongs to
     /// one session, such as a path.
     #[must_use]
@@ -100,7 +100,7 @@ impl OurTerms<'_> {
     }
 }
 
-impl OurMedia<'_> {
+impl LocalMedia<'_> {
     /// The first offer of a call, with one media line.
     #[must_use]
     pub fn offer(&self, origin: Origin) -> String {
@@ -142,7 +142,7 @@ impl OurMedia<'_> {
         if let Some(direction) = taken.direction.answer() {
             media.attributes.push(Attribute::new(direction));
         }
-        if taken.agrees_to_cema() {
+        if taken.accepts_cema() {
             media.attributes.push(Attribute::new("msrp-cema"));
         }
         media
@@ -210,11 +210,11 @@ mod tests {
 
     const CAN: Capabilities = Capabilities { plain: true, tls: true, listen: true, connect: true };
 
-    fn ours<'a>(path: &'a Path, wrapped: &'a [String], setup: Setup) -> OurMedia<'a> {
+    fn ours<'a>(path: &'a Path, wrapped: &'a [String], setup: Setup) -> LocalMedia<'a> {
         let chatroom = ChatroomTokens { nickname: true, private_messages: true };
         let (host, ipv6, max_size, subject) = ("192.0.2.1", false, 0, None);
-        let terms = OurTerms { host, ipv6, accept_wrapped_types: wrapped, chatroom, max_size, subject };
-        OurMedia { terms, port: 2855, path, setup, fingerprints: &[] }
+        let terms = LocalTerms { host, ipv6, accept_wrapped_types: wrapped, chatroom, max_size, subject };
+        LocalMedia { terms, port: 2855, path, setup, fingerprints: &[] }
     }
 
     fn path() -> Path {
@@ -223,7 +223,7 @@ mod tests {
 
     fn answer_to(offer: &str) -> String {
         let offer = Description::parse(offer.as_bytes()).unwrap();
-        let taken = offer.offered(CAN).unwrap();
+        let taken = offer.offered_media(CAN).unwrap();
         ours(&path(), &["*".into()], Setup::Passive).answer(Origin { id: 7, version: 3 }, &offer, &taken)
     }
 
@@ -284,7 +284,7 @@ mod tests {
         let mut ours = ours(&path, &wrapped, Setup::ActPass);
         ours.terms.max_size = 5000;
         let offer = Description::parse(ours.offer(Origin { id: 1, version: 1 }).as_bytes()).unwrap();
-        let media = offer.offered(CAN).unwrap();
+        let media = offer.offered_media(CAN).unwrap();
         assert_eq!(media.path, path);
         assert_eq!((media.setup, media.max_size, media.port), (Some(Setup::ActPass), Some(5000), 2855));
         assert_eq!(media.accept_wrapped_types.unwrap().to_string(), "text/plain text/html");

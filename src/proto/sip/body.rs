@@ -137,7 +137,7 @@ impl<'a> Entity<'a> {
 
     /// The content, where it is in no coding.
     fn plain_content(&self) -> Result<&'a [u8], BodyError> {
-        if self.headers.is_as_it_is() { Ok(self.content) } else { Err(BodyError::Coding) }
+        if self.headers.is_unencoded() { Ok(self.content) } else { Err(BodyError::Coding) }
     }
 }
 
@@ -177,7 +177,7 @@ fn add_leaves<'a>(entity: Entity<'a>, nesting: usize, found: &mut Vec<Entity<'a>
 
 /// A description and a list of who else was invited, in one body with its type (RFC 5366 §5).
 #[must_use]
-pub fn parts_with_history(description: &str, history: &str) -> (String, String) {
+pub fn multipart_with_history(description: &str, history: &str) -> (String, String) {
     let taken = |boundary: &String| description.contains(boundary) || history.contains(boundary);
     let boundary = (0u32..).map(|n| format!("parlor-part-{n}")).find(|boundary| !taken(boundary)).unwrap_or_default();
     let body = format!(

@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use sipx_sip::error::{FramingError, HeaderSyntaxError, LimitKind, ParseError};
 use sipx_sip::{Limits, Message};
 
-use super::Broken;
+use super::MalformedRequest;
 use crate::limits::{SIP_HEADER_BYTES_MAX, SIP_HEADERS_MAX, SIP_MESSAGE_BYTES_MAX};
 
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
@@ -23,7 +23,7 @@ fn limits() -> Limits {
 /// line ends, zero octets). What stands behind the body is dropped (RFC 3261 §18.3).
 ///
 /// # Errors
-/// Where the datagram is no SIP message. [`Broken::of`] says whether it can be answered all the same.
+/// Where the datagram is no SIP message. [`MalformedRequest::recover`] says whether it can be answered all the same.
 pub fn parse_datagram(datagram: &[u8]) -> Result<Option<Message>, ParseError> {
     let blank = |b: &u8| matches!(b, b'\r' | b'\n' | b'\0');
     let Some(start) = datagram.iter().position(|b| !blank(b)) else { return Ok(None) };
@@ -36,7 +36,7 @@ pub enum Framed {
     /// A message.
     Message(Box<Message>),
     /// A request that cannot be read. It has to be answered all the same.
-    Broken(Box<Broken>),
+    Malformed(Box<MalformedRequest>),
 }
 
 impl Framed {
@@ -45,7 +45,7 @@ impl Framed {
     pub fn message(self) -> Option<Message> {
         match self {
             Self::Message(message) => Some(*message),
-            Self::Broken(_) => None,
+            Self::Malformed(_) => None,
         }
     }
 }
@@ -62,14 +62,14 @@ pub struct Framer {
     /// Octets of the message whose head is there.
     whole: Option<usize>,
     blank_lines: usize,
-    lost: Option<ParseError>,
+    error: Option<ParseError>,
 }
 
 impl Framer {
     /// Takes what has arrived and gives what is complete with it, in order. A lost stream gives nothing any more.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Framed> {
         let mut found = Vec::new();
-        if self.lost.is_some() {
+        if self.error.is_some() {
             return found;
         }
         self.waiting.extend_from_slice(bytes);
@@ -78,9 +78,12 @@ impl Framer {
                 Ok(Some(octets)) => found.extend(read(&octets)),
                 Ok(None) => break,
                 Err(why) => {
-                    found.extend(Broken::of(&self.waiting, why.clone()).map(|broken| Framed::Broken(Box::new(broken))));
+                    found.extend(
+                        MalformedRequest::recover(&self.waiting, why.clone())
+                            .map(|broken| Framed::Malformed(Box::new(broken))),
+                    );
                     self.waiting.clear();
-                    self.lost = Some(why);
+                    self.error = Some(why);
                     break;
                 }
             }
@@ -107,8 +110,8 @@ impl Framer {
 
     /// Why nothing can be made of the stream any more: the connection is to be closed.
     #[must_use]
-    pub fn lost(&self) -> Option<&ParseError> {
-        self.lost.as_ref()
+    pub fn error(&self) -> Option<&ParseError> {
+        self.error.as_ref()
     }
 
     /// Cuts the next message off, if it is complete.
@@ -149,7 +152,7 @@ impl Framer {
 fn read(octets: &Bytes) -> Option<Framed> {
     match sipx_sip::parse_datagram(octets.clone(), &limits()) {
         Ok(message) => Some(Framed::Message(Box::new(message))),
-        Err(why) => Broken::of(octets, why).map(|broken| Framed::Broken(Box::new(broken))),
+        Err(why) => MalformedRequest::recover(octets, why).map(|broken| Framed::Malformed(Box::new(broken))),
     }
 }
 

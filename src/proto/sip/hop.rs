@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use sipx_sip::{Address, Header, HeaderName, Headers, Message};
 
-use super::{TopVia, addresses, is_loose};
+use super::{TopVia, addresses, is_loose_router};
 
 /// What carries a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,7 +61,7 @@ pub struct Hop {
 
 /// Notes in the topmost Via where the request really came from: `received` where its host differs (RFC 3261 §18.2.1) or
 /// where `rport` is asked for, and the port in `rport` (RFC 3581 §4). White space around the colon of its sent-by (§25.1) goes.
-pub fn stamp_source(headers: &mut Headers, source: SocketAddr) {
+pub fn add_received(headers: &mut Headers, source: SocketAddr) {
     let Some(stamped) = TopVia::of(headers).and_then(|via| stamp(&via, source)) else { return };
     let Some(at) = headers.iter().position(|h| h.name() == &HeaderName::Via) else { return };
     let Ok(header) = Header::build(HeaderName::Via, stamped) else { return };
@@ -114,7 +114,7 @@ fn write_tight(out: &mut Vec<u8>, head: &[u8]) {
 /// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4): back on its connection, or to its source, at the
 /// port it came from where it asked for that, or its Via cannot be read, and else at the port it named. `maddr` is not followed.
 #[must_use]
-pub fn reply_hop(headers: &Headers, arrival: Hop) -> Hop {
+pub fn response_hop(headers: &Headers, arrival: Hop) -> Hop {
     let Some(via) = TopVia::of(headers) else { return arrival };
     let named = via.port().unwrap_or(arrival.transport.default_port());
     match arrival.transport {
@@ -126,14 +126,15 @@ pub fn reply_hop(headers: &Headers, arrival: Hop) -> Hop {
 /// Whom a message is sent to: the host of its first Route, or of its Request-URI where there is none or that route is strict (RFC
 /// 3261 §8.1.2, §12.2.1.1), or of its first Via where it is a response (§18.2.2).
 #[must_use]
-pub fn next_host(message: &Message) -> Option<String> {
+pub fn next_hop_host(message: &Message) -> Option<String> {
     match message {
         Message::Response(response) => {
             Some(String::from_utf8_lossy(TopVia::of(&response.headers)?.host()).into_owned())
         }
         Message::Request(request) => {
             let routes: Vec<Address> = addresses(&request.headers, &HeaderName::Route)?;
-            let next = routes.first().filter(|route| is_loose(&route.uri)).map_or(&request.uri, |route| &route.uri);
+            let next =
+                routes.first().filter(|route| is_loose_router(&route.uri)).map_or(&request.uri, |route| &route.uri);
             next.host().map(|host| host.to_string().trim_matches(['[', ']']).to_owned())
         }
     }
@@ -152,7 +153,7 @@ mod tests {
     fn stamped(via: &str) -> Request {
         let text = format!("OPTIONS sip:a@b SIP/2.0\r\nMax-Forwards: 70\r\nVia: {via}\r\nVia: second\r\nl: 0\r\n\r\n");
         let Ok(Some(Message::Request(mut request))) = parse_datagram(text.as_bytes()) else { panic!("{via}") };
-        stamp_source(&mut request.headers, arrival(Transport::Udp).remote);
+        add_received(&mut request.headers, arrival(Transport::Udp).remote);
         request
     }
 
@@ -183,7 +184,7 @@ mod tests {
     fn a_message_goes_to_its_route_or_its_target_and_a_response_to_its_via() {
         let to = |text: &str| {
             let text = format!("{text}Content-Length: 0\r\n\r\n");
-            next_host(&parse_datagram(text.as_bytes()).unwrap().unwrap())
+            next_hop_host(&parse_datagram(text.as_bytes()).unwrap().unwrap())
         };
         let request = "BYE sips:carol@pc.example SIP/2.0\r\n";
         assert_eq!(to(request).as_deref(), Some("pc.example"));
@@ -207,13 +208,13 @@ mod tests {
 
     #[test]
     fn responses_go_back_where_they_are_waited_for() {
-        let to = |via: &str, transport| reply_hop(&stamped(via).headers, arrival(transport)).remote.to_string();
+        let to = |via: &str, transport| response_hop(&stamped(via).headers, arrival(transport)).remote.to_string();
         assert_eq!(to("SIP/2.0/UDP h:5099;rport;branch=z", Transport::Udp), "192.0.2.7:40000");
         assert_eq!(to("SIP/2.0/UDP h:5099;branch=z", Transport::Udp), "192.0.2.7:5099");
         assert_eq!(to("SIP/2.0/UDP h;branch=z", Transport::Udp), "192.0.2.7:5060");
         assert_eq!(to("SIP/2.0/TCP h:5062;rport;branch=z", Transport::Tcp), "192.0.2.7:5062");
         assert_eq!(to("SIP/2.0/UDP ;branch=z", Transport::Udp), "192.0.2.7:40000", "whoever it is, it is there");
-        let back = reply_hop(&stamped("SIP/2.0/TCP h;branch=z").headers, arrival(Transport::Tcp));
+        let back = response_hop(&stamped("SIP/2.0/TCP h;branch=z").headers, arrival(Transport::Tcp));
         assert_eq!(back.connection, Some(SipConnection(7)));
     }
 }

@@ -1,7 +1,7 @@
 //! Request-URI and Route: how a request of ours is addressed (RFC 3261 §8.1.2, §12.2.1.1).
 //!
 //! A URI that comes in a header may hold more than may stand where it is put (§19.1.1, Table 1). What is not allowed there is
-//! ignored, here and nowhere else: [`super::Ask`] takes every Request-URI through [`request_uri`].
+//! ignored, here and nowhere else: [`super::RequestBuilder`] takes every Request-URI through [`request_uri`].
 
 use sipx_sip::Uri;
 
@@ -20,10 +20,10 @@ pub fn route_uri(uri: Uri) -> Uri {
 /// Request-URI and Route of a request to `target` through `routes`, nearest first. Where the nearest is a strict router it takes
 /// the place of the target, which goes last.
 #[must_use]
-pub fn addressed(target: &Uri, routes: &[Uri]) -> (Uri, Vec<String>) {
+pub fn route_request(target: &Uri, routes: &[Uri]) -> (Uri, Vec<String>) {
     let row = |uri: &Uri| format!("<{}>", route_uri(uri.clone()));
     match routes.split_first() {
-        Some((strict, rest)) if !is_loose(strict) => {
+        Some((strict, rest)) if !is_loose_router(strict) => {
             (request_uri(strict.clone()), rest.iter().chain([target]).map(row).collect())
         }
         _ => (request_uri(target.clone()), routes.iter().map(row).collect()),
@@ -32,7 +32,7 @@ pub fn addressed(target: &Uri, routes: &[Uri]) -> (Uri, Vec<String>) {
 
 /// Whether the proxy of a URI is a loose router.
 #[must_use]
-pub fn is_loose(uri: &Uri) -> bool {
+pub fn is_loose_router(uri: &Uri) -> bool {
     uri.params().is_some_and(|params| params.contains("lr"))
 }
 
@@ -54,7 +54,7 @@ fn without(mut uri: Uri, parameters: &[&str]) -> Uri {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::{Ask, Method, uri};
+    use crate::sip::{Method, RequestBuilder, uri};
 
     #[test]
     fn a_request_uri_has_no_method_and_no_headers() {
@@ -69,7 +69,7 @@ mod tests {
             ("sip:%61@H;lr;x=%41", "sip:%61@H;lr;x=%41"),
             ("tel:+1-201;phone-context=x", "tel:+1-201;phone-context=x"),
         ] {
-            let asked = Ask::new(Method::Bye, uri(given).unwrap()).empty();
+            let asked = RequestBuilder::new(Method::Bye, uri(given).unwrap()).empty();
             assert_eq!(asked.uri.to_string(), stands, "{given}");
         }
     }
@@ -84,11 +84,11 @@ mod tests {
     fn a_strict_router_is_the_request_uri_and_the_target_goes_last() {
         let all = |texts: &[&str]| -> Vec<Uri> { texts.iter().map(|text| uri(text).unwrap()).collect() };
         let target = uri("sip:a@h?x=y").unwrap();
-        let (to, routes) = addressed(&target, &all(&["sip:one;x=1;method=BYE?a=b", "sip:two;lr?a=b", "sip:three"]));
+        let (to, routes) = route_request(&target, &all(&["sip:one;x=1;method=BYE?a=b", "sip:two;lr?a=b", "sip:three"]));
         assert_eq!(to.to_string(), "sip:one;x=1");
         assert_eq!(routes, ["<sip:two;lr>", "<sip:three>", "<sip:a@h>"]);
-        let (to, routes) = addressed(&target, &all(&["sip:two;lr?a=b", "sip:three"]));
+        let (to, routes) = route_request(&target, &all(&["sip:two;lr?a=b", "sip:three"]));
         assert_eq!((to.to_string().as_str(), routes), ("sip:a@h", vec!["<sip:two;lr>".into(), "<sip:three>".into()]));
-        assert_eq!(addressed(&target, &[]).1, Vec::<String>::new());
+        assert_eq!(route_request(&target, &[]).1, Vec::<String>::new());
     }
 }

@@ -28,7 +28,7 @@ fn a_report_about_a_private_message_has_its_from_and_to() {
     let wrapper = "Content-Type: message/cpim\r\n\r\nFrom: <sip:alice@example.com>\r\nTo: <sip:bob@example.com>\r\n\r\n\
         Content-Type: text/plain\r\n\r\n\r\n-------";
     assert!(wire.contains(wrapper), "a wrapper around no text, of a type all the same (RFC 3862 §2.4): {wire}");
-    let read = parlor_proto::cpim::parse_whole(bodies(wire.as_bytes())[0].as_bytes())
+    let read = parlor_proto::cpim::parse_complete(bodies(wire.as_bytes())[0].as_bytes())
         .unwrap()
         .content_type()
         .as_deref()

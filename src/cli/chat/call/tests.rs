@@ -35,7 +35,7 @@ fn sent(call: &mut Call) -> Request {
 }
 
 fn answer(invite: &Request, status: u16) -> Message {
-    let contact = Reply::new(invite, status, "them")
+    let contact = ResponseBuilder::new(invite, status, "them")
         .header(HeaderName::Contact, "<sip:room@192.0.2.1:5060>;isfocus")
         .header(HeaderName::RecordRoute, "<sip:p2;lr>, <sip:p1;lr>");
     Message::Response(contact.body("application/sdp", "v=0\r\nanswer"))
@@ -61,7 +61,7 @@ fn an_answer_is_acknowledged_as_often_as_it_comes() {
     call.hang_up(now);
     let bye = sent(&mut call);
     assert_eq!((bye.method.clone(), text(&bye.headers, &HeaderName::CSeq).unwrap().as_str()), (Method::Bye, "2 BYE"));
-    let over = Message::Response(Reply::new(&bye, 200, "").empty());
+    let over = Message::Response(ResponseBuilder::new(&bye, 200, "").empty());
     assert_eq!(call.handle(over, now), Some(CallNews::Over));
 }
 
@@ -70,9 +70,9 @@ fn challenged(request: &Request, status: u16, stale: bool, algorithms: &[&str]) 
     let row = |algorithm: &&str| {
         format!("Digest realm=\"r\", qop=\"auth\", nonce=\"n{stale}\", stale={stale}, algorithm={algorithm}")
     };
-    let reply = algorithms
-        .iter()
-        .fold(Reply::new(request, status, "them"), |reply, algorithm| reply.header(name.clone(), row(algorithm)));
+    let reply = algorithms.iter().fold(ResponseBuilder::new(request, status, "them"), |reply, algorithm| {
+        reply.header(name.clone(), row(algorithm))
+    });
     Message::Response(reply.empty())
 }
 
@@ -167,7 +167,7 @@ fn only_participants_are_called() {
 }
 
 fn provisional(invite: &Request) -> Message {
-    Message::Response(Reply::new(invite, 180, "them").empty())
+    Message::Response(ResponseBuilder::new(invite, 180, "them").empty())
 }
 
 /// The methods of the requests that wait to be sent.

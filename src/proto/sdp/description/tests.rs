@@ -8,8 +8,8 @@ fn media(lines: &str) -> String {
     format!("v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n{lines}")
 }
 
-fn offered(lines: &str) -> Result<MessageMedia, Unusable> {
-    Description::parse(media(lines).as_bytes()).unwrap().offered(CAN)
+fn offered_media(lines: &str) -> Result<MessageMedia, MediaError> {
+    Description::parse(media(lines).as_bytes()).unwrap().offered_media(CAN)
 }
 
 const PATH: &str = "a=path:msrp://192.0.2.9:9/s;tcp\r\n";
@@ -17,7 +17,7 @@ const TYPES: &str = "a=accept-types:Message/CPIM text/plain\r\n";
 
 #[test]
 fn everything_of_a_full_line_is_read() {
-    let found = offered(&format!(
+    let found = offered_media(&format!(
         "m=audio 5000 RTP/AVP 0\r\nm=message 9 TCP/MSRP *\r\nc=IN IP6 2001:db8::1\r\n{PATH}{TYPES}a=setup:ACTIVE\r\n\
          a=accept-wrapped-types:text/*\r\na=chatroom:nicknames\r\na=max-size: 1000\r\na=connection:new\r\n\
          a=msrp-cema\r\na=sendonly\r\n"
@@ -36,7 +36,7 @@ fn everything_of_a_full_line_is_read() {
 
 #[test]
 fn the_first_usable_line_is_taken() {
-    let found = offered(&format!(
+    let found = offered_media(&format!(
         "m=message 9 TCP/MSRP *\r\na=accept-types:text/plain\r\n{PATH}m=message 0 TCP/MSRP *\r\n{PATH}{TYPES}\
          m=message 9 TCP/MSRP *\r\n{PATH}{TYPES}m=message 9 TCP/MSRP *\r\n{PATH}{TYPES}"
     ));
@@ -47,18 +47,18 @@ fn the_first_usable_line_is_taken() {
 fn what_is_wrong_is_named() {
     let msrps = "a=path:msrps://192.0.2.9:9/s;tcp\r\n";
     for (lines, fault) in [
-        (String::new(), Unusable::NoMessageMedia),
-        ("m=audio 1 RTP/AVP 0\r\n".into(), Unusable::NoMessageMedia),
-        (format!("m=message 1 UDP/MSRP *\r\n{PATH}{TYPES}"), Unusable::NoMessageMedia),
-        (format!("m=message 9 TCP/TLS/MSRP *\r\n{msrps}{TYPES}"), Unusable::Secure),
-        (format!("m=message 9 TCP/MSRP *\r\n{msrps}{TYPES}"), Unusable::Path),
-        (format!("m=message 9 TCP/MSRP *\r\n{TYPES}"), Unusable::Path),
-        (format!("m=message 9 TCP/MSRP *\r\na=path:http://x\r\n{TYPES}"), Unusable::Path),
-        (format!("m=message 9 TCP/MSRP *\r\na=path:msrp://192.0.2.9:9;tcp\r\n{TYPES}"), Unusable::Path),
-        (format!("m=message 9 TCP/MSRP *\r\n{PATH}"), Unusable::NotCpim),
-        (format!("m=message 9 TCP/MSRP *\r\n{PATH}{TYPES}a=setup:passive\r\n"), Unusable::Setup),
+        (String::new(), MediaError::NoMessageMedia),
+        ("m=audio 1 RTP/AVP 0\r\n".into(), MediaError::NoMessageMedia),
+        (format!("m=message 1 UDP/MSRP *\r\n{PATH}{TYPES}"), MediaError::NoMessageMedia),
+        (format!("m=message 9 TCP/TLS/MSRP *\r\n{msrps}{TYPES}"), MediaError::TlsUnavailable),
+        (format!("m=message 9 TCP/MSRP *\r\n{msrps}{TYPES}"), MediaError::Path),
+        (format!("m=message 9 TCP/MSRP *\r\n{TYPES}"), MediaError::Path),
+        (format!("m=message 9 TCP/MSRP *\r\na=path:http://x\r\n{TYPES}"), MediaError::Path),
+        (format!("m=message 9 TCP/MSRP *\r\na=path:msrp://192.0.2.9:9;tcp\r\n{TYPES}"), MediaError::Path),
+        (format!("m=message 9 TCP/MSRP *\r\n{PATH}"), MediaError::CpimNotAccepted),
+        (format!("m=message 9 TCP/MSRP *\r\n{PATH}{TYPES}a=setup:passive\r\n"), MediaError::Setup),
     ] {
-        assert_eq!(offered(&lines), Err(fault), "{lines}");
+        assert_eq!(offered_media(&lines), Err(fault), "{lines}");
     }
 }
 
@@ -74,18 +74,18 @@ fn who_connects_follows_from_offer_and_answer() {
         ("a=setup:holdconn\r\n", true, true),
         ("a=setup:passive\r\n", false, true),
     ] {
-        assert_eq!(parse(setup).offered(CAN).is_ok(), takes_offer, "{setup}");
-        assert_eq!(parse(setup).answered(connects).is_ok(), can_connect_by_answer, "{setup}");
+        assert_eq!(parse(setup).offered_media(CAN).is_ok(), takes_offer, "{setup}");
+        assert_eq!(parse(setup).answered_media(connects).is_ok(), can_connect_by_answer, "{setup}");
     }
-    assert!(parse("a=setup:active\r\n").answered(CAN).is_ok());
+    assert!(parse("a=setup:active\r\n").answered_media(CAN).is_ok());
 }
 
 const FINGERPRINT: &str = "a=fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB\r\n";
 
-fn secure(attributes: &str) -> Result<MessageMedia, Unusable> {
+fn secure(attributes: &str) -> Result<MessageMedia, MediaError> {
     let path = "a=path:msrps://192.0.2.9:9/s;tcp\r\n";
     let text = media(&format!("m=message 9 TCP/TLS/MSRP *\r\n{path}{TYPES}{attributes}"));
-    Description::parse(text.as_bytes()).unwrap().offered(Capabilities { tls: true, plain: false, ..CAN })
+    Description::parse(text.as_bytes()).unwrap().offered_media(Capabilities { tls: true, plain: false, ..CAN })
 }
 
 #[test]
@@ -93,9 +93,9 @@ fn fingerprints_stand_on_the_line_or_above_all_lines() {
     assert_eq!(secure("").unwrap().fingerprints, []);
     assert_eq!(secure(FINGERPRINT).unwrap().fingerprints.len(), 1);
     let above = media(&format!("{FINGERPRINT}m=message 9 TCP/TLS/MSRP *\r\na=path:msrps://h:9/s;tcp\r\n{TYPES}"));
-    let found = Description::parse(above.as_bytes()).unwrap().offered(Capabilities { tls: true, ..CAN });
+    let found = Description::parse(above.as_bytes()).unwrap().offered_media(Capabilities { tls: true, ..CAN });
     assert_eq!(found.unwrap().fingerprints.len(), 1);
-    assert_eq!(secure("a=fingerprint:md5 00:01\r\n"), Err(Unusable::Fingerprint));
+    assert_eq!(secure("a=fingerprint:md5 00:01\r\n"), Err(MediaError::Fingerprint));
     let both = secure(&format!("a=fingerprint:md5 00:01\r\n{FINGERPRINT}"));
     assert_eq!(both.unwrap().fingerprints.len(), 1, "what cannot be used is passed over beside what can");
 }
@@ -104,13 +104,13 @@ fn fingerprints_stand_on_the_line_or_above_all_lines() {
 fn where_tls_is_wanted_plain_media_is_not_taken() {
     let plain = media(&format!("m=message 9 TCP/MSRP *\r\n{PATH}{TYPES}"));
     let only_tls = Capabilities { tls: true, plain: false, ..CAN };
-    assert_eq!(Description::parse(plain.as_bytes()).unwrap().offered(only_tls), Err(Unusable::Plain));
+    assert_eq!(Description::parse(plain.as_bytes()).unwrap().offered_media(only_tls), Err(MediaError::TlsRequired));
 }
 
-fn next_hop(lines: &str) -> Result<(String, u16), Unusable> {
+fn next_hop(lines: &str) -> Result<(String, u16), MediaError> {
     let text = media(lines);
     let can = Capabilities { connect: true, ..CAN };
-    let found = Description::parse(text.as_bytes()).unwrap().offered(can)?;
+    let found = Description::parse(text.as_bytes()).unwrap().offered_media(can)?;
     found.next_hop().map(|(host, port)| (host.to_owned(), port))
 }
 
@@ -120,20 +120,20 @@ fn who_is_connected_to_follows_from_path_relay_and_cema() {
     let passive = "a=setup:passive\r\n";
     assert_eq!(next_hop(&format!("m=message 9 TCP/MSRP *\r\n{PATH}{TYPES}{passive}")), at("192.0.2.9", 9));
     let elsewhere = format!("m=message 7777 TCP/MSRP *\r\nc=IN IP4 192.0.2.200\r\n{PATH}{TYPES}{passive}");
-    assert_eq!(next_hop(&elsewhere), Err(Unusable::Mismatch));
+    assert_eq!(next_hop(&elsewhere), Err(MediaError::PathMismatch));
     assert_eq!(next_hop(&format!("{elsewhere}a=msrp-cema\r\n")), at("192.0.2.200", 7777));
     let relayed = elsewhere.replace("a=path:", "a=path:msrp://[2001:db8::5]:2855/r;tcp ");
     assert_eq!(next_hop(&relayed), at("2001:db8::5", 2855));
     assert_eq!(next_hop(&format!("{relayed}a=msrp-cema\r\n")), at("2001:db8::5", 2855), "its relay is connected to");
     let without_port = "a=path:msrp://192.0.2.9/s;tcp\r\n";
-    assert_eq!(next_hop(&format!("m=message 9 TCP/MSRP *\r\n{without_port}{TYPES}{passive}")), Err(Unusable::Path));
+    assert_eq!(next_hop(&format!("m=message 9 TCP/MSRP *\r\n{without_port}{TYPES}{passive}")), Err(MediaError::Path));
 }
 
 #[test]
 fn a_connection_attribute_is_ignored() {
     let lines = format!("m=message 9 TCP/MSRP *\r\n{PATH}{TYPES}");
     for value in ["new", "existing"] {
-        assert_eq!(offered(&format!("{lines}a=connection:{value}\r\n")), offered(&lines));
+        assert_eq!(offered_media(&format!("{lines}a=connection:{value}\r\n")), offered_media(&lines));
     }
 }
 
@@ -141,12 +141,12 @@ fn a_connection_attribute_is_ignored() {
 fn an_address_of_zeros_is_taken() {
     let text =
         media(&format!("m=message 9 TCP/MSRP *\r\n{PATH}{TYPES}")).replace("c=IN IP4 192.0.2.9", "c=IN IP4 0.0.0.0");
-    assert!(Description::parse(text.as_bytes()).unwrap().offered(CAN).is_ok());
+    assert!(Description::parse(text.as_bytes()).unwrap().offered_media(CAN).is_ok());
 }
 
 #[test]
 fn a_star_in_accept_types_takes_cpim() {
-    assert!(offered(&format!("m=message 9 TCP/MSRP *\r\n{PATH}a=accept-types:*\r\n")).is_ok());
+    assert!(offered_media(&format!("m=message 9 TCP/MSRP *\r\n{PATH}a=accept-types:*\r\n")).is_ok());
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn too_many_lines_are_refused() {
 #[test]
 fn an_offer_that_leads_to_two_places_is_refused_whoever_connects() {
     let with = |port: u16, host: &str, rest: &str| {
-        offered(&format!("m=message {port} TCP/MSRP *\r\nc=IN IP4 {host}\r\n{TYPES}{rest}"))
+        offered_media(&format!("m=message {port} TCP/MSRP *\r\nc=IN IP4 {host}\r\n{TYPES}{rest}"))
     };
     let path = "a=path:msrp://192.0.2.9:2855/s;tcp\r\n";
     for setup in ["", "a=setup:active\r\n", "a=setup:actpass\r\n"] {
@@ -173,9 +173,9 @@ fn an_offer_that_leads_to_two_places_is_refused_whoever_connects() {
         assert!(with(2855, "192.0.2.9", &lines).is_ok(), "{setup}");
         assert!(with(9, "192.0.2.200", &lines).is_ok(), "{setup}: port 9 is nobody's");
         assert!(with(2855, "client.example", &lines).is_ok(), "{setup}: nobody looks names up");
-        assert_eq!(with(2856, "192.0.2.9", &lines), Err(Unusable::Mismatch), "{setup}");
-        assert_eq!(with(2855, "192.0.2.200", &lines), Err(Unusable::Mismatch), "{setup}");
-        assert_eq!(with(2856, "client.example", &lines), Err(Unusable::Mismatch), "{setup}");
+        assert_eq!(with(2856, "192.0.2.9", &lines), Err(MediaError::PathMismatch), "{setup}");
+        assert_eq!(with(2855, "192.0.2.200", &lines), Err(MediaError::PathMismatch), "{setup}");
+        assert_eq!(with(2856, "client.example", &lines), Err(MediaError::PathMismatch), "{setup}");
         assert!(with(2856, "192.0.2.200", &format!("{lines}a=msrp-cema\r\n")).is_ok(), "{setup}");
         let relayed = lines.replace("a=path:", "a=path:msrp://192.0.2.50:2855/r;tcp ");
         assert!(with(2855, "192.0.2.9", &relayed).is_ok(), "{setup}");
@@ -190,7 +190,7 @@ fn octets_that_are_no_utf_8_harm_nobody() {
     let lines = format!("m=message 9 TCP/MSRP *\r\n{PATH}{TYPES}a=note:");
     let mut text = media(&lines).trim_end().as_bytes().to_vec();
     text.extend_from_slice(b"caf\xe9 \xff\r\n");
-    let found = Description::parse(&text).unwrap().offered(CAN);
+    let found = Description::parse(&text).unwrap().offered_media(CAN);
     assert!(found.is_ok(), "{found:?}");
 }
 

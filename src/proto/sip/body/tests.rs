@@ -203,7 +203,7 @@ fn all_parts_together_are_as_many_as_the_limit_says() {
 
 #[test]
 fn what_is_put_together_comes_apart_again() {
-    let (kind, body) = parts_with_history("v=0\r\ns=parlor-part-0\r\n", "<x/>");
+    let (kind, body) = multipart_with_history("v=0\r\ns=parlor-part-0\r\n", "<x/>");
     let found = find(&[(HeaderName::ContentType, &kind)], &body);
     assert_eq!(found, Ok(Some("v=0\r\ns=parlor-part-0\r\n".into())));
 }

@@ -7,21 +7,21 @@ use super::{request_uri, tag};
 
 /// A response on its way to be one.
 #[derive(Debug, Clone)]
-pub struct Reply(Response);
+pub struct ResponseBuilder(Response);
 
-impl Reply {
+impl ResponseBuilder {
     /// A response with the headers that every one takes from its request (RFC 3261 §8.2.6.2). `to_tag` becomes the tag of To
     /// where the request has none and `status` is not 100.
     #[must_use]
     pub fn new(request: &Request, status: u16, to_tag: &str) -> Self {
-        Self::to(&request.headers, status, to_tag)
+        Self::for_headers(&request.headers, status, to_tag)
     }
 
     /// The same for a request of which only the headers are known.
     #[must_use]
-    pub fn to(headers: &Headers, status: u16, to_tag: &str) -> Self {
+    pub fn for_headers(headers: &Headers, status: u16, to_tag: &str) -> Self {
         let code = StatusCode::new(status).or_else(|| StatusCode::new(500)).expect("500 is a status code");
-        let mut response = Response::new(code, phrase(code.code()));
+        let mut response = Response::new(code, reason_phrase(code.code()));
         let untagged = status != 100 && tag(headers, &HeaderName::To).is_none();
         for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
             // Where there are two of what has to be one, the first stands for both; a Via is each hop's.
@@ -36,7 +36,7 @@ impl Reply {
 
     /// With another reason phrase than the usual one.
     #[must_use]
-    pub fn because(mut self, reason: &str) -> Self {
+    pub fn reason(mut self, reason: &str) -> Self {
         if !reason.bytes().any(|b| b.is_ascii_control()) {
             self.0.reason = Bytes::copy_from_slice(reason.as_bytes());
         }
@@ -79,9 +79,9 @@ impl Reply {
 
 /// A request of ours on its way to be one.
 #[derive(Debug, Clone)]
-pub struct Ask(Request);
+pub struct RequestBuilder(Request);
 
-impl Ask {
+impl RequestBuilder {
     /// A request with 70 Max-Forwards and nothing else, to as much of `target` as may be a Request-URI.
     #[must_use]
     pub fn new(method: Method, target: Uri) -> Self {
@@ -125,32 +125,39 @@ fn push(headers: &mut Headers, name: HeaderName, value: impl Into<Bytes>) {
 
 /// The number of the CSeq header.
 #[must_use]
-pub fn sequence(headers: &Headers) -> Option<u32> {
+pub fn cseq_number(headers: &Headers) -> Option<u32> {
     let value = headers.value(&HeaderName::CSeq)?;
     let (number, _method) = std::str::from_utf8(&value).ok()?.split_once([' ', '\t'])?;
     number.parse().ok()
 }
 
-/// What is wrong with a request before anybody asks what it wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// It has no Via, so that nobody waits for a response.
+/// Why a request is refused before its method is looked at. The sender is at fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// It has no Via, so that no response can be routed back.
+    #[error("a request without a Via")]
     Unanswerable,
-    /// It is refused with this status, and this phrase for it (RFC 3261 §21.4.1).
+    /// Refuse it with this status and reason phrase (RFC 3261 §21.4.1).
+    #[error("{0} {1}")]
     Refused(u16, String),
 }
 
-/// Looks at what every request must have (RFC 3261 §8.1.1): 505 for another version, 400 for what is missing, broken or
-/// there twice. A missing Max-Forwards is let pass.
-#[must_use]
-pub fn fault(request: &Request) -> Option<Fault> {
+/// Checks what every request must have (RFC 3261 §8.1.1). A missing Max-Forwards is accepted.
+///
+/// # Errors
+/// Returns [`RequestError::Unanswerable`] if there is no Via, and [`RequestError::Refused`] with 505 if the version is another one, or
+/// with 400 if a required header is missing, malformed or there twice.
+pub fn check_request(request: &Request) -> Result<(), RequestError> {
     if request.headers.get(&HeaderName::Via).is_none() {
-        return Some(Fault::Unanswerable);
+        return Err(RequestError::Unanswerable);
     }
     let findings = validate_request(request);
     let version = findings.iter().find(|finding| finding.status() == 505);
     let other = findings.iter().find(|finding| !finding.is_repairable());
-    version.or(other).map(|finding| Fault::Refused(finding.status(), what_is_wrong(finding)))
+    match version.or(other) {
+        Some(finding) => Err(RequestError::Refused(finding.status(), what_is_wrong(finding))),
+        None => Ok(()),
+    }
 }
 
 fn what_is_wrong(finding: &Finding) -> String {
@@ -160,13 +167,13 @@ fn what_is_wrong(finding: &Finding) -> String {
         Finding::RepeatedSingleValueHeader(name) => format!("More Than One {name}"),
         Finding::CSeqMethodMismatch => "Another Method In CSeq".into(),
         Finding::RequestUriHasHeaders => "Headers In Request-URI".into(),
-        other => phrase(other.status()).into(),
+        other => reason_phrase(other.status()).into(),
     }
 }
 
 /// The usual reason phrase of a status (RFC 3261 §21).
 #[must_use]
-pub fn phrase(status: u16) -> &'static str {
+pub fn reason_phrase(status: u16) -> &'static str {
     match status {
         100 => "Trying",
         180 => "Ringing",
@@ -228,7 +235,7 @@ mod tests {
     #[test]
     fn a_reply_takes_what_it_must_from_its_request() {
         let request = request(GOOD);
-        let reply = Reply::new(&request, 486, "us").because("Full").echo(&request, &HeaderName::RecordRoute);
+        let reply = ResponseBuilder::new(&request, 486, "us").reason("Full").echo(&request, &HeaderName::RecordRoute);
         assert_eq!(
             bytes(reply.header(HeaderName::RetryAfter, "5").empty()),
             "SIP/2.0 486 Full\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP g;branch=z9hG4bK2\r\n\
@@ -240,7 +247,7 @@ mod tests {
     #[test]
     fn what_is_there_twice_goes_back_once() {
         let double = "From: <sip:e@d>;tag=2\r\nTo: <sip:f@b>\r\nCall-ID: y\r\nCSeq: 4 INVITE\r\nMax-Forwards";
-        let text = bytes(Reply::new(&request(&GOOD.replace("Max-Forwards", double)), 400, "t").empty());
+        let text = bytes(ResponseBuilder::new(&request(&GOOD.replace("Max-Forwards", double)), 400, "t").empty());
         for name in ["From: ", "To: ", "Call-ID: ", "CSeq: "] {
             assert_eq!(text.matches(&format!("\r\n{name}")).count(), 1, "{name} in {text}");
         }
@@ -251,26 +258,27 @@ mod tests {
     #[test]
     fn a_tag_is_kept_and_a_trying_gets_none() {
         let tagged = request(&GOOD.replace("To: <sip:a@b>", "To: <sip:a@b>;tag=old"));
-        assert!(bytes(Reply::new(&tagged, 200, "new").empty()).contains("To: <sip:a@b>;tag=old\r\n"));
-        assert!(bytes(Reply::new(&request(GOOD), 100, "new").empty()).contains("To: <sip:a@b>\r\n"));
+        assert!(bytes(ResponseBuilder::new(&tagged, 200, "new").empty()).contains("To: <sip:a@b>;tag=old\r\n"));
+        assert!(bytes(ResponseBuilder::new(&request(GOOD), 100, "new").empty()).contains("To: <sip:a@b>\r\n"));
     }
 
     #[test]
     fn a_value_cannot_break_out_of_its_line() {
-        let reply =
-            Reply::new(&request(GOOD), 200, "t").header(HeaderName::Subject, "a\r\nEvil: 1").because("x\r\ny: z");
+        let reply = ResponseBuilder::new(&request(GOOD), 200, "t")
+            .header(HeaderName::Subject, "a\r\nEvil: 1")
+            .reason("x\r\ny: z");
         let text = bytes(reply.empty());
         assert!(!text.contains("Evil") && !text.contains("y: z"));
     }
 
     #[test]
     fn faults_have_their_status_and_say_what_is_wrong() {
-        let found = |old: &str, new: &str| match fault(&request(&GOOD.replacen(old, new, 1))) {
-            Some(Fault::Refused(status, phrase)) => format!("{status} {phrase}"),
+        let found = |old: &str, new: &str| match check_request(&request(&GOOD.replacen(old, new, 1))) {
+            Err(RequestError::Refused(status, phrase)) => format!("{status} {phrase}"),
             other => panic!("{old} {new}: {other:?}"),
         };
-        assert_eq!(fault(&request(GOOD)), None);
-        assert_eq!(fault(&request(&GOOD.replace("Max-Forwards: 9\r\n", ""))), None);
+        assert_eq!(check_request(&request(GOOD)), Ok(()));
+        assert_eq!(check_request(&request(&GOOD.replace("Max-Forwards: 9\r\n", ""))), Ok(()));
         assert_eq!(found("CSeq: 3 INVITE", "CSeq: 3 BYE"), "400 Another Method In CSeq");
         assert_eq!(found("CSeq: 3 INVITE\r\n", ""), "400 Missing CSeq");
         assert_eq!(found("CSeq: 3", "CSeq: three"), "400 Malformed CSeq");
@@ -281,6 +289,6 @@ mod tests {
         assert_eq!(found("sip:a@b", "sip:a@b?x=y"), "400 Headers In Request-URI");
         assert_eq!(found("SIP/2.0", "SIP/7.0"), "505 Version Not Supported");
         let nobody = GOOD.replace("Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP g;branch=z9hG4bK2\r\n", "");
-        assert_eq!(fault(&request(&nobody)), Some(Fault::Unanswerable));
+        assert_eq!(check_request(&request(&nobody)), Err(RequestError::Unanswerable));
     }
 }

@@ -6,7 +6,7 @@ use super::{addresses, display_name};
 
 /// What a REFER asks for.
 #[derive(Debug, Clone)]
-pub struct Reference {
+pub struct ReferTo {
     /// The method of the request that is to be sent.
     pub method: ReferredMethod,
     /// Whom to: the URI without what is for the REFER only.
@@ -32,7 +32,7 @@ pub enum ReferredMethod {
 
 /// Why a REFER says nothing: 400 (RFC 3515 §2.4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ReferenceError {
+pub enum ReferToError {
     /// There is no Refer-To, or more than one.
     #[error("not one Refer-To")]
     NotOne,
@@ -45,12 +45,12 @@ pub enum ReferenceError {
 ///
 /// # Errors
 /// Where there is not exactly one that can be read.
-pub fn reference(headers: &Headers) -> Result<Reference, ReferenceError> {
+pub fn refer_to(headers: &Headers) -> Result<ReferTo, ReferToError> {
     if headers.count(&HeaderName::ReferTo) != 1 {
-        return Err(ReferenceError::NotOne);
+        return Err(ReferToError::NotOne);
     }
-    let all = addresses(headers, &HeaderName::ReferTo).ok_or(ReferenceError::Malformed)?;
-    let [one] = all.as_slice() else { return Err(ReferenceError::NotOne) };
+    let all = addresses(headers, &HeaderName::ReferTo).ok_or(ReferToError::Malformed)?;
+    let [one] = all.as_slice() else { return Err(ReferToError::NotOne) };
     let mut target = one.uri.clone();
     let method = method(one);
     let (call_id, replaces) = (embedded(&target, "Call-ID"), embedded(&target, "Replaces"));
@@ -62,7 +62,7 @@ pub fn reference(headers: &Headers) -> Result<Reference, ReferenceError> {
     for name in names {
         target.remove_header(&name);
     }
-    Ok(Reference { method, target, display_name: display_name(one), call_id, replaces })
+    Ok(ReferTo { method, target, display_name: display_name(one), call_id, replaces })
 }
 
 fn method(address: &Address) -> ReferredMethod {
@@ -98,12 +98,12 @@ mod tests {
     use super::*;
     use sipx_sip::Header;
 
-    fn read(rows: &[&str]) -> Result<Reference, ReferenceError> {
+    fn read(rows: &[&str]) -> Result<ReferTo, ReferToError> {
         let mut headers = Headers::new();
         for row in rows {
             headers.push(Header::build(HeaderName::ReferTo, (*row).to_owned()).unwrap());
         }
-        reference(&headers)
+        refer_to(&headers)
     }
 
     #[test]
@@ -137,10 +137,10 @@ mod tests {
 
     #[test]
     fn there_is_exactly_one() {
-        assert_eq!(read(&[]).unwrap_err(), ReferenceError::NotOne);
-        assert_eq!(read(&["<sip:a@b>", "<sip:c@d>"]).unwrap_err(), ReferenceError::NotOne);
-        assert_eq!(read(&["<sip:a@b>, <sip:c@d>"]).unwrap_err(), ReferenceError::NotOne);
-        assert_eq!(read(&["<sip:a@b"]).unwrap_err(), ReferenceError::Malformed);
+        assert_eq!(read(&[]).unwrap_err(), ReferToError::NotOne);
+        assert_eq!(read(&["<sip:a@b>", "<sip:c@d>"]).unwrap_err(), ReferToError::NotOne);
+        assert_eq!(read(&["<sip:a@b>, <sip:c@d>"]).unwrap_err(), ReferToError::NotOne);
+        assert_eq!(read(&["<sip:a@b"]).unwrap_err(), ReferToError::Malformed);
         assert_eq!(read(&["<mailto:a@b>"]).unwrap().target.to_string(), "mailto:a@b");
     }
 }

@@ -8,18 +8,18 @@ use crate::limits::{SIP_HEADER_BYTES_MAX, SIP_HEADERS_MAX};
 
 /// A request that cannot be read although it says whom to answer (RFC 3261 §18.3, §21.4.1; RFC 4475 §3.1.2).
 #[derive(Debug, Clone)]
-pub struct Broken {
+pub struct MalformedRequest {
     /// Via, From, To, Call-ID and CSeq, as many of them as there are, as they stand there.
     pub headers: Headers,
     /// What is wrong with it.
-    pub why: ParseError,
+    pub error: ParseError,
 }
 
-impl Broken {
-    /// Looks into octets that are no message for `why`. `None` where nobody waits for an answer: a response, an ACK, or something
+impl MalformedRequest {
+    /// Looks into octets that are no message for `error`. `None` where nobody waits for an answer: a response, an ACK, or something
     /// without a Via.
     #[must_use]
-    pub fn of(octets: &[u8], why: ParseError) -> Option<Self> {
+    pub fn recover(octets: &[u8], error: ParseError) -> Option<Self> {
         let mut rows = rows(octets);
         let start = rows.next()?;
         let start = start.trim_ascii_start();
@@ -29,13 +29,13 @@ impl Broken {
         }
         let mut headers = Headers::new();
         rows.take(SIP_HEADERS_MAX).filter_map(|row| copied(&row)).for_each(|header| headers.push(header));
-        headers.get(&HeaderName::Via).is_some().then_some(Self { headers, why })
+        headers.get(&HeaderName::Via).is_some().then_some(Self { headers, error })
     }
 
     /// The status that it deserves (RFC 3261 §21.4.1, §21.4.11, §21.5.7).
     #[must_use]
     pub fn status(&self) -> u16 {
-        match self.why {
+        match self.error {
             ParseError::Limit { limit: LimitKind::BodyBytes, .. } => 413,
             ParseError::Limit { .. } => 513,
             _ => 400,
@@ -44,8 +44,8 @@ impl Broken {
 
     /// A reason phrase that says what is wrong (RFC 3261 §21.4.1).
     #[must_use]
-    pub fn phrase(&self) -> String {
-        format!("{} ({})", super::phrase(self.status()), self.why)
+    pub fn reason_phrase(&self) -> String {
+        format!("{} ({})", super::reason_phrase(self.status()), self.error)
     }
 }
 
@@ -84,8 +84,8 @@ mod tests {
     const HEAD: &str =
         "To:  <sip:b@d>\r\nf: <sip:a@d>;\r\n\ttag=1\r\nCall-ID : x\r\nCSeq: 1 INVITE\r\nl: 4\r\n\r\nv: body";
 
-    fn broken(message: &str) -> Option<Broken> {
-        Broken::of(message.as_bytes(), parse_datagram(message.as_bytes()).unwrap_err())
+    fn broken(message: &str) -> Option<MalformedRequest> {
+        MalformedRequest::recover(message.as_bytes(), parse_datagram(message.as_bytes()).unwrap_err())
     }
 
     #[test]
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!((value(HeaderName::To), value(HeaderName::CallId)), ("<sip:b@d>".into(), "x".into()));
         assert_eq!(found.headers.len(), 5);
         assert_eq!(found.status(), 400);
-        assert!(found.phrase().starts_with("Bad Request (malformed start line: "), "{}", found.phrase());
+        assert!(found.reason_phrase().starts_with("Bad Request (malformed start line: "), "{}", found.reason_phrase());
     }
 
     #[test]
