@@ -71,6 +71,8 @@ pub const DIALS_PER_SHARD_MAX: usize = 256;
 pub const TLS_TURN_BYTES_MAX: usize = 128 * 1024;
 /// Octets of ciphertext that may wait for one socket.
 pub const TLS_WAITING_BYTES_MAX: usize = 2 * TLS_TURN_BYTES_MAX;
+/// Octets of ciphertext of one connection that are copied to leave together with that of others: more of it is sent by itself.
+pub const TLS_BATCHED_BYTES_MAX: usize = 16 * 1024;
 /// Connections of one shard to which no session is bound yet; above it the oldest of the network that has the most goes.
 pub const UNBOUND_CONNECTIONS_MAX: usize = 4096;
 /// Connections of one shard.

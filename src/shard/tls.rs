@@ -31,6 +31,8 @@ pub struct TlsLink {
     told: bool,
     /// Nothing more is sent but what waits, and then it is over.
     ending: bool,
+    /// Ciphertext that waits was copied into a batch, and it is not known yet how much of it the kernel takes.
+    in_batch: bool,
 }
 
 /// What became of a flush.
@@ -66,7 +68,7 @@ impl TlsLink {
 
     fn new(mut connection: Connection, ours: bool, named: bool) -> Self {
         connection.set_buffer_limit(Some(TLS_WAITING_BYTES_MAX));
-        Self { connection, ours, named, told: false, ending: false }
+        Self { connection, ours, named, told: false, ending: false, in_batch: false }
     }
 
     /// Takes what has come on a connection, and tells the switch what is in it. Plaintext is read into `slab`.
@@ -145,16 +147,17 @@ impl TlsLink {
         self.connection.process_new_packets().is_ok_and(|state| state.peer_has_closed())
     }
 
-    /// Encrypts pieces of plaintext. Answers how many octets of them were taken.
+    /// Encrypts pieces of plaintext. Returns how many octets of them were taken.
     fn encrypt(&mut self, pieces: &[IoSlice<'_>]) -> usize {
         self.connection.writer().write_vectored(pieces).unwrap_or(0)
     }
 
-    /// Writes the ciphertext that waits. Answers whether all of it has left.
+    /// Writes the ciphertext that waits. Returns whether all of it has left.
     ///
     /// # Errors
-    /// Where `out` has failed.
+    /// Returns the error of `out` if it has failed.
     pub fn write_to(&mut self, out: &mut dyn Write) -> io::Result<bool> {
+        debug_assert!(!self.in_batch, "what is in a batch has not left yet");
         while self.connection.wants_write() {
             match self.connection.write_tls(out) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -176,248 +179,139 @@ impl TlsLink {
         self.write_to(out).unwrap_or(true)
     }
 
+    /// Writes the ciphertext that waits to `out`. Once that has all left, encrypts a turn's share of a connection's outbox and
+    /// returns how many octets of plaintext that was; the ciphertext waits.
+    ///
+    /// # Errors
+    /// Returns what became of the flush if nothing can be encrypted in it.
+    pub fn encrypt_turn(
+        &mut self,
+        switch: &Switch,
+        id: ConnectionId,
+        plaintext: &mut Pieces,
+        out: &mut dyn Write,
+    ) -> Result<usize, Flushed> {
+        match self.write_to(out) {
+            Ok(true) if self.ending => return Err(Flushed::Over),
+            Ok(true) => {}
+            Ok(false) => return Err(Flushed::Full),
+            Err(_) => return Err(Flushed::Over),
+        }
+        if self.connection.is_handshaking() {
+            return Err(Flushed::Done);
+        }
+        Ok(plaintext.lend(switch, id, TLS_TURN_BYTES_MAX, |pieces| self.encrypt(pieces)))
+    }
+
+    /// Writes the ciphertext that waits, and says what that comes to.
+    pub fn write_all(&mut self, out: &mut dyn Write) -> Flushed {
+        match self.write_to(out) {
+            Ok(true) => Flushed::Done,
+            Ok(false) => Flushed::Full,
+            Err(_) => Flushed::Over,
+        }
+    }
+
+    /// Copies the ciphertext that waits to the beginning of `into`, if it fits, to be sent in a batch. Returns how many octets those
+    /// are; 0 if there are none or they do not fit. Until [`Self::sent`] is called nothing else of this link may be sent.
+    pub fn copy_to(&mut self, into: &mut [u8]) -> usize {
+        let mut copy = Copied { into, len: 0 };
+        // It fails in any case, so that the link keeps what it has.
+        let _ = self.connection.write_tls(&mut copy);
+        self.in_batch = copy.len > 0;
+        copy.len
+    }
+
+    /// The first `n` octets of what was copied to a batch have left. Returns whether all ciphertext has.
+    pub fn sent(&mut self, n: usize) -> bool {
+        self.in_batch = false;
+        let mut left = Discard(n);
+        while left.0 > 0 && self.connection.wants_write() {
+            // It takes what has left already, and cannot fail.
+            let _ = self.connection.write_tls(&mut left);
+        }
+        !self.connection.wants_write()
+    }
+
+    /// Whether ciphertext of this link is in a batch that was not submitted yet.
+    pub fn is_in_batch(&self) -> bool {
+        self.in_batch
+    }
+
     /// Sends what waits for a connection: first as ciphertext, then, where that has all left, a turn's share of its outbox.
     pub fn flush(
         &mut self,
         switch: &mut Switch,
         id: ConnectionId,
-        pieces: &mut Pieces,
+        plaintext: &mut Pieces,
         out: &mut dyn Write,
         now: Instant,
     ) -> Flushed {
-        match self.write_to(out) {
-            Ok(true) if self.ending => return Flushed::Over,
-            Ok(true) => {}
-            Ok(false) => {
-                switch.blocked(id, now);
-                return Flushed::Full;
+        let taken = self.encrypt_turn(switch, id, plaintext, out);
+        let flushed = taken.err().unwrap_or_else(|| self.write_all(out));
+        flushed.settle(switch, id, taken.ok(), now);
+        flushed
+    }
+}
+
+impl Flushed {
+    /// Tells the switch how many octets of plaintext were taken off a connection's outbox, and whether the socket is full.
+    pub fn settle(self, switch: &mut Switch, id: ConnectionId, taken: Option<usize>, now: Instant) {
+        if let Some(taken) = taken {
+            switch.sent(id, taken, now);
+        }
+        if self == Self::Full {
+            switch.blocked(id, now);
+        }
+    }
+}
+
+/// Copies ciphertext that fits, and takes none of it off the link.
+struct Copied<'a> {
+    into: &'a mut [u8],
+    len: usize,
+}
+
+impl Write for Copied<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(octets)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if slices.iter().map(|slice| slice.len()).sum::<usize>() <= self.into.len() {
+            for slice in slices {
+                self.into[self.len..][..slice.len()].copy_from_slice(slice);
+                self.len += slice.len();
             }
-            Err(_) => return Flushed::Over,
         }
-        if self.connection.is_handshaking() {
-            return Flushed::Done;
-        }
-        let taken = pieces.lend(switch, id, TLS_TURN_BYTES_MAX, |pieces| self.encrypt(pieces));
-        let written = self.write_to(out);
-        switch.sent(id, taken, now);
-        match written {
-            Ok(true) => Flushed::Done,
-            Ok(false) => {
-                switch.blocked(id, now);
-                Flushed::Full
-            }
-            Err(_) => Flushed::Over,
-        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Takes so many octets off a link.
+struct Discard(usize);
+
+impl Write for Discard {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let n = octets.len().min(self.0);
+        self.0 -= n;
+        Ok(n)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let n = slices.iter().map(|slice| slice.len()).sum::<usize>().min(self.0);
+        self.0 -= n;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tls::{Identity, Trust};
-
-    fn setup(name: &str) -> (TlsSetup, Identity) {
-        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-        std::fs::write(&certificate, made.cert.pem()).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        let identity = Identity::load(&certificate, &key).unwrap();
-        let trust = Trust::load(Some(&certificate)).unwrap();
-        (TlsSetup::new(&identity, &trust).unwrap(), identity)
-    }
-
-    /// A server and a client, which have not spoken.
-    fn pair(setup: &TlsSetup, name: &str) -> (TlsLink, TlsLink) {
-        (TlsLink::accept(setup).unwrap(), TlsLink::connect(setup, name, &[]).unwrap())
-    }
-
-    /// Carries what one has to say to the other, in pieces of `step` octets. Answers the plaintext.
-    fn carry(from: &mut TlsLink, to: &mut TlsLink, step: usize) -> Vec<u8> {
-        let mut wire = Vec::new();
-        assert!(from.write_to(&mut wire).unwrap());
-        let (mut plain, mut into) = (Vec::new(), vec![0; 5000]);
-        for piece in wire.chunks(step) {
-            let mut input = piece;
-            loop {
-                let n = to.receive(&mut input, &mut into).unwrap();
-                plain.extend_from_slice(&into[..n]);
-                if n == 0 {
-                    break;
-                }
-            }
-            assert!(input.is_empty());
-        }
-        plain
-    }
-
-    fn shake_hands(server: &mut TlsLink, client: &mut TlsLink, step: usize) {
-        for _ in 0..4 {
-            carry(client, server, step);
-            carry(server, client, step);
-        }
-        assert!(!server.connection.is_handshaking() && !client.connection.is_handshaking());
-    }
-
-    fn encrypt(link: &mut TlsLink, parts: &[&[u8]]) -> usize {
-        let pieces: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
-        link.encrypt(&pieces)
-    }
-
-    #[test]
-    fn plaintext_comes_out_as_it_went_in_however_the_wire_is_cut() {
-        let (setup, _) = setup("localhost");
-        for step in [1, 7, 1000, 1 << 20] {
-            let (mut server, mut client) = pair(&setup, "localhost");
-            shake_hands(&mut server, &mut client, step);
-            let long = vec![b'x'; 40_000];
-            let n = encrypt(&mut client, &[b"one, ", b"two, ", &long]);
-            assert_eq!(n, 10 + long.len());
-            let plain = carry(&mut client, &mut server, step);
-            assert!(plain.starts_with(b"one, two, x") && plain.len() == n, "{step}");
-            encrypt(&mut server, &[b"back"]);
-            assert_eq!(carry(&mut server, &mut client, step), b"back");
-        }
-    }
-
-    #[test]
-    fn pieces_go_together_into_few_records() {
-        let (setup, _) = setup("localhost");
-        let (mut server, mut client) = pair(&setup, "localhost");
-        shake_hands(&mut server, &mut client, 1 << 20);
-        let parts = vec![&[b'm'; 900][..]; 36];
-        assert_eq!(encrypt(&mut server, &parts), 32_400);
-        let mut wire = Vec::new();
-        server.write_to(&mut wire).unwrap();
-        let mut records = Vec::new();
-        let mut rest = &wire[..];
-        while let [23, 3, 3, high, low, ..] = rest {
-            let len = usize::from(*high) << 8 | usize::from(*low);
-            records.push(len);
-            rest = &rest[5 + len..];
-        }
-        assert!(rest.is_empty() && records.len() == 2 && records[0] > 16_000, "{records:?}");
-    }
-
-    #[test]
-    fn both_ends_are_told_once_what_the_other_has_shown() {
-        let (setup, identity) = setup("localhost");
-        let (mut server, mut client) = pair(&setup, "localhost");
-        assert_eq!((server.take_handshake(), client.take_handshake()), (None, None));
-        shake_hands(&mut server, &mut client, 1 << 20);
-        let (at_server, at_client) =
-            (server.take_handshake().unwrap().unwrap(), client.take_handshake().unwrap().unwrap());
-        assert!(at_client.named && !at_server.named);
-        for shown in [&at_server, &at_client] {
-            assert!(identity.fingerprints.iter().all(|one| shown.fingerprints.contains(one)));
-        }
-        assert_eq!((server.take_handshake(), client.take_handshake()), (None, None));
-        let mut server = TlsLink::accept(&setup).unwrap();
-        let mut client = TlsLink::connect(&setup, "other.example", &identity.fingerprints).unwrap();
-        shake_hands(&mut server, &mut client, 1 << 20);
-        assert!(!client.take_handshake().unwrap().unwrap().named, "nobody has asked what it is called");
-    }
-
-    #[test]
-    fn another_certificate_is_shown_from_the_next_handshake_on() {
-        let (ours, old) = setup("localhost");
-        let (_, new) = setup("localhost");
-        ours.replace(&new);
-        let mut server = TlsLink::accept(&ours).unwrap();
-        let mut client = TlsLink::connect(&ours, "localhost", &new.fingerprints).unwrap();
-        shake_hands(&mut server, &mut client, 1 << 20);
-        let shown = client.take_handshake().unwrap().unwrap();
-        assert!(
-            shown.fingerprints.contains(&new.fingerprints[0]) && !shown.fingerprints.contains(&old.fingerprints[0])
-        );
-    }
-
-    /// A switch with a connection that so many octets of responses wait for, at least.
-    fn waiting(len: usize, now: Instant) -> (Switch, ConnectionId) {
-        let mut switch = Switch::new(crate::switch::Settings::default(), [7; 32]);
-        let id = switch.adopt("192.0.2.1:7".parse().unwrap(), true, now);
-        let request =
-            b"MSRP abcd SEND\r\nTo-Path: msrps://h:1/s;tcp\r\nFrom-Path: msrps://h:2/t;tcp\r\nMessage-ID: m\r\n\
-            Content-Type: a/b\r\n\r\nx\r\n-------abcd$\r\n";
-        let mut octets = Vec::new();
-        while switch.gather(id, &mut octets, usize::MAX) < len {
-            octets.clear();
-            switch.handle_bytes(id, &bytes::Bytes::from_static(request), now).unwrap();
-        }
-        (switch, id)
-    }
-
-    #[test]
-    fn one_turn_encrypts_as_much_as_the_limit_says() {
-        let (setup, _) = setup("localhost");
-        let (mut server, mut client) = pair(&setup, "localhost");
-        shake_hands(&mut server, &mut client, 1 << 20);
-        let now = Instant::now();
-        let (mut switch, id) = waiting(TLS_TURN_BYTES_MAX + 1000, now);
-        let mut wire = Vec::new();
-        assert_eq!(server.flush(&mut switch, id, &mut Pieces::default(), &mut wire, now), Flushed::Done);
-        let (mut plain, mut input, mut into) = (0, &wire[..], vec![0; 50_000]);
-        while let n @ 1.. = client.receive(&mut input, &mut into).unwrap() {
-            plain += n;
-        }
-        assert_eq!(plain, TLS_TURN_BYTES_MAX);
-        assert!(switch.gather(id, &mut Vec::new(), usize::MAX) >= 1000, "the rest waits for its turn");
-    }
-
-    #[test]
-    fn as_much_ciphertext_waits_as_the_limit_says() {
-        let (setup, _) = setup("localhost");
-        let (mut server, mut client) = pair(&setup, "localhost");
-        shake_hands(&mut server, &mut client, 1 << 20);
-        let plain = vec![b'x'; 2 * TLS_WAITING_BYTES_MAX];
-        let taken = encrypt(&mut server, &[&plain]);
-        assert!(taken <= TLS_WAITING_BYTES_MAX && taken > TLS_WAITING_BYTES_MAX - 20_000, "{taken}");
-        assert_eq!(encrypt(&mut server, &[&plain]), 0);
-    }
-
-    /// Takes so much and no more.
-    struct Narrow(Vec<u8>, usize);
-
-    impl Write for Narrow {
-        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-            let n = octets.len().min(self.1 - self.0.len());
-            if n == 0 && !octets.is_empty() {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            self.0.extend_from_slice(&octets[..n]);
-            Ok(n)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_full_socket_keeps_ciphertext_waiting_and_the_end_behind_it() {
-        let (setup, _) = setup("localhost");
-        let (mut server, mut client) = pair(&setup, "localhost");
-        shake_hands(&mut server, &mut client, 1 << 20);
-        encrypt(&mut server, &[&[b'x'; 3000]]);
-        let mut narrow = Narrow(Vec::new(), 1000);
-        assert!(!server.write_to(&mut narrow).unwrap());
-        assert!(!server.end(&mut narrow), "it waits");
-        narrow.1 = 1 << 20;
-        assert!(server.write_to(&mut narrow).unwrap());
-        let (mut input, mut into) = (&narrow.0[..], vec![0; 8000]);
-        assert_eq!(client.receive(&mut input, &mut into).unwrap(), 3000);
-        assert!(client.peer_has_closed());
-        assert!(server.end(&mut narrow), "asked again, it goes");
-    }
-
-    #[test]
-    fn what_is_no_tls_is_an_error_and_is_told_the_peer() {
-        let (setup, _) = setup("localhost");
-        let mut server = TlsLink::accept(&setup).unwrap();
-        let mut input = &b"MSRP abcd SEND\r\nTo-Path: msrps://h:1/s;tcp\r\n"[..];
-        assert!(server.receive(&mut input, &mut [0; 100]).is_err());
-        let mut wire = Vec::new();
-        server.write_to(&mut wire).unwrap();
-        assert_eq!(wire.first(), Some(&21), "an alert");
-    }
-}
+mod tests;

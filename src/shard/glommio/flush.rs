@@ -3,7 +3,6 @@
 //! It is woken by the first connection that has something to send, and therefore runs after every reader of that turn. The
 //! deeper the load, the larger the batches; idle, nothing waits for a timer.
 
-use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -37,7 +36,6 @@ impl Shell {
     pub(super) fn flush_now(self: &Rc<Self>) {
         let mut dirty = std::mem::take(&mut *self.dirty.borrow_mut());
         self.switch.borrow_mut().take_dirty(&mut dirty);
-        dirty.retain(|id| !self.flush_link(*id));
         let mut rest = &dirty[..];
         while !rest.is_empty() {
             let n = self.flush_some(rest);
@@ -53,8 +51,8 @@ impl Shell {
         let taken = {
             let (switch, batch) = (&mut *self.switch.borrow_mut(), &mut *self.batch.borrow_mut());
             let peers = self.peers.borrow();
-            let fd = |id| peers.get(id).map(|peer| peer.stream.as_fd());
-            flush_some(switch, batch, ids, fd, |batch| batch.submit(), &mut outcome)
+            let target = |id| peers.get(id).map(|peer: &Rc<Peer>| peer.target());
+            flush_some(switch, batch, ids, target, |batch| batch.submit(), &mut outcome)
         };
         for id in outcome.would_block {
             self.wait_for_room(id);

@@ -44,22 +44,21 @@ impl Shell {
         true
     }
 
-    /// Sends what waits for a connection, if that has TLS; answers whether it has.
-    pub(super) fn flush_link(self: &Rc<Self>, id: ConnectionId) -> bool {
-        let Some(peer) = self.peers.borrow().get(id).cloned() else { return false };
-        let Some(link) = &peer.link else { return false };
+    /// Sends what waits for a connection, if that has TLS.
+    pub(super) fn flush_link(self: &Rc<Self>, id: ConnectionId) {
+        let Some(peer) = self.peers.borrow().get(id).cloned() else { return };
+        let Some(link) = &peer.link else { return };
         let flushed = self.push(id, &mut link.borrow_mut(), &mut Direct(peer.stream.as_fd()));
         match flushed {
             Flushed::Done => {}
             Flushed::Full => self.wait_for_room(id),
             Flushed::Over => self.close(id, EndReason::ConnectionLost),
         }
-        true
     }
 
     fn push(&self, id: ConnectionId, link: &mut TlsLink, out: &mut dyn Write) -> Flushed {
-        let (mut switch, mut pieces) = (self.switch.borrow_mut(), self.pieces.borrow_mut());
-        link.flush(&mut switch, id, &mut pieces, out, Instant::now())
+        let (mut switch, mut batch) = (self.switch.borrow_mut(), self.batch.borrow_mut());
+        link.flush(&mut switch, id, batch.plaintext(), out, Instant::now())
     }
 
     /// The same once the socket has room again.

@@ -1,6 +1,7 @@
 //! What the tasks of one shard share: the machine and its sockets. Nothing of it is held across an await.
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -11,9 +12,10 @@ use slotmap::SecondaryMap;
 use super::notify::Notify;
 use crate::facts::EndReason;
 use crate::ids::{ConnectionId, ShardId};
+use crate::shard::flush::Target;
 use crate::shard::mesh::{TELL_AGAIN_AFTER, Upward};
 use crate::shard::slab::Slab;
-use crate::shard::socket::{Batch, Pieces, Stream};
+use crate::shard::socket::{Batch, Stream};
 use crate::shard::tls::TlsLink;
 use crate::switch::{Output, Switch};
 use crate::tls::TlsSetup;
@@ -39,7 +41,6 @@ pub struct Shell {
     pub(super) spill: RefCell<Vec<u8>>,
     pub(super) dirty: RefCell<Vec<ConnectionId>>,
     pub(super) tls: Option<TlsSetup>,
-    pub(super) pieces: RefCell<Pieces>,
 }
 
 /// One connection's socket.
@@ -49,7 +50,7 @@ pub struct Peer {
     pub(super) resume: Notify,
     pub(super) closed: Cell<bool>,
     /// What stands between the socket and the switch.
-    pub(super) link: Option<RefCell<Box<TlsLink>>>,
+    pub(super) link: Option<Box<RefCell<TlsLink>>>,
 }
 
 impl Peer {
@@ -58,8 +59,13 @@ impl Peer {
             stream: Stream::new(stream),
             resume: Notify::default(),
             closed: Cell::new(false),
-            link: link.map(|link| RefCell::new(Box::new(link))),
+            link: link.map(|link| Box::new(link.into())),
         }
+    }
+
+    /// Where its octets go.
+    pub(super) fn target(&self) -> Target<'_> {
+        Target { socket: self.stream.as_fd(), link: self.link.as_deref() }
     }
 }
 
@@ -80,7 +86,6 @@ impl Shell {
             spill: RefCell::default(),
             dirty: RefCell::default(),
             tls,
-            pieces: RefCell::default(),
         }
     }
 

@@ -61,7 +61,7 @@ impl Shell {
 
     /// Takes in a connection that the switch knows, whoever opened it. It must not be a non-blocking one: the ring waits for it.
     pub(super) fn take_in(&mut self, id: ConnectionId, socket: Rc<OwnedFd>, link: Option<TlsLink>) {
-        self.peers.insert(id, Peer { socket, receiving: false, link: link.map(Box::new) });
+        self.peers.insert(id, Peer { socket, receiving: false, link: link.map(|link| Box::new(link.into())) });
         self.receive(id, true);
     }
 

@@ -2,10 +2,9 @@
 //!
 //! It comes after all receives of the turn. The deeper the load, the larger the batches; idle, nothing waits for a timer.
 
-use std::os::fd::AsFd;
 use std::time::Instant;
 
-use super::shell::Shell;
+use super::shell::{Peer, Shell};
 use crate::facts::EndReason;
 use crate::shard::flush::{FlushOutcome, flush_some};
 
@@ -21,13 +20,18 @@ impl Shell {
             return;
         }
         let mut outcome = FlushOutcome::default();
-        ids.retain(|id| !self.flush_link(*id, &mut outcome));
         let mut rest = &ids[..];
         while !rest.is_empty() {
-            let fd = |id| self.peers.get(id).map(|peer| peer.socket.as_fd());
+            let target = |id| self.peers.get(id).map(Peer::target);
             let ring = &mut self.ring;
-            let n =
-                flush_some(&mut self.switch, &mut self.batch, rest, fd, |batch| batch.submit_to(ring), &mut outcome);
+            let n = flush_some(
+                &mut self.switch,
+                &mut self.batch,
+                rest,
+                target,
+                |batch| batch.submit_to(ring),
+                &mut outcome,
+            );
             rest = &rest[n..];
         }
         ids.clear();

@@ -13,10 +13,9 @@ use tracing::debug;
 use super::shell::Shell;
 use crate::facts::EndReason;
 use crate::ids::ConnectionId;
-use crate::shard::flush::FlushOutcome;
 use crate::shard::settings::DIAL_TIMEOUT;
 use crate::shard::socket::{self, Direct};
-use crate::shard::tls::{Flushed, TlsLink};
+use crate::shard::tls::TlsLink;
 use crate::switch::Dial;
 use crate::timers::Timers;
 use crate::tls::reason;
@@ -46,43 +45,34 @@ impl Dials {
 impl Shell {
     /// What has come on a connection with TLS.
     pub(super) fn handle_ciphertext(&mut self, id: ConnectionId, bytes: &Bytes, now: Instant) {
-        let Some(peer) = self.peers.get_mut(id) else { return };
-        let Some(link) = &mut peer.link else { return };
+        let Some(peer) = self.peers.get(id) else { return };
+        let Some(link) = &peer.link else { return };
+        let mut link = link.borrow_mut();
         let outcome = link.handle_bytes(&mut self.switch, &mut self.slab, id, bytes, now);
         let over = outcome.is_err() || link.peer_has_closed();
-        if link.has_to_say() {
+        if over {
+            // An alert is worth one try.
+            let mut out = Direct(peer.socket.as_fd());
+            link.flush(&mut self.switch, id, self.batch.plaintext(), &mut out, now);
+        } else if link.has_to_say() {
             self.writable.push(id);
         }
+        drop(link);
         if let Err(error) = &outcome {
             let peer = self.switch.peer(id);
             debug!(shard = %self.id, connection = %id, peer = peer.map(tracing::field::display), error = reason(error), "closing an MSRP connection, which does not keep to TLS");
         }
         if over {
-            // An alert is worth one try.
-            self.flush_link(id, &mut FlushOutcome::default());
             self.close(id, EndReason::ConnectionLost, now);
         }
         self.settle(now);
     }
 
-    /// Sends what waits for a connection, if that has TLS; answers whether it has.
-    pub(super) fn flush_link(&mut self, id: ConnectionId, outcome: &mut FlushOutcome) -> bool {
-        let Some(peer) = self.peers.get_mut(id) else { return false };
-        let Some(link) = &mut peer.link else { return false };
-        let mut out = Direct(peer.socket.as_fd());
-        match link.flush(&mut self.switch, id, &mut self.pieces, &mut out, Instant::now()) {
-            Flushed::Done => {}
-            Flushed::Full => outcome.would_block.push(id),
-            Flushed::Over => outcome.failed.push(id),
-        }
-        true
-    }
-
     /// The switch wants a connection closed. With TLS it goes when the last of its ciphertext has left, or when the switch asks
     /// again.
     pub(super) fn hang_up(&mut self, id: ConnectionId, now: Instant) {
-        if let Some(peer) = self.peers.get_mut(id)
-            && peer.link.as_mut().is_some_and(|link| !link.end(&mut Direct(peer.socket.as_fd())))
+        if let Some(peer) = self.peers.get(id)
+            && peer.link.as_ref().is_some_and(|link| !link.borrow_mut().end(&mut Direct(peer.socket.as_fd())))
         {
             self.ring.writable(id, &peer.socket);
             return;

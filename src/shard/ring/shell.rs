@@ -1,8 +1,9 @@
 //! One shard's state, and its turn.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,10 +17,11 @@ use super::secure::Dials;
 use crate::facts::{Command, EndReason};
 use crate::ids::{ConnectionId, ShardId};
 use crate::log_throttle::LogThrottle;
+use crate::shard::flush::Target;
 use crate::shard::mesh::{ShardPort, TELL_AGAIN_AFTER, Upward, Wake};
 use crate::shard::settings::COMMANDS_PER_TURN_MAX;
 use crate::shard::slab::Slab;
-use crate::shard::socket::{Batch, LISTENERS, Pieces, Ring};
+use crate::shard::socket::{Batch, LISTENERS, Ring};
 use crate::shard::tls::TlsLink;
 use crate::switch::{Output, Switch};
 use crate::tls::TlsSetup;
@@ -39,7 +41,6 @@ pub struct Shell {
     pub(super) tls: Option<TlsSetup>,
     /// For plaintext.
     pub(super) slab: Slab,
-    pub(super) pieces: Pieces,
     pub(super) dials: Dials,
     /// Connections whose sockets were full and have room again.
     pub(super) writable: Vec<ConnectionId>,
@@ -68,10 +69,15 @@ pub struct Peer {
     /// A receive is in the ring, or about to be.
     pub(super) receiving: bool,
     /// What stands between the socket and the switch.
-    pub(super) link: Option<Box<TlsLink>>,
+    pub(super) link: Option<Box<RefCell<TlsLink>>>,
 }
 
 impl Peer {
+    /// Where its octets go.
+    pub(super) fn target(&self) -> Target<'_> {
+        Target { socket: self.socket.as_fd(), link: self.link.as_deref() }
+    }
+
     /// Ends both directions: what the ring has under way for it completes, and the peer learns of it. Closing the descriptor would
     /// not do, which the ring holds too.
     pub(super) fn shut_down(&self) {
@@ -101,7 +107,6 @@ impl Shell {
             accept_failures: LogThrottle::default(),
             tls,
             slab: Slab::default(),
-            pieces: Pieces::default(),
             dials: Dials::default(),
             writable: Vec::new(),
             held: Vec::new(),

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
 
-use super::Block;
+use super::block::Block;
 use crate::limits::RECEIVE_BYTES_MAX;
 
 /// The one group of buffers that a shard has.

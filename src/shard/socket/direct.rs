@@ -1,14 +1,9 @@
-//! One socket that is written to without waiting, and the pieces that are encrypted for it.
+//! Sends of one socket, which do not wait.
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 
-use socket2::SockRef;
-
-use crate::ids::ConnectionId;
-use crate::switch::{PieceSink, Switch};
-
-const FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+use rustix::net::{SendAncillaryBuffer, SendFlags};
 
 /// A socket. What the kernel has no room for is `WouldBlock`.
 #[derive(Debug, Clone, Copy)]
@@ -16,11 +11,11 @@ pub struct Direct<'a>(pub BorrowedFd<'a>);
 
 impl io::Write for Direct<'_> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        SockRef::from(&self.0).send_with_flags(octets, FLAGS)
+        send_nowait(self.0, &[IoSlice::new(octets)])
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        SockRef::from(&self.0).send_vectored_with_flags(slices, FLAGS)
+        send_nowait(self.0, slices)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -28,39 +23,13 @@ impl io::Write for Direct<'_> {
     }
 }
 
-/// Memory for the list of an outbox's pieces, which is kept from one time to the next.
-#[derive(Debug, Default)]
-pub struct Pieces(Vec<libc::iovec>);
-
-impl Pieces {
-    /// Lends what waits for a connection, `max` octets at most, in order.
-    pub fn lend<R>(
-        &mut self,
-        switch: &Switch,
-        id: ConnectionId,
-        max: usize,
-        take: impl FnOnce(&[IoSlice<'_>]) -> R,
-    ) -> R {
-        self.0.clear();
-        switch.gather(id, &mut List(&mut self.0), max);
-        // SAFETY: the switch keeps its pieces where they are while it is borrowed, which it is until this returns.
-        take(unsafe { slices(&self.0) })
-    }
-}
-
-/// # Safety
-/// What they point to stays as it is for as long as they are borrowed.
-unsafe fn slices(pieces: &[libc::iovec]) -> &[IoSlice<'_>] {
-    // SAFETY: an IoSlice is an iovec (its documentation says so), and what they point to is there, as the caller says.
-    unsafe { std::slice::from_raw_parts(pieces.as_ptr().cast::<IoSlice<'_>>(), pieces.len()) }
-}
-
-struct List<'a>(&'a mut Vec<libc::iovec>);
-
-impl PieceSink for List<'_> {
-    fn push(&mut self, piece: &[u8]) {
-        self.0.push(libc::iovec { iov_base: piece.as_ptr().cast_mut().cast(), iov_len: piece.len() });
-    }
+/// Sends pieces of memory, as many octets as the kernel has room for, and returns how many that were.
+///
+/// # Errors
+/// Returns `WouldBlock` if there is no room, and what the system call returns if the connection has failed.
+pub fn send_nowait(socket: BorrowedFd<'_>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    Ok(rustix::net::sendmsg(socket, pieces, &mut SendAncillaryBuffer::default(), flags)?)
 }
 
 #[cfg(test)]

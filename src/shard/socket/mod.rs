@@ -1,6 +1,7 @@
 //! Sockets and rings: the one folder of Parlor with unsafe code. Each site says what it relies on.
 #![allow(unsafe_code, reason = "system calls take raw pointers and descriptors")]
 
+mod abort;
 mod arrival;
 mod batch;
 mod block;
@@ -8,7 +9,10 @@ mod buffers;
 mod direct;
 mod event_fd;
 mod operations;
+mod pieces;
 mod ring;
+mod scratch_cache;
+mod send_ring;
 mod stream;
 
 use std::io;
@@ -23,8 +27,9 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 pub use arrival::{Arrival, Received};
 pub use batch::{Batch, Gathering};
 pub use block::Block;
-pub use direct::{Direct, Pieces};
+pub use direct::Direct;
 pub use event_fd::EventFd;
+pub use pieces::Pieces;
 pub use ring::{LISTENERS, Ring};
 pub use stream::Stream;
 
@@ -92,16 +97,6 @@ pub fn into_executor(listener: Socket) -> TcpListener {
 /// Why not: the kernel has none, or it is switched off.
 pub fn probe_ring() -> io::Result<()> {
     IoUring::new(2).map(drop)
-}
-
-/// Ends the process where a panic would leave sends under way that point to what the panic frees. It is forgotten when all are
-/// complete.
-struct AbortOnUnwind;
-
-impl Drop for AbortOnUnwind {
-    fn drop(&mut self) {
-        std::process::abort();
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use io_uring::{IoUring, cqueue, squeue, types};
 use smallvec::SmallVec;
 
-use super::AbortOnUnwind;
+use super::abort::AbortOnUnwind;
 use super::arrival::{Arrival, Received};
 use super::buffers::{Buffers, GROUP, Taken};
 use super::operations::{OperationKey, Operations, Receive, Waiting, What, key_of};

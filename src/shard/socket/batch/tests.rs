@@ -1,6 +1,8 @@
 //! Batches over real sockets.
 
 use super::*;
+use crate::limits::SEND_PIECES_MAX;
+use crate::switch::{Mark, PieceSink};
 use std::io::Read;
 use std::net::{TcpListener as StdListener, TcpStream};
 use std::os::fd::AsRawFd;
@@ -22,10 +24,10 @@ fn sends_everything(with_ring: bool) {
     let mut pairs: Vec<_> = (0..8).map(|_| pair()).collect();
     for (n, (sender, _)) in pairs.iter().enumerate() {
         batch.begin(sender.as_raw_fd());
-        Sink(&mut batch).push(format!("<{n}>").as_bytes());
-        Sink(&mut batch).push(b"small");
-        Sink(&mut batch).push(&large);
-        Sink(&mut batch).push(b"end");
+        batch.pieces.push(format!("<{n}>").as_bytes());
+        batch.pieces.push(b"small");
+        batch.pieces.push(&large);
+        batch.pieces.push(b"end");
     }
     assert!(batch.is_full());
     let sent: Vec<_> = submit(&mut batch).iter().map(|result| *result.as_ref().unwrap()).collect();
@@ -59,7 +61,7 @@ fn full_and_dead_sockets_complete_within_the_submission() {
     let (alive, mut receiver) = pair();
     for socket in [&full, &dead, &alive] {
         batch.begin(socket.as_raw_fd());
-        Sink(&mut batch).push(b"hello");
+        batch.pieces.push(b"hello");
     }
     let results = submit(&mut batch);
     assert_eq!(results[0].as_ref().unwrap_err().kind(), io::ErrorKind::WouldBlock);
@@ -97,11 +99,11 @@ fn octets_that_others_have_got_are_the_same_for_the_next() {
         let mark = |at| Mark { page: page as u64, at };
         for ((sender, _), path) in pairs.iter().zip(paths) {
             batch.begin(sender.as_raw_fd());
-            Sink(&mut batch).push_marked(&octets[..cut], mark(0));
-            Sink(&mut batch).push(path.as_bytes());
-            Sink(&mut batch).push_marked(&octets[cut..], mark(cut));
+            batch.pieces.push_marked(&octets[..cut], mark(0));
+            batch.pieces.push(path.as_bytes());
+            batch.pieces.push_marked(&octets[cut..], mark(cut));
         }
-        found += batch.cache.now.iter().filter(|span| batch.cache.before.contains(span)).count();
+        found += batch.pieces.cache.now.iter().filter(|span| batch.pieces.cache.before.contains(span)).count();
         assert!(submit(&mut batch).iter().all(Result::is_ok));
         for ((_, receiver), path) in pairs.iter_mut().zip(paths) {
             let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
@@ -117,14 +119,14 @@ fn octets_that_others_have_got_are_the_same_for_the_next() {
 /// The kernel refuses a ring whose one submitter is another thread, and never sees what was queued for it.
 #[test]
 fn a_ring_that_is_refused_is_done_without() {
-    let ring = std::thread::spawn(|| send_ring(8)).join().unwrap().expect("no ring on this machine");
+    let ring = std::thread::spawn(|| open_ring(8)).join().unwrap().expect("no ring on this machine");
     let mut batch = Batch::new(8, 16, false);
     batch.ring = Some(ring);
     let mut pairs = [pair(), pair()];
     for text in ["first", "other"] {
         for (sender, _) in &pairs {
             batch.begin(sender.as_raw_fd());
-            Sink(&mut batch).push(text.as_bytes());
+            batch.pieces.push(text.as_bytes());
         }
         assert!(submit(&mut batch).iter().all(|result| matches!(result, Ok(5))));
         assert!(!batch.has_ring());
@@ -147,9 +149,9 @@ fn a_large_send_is_taken_in_part() {
     let (other, _keep_too) = pair();
     let large = vec![0; 64 << 20];
     batch.begin(sender.as_raw_fd());
-    Sink(&mut batch).push(&large);
+    batch.pieces.push(&large);
     batch.begin(other.as_raw_fd());
-    Sink(&mut batch).push(b"x");
+    batch.pieces.push(b"x");
     let results = submit(&mut batch);
     assert!(*results[0].as_ref().unwrap() < large.len());
     assert_eq!(*results[1].as_ref().unwrap(), 1);
@@ -165,10 +167,10 @@ fn a_send_has_no_more_pieces_than_the_kernel_takes() {
         for (sender, _) in &pairs {
             batch.begin(sender.as_raw_fd());
             let mut pieces = 0;
-            while Sink(&mut batch).room() > 0 {
+            while batch.pieces.room() > 0 {
                 // Every other one is copied, between two that are not.
                 let piece = if pieces % 2 == 0 { &large[..] } else { b"y" };
-                Sink(&mut batch).push(piece);
+                batch.pieces.push(piece);
                 pieces += 1;
             }
             assert_eq!(pieces, SEND_PIECES_MAX);
