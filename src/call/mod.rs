@@ -14,7 +14,6 @@ mod session_timer;
 mod subscription;
 mod users;
 
-pub use crate::timers::Timers as Alarms;
 pub use dialog::{Dialog, DialogError, asks_for_sips};
 pub use digest::{Asker, Authenticator, Unbelieved};
 pub use identity::{Caller, Identity, IdentityError, asserted, identify};

@@ -165,7 +165,7 @@ impl Driver {
     /// The roster tells when people came; clocks are set now and then.
     fn tell_time(&mut self) {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.focus.tell_time(Instant::now(), since_1970);
+        self.focus.set_wall_clock(Instant::now(), since_1970);
     }
 
     fn arrived(&mut self, arrived: Inbound) {

@@ -3,15 +3,15 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
-use super::Settings;
+use crate::focus::settings::Settings;
 use parlor_proto::uri::Aor;
 
 /// Every host whose users are rooms here: the domains and our own addresses, without a port and with those we listen on.
 #[derive(Debug)]
-pub(super) struct Hosts(HashSet<String>);
+pub struct Hosts(HashSet<String>);
 
 impl Hosts {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings) -> Self {
         let mut hosts = HashSet::new();
         for name in settings.domains.iter().chain([&settings.contact_host]) {
             hosts.extend(normal(name));
@@ -25,12 +25,12 @@ impl Hosts {
     }
 
     /// Whether an address is at one of them.
-    pub(super) fn own(&self, address: &Aor) -> bool {
+    pub fn own(&self, address: &Aor) -> bool {
         address.host().is_some_and(|host| self.0.contains(host))
     }
 
     /// Every address that a room of a name has.
-    pub(super) fn names(&self, room: &str) -> Vec<Aor> {
+    pub fn names(&self, room: &str) -> Vec<Aor> {
         let mut names: Vec<Aor> = self.0.iter().filter_map(|host| Aor::new(room, host).ok()).collect();
         names.sort();
         names

@@ -31,47 +31,33 @@
 //!
 //! A BYE of ours waits for the ACK of our 200 or for its time to run out (RFC 3261 §15).
 
-mod admit;
-mod asked;
-mod authenticate;
+mod access;
 mod awareness;
-mod byes;
-mod calls;
 mod change;
-mod conference_event;
-mod dial_out;
-mod dialled;
-mod diallings;
-mod end;
-mod extensions;
-mod face;
-mod fence;
+mod context;
+mod core;
+mod dialogs;
+mod dispatch;
+mod endpoint;
+mod headers;
 mod hosts;
-mod join;
-mod lists;
+mod lifecycle;
 mod media;
-mod merged;
-mod nicknames;
-mod notify;
-mod refer;
-mod refresh;
+mod output;
+mod outputs;
 mod refusal;
-mod replies;
-mod report;
-mod requests;
-mod rooms;
+mod responses;
 mod roster;
 mod settings;
-mod shards;
-mod subscribe;
-mod subscriptions;
-mod throttle;
-mod under_way;
-mod update;
+mod store;
+mod tag;
+mod timer;
+mod uac;
+mod uas;
 
-pub use face::{Awaited, Counts, Focus, Output};
-pub use media::ConnectOut;
-pub use settings::{Network, RoomSettings, Settings, ShardAddress};
+pub use endpoint::Focus;
+pub use output::{Awaited, Counts, Output};
+pub use settings::{ConnectOut, Network, RoomSettings, Settings, ShardAddress};
 
 #[cfg(test)]
 mod tests;

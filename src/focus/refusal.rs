@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::calls::Tag;
 use crate::call::{DialogError, Privacy};
+use crate::focus::tag::Tag;
 use parlor_proto::sdp::MediaError;
 use parlor_proto::sip::{
     BodyError, HeaderName, ListError, Method, Request, address_text, addresses, quoted, reason_phrase,
@@ -12,38 +12,38 @@ use parlor_proto::uri::Aor;
 
 /// A status, a phrase that says more than the usual one, and headers that say what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) phrase: Option<Cow<'static, str>>,
-    pub(super) headers: Vec<(HeaderName, String)>,
+pub struct Refusal {
+    pub status: u16,
+    pub phrase: Option<Cow<'static, str>>,
+    pub headers: Vec<(HeaderName, String)>,
     /// The key of the config that says so, for the log.
     rule: Option<&'static str>,
 }
 
 impl Refusal {
-    pub(super) fn new(status: u16) -> Self {
+    pub fn new(status: u16) -> Self {
         Self { status, phrase: None, headers: Vec::new(), rule: None }
     }
 
-    pub(super) fn because(mut self, phrase: impl Into<Cow<'static, str>>) -> Self {
+    pub fn because(mut self, phrase: impl Into<Cow<'static, str>>) -> Self {
         self.phrase = Some(phrase.into());
         self
     }
 
     /// By which key of the config.
-    pub(super) fn by(mut self, rule: &'static str) -> Self {
+    pub fn by(mut self, rule: &'static str) -> Self {
         self.rule = Some(rule);
         self
     }
 
-    pub(super) fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+    pub fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
     /// Tells an operator who wonders why somebody does not get in. What happens all the time, or to everybody when there is too
     /// much to do, is told to those who look closely.
-    pub(super) fn tell(&self, request: &Request) {
+    pub fn tell(&self, request: &Request) {
         let warning =
             self.headers.iter().find(|(name, _)| *name == HeaderName::Warning).map(|(_, value)| value.as_str());
         let why = warning.or(self.phrase.as_deref()).unwrap_or_else(|| reason_phrase(self.status));
@@ -60,13 +60,13 @@ impl Refusal {
 
     /// 404 for an address at a host that is none of ours, which is mostly a mistake of the config: the key is named to the caller,
     /// and to whoever reads the log.
-    pub(super) fn not_our_domain(target: &Aor) -> Self {
+    pub fn not_our_domain(target: &Aor) -> Self {
         let why = format!("{} is none of the hosts in sip.domains", target.host().unwrap_or_default());
         Self::new(404).with(HeaderName::Warning, format!("399 parlor {}", quoted(&why)))
     }
 
     /// 503: come again in so many seconds (RFC 3261 §21.5.4).
-    pub(super) fn later(seconds: u32) -> Self {
+    pub fn later(seconds: u32) -> Self {
         Self::new(503).with(HeaderName::RetryAfter, seconds.to_string())
     }
 }

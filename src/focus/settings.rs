@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ConnectOut;
 use crate::call::Users;
 use crate::facts::{Fingerprint, RoomPolicy};
 use crate::ids::ShardId;
@@ -126,5 +125,31 @@ mod tests {
             Network::new("::1".parse().unwrap(), 129).is_none()
                 && Network::new("10.0.0.0".parse().unwrap(), 33).is_none()
         );
+    }
+}
+
+/// Whom the server connects to where a client only listens. A stranger must not be able to point it at others (RFC 4975
+/// §14.5).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ConnectOut {
+    /// Nobody.
+    Never,
+    /// The address that the call came from.
+    #[default]
+    Source,
+    /// Anybody.
+    Any,
+    /// Addresses in these networks: for clients behind a SIP proxy.
+    Networks(Vec<Network>),
+}
+
+impl ConnectOut {
+    pub(super) fn allows(&self, target: IpAddr, source: IpAddr) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Source => target.to_canonical() == source.to_canonical(),
+            Self::Any => true,
+            Self::Networks(networks) => networks.iter().any(|network| network.contains(target)),
+        }
     }
 }

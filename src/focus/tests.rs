@@ -76,9 +76,9 @@ fn invite(focus: &mut Focus, name: &str) -> u16 {
 #[test]
 fn there_are_so_many_calls() {
     let mut focus = focus();
-    let _ = focus.calls.shares.take(&others(), CALLS_MAX - 2);
+    let _ = focus.stores.calls.shares.take(&others(), CALLS_MAX - 2);
     assert_eq!([invite(&mut focus, "ann"), invite(&mut focus, "bob"), invite(&mut focus, "cyn")], [200, 200, 503]);
-    focus.calls.shares.give_back(Share { claim: others(), amount: 1 });
+    focus.stores.calls.shares.give_back(Share { claim: others(), amount: 1 });
     assert_eq!(invite(&mut focus, "dan"), 200);
 }
 
@@ -86,10 +86,10 @@ fn there_are_so_many_calls() {
 fn there_are_so_many_subscriptions() {
     let mut focus = focus();
     assert_eq!(invite(&mut focus, "ann"), 200);
-    let _ = focus.subscriptions.shares.take(&others(), SUBSCRIPTIONS_MAX - 2);
+    let _ = focus.stores.subscriptions.shares.take(&others(), SUBSCRIPTIONS_MAX - 2);
     let mut subscribe = |name: &str| status(&mut focus, "SUBSCRIBE", name, "Event: conference\r\nExpires: 600\r\n", "");
     assert_eq!(["bob", "cyn", "dan"].map(&mut subscribe), [200, 200, 503]);
-    focus.subscriptions.shares.give_back(Share { claim: others(), amount: 1 });
+    focus.stores.subscriptions.shares.give_back(Share { claim: others(), amount: 1 });
     assert_eq!(status(&mut focus, "SUBSCRIBE", "erin", "Event: conference\r\nExpires: 600\r\n", ""), 200);
 }
 
@@ -97,7 +97,9 @@ fn there_are_so_many_subscriptions() {
 fn one_source_leaves_calls_and_subscriptions_to_others() {
     let claim = |n: u8, reach| Claim::at([192, 0, 2, n].into(), reach);
     let mut focus = focus();
-    for (shares, max) in [(&mut focus.calls.shares, CALLS_MAX), (&mut focus.subscriptions.shares, SUBSCRIPTIONS_MAX)] {
+    for (shares, max) in
+        [(&mut focus.stores.calls.shares, CALLS_MAX), (&mut focus.stores.subscriptions.shares, SUBSCRIPTIONS_MAX)]
+    {
         let one = claim(1, Reach::Proved);
         let _ = shares.take(&one, max - max / PARTS_KEPT_FOR_OTHERS);
         assert!(!shares.has_room(&one, 1) && shares.has_room(&claim(2, Reach::Proved), 1));

@@ -9,7 +9,7 @@ const LIMITS: [&str; 2] = ["src/limits.rs", "src/proto/limits.rs"];
 
 /// Maxima of the floors below the shell that no peer can make us reach.
 const OUR_OWN: [(&str, &str); 4] = [
-    ("src/focus/join.rs", "SHARD_ANSWER_MAX"),
+    ("src/focus/lifecycle/session.rs", "SHARD_ANSWER_MAX"),
     ("src/call/session_timer.rs", "EARLY_MAX"),
     ("src/proto/msrp/end_line.rs", "END_LINE_BYTES_MAX"),
     ("src/transaction/mod.rs", "BODY_COPIED_MAX"),

@@ -130,7 +130,7 @@ fn who_was_called_needs_no_password_to_hang_up() {
 #[test]
 fn the_roster_says_who_was_called_and_by_whom() {
     let (mut world, mut ann) = world();
-    world.focus.tell_time(world.now, Duration::from_secs(86_400));
+    world.focus.set_wall_clock(world.now, Duration::from_secs(86_400));
     let mut watcher = Watcher::watching("ann", "lobby", &mut world);
     refer(&mut world, &mut ann, CAROL);
     let (carol, invite) = (Peer::new("carol", "lobby"), invite(&world));

@@ -27,7 +27,7 @@ fn a_subscribe_is_answered_and_notified_at_once_of_everything() {
         policy.display_text = Some("The \"Lobby\"".into());
         policy.max_participants = 40;
     });
-    world.focus.tell_time(world.now, Duration::from_secs(951_782_400));
+    world.focus.set_wall_clock(world.now, Duration::from_secs(951_782_400));
     world.join("ann", "lobby");
     world.join("bob", "lobby");
     world.forget();

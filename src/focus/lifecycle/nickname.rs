@@ -1,0 +1,36 @@
+//! Nicknames that are the server's (RFC 7701 §7; `nickname_scope = "server"`): every room asks here before it gives one away.
+
+use std::sync::Arc;
+
+use crate::facts::{Command, NicknameScope};
+use crate::focus::context::Context;
+use crate::focus::timer::Timer;
+use crate::ids::{RoomId, SessionId};
+use parlor_proto::uri::Aor;
+
+/// A member of a room whose nicknames are the server's asks for one; its shard waits for what comes of it.
+pub fn decide(cx: &mut Context<'_>, session: SessionId, nickname: &Arc<str>) {
+    let Some(call) = cx.calls.of_session(session).and_then(|tag| cx.calls.get_mut(tag)) else { return };
+    let Some(room) = cx.rooms.get_mut(call.room) else { return };
+    let (shard, user, strict) = (call.shard, &call.member.user, room.policy.strict_nicknames());
+    // A policy that changed meanwhile leaves the decision to the room.
+    let granted =
+        room.policy.nickname_scope == NicknameScope::Room || cx.nicknames.take(session, user, nickname, strict, cx.now);
+    cx.core.command(shard, Command::DecideNickname { session, granted });
+}
+
+/// A session has left a room. Its nickname goes into quarantine with the last session of its user.
+pub fn leave(cx: &mut Context<'_>, session: SessionId, user: &Aor, room: RoomId) {
+    if let Some(room) = cx.rooms.get(room) {
+        cx.nicknames.leave(session, user, room.policy.nickname_quarantine, cx.now);
+        expire(cx);
+    }
+}
+
+/// Forgets the nicknames whose quarantine has ended.
+pub fn expire(cx: &mut Context<'_>) {
+    match cx.nicknames.expire(cx.now) {
+        Some(at) => cx.core.timers.set(Timer::Nicknames, at),
+        None => cx.core.timers.clear(&Timer::Nicknames),
+    }
+}

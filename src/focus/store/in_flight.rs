@@ -1,0 +1,70 @@
+//! NOTIFYs that nobody has answered yet, and how much of them each connection carries.
+
+use std::collections::HashMap;
+
+use crate::limits::NOTIFY_BYTES_UNDER_WAY_MAX;
+use crate::transaction::TransactionId;
+use parlor_proto::sip::SipConnection;
+
+#[derive(Debug)]
+struct Sent<T> {
+    id: T,
+    connection: Option<SipConnection>,
+    octets: usize,
+}
+
+/// All of them, each with what it tells of. A connection of a proxy may carry thousands of subscribers: what it has not answered yet holds back what more there is to
+/// tell over it, so that it is neither drowned nor closed for letting too much wait.
+#[derive(Debug)]
+pub struct InFlight<T> {
+    by_transaction: HashMap<TransactionId, Sent<T>>,
+    octets: HashMap<SipConnection, usize>,
+}
+
+impl<T> Default for InFlight<T> {
+    fn default() -> Self {
+        Self { by_transaction: HashMap::new(), octets: HashMap::new() }
+    }
+}
+
+impl<T: Copy> InFlight<T> {
+    /// A NOTIFY of so many octets was sent, over a connection if that is known.
+    pub fn insert(&mut self, transaction: TransactionId, id: T, connection: Option<SipConnection>, octets: usize) {
+        // One without a document counts too: it is carried.
+        let octets = octets.max(1);
+        if let Some(connection) = connection {
+            *self.octets.entry(connection).or_default() += octets;
+        }
+        self.by_transaction.insert(transaction, Sent { id, connection, octets });
+    }
+
+    /// It is answered, or will not be.
+    pub fn remove(&mut self, transaction: &TransactionId) -> Option<T> {
+        let Sent { id, connection, octets } = self.by_transaction.remove(transaction)?;
+        if let Some(connection) = connection
+            && let Some(all) = self.octets.get_mut(&connection)
+        {
+            *all -= octets;
+            if *all == 0 {
+                self.octets.remove(&connection);
+            }
+        }
+        Some(id)
+    }
+
+    pub fn get(&self, transaction: &TransactionId) -> Option<T> {
+        self.by_transaction.get(transaction).map(|sent| sent.id)
+    }
+
+    /// Those that were sent over a connection. Takes time for all there are, but only where it carries any.
+    pub fn over(&self, connection: SipConnection) -> impl Iterator<Item = &TransactionId> {
+        let all = self.octets.contains_key(&connection).then_some(&self.by_transaction);
+        let sent = all.into_iter().flatten();
+        sent.filter(move |(_, sent)| sent.connection == Some(connection)).map(|(transaction, _)| transaction)
+    }
+
+    /// Whether a connection carries so much that more has to wait for its answers.
+    pub fn is_crowded(&self, connection: SipConnection) -> bool {
+        self.octets.get(&connection).is_some_and(|octets| *octets >= NOTIFY_BYTES_UNDER_WAY_MAX)
+    }
+}

@@ -1,0 +1,55 @@
+//! Nicknames that are unambiguous in the whole server.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::ids::SessionId;
+use crate::nickname::Registry;
+use parlor_proto::uri::Aor;
+
+/// Who is known by what in rooms whose nicknames are the server's.
+#[derive(Debug, Default)]
+pub struct ServerNicknames {
+    registry: Registry<SessionId>,
+    /// Sessions of each user, in any room: a quarantine starts when the last one has left.
+    sessions: HashMap<Aor, usize>,
+}
+
+impl ServerNicknames {
+    pub fn enter(&mut self, user: &Aor) {
+        *self.sessions.entry(user.clone()).or_default() += 1;
+    }
+
+    /// Gives a user a nickname; `false` where it is somebody else's.
+    pub fn take(&mut self, session: SessionId, user: &Aor, nickname: &Arc<str>, strict: bool, now: Instant) -> bool {
+        self.registry.take(session, user, nickname, strict, now).is_ok()
+    }
+
+    /// A session has left its room, whose policy has this quarantine.
+    pub fn leave(&mut self, session: SessionId, user: &Aor, quarantine: Duration, now: Instant) {
+        let left = self.sessions.get(user).map_or(0, |sessions| sessions.saturating_sub(1));
+        if left == 0 {
+            self.sessions.remove(user);
+        } else {
+            self.sessions.insert(user.clone(), left);
+        }
+        self.registry.leave(session, user, left == 0, now, quarantine);
+    }
+
+    /// Forgets what is in quarantine no longer. Returns when the next quarantine ends.
+    pub fn expire(&mut self, now: Instant) -> Option<Instant> {
+        self.registry.expire(now);
+        self.registry.next_expiry()
+    }
+
+    /// A session is known by no nickname any more, at its own wish.
+    pub fn release(&mut self, session: SessionId) {
+        self.registry.release(session);
+    }
+
+    /// Somebody has come back behind another alias.
+    pub fn inherit(&mut self, before: &Aor, now_is: &Aor) {
+        self.registry.inherit(before, now_is);
+    }
+}

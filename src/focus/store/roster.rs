@@ -1,0 +1,484 @@
+//! ROSTER
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::focus::tag::Tag;
+use crate::limits::{CONFERENCE_DOCUMENT_BYTES_MAX, CONFERENCE_DOCUMENTS_KEPT_MAX, DEPARTURES_PER_ROOM_MAX};
+use parlor_proto::conference_info::{
+    Description, Endpoint, JoiningMethod, MediaStatus, State, User, write_conference_state, write_deleted_user,
+    write_description, write_head, write_tail, write_user, write_users,
+};
+use parlor_proto::uri::Aor;
+
+/// The number of a change.
+pub type ChangeNumber = u64;
+
+/// One session of a user.
+#[derive(Debug)]
+pub struct Device {
+    pub call: Tag,
+    pub display_name: Option<Arc<str>>,
+    pub joining_method: JoiningMethod,
+    pub joined_at: Option<String>,
+    pub brought_by: Option<String>,
+    pub media: MediaStatus,
+}
+
+/// A device with what the roster adds.
+#[derive(Debug)]
+struct Entry {
+    device: Device,
+    /// Its key among the user's: a number, which tells nothing of the client's address.
+    number: u64,
+    nickname: Option<(ChangeNumber, Arc<str>)>,
+}
+
+#[derive(Debug)]
+struct Person {
+    uri: Arc<str>,
+    role: &'static str,
+    devices: SmallVec<[Entry; 1]>,
+    changed: ChangeNumber,
+    /// As it stands in documents, once somebody has asked for one.
+    written: OnceCell<Box<str>>,
+}
+
+/// Who a change is about.
+#[derive(Debug)]
+enum Who {
+    Present(Aor),
+    Gone(Arc<str>),
+}
+
+/// The roster of one room.
+#[derive(Debug, Default)]
+pub struct Roster {
+    people: HashMap<Aor, Person>,
+    of_call: HashMap<Tag, Aor>,
+    changes: BTreeMap<ChangeNumber, Who>,
+    gone: HashMap<Arc<str>, ChangeNumber>,
+    departures: BTreeSet<ChangeNumber>,
+    forgotten: ChangeNumber,
+    published: ChangeNumber,
+    last: ChangeNumber,
+    /// When the description has changed.
+    described: ChangeNumber,
+    devices: u64,
+    /// How often it was published.
+    version: u32,
+    kept: Vec<Kept>,
+}
+
+/// A document that others may get as well.
+#[derive(Debug)]
+struct Kept {
+    from: ChangeNumber,
+    to: ChangeNumber,
+    version: u32,
+    document: Document,
+}
+
+/// A document and how far it reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    pub body: Bytes,
+    /// Up to which change its reader knows everything now.
+    pub reaches: ChangeNumber,
+}
+
+impl Roster {
+    /// The calls of everybody.
+    pub fn calls(&self) -> impl Iterator<Item = Tag> {
+        self.of_call.keys().copied()
+    }
+
+    /// Up to which change subscribers are told.
+    pub fn published(&self) -> ChangeNumber {
+        self.published
+    }
+
+    /// Whether there is something to publish.
+    pub fn is_dirty(&self) -> bool {
+        self.published < self.last
+    }
+
+    /// Publishes every change so far.
+    pub fn publish(&mut self) {
+        if self.is_dirty() {
+            self.published = self.last;
+            self.version = self.version.saturating_add(1);
+            self.kept.clear();
+        }
+    }
+
+    /// The version of a first document. What it tells beyond the published changes is in the next version already.
+    pub fn first_version(&self) -> u32 {
+        self.version.saturating_add(1 + u32::from(self.is_dirty()))
+    }
+
+    /// Whether somebody who knows everything up to a change can be told the rest.
+    pub fn can_continue(&self, seen: ChangeNumber) -> bool {
+        seen >= self.forgotten
+    }
+
+    /// A session has come in. `key` tells users apart, `uri` is what others see of them.
+    pub fn join(&mut self, key: &Aor, uri: &Arc<str>, role: &'static str, device: Device) {
+        if self.of_call.contains_key(&device.call) {
+            return;
+        }
+        self.devices += 1;
+        let number = self.devices;
+        self.of_call.insert(device.call, key.clone());
+        let new = || Person { uri: uri.clone(), role, devices: SmallVec::new(), changed: 0, written: OnceCell::new() };
+        self.people.entry(key.clone()).or_insert_with(new).devices.push(Entry { device, number, nickname: None });
+        self.touch(key);
+    }
+
+    /// A session has left.
+    pub fn leave(&mut self, call: Tag) {
+        let Some(key) = self.of_call.remove(&call) else { return };
+        let Some(person) = self.people.get_mut(&key) else { return };
+        person.devices.retain(|entry| entry.device.call != call);
+        if !person.devices.is_empty() {
+            return self.touch(&key);
+        }
+        let Some(person) = self.people.remove(&key) else { return };
+        self.changes.remove(&person.changed);
+        self.last += 1;
+        self.changes.insert(self.last, Who::Gone(person.uri.clone()));
+        self.gone.insert(person.uri, self.last);
+        self.departures.insert(self.last);
+        self.forget_departures();
+    }
+
+    /// A session has another nickname, or none.
+    pub fn set_nickname(&mut self, call: Tag, nickname: Option<Arc<str>>) {
+        let Some(key) = self.of_call.get(&call).cloned() else { return };
+        let number = self.last + 1;
+        let Some(entry) = self.entry(&key, call) else { return };
+        if entry.nickname.as_ref().map(|(_, nickname)| nickname) != nickname.as_ref() {
+            entry.nickname = nickname.map(|nickname| (number, nickname));
+            self.touch(&key);
+        }
+    }
+
+    /// Messages go in other directions.
+    pub fn set_media(&mut self, call: Tag, media: MediaStatus) {
+        let Some(key) = self.of_call.get(&call).cloned() else { return };
+        let Some(entry) = self.entry(&key, call) else { return };
+        if std::mem::replace(&mut entry.device.media, media) != media {
+            self.touch(&key);
+        }
+    }
+
+    /// What the user of a session may do has changed.
+    pub fn set_role(&mut self, call: Tag, role: &'static str) {
+        let Some(key) = self.of_call.get(&call).cloned() else { return };
+        let Some(person) = self.people.get_mut(&key) else { return };
+        if std::mem::replace(&mut person.role, role) != role {
+            self.touch(&key);
+        }
+    }
+
+    /// The room's description is another one.
+    pub fn describe_again(&mut self) {
+        self.last += 1;
+        self.described = self.last;
+    }
+
+    fn entry(&mut self, key: &Aor, call: Tag) -> Option<&mut Entry> {
+        self.people.get_mut(key)?.devices.iter_mut().find(|entry| entry.device.call == call)
+    }
+
+    /// Moves a user to a new change.
+    fn touch(&mut self, key: &Aor) {
+        let Some(person) = self.people.get_mut(key) else { return };
+        self.last += 1;
+        self.changes.remove(&std::mem::replace(&mut person.changed, self.last));
+        self.changes.insert(self.last, Who::Present(key.clone()));
+        person.written.take();
+        if let Some(before) = self.gone.remove(&person.uri) {
+            self.changes.remove(&before);
+            self.departures.remove(&before);
+        }
+    }
+
+    fn forget_departures(&mut self) {
+        if self.gone.len() <= DEPARTURES_PER_ROOM_MAX {
+            return;
+        }
+        let Some(oldest) = self.departures.pop_first() else { return };
+        if let Some(Who::Gone(uri)) = self.changes.remove(&oldest) {
+            self.gone.remove(&uri);
+        }
+        self.forgotten = oldest;
+    }
+
+    /// Everything, as it is now. Where it is too much for one document, the rest is told from where it reaches.
+    pub fn everything(&self, entity: &str, description: &Description, version: u32) -> Document {
+        let (users, reaches) = self.users_within(0, self.last, false);
+        let mut out = String::with_capacity(users.len() + 1024);
+        write_head(&mut out, entity, State::Full, version);
+        write_description(&mut out, description);
+        write_conference_state(&mut out, self.people.len(), true);
+        write_users(&mut out, State::Full, &users);
+        write_tail(&mut out);
+        Document { body: out.into(), reaches }
+    }
+
+    /// What has changed after `seen` and is published, or the next part of it. Subscribers who have seen the same share it.
+    pub fn changes_since(
+        &mut self,
+        seen: ChangeNumber,
+        entity: &str,
+        description: &Description,
+        version: u32,
+    ) -> Document {
+        let same = |kept: &&Kept| (kept.from, kept.to, kept.version) == (seen, self.published, version);
+        if let Some(kept) = self.kept.iter().find(same) {
+            return kept.document.clone();
+        }
+        let (users, reaches) = self.users_within(seen, self.published, true);
+        let mut out = String::with_capacity(users.len() + 1024);
+        write_head(&mut out, entity, State::Partial, version);
+        if self.described > seen && self.described <= self.published {
+            write_description(&mut out, description);
+        }
+        write_conference_state(&mut out, self.people.len(), true);
+        if !users.is_empty() {
+            write_users(&mut out, State::Partial, &users);
+        }
+        write_tail(&mut out);
+        let document = Document { body: out.into(), reaches };
+        if self.kept.len() < CONFERENCE_DOCUMENTS_KEPT_MAX {
+            self.kept.push(Kept { from: seen, to: self.published, version, document: document.clone() });
+        }
+        document
+    }
+
+    /// The users of a range of changes, as many as go into a document, and the change up to which they are told.
+    fn users_within(&self, after: ChangeNumber, until: ChangeNumber, departures: bool) -> (String, ChangeNumber) {
+        let mut users = String::new();
+        let mut reached = after;
+        // Who has just been told everything may know more than is published.
+        let until = until.max(after);
+        for (&change, who) in self.changes.range(after + 1..until + 1) {
+            let before = users.len();
+            match who {
+                Who::Present(key) => users.push_str(self.people.get(key).map_or("", Person::written)),
+                Who::Gone(uri) if departures => write_deleted_user(&mut users, uri),
+                Who::Gone(_) => {}
+            }
+            // The first one goes in whatever its size: nobody is to wait for ever.
+            if users.len() > CONFERENCE_DOCUMENT_BYTES_MAX && before > 0 {
+                users.truncate(before);
+                return (users, reached);
+            }
+            reached = change;
+        }
+        (users, until)
+    }
+}
+
+impl Person {
+    /// The user's latest nickname is shown, whichever device has it.
+    fn nickname(&self) -> Option<&str> {
+        let given = self.devices.iter().filter_map(|entry| entry.nickname.as_ref());
+        given.max_by_key(|(change, _)| *change).map(|(_, nickname)| &**nickname)
+    }
+
+    fn written(&self) -> &str {
+        self.written.get_or_init(|| self.write().into())
+    }
+
+    fn write(&self) -> String {
+        let entities: Vec<String> =
+            self.devices.iter().map(|entry| format!("{};endpoint={}", self.uri, entry.number)).collect();
+        let endpoints = self.devices.iter().zip(&entities).map(|(entry, entity)| entry.endpoint(entity)).collect();
+        let display_text = self.devices.iter().find_map(|entry| entry.device.display_name.as_deref());
+        let roles = [self.role];
+        let user = User { entity: &self.uri, nickname: self.nickname(), display_text, roles: &roles, endpoints };
+        let mut written = String::new();
+        write_user(&mut written, &user);
+        written
+    }
+}
+
+impl Entry {
+    fn endpoint<'a>(&'a self, entity: &'a str) -> Endpoint<'a> {
+        Endpoint {
+            entity,
+            joining_method: self.device.joining_method,
+            joined_at: self.device.joined_at.as_deref(),
+            brought_by: self.device.brought_by.as_deref(),
+            media: self.device.media,
+        }
+    }
+}
+
+/// The document of a conference that is no more (RFC 4575 §4.6).
+pub fn gone(entity: &str, version: u32) -> Bytes {
+    let mut out = String::new();
+    write_head(&mut out, entity, State::Deleted, version);
+    write_tail(&mut out);
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parlor_proto::conference_info::ConferenceInfo;
+
+    const ROOM: &str = "sip:lobby@chat.example";
+
+    fn device(call: u64) -> Device {
+        Device {
+            call: Tag(call),
+            display_name: None,
+            joining_method: JoiningMethod::DialedIn,
+            joined_at: None,
+            brought_by: None,
+            media: MediaStatus::SendRecv,
+        }
+    }
+
+    fn join(roster: &mut Roster, name: &str, call: u64) {
+        let uri: Arc<str> = format!("sip:{name}@h").into();
+        roster.join(&Aor::new(name, "h").unwrap(), &uri, "participant", device(call));
+    }
+
+    fn read(document: &Document) -> ConferenceInfo {
+        ConferenceInfo::parse(&document.body).unwrap()
+    }
+
+    fn changes(roster: &mut Roster, seen: ChangeNumber) -> (Vec<String>, ChangeNumber) {
+        let document = roster.changes_since(seen, ROOM, &Description::default(), 5);
+        let told = read(&document).users.into_iter().map(|user| format!("{} {}", user.entity, user.state.as_str()));
+        (told.collect(), document.reaches)
+    }
+
+    #[test]
+    fn a_subscriber_hears_what_has_changed_since_and_nothing_twice() {
+        let mut roster = Roster::default();
+        for (call, name) in ["ann", "bob", "cyn"].into_iter().enumerate() {
+            join(&mut roster, name, call as u64);
+        }
+        let all = roster.everything(ROOM, &Description::default(), 1);
+        assert_eq!((read(&all).users.len(), read(&all).user_count, all.reaches), (3, Some(3), 3));
+        roster.leave(Tag(1));
+        roster.set_nickname(Tag(0), Some("Ally".into()));
+        roster.set_nickname(Tag(0), Some("Al".into()));
+        join(&mut roster, "dan", 9);
+        assert_eq!(changes(&mut roster, 3), (vec![], 3), "nothing is told before it is published");
+        roster.publish();
+        let told = ["sip:bob@h deleted", "sip:ann@h full", "sip:dan@h full"].map(String::from).to_vec();
+        assert_eq!(changes(&mut roster, 3), (told, 7));
+        assert_eq!(changes(&mut roster, 7), (vec![], 7));
+    }
+
+    #[test]
+    fn whoever_comes_back_is_not_told_as_gone() {
+        let mut roster = Roster::default();
+        join(&mut roster, "ann", 1);
+        roster.leave(Tag(1));
+        join(&mut roster, "ann", 2);
+        roster.publish();
+        assert_eq!(changes(&mut roster, 0).0, ["sip:ann@h full"]);
+        assert!(roster.gone.is_empty());
+    }
+
+    #[test]
+    fn a_user_with_two_devices_is_one_and_shows_its_latest_nickname() {
+        let mut roster = Roster::default();
+        join(&mut roster, "ann", 1);
+        join(&mut roster, "ann", 2);
+        roster.set_nickname(Tag(1), Some("One".into()));
+        roster.set_nickname(Tag(2), Some("Two".into()));
+        let nickname =
+            |roster: &Roster| read(&roster.everything(ROOM, &Description::default(), 1)).users[0].nickname.clone();
+        assert_eq!((roster.people.len(), nickname(&roster).as_deref()), (1, Some("Two")));
+        roster.set_nickname(Tag(2), None);
+        assert_eq!(nickname(&roster).as_deref(), Some("One"));
+        let before = roster.last;
+        roster.set_nickname(Tag(1), Some("One".into()));
+        roster.set_media(Tag(1), MediaStatus::SendRecv);
+        assert_eq!(roster.last, before, "what stays the same is no change");
+        roster.leave(Tag(1));
+        assert_eq!((roster.people.len(), nickname(&roster)), (1, None));
+        roster.leave(Tag(2));
+        assert_eq!(roster.people.len(), 0);
+    }
+
+    #[test]
+    fn a_large_roster_is_told_in_parts_that_miss_nobody() {
+        let mut roster = Roster::default();
+        for call in 0..2000 {
+            join(&mut roster, &format!("user-{call}"), call);
+        }
+        roster.publish();
+        let first = roster.everything(ROOM, &Description::default(), 1);
+        assert_eq!(read(&first).user_count, Some(2000));
+        let mut known: Vec<String> = read(&first).users.into_iter().map(|user| user.entity).collect();
+        let (mut seen, mut parts) = (first.reaches, 1);
+        while seen < roster.last {
+            let part = roster.changes_since(seen, ROOM, &Description::default(), 2);
+            assert!(part.body.len() <= CONFERENCE_DOCUMENT_BYTES_MAX + 1024, "{}", part.body.len());
+            assert!(part.reaches > seen);
+            known.extend(read(&part).users.into_iter().map(|user| user.entity));
+            (seen, parts) = (part.reaches, parts + 1);
+        }
+        known.sort();
+        known.dedup();
+        assert_eq!(known.len(), 2000);
+        assert!(parts > 10, "{parts}");
+    }
+
+    #[test]
+    fn subscribers_who_have_seen_the_same_share_the_octets() {
+        let mut roster = Roster::default();
+        join(&mut roster, "ann", 1);
+        roster.publish();
+        let document = |roster: &mut Roster, seen, version| {
+            roster.changes_since(seen, ROOM, &Description::default(), version).body.as_ptr()
+        };
+        let one = document(&mut roster, 0, 1);
+        assert_eq!(document(&mut roster, 0, 1), one);
+        assert_ne!(document(&mut roster, 0, 2), one);
+        for version in 0..1000 {
+            document(&mut roster, 0, version);
+        }
+        assert!(roster.kept.len() <= CONFERENCE_DOCUMENTS_KEPT_MAX);
+        join(&mut roster, "bob", 2);
+        assert_eq!(document(&mut roster, 0, 1), one, "until more is published");
+        roster.publish();
+        assert!(roster.kept.is_empty());
+    }
+
+    #[test]
+    fn departures_are_not_remembered_for_ever() {
+        let mut roster = Roster::default();
+        for call in 0..=DEPARTURES_PER_ROOM_MAX as u64 {
+            join(&mut roster, &format!("user-{call}"), call);
+            roster.leave(Tag(call));
+        }
+        assert_eq!(roster.gone.len(), DEPARTURES_PER_ROOM_MAX);
+        assert!(!roster.can_continue(1) && roster.can_continue(roster.last - 2));
+    }
+
+    #[test]
+    fn a_description_is_told_when_it_has_changed() {
+        let mut roster = Roster::default();
+        join(&mut roster, "ann", 1);
+        roster.describe_again();
+        roster.publish();
+        let description = Description { subject: Some("New".into()), ..Description::default() };
+        let subject = |roster: &mut Roster, seen| read(&roster.changes_since(seen, ROOM, &description, 1)).subject;
+        assert_eq!(subject(&mut roster, 1).as_deref(), Some("New"));
+        assert_eq!(subject(&mut roster, 2), None);
+    }
+}

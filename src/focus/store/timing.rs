@@ -1,0 +1,50 @@
+//! What a call knows about its session timer (RFC 4028).
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::call::{SessionTimer, min_se};
+use parlor_proto::sip::{HeaderName, Headers, Hop, option_tags};
+
+/// What a call knows about its session timer and its peer's ways of refreshing.
+#[derive(Debug, Default)]
+pub struct Timing {
+    pub timer: Option<SessionTimer>,
+    /// When the session is over without a refresh.
+    pub expires: Option<Instant>,
+    /// The largest Min-SE that came from the peer or from proxies on the way to it.
+    pub floor: Option<Duration>,
+    /// The peer has said that it takes UPDATE.
+    pub updates: bool,
+    /// A refresh of ours has no answer yet.
+    pub in_flight: bool,
+    /// Our re-INVITE has no answer yet, and with it our offer.
+    pub offering: bool,
+    /// The ACK of our re-INVITE, for a 200 that comes again, under the number of both.
+    pub acknowledged: Option<(u32, Hop, Bytes)>,
+    /// The Call-ID is ours: we made the call.
+    pub caller: bool,
+}
+
+impl Timing {
+    /// Of a call that we make.
+    pub fn of_caller() -> Self {
+        Self { caller: true, ..Self::default() }
+    }
+
+    /// A 422 says what would be long enough; `false` where it says nothing new.
+    pub fn is_told(&mut self, headers: &Headers) -> bool {
+        let before = self.floor;
+        self.learn(headers);
+        self.floor > before
+    }
+
+    pub fn learn(&mut self, headers: &Headers) {
+        if headers.get(&HeaderName::Allow).is_some() {
+            let methods = option_tags(headers, &HeaderName::Allow);
+            self.updates = methods.iter().any(|method| method == "UPDATE");
+        }
+        self.floor = self.floor.max(min_se(headers));
+    }
+}

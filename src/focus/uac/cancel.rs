@@ -1,0 +1,71 @@
+//! Calls of ours that come to nothing: cancelled (RFC 3261 §9.1), or failed.
+
+use std::time::Duration;
+
+use crate::facts::{Command, Refusal as ShardRefusal};
+use crate::focus::context::Context;
+use crate::focus::headers;
+use crate::focus::lifecycle::room;
+use crate::focus::store::pending::Pending;
+use crate::focus::tag::Tag;
+use crate::focus::timer::Timer;
+use crate::focus::uac::{report, request};
+use crate::transaction::Transactions;
+use parlor_proto::sip::{HeaderName, reason_phrase};
+
+/// Nobody wants the call any more: CANCEL, if somebody has said that they have the INVITE, and else as soon as they do
+/// (RFC 3261 §9.1).
+pub fn give_up(cx: &mut Context<'_>, tag: Tag) {
+    let Some(outgoing) = cx.outgoing.get_mut(tag) else { return };
+    if outgoing.invite.is_none() {
+        return fail(cx, tag, 487, "Request Terminated");
+    }
+    if std::mem::replace(&mut outgoing.given_up, true) {
+        return;
+    }
+    let ringing = outgoing.ringing;
+    cx.core.timers.set(Timer::Outgoing(tag), cx.now + 64 * Transactions::t1() + Duration::from_secs(1));
+    if ringing {
+        send(cx, tag);
+    }
+}
+
+pub fn send(cx: &mut Context<'_>, tag: Tag) {
+    let Some(id) = cx.outgoing.get(tag).and_then(|outgoing| outgoing.invite.clone()) else { return };
+    let hop = cx.core.transactions.hop(&id);
+    if let (Some(cancel), Some(hop)) = (cx.core.transactions.cancel_of(&id), hop) {
+        // RFC 4028 §7.1: in each request but ACK.
+        let cancel = cancel.header(HeaderName::Supported, headers::supported(&cx.core.settings));
+        request::send(cx, cancel.empty(), hop, Pending::Cancel);
+    }
+}
+
+/// A call that was being made comes to nothing.
+pub fn fail(cx: &mut Context<'_>, tag: Tag, status: u16, phrase: &str) {
+    cx.core.timers.clear(&Timer::Outgoing(tag));
+    cx.outgoing.lookups.remove(&tag);
+    let Some(outgoing) = cx.outgoing.remove(tag) else { return };
+    tracing::info!(call = %tag, user = %outgoing.invitation.member.user, status, "who was called does not come");
+    cx.core.command(outgoing.shard, Command::CloseSession { session: outgoing.session });
+    cx.shards.session_closed(outgoing.shard);
+    if let Some(report) = outgoing.invitation.report {
+        report::finish(cx, report, status, phrase);
+    }
+    room::close_if_empty(cx, outgoing.invitation.room);
+}
+
+/// The time for something has run out: the shard's word or the name's address, the answer, or that to our CANCEL.
+pub fn on_timer(cx: &mut Context<'_>, tag: Tag) {
+    let Some(outgoing) = cx.outgoing.get(tag) else { return };
+    match (outgoing.invite.is_some(), outgoing.given_up) {
+        (false, _) => fail(cx, tag, 503, "Service Unavailable"),
+        (true, false) => give_up(cx, tag),
+        (true, true) => fail(cx, tag, 487, "Request Terminated"),
+    }
+}
+
+/// The shard does not take the session of a call that is being made.
+pub fn on_session_refused(cx: &mut Context<'_>, tag: Tag, why: ShardRefusal) {
+    let status = if why == ShardRefusal::NoSuchRoom { 500 } else { 503 };
+    fail(cx, tag, status, reason_phrase(status));
+}

@@ -1,0 +1,71 @@
+//! What a SUBSCRIBE asks for.
+
+use std::time::Duration;
+
+use crate::call::EventName;
+use crate::focus::headers::EVENTS;
+use crate::focus::refusal::Refusal;
+use crate::focus::roster::document::PACKAGE;
+use crate::focus::uac::report::REFER;
+use crate::limits::{SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN};
+use parlor_proto::conference_info::MEDIA_TYPE;
+use parlor_proto::sip::{HeaderName, Request, accepts_media_type, body_is_optional, text};
+
+/// What a SUBSCRIBE asks for.
+pub struct SubscribeRequest {
+    pub event: EventName,
+    pub granted: Duration,
+}
+
+/// The event of a SUBSCRIBE; 489 without one, or with several (RFC 6665 §4.2.1.1, §4.2.3).
+pub fn event_of(request: &Request) -> Result<EventName, Refusal> {
+    EventName::of(&request.headers).ok_or_else(bad_event)
+}
+
+/// What a new subscription is to be.
+pub fn parse(request: &Request) -> Result<SubscribeRequest, Refusal> {
+    let event = event_of(request)?;
+    if event.package == REFER {
+        return Err(not_by_subscribe());
+    }
+    if event.package != PACKAGE {
+        return Err(bad_event());
+    }
+    if request.headers.get(&HeaderName::Accept).is_some() && !accepts_media_type(&request.headers, MEDIA_TYPE) {
+        return Err(Refusal::new(406).with(HeaderName::Accept, MEDIA_TYPE));
+    }
+    // No filter is known (RFC 4575 §3.2, RFC 3261 §8.2.3).
+    if !request.body().is_empty() && !body_is_optional(&request.headers) {
+        return Err(Refusal::new(415).with(HeaderName::Accept, ""));
+    }
+    Ok(SubscribeRequest { event, granted: granted(request, SUBSCRIPTION_SECONDS_MAX)? })
+}
+
+fn bad_event() -> Refusal {
+    Refusal::new(489).with(HeaderName::AllowEvents, EVENTS)
+}
+
+/// REFER alone begins a subscription to what becomes of it (RFC 3515 §2.4.4).
+pub fn not_by_subscribe() -> Refusal {
+    Refusal::new(403).because("Only REFER Subscribes To It")
+}
+
+/// For how long: `default` seconds where nothing is asked, never longer than asked, and 423 for less than is worth it
+/// (RFC 6665 §4.2.1.1).
+pub fn granted(request: &Request, default: u64) -> Result<Duration, Refusal> {
+    let asked = match text(&request.headers, &HeaderName::Expires) {
+        None => default,
+        Some(value) => {
+            let digits = value.trim();
+            let legal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+            if !legal {
+                return Err(Refusal::new(400).because("Bad Expires"));
+            }
+            digits.parse().unwrap_or(u64::MAX)
+        }
+    };
+    if (1..SUBSCRIPTION_SECONDS_MIN).contains(&asked) {
+        return Err(Refusal::new(423).with(HeaderName::MinExpires, SUBSCRIPTION_SECONDS_MIN.to_string()));
+    }
+    Ok(Duration::from_secs(asked.min(SUBSCRIPTION_SECONDS_MAX)))
+}
