@@ -105,7 +105,7 @@ pub const SIP_WAITING_BYTES_IN_ALL_MAX: usize = 256 * 1024 * 1024;
 /// Names that are looked up at a time, for calls of ours.
 pub const LOOKUPS_MAX: usize = 1024;
 /// Times that the INVITE of a call of ours goes out, changed each time as a refusal asks for.
-pub const DIALLING_TRIES_MAX: u32 = 3;
+pub const INVITE_TRIES_MAX: u32 = 3;
 /// Seconds that whoever we call may take to answer.
 pub const RINGING_SECONDS_MAX: u64 = 60;
 /// Seconds that a report may be awaited: longer than anything that is reported on takes (RFC 3515 §3.4).
@@ -115,7 +115,7 @@ pub const REFUSED_NOTIFIES_MAX: u8 = 3;
 /// Seconds for which the Retry-After of a subscriber is heeded.
 pub const NOTIFY_RETRY_SECONDS_MAX: u64 = 600;
 /// Calls of ours that nobody has answered yet, shared out as [`PARTS_KEPT_FOR_OTHERS`] says.
-pub const DIALLINGS_MAX: usize = 1024;
+pub const OUTGOING_CALLS_MAX: usize = 1024;
 /// SIP calls at a time, shared out alike.
 pub const CALLS_MAX: usize = 1 << 20;
 /// Octets of a SIP request above which it goes over a stream where the peer takes one (RFC 3261 §18.1.1).
@@ -143,7 +143,7 @@ pub const CONFERENCE_DOCUMENT_BYTES_MAX: usize = 32 * 1024;
 /// Documents that a room keeps for subscribers who have seen the same.
 pub const CONFERENCE_DOCUMENTS_KEPT_MAX: usize = 16;
 /// Anonymous members who have left a room and whose nicknames are kept for whoever they are.
-pub const MASKS_PER_ROOM_MAX: usize = 256;
+pub const ALIASES_PER_ROOM_MAX: usize = 256;
 /// Users who have left a room and whom subscribers may still be told of; who has missed more gets the whole roster.
 pub const DEPARTURES_PER_ROOM_MAX: usize = 4096;
 /// Octets that all server transactions hold; a source alone gets half of them, and all whose addresses may be forged together get half

@@ -1,4 +1,4 @@
-//! The server's side of digest authentication (RFC 3261 §22, RFC 7616, RFC 8760): who is challenged, and who is believed.
+//! The server's side of digest authentication (RFC 3261 §22, RFC 7616, RFC 8760): which requests are challenged, and which credentials are accepted.
 //!
 //! Two algorithms are offered, SHA-256 first, with `qop="auth"`. What protects against replay: a nonce bears our stamp and its
 //! time, is good for five minutes, and each of its counts is taken once. A client that does not count (RFC 2069, which RFC 3261
@@ -25,9 +25,9 @@ use super::known::KnownPlaces;
 use super::nonces::Nonces;
 use super::users::Users;
 use crate::log_throttle::LogThrottle;
-use parlor_proto::sip::{Challenge, Credentials, CredentialsError, HeaderName, Request, text_rows};
+use parlor_proto::sip::{Challenge, Credentials, CredentialsError, HeaderName, Qop, Request, text_rows};
 
-/// Challenges, and judges the answers.
+/// Makes challenges and verifies credentials.
 pub struct Authenticator {
     users: Arc<Users>,
     nonces: Nonces,
@@ -35,38 +35,38 @@ pub struct Authenticator {
     known: KnownPlaces,
     /// What the names of users are hashed under.
     keys: (u64, u64),
-    barred: LogThrottle,
+    rate_limited: LogThrottle,
 }
 
-/// Where a request has come from.
+/// Where a request was sent from.
 #[derive(Debug, Clone, Copy)]
-pub struct Asker {
+pub struct RequestSource {
     /// Where it was challenged.
     pub source: IpAddr,
     /// The address and port, where they are one client's own.
     pub place: Option<SocketAddr>,
 }
 
-impl From<IpAddr> for Asker {
+impl From<IpAddr> for RequestSource {
     fn from(source: IpAddr) -> Self {
         Self { source, place: None }
     }
 }
 
-/// Why a request is not believed.
+/// Why a request is not authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unbelieved {
+pub enum AuthError {
     /// It has no credentials of ours: challenge it.
-    Unasked,
+    NoCredentials,
     /// The password is wrong, or the user is not known: challenge it again.
-    Wrong,
+    WrongPassword,
     /// The nonce is not ours, or was sent elsewhere and too many such tries were wrong, or the password is right and the nonce too
     /// old or used already: challenge it again, with `stale=true`.
     Stale,
     /// The credentials cannot be read: 400.
     Malformed,
-    /// Too many wrong passwords for this user came from there: 403, unheard.
-    Barred,
+    /// Too many wrong passwords for this user came from there: 403, without looking at this one.
+    RateLimited,
 }
 
 impl std::fmt::Debug for Authenticator {
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Authenticator {
 }
 
 impl Authenticator {
-    /// One that believes these users. `key` are random octets that nonces are stamped with.
+    /// An authenticator for these users. `key` are random octets that nonces are stamped with.
     #[must_use]
     pub fn new(users: Arc<Users>, key: [u8; 32]) -> Self {
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| key[at + i]));
@@ -85,7 +85,7 @@ impl Authenticator {
             nonces: Nonces::new(key),
             failures: Failures::default(),
             known: KnownPlaces::default(),
-            barred: LogThrottle::default(),
+            rate_limited: LogThrottle::default(),
             keys: (word(0), word(8)),
         }
     }
@@ -112,13 +112,13 @@ impl Authenticator {
 
     /// Whether a request has credentials for this realm, right or wrong.
     #[must_use]
-    pub fn is_answered(&self, request: &Request) -> bool {
+    pub fn has_credentials(&self, request: &Request) -> bool {
         self.credentials(request).is_some()
     }
 
     /// Whether a request gives back a challenge that was sent to this source, so that it hears what is sent there.
     #[must_use]
-    pub fn was_asked_at(&self, request: &Request, source: IpAddr) -> bool {
+    pub fn was_challenged_at(&self, request: &Request, source: IpAddr) -> bool {
         let credentials = self.credentials(request).and_then(Result::ok);
         credentials.is_some_and(|credentials| self.nonces.was_sent_to(&credentials.nonce, source))
     }
@@ -137,20 +137,26 @@ impl Authenticator {
         self.users.find(&credentials.username, credentials.userhash).map(|(name, _)| name.to_owned())
     }
 
-    /// Somebody was barred. Answers how many were since it was told last, if it is to be told again now.
-    pub fn tell_barred(&mut self, now: Instant) -> Option<u64> {
-        self.barred.add(now)
+    /// A request was rate limited. Returns how many were since the last log line, if another one is due.
+    pub fn rate_limit_to_log(&mut self, now: Instant) -> Option<u64> {
+        self.rate_limited.add(now)
     }
 
     /// The name of the user that a request is from.
     ///
     /// # Errors
-    /// Why it is nobody's.
-    pub fn verify(&mut self, request: &Request, from: impl Into<Asker>, now: Instant) -> Result<String, Unbelieved> {
-        let Asker { source, place } = from.into();
-        let credentials = self.credentials(request).ok_or(Unbelieved::Unasked)?.map_err(|_| Unbelieved::Malformed)?;
+    /// Returns an [`AuthError`] if the request has no valid credentials.
+    pub fn verify(
+        &mut self,
+        request: &Request,
+        from: impl Into<RequestSource>,
+        now: Instant,
+    ) -> Result<String, AuthError> {
+        let RequestSource { source, place } = from.into();
+        let credentials =
+            self.credentials(request).ok_or(AuthError::NoCredentials)?.map_err(|_| AuthError::Malformed)?;
         if !self.nonces.is_own(&credentials.nonce) {
-            return Err(Unbelieved::Stale);
+            return Err(AuthError::Stale);
         }
         let user = self.digest_of(&credentials);
         let charged = match place {
@@ -160,17 +166,17 @@ impl Authenticator {
         };
         let is_here = charged != Charged::Elsewhere;
         let proved = is_here && self.nonces.is_proved(&credentials.nonce, user, now);
-        if !proved && self.failures.bars(user, charged, now) {
-            return Err(if is_here { Unbelieved::Barred } else { Unbelieved::Stale });
+        if !proved && self.failures.is_rate_limited(user, charged, now) {
+            return Err(if is_here { AuthError::RateLimited } else { AuthError::Stale });
         }
         let method = String::from_utf8_lossy(request.method.as_bytes()).into_owned();
         let Some(name) = self.user_of(&credentials, &method) else {
             self.failures.add(user, charged, now);
-            return Err(Unbelieved::Wrong);
+            return Err(AuthError::WrongPassword);
         };
-        let count = credentials.qop.as_ref().and_then(parlor_proto::sip::Qop::number);
+        let count = credentials.qop.as_ref().and_then(Qop::number);
         if !self.nonces.take(&credentials.nonce, user, count, now) {
-            return Err(Unbelieved::Stale);
+            return Err(AuthError::Stale);
         }
         if let Some(place) = place.filter(|_| is_here) {
             self.known.add(user, place, now);

@@ -1,4 +1,4 @@
-//! Wrong passwords, by user and by where they come from: who guesses at one too often is not heard for a while.
+//! Wrong passwords, by user and by where they come from: too many of them are rate limited for a while.
 //!
 //! What counts against a source came back with a nonce that was sent to that very source, so that nobody can make another address
 //! look like a guesser's; and it counts for one user from there, so that the neighbours behind one proxy do not pay for each other.
@@ -16,7 +16,7 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(6);
 
 /// Where a wrong password is charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Charged {
+pub enum Charged {
     /// Nobody knows where it came from.
     Elsewhere,
     /// Whoever is in a network, those aside who have logged in from their places.
@@ -30,29 +30,29 @@ type Guessed = (u64, Charged);
 
 impl Charged {
     /// The network of a source.
-    pub(super) fn network(source: IpAddr) -> Self {
+    pub fn network(source: IpAddr) -> Self {
         Self::Network(network(source))
     }
 }
 
 /// Who failed lately, each with the time at which all is forgiven: every failure moves it on.
 #[derive(Debug, Default)]
-pub(super) struct Failures {
+pub struct Failures {
     forgiven_at: HashMap<Guessed, Instant>,
     /// The same in order of time, so that whoever is forgiven next is found at once.
     in_order: BTreeSet<(Instant, Guessed)>,
 }
 
 impl Failures {
-    /// Whether a user's password was guessed at so often from a source, or from elsewhere, that it is not heard now.
-    pub(super) fn bars(&self, user: u64, charged: Charged, now: Instant) -> bool {
+    /// Whether a user's password was guessed at so often from a source, or from elsewhere, that it is rate limited now.
+    pub fn is_rate_limited(&self, user: u64, charged: Charged, now: Instant) -> bool {
         let most = FORGIVEN_AFTER * (FAILURES_PER_USER_MAX - 1);
         let at = self.forgiven_at.get(&(user, charged));
         at.is_some_and(|at| at.saturating_duration_since(now) > most)
     }
 
     /// A source sent a wrong password for a user, or somebody did from elsewhere.
-    pub(super) fn add(&mut self, user: u64, charged: Charged, now: Instant) {
+    pub fn add(&mut self, user: u64, charged: Charged, now: Instant) {
         let guessed = (user, charged);
         let before = self.forgiven_at.get(&guessed).copied();
         match before {
@@ -82,19 +82,23 @@ mod tests {
     }
 
     #[test]
-    fn who_fails_too_often_waits_and_nobody_else() {
+    fn too_many_failures_limit_their_source_alone() {
         let (mut failures, now) = (Failures::default(), Instant::now());
         let (one, other) = (network("192.0.2.1"), network("192.0.2.2"));
         for _ in 0..FAILURES_PER_USER_MAX {
-            assert!(!failures.bars(7, one, now));
+            assert!(!failures.is_rate_limited(7, one, now));
             failures.add(7, one, now);
         }
-        assert!(failures.bars(7, one, now) && !failures.bars(7, other, now) && !failures.bars(8, one, now));
-        assert!(!failures.bars(7, Charged::Elsewhere, now), "nor from elsewhere");
-        assert!(!failures.bars(7, one, now + FORGIVEN_AFTER), "one is forgiven");
+        assert!(
+            failures.is_rate_limited(7, one, now)
+                && !failures.is_rate_limited(7, other, now)
+                && !failures.is_rate_limited(8, one, now)
+        );
+        assert!(!failures.is_rate_limited(7, Charged::Elsewhere, now), "nor from elsewhere");
+        assert!(!failures.is_rate_limited(7, one, now + FORGIVEN_AFTER), "one is forgiven");
         failures.add(7, one, now + FORGIVEN_AFTER);
-        assert!(failures.bars(7, one, now + FORGIVEN_AFTER));
-        assert!(!failures.bars(7, one, now + FORGIVEN_AFTER * 3));
+        assert!(failures.is_rate_limited(7, one, now + FORGIVEN_AFTER));
+        assert!(!failures.is_rate_limited(7, one, now + FORGIVEN_AFTER * 3));
     }
 
     #[test]
@@ -103,8 +107,8 @@ mod tests {
         for n in 0..FAILURES_PER_USER_MAX {
             failures.add(7, network(&format!("2001:db8::{n:x}")), now);
         }
-        assert!(failures.bars(7, network("2001:db8::ffff"), now));
-        assert!(!failures.bars(7, network("2001:db8:0:1::1"), now));
+        assert!(failures.is_rate_limited(7, network("2001:db8::ffff"), now));
+        assert!(!failures.is_rate_limited(7, network("2001:db8:0:1::1"), now));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Who a caller is, and as whom the others see it.
 
-use crate::call::Privacy;
+use crate::call::privacy::Privacy;
 use crate::facts::Member;
 use crate::limits::ASSERTED_IDENTITIES_MAX;
 use parlor_proto::sip::{Address, HeaderName, Request, address_text, addresses, aor, display_name};
@@ -9,7 +9,7 @@ use parlor_proto::uri::Aor;
 /// The host of those who do not want to be known (RFC 3323 §4.1.1.3).
 const ANONYMOUS_HOST: &str = "anonymous.invalid";
 /// The user that they all may be there.
-const ANYBODY: &str = "anonymous";
+const ANONYMOUS_USER: &str = "anonymous";
 
 /// By whose word a request is from somebody.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ pub fn asserted(request: &Request) -> Vec<Address> {
 /// CPIM, never its own (RFC 7701 §6.1). An anonymous From that is nobody else's, by `is_free`, is that URI.
 ///
 /// # Errors
-/// Where From names nobody, or somebody else.
+/// Returns an error if From cannot be read or names another user.
 pub fn identify(
     request: &Request,
     caller: &Caller,
@@ -80,7 +80,7 @@ pub fn identify(
     let account = named.as_ref().map(|member| member.user.clone());
     let member = match named {
         Some(member) if !hidden && !Privacy::of(&request.headers).anonymous => member,
-        _ => nobody(hidden.then_some(&claimed), unique, is_free)?,
+        _ => anonymous_member(hidden.then_some(&claimed), unique, is_free)?,
     };
     Ok(Identity { account, member })
 }
@@ -130,16 +130,20 @@ fn member(user: Aor, address: &Address, mut identities: Vec<Aor>) -> Member {
 }
 
 /// A member that is not known. `offered` is the anonymous address it came with.
-fn nobody(offered: Option<&Aor>, unique: u64, is_free: impl Fn(&Aor) -> bool) -> Result<Member, IdentityError> {
-    let anybody = Aor::new(ANYBODY, ANONYMOUS_HOST).map_err(|_| IdentityError::Malformed)?;
-    let own = offered.filter(|offered| offered.user().is_some_and(|user| user != ANYBODY) && is_free(offered));
+fn anonymous_member(
+    offered: Option<&Aor>,
+    unique: u64,
+    is_free: impl Fn(&Aor) -> bool,
+) -> Result<Member, IdentityError> {
+    let shared_user = Aor::new(ANONYMOUS_USER, ANONYMOUS_HOST).map_err(|_| IdentityError::Malformed)?;
+    let own = offered.filter(|offered| offered.user().is_some_and(|user| user != ANONYMOUS_USER) && is_free(offered));
     let drawn = Aor::new(&format!("anonymous-{unique:016x}"), ANONYMOUS_HOST).map_err(|_| IdentityError::Malformed)?;
     let user = own.unwrap_or(&drawn).clone();
     let host = user.host().unwrap_or(ANONYMOUS_HOST);
-    let uri = format!("sip:{}@{host}", parlor_proto::sip::escape_user(user.user().unwrap_or(ANYBODY))).into();
+    let uri = format!("sip:{}@{host}", parlor_proto::sip::escape_user(user.user().unwrap_or(ANONYMOUS_USER))).into();
     // The address that all of them share is taken from each; one of somebody else's is not.
-    let shared = offered.filter(|offered| offered.user().is_none_or(|user| user == ANYBODY));
-    let mut identities = vec![user.clone(), anybody];
+    let shared = offered.filter(|offered| offered.user().is_none_or(|user| user == ANONYMOUS_USER));
+    let mut identities = vec![user.clone(), shared_user];
     identities.extend(shared.filter(|shared| !identities.contains(shared)).cloned());
     Ok(Member { user, uri, display_name: None, identities: identities.into(), anonymous: true })
 }

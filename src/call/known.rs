@@ -14,7 +14,7 @@ type Place = (u64, SocketAddr);
 
 /// Places, each with the time until which it is known. The oldest go where there are too many.
 #[derive(Debug, Default)]
-pub(super) struct KnownPlaces {
+pub struct KnownPlaces {
     until: HashMap<Place, Instant>,
     in_order: BTreeSet<(Instant, Place)>,
     /// Those of each user, oldest first, so that one who logs in from everywhere pushes out nobody else's.
@@ -22,12 +22,12 @@ pub(super) struct KnownPlaces {
 }
 
 impl KnownPlaces {
-    pub(super) fn has(&self, user: u64, at: SocketAddr, now: Instant) -> bool {
+    pub fn has(&self, user: u64, at: SocketAddr, now: Instant) -> bool {
         self.until.get(&(user, at)).is_some_and(|until| now < *until)
     }
 
     /// A right password has come from there.
-    pub(super) fn add(&mut self, user: u64, at: SocketAddr, now: Instant) {
+    pub fn add(&mut self, user: u64, at: SocketAddr, now: Instant) {
         let place = (user, at);
         let until = now + KNOWN_FOR;
         if let Some(before) = self.until.insert(place, until) {

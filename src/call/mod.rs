@@ -15,12 +15,12 @@ mod subscription;
 mod users;
 
 pub use dialog::{Dialog, DialogError, asks_for_sips};
-pub use digest::{Asker, Authenticator, Unbelieved};
+pub use digest::{AuthError, Authenticator, RequestSource};
 pub use identity::{Caller, Identity, IdentityError, asserted, identify};
 pub use pattern::matches_any;
 pub use privacy::Privacy;
-pub use session_timer::{INTERVAL_MIN, SessionTimer, TIMER_TAG, TooBrief, min_se};
-pub use subscription::{Due, EndOfSubscription, EventName, Standing, Subscription};
+pub use session_timer::{INTERVAL_MIN, IntervalTooSmall, SessionTimer, TIMER_TAG, min_se};
+pub use subscription::{Due, EndOfSubscription, EventName, Outcome, Subscription};
 pub use users::{Secret, Users};
 
 #[cfg(test)]

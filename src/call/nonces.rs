@@ -12,7 +12,7 @@ use crate::shares::network;
 use parlor_proto::sip::hex;
 
 /// How long a nonce is good. A client whose nonce is older is challenged again, and told that its password was right.
-pub(super) const NONCE_LIFETIME: Duration = Duration::from_secs(300);
+pub const NONCE_LIFETIME: Duration = Duration::from_secs(300);
 /// Counts below the highest one that may still come, each once: requests overtake one another.
 const WINDOW: u32 = 64;
 /// Octets of the stamp that a nonce carries of its HMAC.
@@ -36,7 +36,7 @@ struct Used {
 }
 
 /// All nonces of this process. Those that nobody used with a right password cost nothing.
-pub(super) struct Nonces {
+pub struct Nonces {
     key: [u8; 32],
     /// When the first one was drawn: times are counted from there.
     born: Option<Instant>,
@@ -48,12 +48,12 @@ pub(super) struct Nonces {
 }
 
 impl Nonces {
-    pub(super) fn new(key: [u8; 32]) -> Self {
+    pub fn new(key: [u8; 32]) -> Self {
         Self { key, born: None, drawn: 0, used: BTreeMap::new(), forgotten: None, max: NONCES_MAX }
     }
 
     /// A new one for a source: time and number, the stamp that only we can make, and a mark of the source.
-    pub(super) fn draw(&mut self, source: IpAddr, now: Instant) -> String {
+    pub fn draw(&mut self, source: IpAddr, now: Instant) -> String {
         self.drawn += 1;
         self.born.get_or_insert(now);
         let serial = Serial { made: self.millis(now), number: self.drawn };
@@ -65,7 +65,7 @@ impl Nonces {
 
     /// Whether a nonce is one of ours that was sent to this source: whoever gives it back there hears what is sent there (RFC 7616
     /// §5.4 lets a nonce be bound to a client's address).
-    pub(super) fn was_sent_to(&self, nonce: &str, source: IpAddr) -> bool {
+    pub fn was_sent_to(&self, nonce: &str, source: IpAddr) -> bool {
         let at = 2 * (16 + STAMP_BYTES);
         self.own(nonce).is_some() && nonce[at..] == hex(&self.mark(&nonce[..32], source))
     }
@@ -76,19 +76,19 @@ impl Nonces {
     }
 
     /// Whether a nonce bears our stamp, wherever it was sent to and however old it is.
-    pub(super) fn is_own(&self, nonce: &str) -> bool {
+    pub fn is_own(&self, nonce: &str) -> bool {
         self.own(nonce).is_some()
     }
 
     /// Whether a nonce is still good, and the first who used it with a right password was this user.
-    pub(super) fn is_proved(&self, nonce: &str, user: u64, now: Instant) -> bool {
+    pub fn is_proved(&self, nonce: &str, user: u64, now: Instant) -> bool {
         let fresh = self.own(nonce).filter(|serial| self.is_fresh(*serial, now));
         fresh.and_then(|serial| self.used.get(&serial)).is_some_and(|used| used.user == user)
     }
 
     /// Takes a nonce for a user under a count, or, for clients of RFC 2069 that do not count, once. `false`: it is not ours, too old,
     /// or was used like this already. To be asked only about credentials that are right otherwise, or strangers fill the table.
-    pub(super) fn take(&mut self, nonce: &str, user: u64, count: Option<u32>, now: Instant) -> bool {
+    pub fn take(&mut self, nonce: &str, user: u64, count: Option<u32>, now: Instant) -> bool {
         self.forget_old(now);
         let Some(serial) = self.own(nonce).filter(|serial| self.is_fresh(*serial, now)) else { return false };
         let used = self.used.entry(serial).or_insert(Used { highest: 0, window: 0, user });

@@ -1,4 +1,4 @@
-//! Session timers (RFC 4028): for how long a call stands without a word in it, and whose word it is.
+//! Session timers (RFC 4028): how long a call lasts without a refresh, and which side refreshes.
 
 use std::time::Duration;
 
@@ -19,66 +19,66 @@ pub struct SessionTimer {
     /// For how long the session stands after each refresh.
     pub interval: Duration,
     /// Whether the refreshes are ours to send.
-    pub ours: bool,
+    pub we_refresh: bool,
     /// Whether the peer knows the extension.
-    pub known: bool,
+    pub peer_supports: bool,
 }
 
 /// The interval that was asked for is too short: 422 with our Min-SE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooBrief;
+pub struct IntervalTooSmall;
 
 impl SessionTimer {
     /// What the answer to a request agrees on (RFC 4028 §9). `wish` is our own interval. `None`: there is no timer, because
     /// nobody asks for one or the peer could not keep it.
     ///
     /// # Errors
-    /// Where the peer asks for less than [`INTERVAL_MIN`].
-    pub fn answer(headers: &Headers, wish: Duration) -> Result<Option<Self>, TooBrief> {
+    /// Returns an error if the peer asks for less than [`INTERVAL_MIN`].
+    pub fn answer(headers: &Headers, wish: Duration) -> Result<Option<Self>, IntervalTooSmall> {
         let known = option_tags(headers, &HeaderName::Supported).iter().any(|tag| tag.eq_ignore_ascii_case(TIMER_TAG));
         let floor = min_se(headers).unwrap_or(INTERVAL_MIN).max(INTERVAL_MIN);
         let Some(asked) = seconds(headers, &HeaderName::SessionExpires) else {
             // One who does not know timers would not know how to answer a refresh either.
-            return Ok(known.then(|| Self { interval: wish.max(floor), ours: false, known }));
+            return Ok(known.then(|| Self { interval: wish.max(floor), we_refresh: false, peer_supports: known }));
         };
         if asked < INTERVAL_MIN {
             // Only who supports it may be told 422; what a proxy wrote below the limit is as good as not written.
-            return if known { Err(TooBrief) } else { Ok(None) };
+            return if known { Err(IntervalTooSmall) } else { Ok(None) };
         }
         // The peer's choice of who refreshes stands. Without one it is the peer, if it can (table 2).
         let ours = refresher(headers).map_or(!known, |side| side == Side::Called);
         // Ours may shorten the interval, to no less than Min-SE, and never lengthen it.
-        Ok(Some(Self { interval: wish.max(floor).min(asked), ours, known }))
+        Ok(Some(Self { interval: wish.max(floor).min(asked), we_refresh: ours, peer_supports: known }))
     }
 
     /// What a 2xx to a request of ours agrees on (RFC 4028 §7.2); `None` where the session does not expire.
     #[must_use]
-    pub fn settled(headers: &Headers) -> Option<Self> {
+    pub fn from_response(headers: &Headers) -> Option<Self> {
         let interval = seconds(headers, &HeaderName::SessionExpires)?.max(INTERVAL_MIN);
         let known = option_tags(headers, &HeaderName::Require)
             .iter()
             .chain(&option_tags(headers, &HeaderName::Supported))
             .any(|tag| tag.eq_ignore_ascii_case(TIMER_TAG));
         // Who has not been told to refresh does not: without the parameter it is us.
-        Some(Self { interval, ours: refresher(headers) != Some(Side::Called), known })
+        Some(Self { interval, we_refresh: refresher(headers) != Some(Side::Called), peer_supports: known })
     }
 
     /// Session-Expires of the 2xx to a request of the peer.
     #[must_use]
-    pub fn of_answer(&self) -> String {
-        format!("{};refresher={}", self.interval.as_secs(), if self.ours { "uas" } else { "uac" })
+    pub fn response_value(&self) -> String {
+        format!("{};refresher={}", self.interval.as_secs(), if self.we_refresh { "uas" } else { "uac" })
     }
 
     /// Session-Expires of a request of ours: who refreshes stays who it is (RFC 4028 §7.4).
     #[must_use]
-    pub fn of_request(&self) -> String {
-        format!("{};refresher={}", self.interval.as_secs(), if self.ours { "uac" } else { "uas" })
+    pub fn request_value(&self) -> String {
+        format!("{};refresher={}", self.interval.as_secs(), if self.we_refresh { "uac" } else { "uas" })
     }
 
     /// How long after a refresh it is our turn: to refresh, or to hang up because the peer has not (RFC 4028 §7.2, §10).
     #[must_use]
-    pub fn turn(&self) -> Duration {
-        if self.ours { self.interval / 2 } else { self.interval - EARLY_MAX.min(self.interval / 3) }
+    pub fn time_to_act(&self) -> Duration {
+        if self.we_refresh { self.interval / 2 } else { self.interval - EARLY_MAX.min(self.interval / 3) }
     }
 }
 
@@ -111,12 +111,12 @@ mod tests {
     use super::*;
     use crate::call::tests::headers;
 
-    fn answer(supported: bool, expires: &str, min: &str) -> Result<Option<String>, TooBrief> {
+    fn answer(supported: bool, expires: &str, min: &str) -> Result<Option<String>, IntervalTooSmall> {
         let mut rows = vec![(HeaderName::Supported, if supported { "replaces, Timer" } else { "replaces" })];
         rows.extend((!expires.is_empty()).then_some((HeaderName::SessionExpires, expires)));
         rows.extend((!min.is_empty()).then_some((HeaderName::MinSe, min)));
         let timer = SessionTimer::answer(&headers(&rows), Duration::from_secs(1800))?;
-        Ok(timer.map(|timer| timer.of_answer()))
+        Ok(timer.map(|timer| timer.response_value()))
     }
 
     #[test]
@@ -137,26 +137,30 @@ mod tests {
         ] {
             assert_eq!(answer(supported, expires, min), Ok(agreed.map(str::to_owned)), "{supported} {expires} {min}");
         }
-        assert_eq!(answer(true, "89", ""), Err(TooBrief));
+        assert_eq!(answer(true, "89", ""), Err(IntervalTooSmall));
     }
 
     #[test]
     fn what_a_2xx_says_is_what_holds() {
         let settled = |value: &str| {
-            let timer = SessionTimer::settled(&headers(&[(HeaderName::SessionExpires, value)]))?;
-            Some((timer.interval.as_secs(), timer.ours, timer.of_request()))
+            let timer = SessionTimer::from_response(&headers(&[(HeaderName::SessionExpires, value)]))?;
+            Some((timer.interval.as_secs(), timer.we_refresh, timer.request_value()))
         };
         assert_eq!(settled("600;refresher=uac"), Some((600, true, "600;refresher=uac".into())));
         assert_eq!(settled("600;refresher=uas"), Some((600, false, "600;refresher=uas".into())));
         assert_eq!(settled("5"), Some((90, true, "90;refresher=uac".into())));
-        assert_eq!(SessionTimer::settled(&Headers::new()), None);
+        assert_eq!(SessionTimer::from_response(&Headers::new()), None);
     }
 
     #[test]
     fn the_refresher_speaks_at_half_time_and_the_other_hangs_up_a_little_early() {
-        let timer = |ours, interval| SessionTimer { interval: Duration::from_secs(interval), ours, known: true };
-        assert_eq!(timer(true, 1800).turn().as_secs(), 900);
-        assert_eq!(timer(false, 1800).turn().as_secs(), 1768);
-        assert_eq!(timer(false, 90).turn().as_secs(), 60);
+        let timer = |ours, interval| SessionTimer {
+            interval: Duration::from_secs(interval),
+            we_refresh: ours,
+            peer_supports: true,
+        };
+        assert_eq!(timer(true, 1800).time_to_act().as_secs(), 900);
+        assert_eq!(timer(false, 1800).time_to_act().as_secs(), 1768);
+        assert_eq!(timer(false, 90).time_to_act().as_secs(), 60);
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! | state | on | then |
 //! |---|---|---|
-//! | idle | [`Subscription::tell`], [`Subscription::tell_all`], [`Subscription::end`] | due |
+//! | idle | [`Subscription::tell`], [`Subscription::mark_all`], [`Subscription::end`] | due |
 //! | due | [`Subscription::sent`] | waiting for the answer to that NOTIFY; what is told meanwhile is due behind it |
 //! | waiting | [`Subscription::answered`] | idle, due, or over |
 //! | any | its time runs out | ended: one last NOTIFY is due |
@@ -85,13 +85,13 @@ pub enum Due {
     Ending,
 }
 
-/// Whether there still is a subscription.
+/// Whether a subscription continues after a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// There is.
-    Stands,
-    /// There is none: forget it.
-    Over,
+pub enum Outcome {
+    /// It continues.
+    Continues,
+    /// It has ended.
+    Terminated,
 }
 
 /// One subscription.
@@ -101,14 +101,14 @@ pub struct Subscription {
     expires_at: Instant,
     due: Option<Due>,
     /// What the NOTIFY told that is under way.
-    under_way: Option<Due>,
+    in_flight: Option<Due>,
     end: Option<EndOfSubscription>,
     /// The last NOTIFY has been sent.
     ended: bool,
     /// The subscriber has missed something: the next change is told with everything else.
     stale: bool,
     refused: u8,
-    /// No NOTIFY before: the subscriber has asked for patience.
+    /// No NOTIFY before: its Retry-After is not over.
     not_before: Option<Instant>,
 }
 
@@ -121,7 +121,7 @@ impl Subscription {
             event,
             expires_at: now,
             due: None,
-            under_way: None,
+            in_flight: None,
             end: None,
             ended: false,
             stale: false,
@@ -145,13 +145,13 @@ impl Subscription {
         if granted.is_zero() {
             self.end(EndOfSubscription::Timeout);
         }
-        self.tell_all();
+        self.mark_all();
     }
 
     /// Its state has changed.
-    pub fn tell(&mut self) {
+    pub fn mark_changed(&mut self) {
         if self.stale {
-            return self.tell_all();
+            return self.mark_all();
         }
         self.due = match self.due {
             None | Some(Due::Ending) => Some(Due::Changes),
@@ -160,7 +160,7 @@ impl Subscription {
     }
 
     /// The whole state is to be told.
-    pub fn tell_all(&mut self) {
+    pub fn mark_all(&mut self) {
         self.stale = false;
         self.due = Some(Due::Everything);
     }
@@ -180,16 +180,16 @@ impl Subscription {
     }
 
     /// What the NOTIFY tells that is to be sent now; `None` where there is nothing to tell, where one is under way, and where
-    /// the subscriber has asked for patience.
+    /// its Retry-After is not over.
     #[must_use]
     pub fn due(&self, now: Instant) -> Option<Due> {
         let early = self.not_before.is_some_and(|at| at > now) && self.end.is_none();
-        if self.under_way.is_some() || self.ended || early { None } else { self.due }
+        if self.in_flight.is_some() || self.ended || early { None } else { self.due }
     }
 
     /// The NOTIFY that was due is sent: gives its Subscription-State (§4.2.2).
     pub fn sent(&mut self, now: Instant) -> String {
-        self.under_way = self.due.take();
+        self.in_flight = self.due.take();
         self.ended = self.end.is_some();
         match self.end {
             None => format!("active;expires={}", self.remaining(now).as_secs()),
@@ -215,38 +215,38 @@ impl Subscription {
     /// When a NOTIFY that the subscriber does not take yet may be sent.
     #[must_use]
     pub fn not_before(&self) -> Option<Instant> {
-        self.not_before.filter(|_| self.due.is_some() && self.under_way.is_none())
+        self.not_before.filter(|_| self.due.is_some() && self.in_flight.is_none())
     }
 
     /// The NOTIFY under way was answered finally (§4.2.2). `retry_after` is what the answer said of it.
-    pub fn answered(&mut self, status: u16, retry_after: Option<Duration>, now: Instant) -> Standing {
-        if self.under_way.take().is_none() {
-            return Standing::Stands;
+    pub fn answered(&mut self, status: u16, retry_after: Option<Duration>, now: Instant) -> Outcome {
+        if self.in_flight.take().is_none() {
+            return Outcome::Continues;
         }
         if self.ended || is_fatal(status) {
-            return Standing::Over;
+            return Outcome::Terminated;
         }
         if (200..300).contains(&status) {
             self.refused = 0;
-            return Standing::Stands;
+            return Outcome::Continues;
         }
         self.refused += 1;
         if self.refused >= REFUSED_NOTIFIES_MAX {
-            return Standing::Over;
+            return Outcome::Terminated;
         }
         // What that one told is lost. A refusal makes no other NOTIFY (§4.2.2): the next change does, or the time that the
         // subscriber has named.
         self.stale = true;
         self.not_before = retry_after.map(|after| now + after);
         if self.due.is_some() || retry_after.is_some() {
-            self.tell();
+            self.mark_changed();
         }
-        Standing::Stands
+        Outcome::Continues
     }
 
     /// The NOTIFY under way was not sent after all, and may be sent another way: it is due again.
     pub fn unsent(&mut self) {
-        let Some(told) = self.under_way.take() else { return };
+        let Some(told) = self.in_flight.take() else { return };
         self.ended = false;
         self.due = Some(match (self.due, told) {
             (Some(Due::Everything), _) | (_, Due::Everything) => Due::Everything,
@@ -281,7 +281,7 @@ mod tests {
     fn settled() -> (Subscription, Instant) {
         let (mut subscription, now) = subscription(HOUR);
         subscription.sent(now);
-        assert_eq!(subscription.answered(200, None, now), Standing::Stands);
+        assert_eq!(subscription.answered(200, None, now), Outcome::Continues);
         (subscription, now)
     }
 
@@ -302,22 +302,22 @@ mod tests {
         let (mut subscription, now) = subscription(HOUR);
         assert_eq!(subscription.due(now), Some(Due::Everything));
         assert_eq!(subscription.sent(now), "active;expires=3600");
-        subscription.tell();
-        subscription.tell();
+        subscription.mark_changed();
+        subscription.mark_changed();
         assert_eq!(subscription.due(now), None);
         let later = now + Duration::from_secs(100);
-        assert_eq!(subscription.answered(200, None, later), Standing::Stands);
+        assert_eq!(subscription.answered(200, None, later), Outcome::Continues);
         assert_eq!(subscription.due(later), Some(Due::Changes));
         assert_eq!(subscription.sent(later), "active;expires=3500");
         subscription.answered(200, None, later);
         assert_eq!(subscription.due(later), None);
-        assert_eq!(subscription.answered(404, None, later), Standing::Stands, "nothing was under way");
+        assert_eq!(subscription.answered(404, None, later), Outcome::Continues, "nothing was under way");
     }
 
     #[test]
     fn a_refresh_moves_the_end_and_asks_for_everything() {
         let (mut subscription, now) = settled();
-        subscription.tell();
+        subscription.mark_changed();
         subscription.refresh(2 * HOUR, now + HOUR / 2);
         assert_eq!(subscription.expires_at(), Some(now + HOUR / 2 + 2 * HOUR));
         assert_eq!(subscription.due(now), Some(Due::Everything));
@@ -328,9 +328,9 @@ mod tests {
         let (mut subscription, now) = subscription(Duration::ZERO);
         assert_eq!((subscription.due(now), subscription.expires_at()), (Some(Due::Everything), None));
         assert_eq!(subscription.sent(now), "terminated;reason=timeout");
-        subscription.tell();
+        subscription.mark_changed();
         assert_eq!(subscription.due(now), None, "nothing follows the last one");
-        assert_eq!(subscription.answered(200, None, now), Standing::Over);
+        assert_eq!(subscription.answered(200, None, now), Outcome::Terminated);
     }
 
     #[test]
@@ -346,10 +346,10 @@ mod tests {
             subscription.end(why);
             subscription.end(EndOfSubscription::Timeout);
             assert_eq!(subscription.due(now), None);
-            assert_eq!(subscription.answered(200, None, now), Standing::Stands);
+            assert_eq!(subscription.answered(200, None, now), Outcome::Continues);
             assert_eq!(subscription.due(now), Some(Due::Ending));
             assert_eq!(subscription.sent(now), state);
-            assert_eq!(subscription.answered(500, None, now), Standing::Over);
+            assert_eq!(subscription.answered(500, None, now), Outcome::Terminated);
         }
     }
 
@@ -358,27 +358,27 @@ mod tests {
         for status in [404, 405, 408, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604] {
             let (mut subscription, now) = subscription(HOUR);
             subscription.sent(now);
-            assert_eq!(subscription.answered(status, None, now), Standing::Over, "{status}");
+            assert_eq!(subscription.answered(status, None, now), Outcome::Terminated, "{status}");
         }
         let (mut subscription, now) = settled();
         const OTHERS: [u16; REFUSED_NOTIFIES_MAX as usize - 1] = [400, 500];
         for status in OTHERS {
-            subscription.tell();
+            subscription.mark_changed();
             subscription.sent(now);
-            assert_eq!(subscription.answered(status, None, now), Standing::Stands);
+            assert_eq!(subscription.answered(status, None, now), Outcome::Continues);
             assert_eq!(subscription.due(now), None, "a refusal makes no NOTIFY");
-            subscription.tell();
+            subscription.mark_changed();
             assert_eq!(subscription.due(now), Some(Due::Everything));
         }
         subscription.sent(now);
-        assert_eq!(subscription.answered(500, None, now), Standing::Over, "refused once too often");
+        assert_eq!(subscription.answered(500, None, now), Outcome::Terminated, "refused once too often");
     }
 
     #[test]
     fn a_subscriber_that_asks_for_patience_gets_everything_when_it_is_over() {
         let (mut subscription, now) = settled();
         let minute = Duration::from_secs(60);
-        subscription.tell();
+        subscription.mark_changed();
         subscription.sent(now);
         subscription.answered(503, Some(minute), now);
         assert_eq!((subscription.due(now), subscription.not_before()), (None, Some(now + minute)));
@@ -395,9 +395,9 @@ mod tests {
         assert_eq!(subscription.due(now), Some(Due::Everything));
         assert_eq!(subscription.sent(now), "terminated;reason=timeout");
         let (mut subscription, now) = settled();
-        subscription.tell();
+        subscription.mark_changed();
         subscription.sent(now);
-        subscription.tell();
+        subscription.mark_changed();
         subscription.unsent();
         subscription.unsent();
         assert_eq!(subscription.due(now), Some(Due::Changes));

@@ -1,4 +1,4 @@
-//! Who may be in a room.
+//! Access control: who may join a room.
 
 use crate::call::{Identity, matches_any};
 use crate::facts::{Member, RoomPolicy};
@@ -7,14 +7,14 @@ use crate::focus::refusal::Refusal;
 use crate::shares::Claim;
 use parlor_proto::uri::Aor;
 
-/// Whether the patterns of a room let somebody in.
+/// Checks a user against the allow and deny patterns of a room.
 pub fn check_room_patterns(cx: &Context<'_>, name: &str, who: &Identity) -> Result<(), Refusal> {
     let room = cx.rooms.find(name);
     let policy = cx.core.settings.rooms.policy(name).or(room.map(|room| &room.policy));
     check_patterns(policy.ok_or(Refusal::new(404))?, &who.member, who.account.as_ref())
 }
 
-/// Whether somebody may be in a room. Whoever would make it is `maker`.
+/// Checks whether a user may join a room. Where the room does not exist, it is created at the expense of `maker`.
 pub fn check_room(
     cx: &Context<'_>,
     name: &str,
@@ -42,7 +42,7 @@ pub fn check_room(
     if full { Err(Refusal::new(486).because("Room Is Full").by("max_participants")) } else { Ok(()) }
 }
 
-/// Patterns are about who it is, not about what the others see; who is nobody is refused for that (RFC 5079).
+/// Patterns match the account, not the alias that others see; an anonymous user is refused with 433 (RFC 5079).
 fn check_patterns(policy: &RoomPolicy, member: &Member, account: Option<&Aor>) -> Result<(), Refusal> {
     let covers =
         |patterns: &[String]| matches_any(patterns.iter().map(String::as_str), account.unwrap_or(&member.user));

@@ -14,9 +14,9 @@ use crate::ids::RoomId;
 pub enum Change {
     /// A call is to end.
     EndCall(Tag, ByeReason),
-    /// A call that is being made is to be given up.
-    GiveUp(Tag),
-    /// The roster of a room may have changed: its subscribers are to be told in time.
+    /// A call that is being made is to be cancelled.
+    CancelOutgoing(Tag),
+    /// The roster of a room may have changed.
     Roster(RoomId),
     /// A subscription is to end.
     EndSubscription(SubscriptionId, EndOfSubscription),

@@ -20,9 +20,9 @@ pub struct Stores {
     pub calls: Calls,
     /// Calls that the focus is making.
     pub outgoing: OutgoingCalls,
-    /// Our BYEs that nobody has answered yet.
+    /// Our BYEs without a final response.
     pub byes: Byes,
-    /// Our other requests that nobody has answered yet, NOTIFYs aside.
+    /// Our other requests without a final response, NOTIFYs aside.
     pub pending: PendingRequests,
     pub rooms: Rooms,
     pub shards: Shards,

@@ -13,7 +13,7 @@ pub fn new_tag(cx: &mut Context<'_>) -> Tag {
     loop {
         let tag = Tag(cx.core.random());
         let taken = cx.calls.contains(tag) || cx.outgoing.contains(tag);
-        if !taken && cx.subscriptions.leg_mut(tag).is_none() {
+        if !taken && cx.subscriptions.dialog_mut(tag).is_none() {
             return tag;
         }
     }
@@ -25,21 +25,21 @@ pub fn is_in_dialog(cx: &Context<'_>, request: &Request) -> bool {
 }
 
 /// The dialog of a subscription, our Contact in it and where we await answers.
-pub fn way_of<'a>(cx: &'a mut Context<'_>, tag: Tag) -> Option<(&'a mut Dialog, &'a str, &'a str)> {
+pub fn parts_of<'a>(cx: &'a mut Context<'_>, tag: Tag) -> Option<(&'a mut Dialog, &'a str, &'a str)> {
     if let Some(Call { dialog, contact, sent_by, .. }) = cx.calls.get_mut(tag) {
         return Some((dialog, contact, sent_by));
     }
-    let SubscriptionDialog { dialog, contact, sent_by, .. } = cx.subscriptions.leg_mut(tag)?;
+    let SubscriptionDialog { dialog, contact, sent_by, .. } = cx.subscriptions.dialog_mut(tag)?;
     Some((dialog, contact, sent_by))
 }
 
 /// Our Contact in a dialog.
 pub fn contact_in(cx: &mut Context<'_>, tag: Tag) -> Option<String> {
-    way_of(cx, tag).map(|(_, contact, _)| contact.to_owned())
+    parts_of(cx, tag).map(|(_, contact, _)| contact.to_owned())
 }
 
 pub fn dialog_mut<'a>(cx: &'a mut Context<'_>, tag: Tag) -> Option<&'a mut Dialog> {
-    way_of(cx, tag).map(|(dialog, ..)| dialog)
+    parts_of(cx, tag).map(|(dialog, ..)| dialog)
 }
 
 /// The name of a call's room.

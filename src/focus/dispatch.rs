@@ -46,7 +46,7 @@ pub fn on_event(cx: &mut Context<'_>, shard: ShardId, event: Event) {
             }
             membership::set_nickname(cx, session, nickname);
         }
-        // A session is told of from its answer: whoever has not bound it in time leaves again.
+        // The roster has a session from its answer on; `bind_timeout` ends one that is not bound.
         Event::SessionBound { .. } => {}
     }
 }
@@ -84,7 +84,7 @@ fn on_session_ended(cx: &mut Context<'_>, session: SessionId, why: EndReason) {
     }
 }
 
-/// A request of ours could not be sent, or was not answered: nobody waits for its answer any more.
+/// A timer has fired.
 pub fn on_timer(cx: &mut Context<'_>, timer: Timer) {
     match timer {
         Timer::Transaction(id, timer) => {
@@ -104,7 +104,7 @@ pub fn on_timer(cx: &mut Context<'_>, timer: Timer) {
         Timer::RetryAfter(id) => uac::notify::send_due(cx, id),
         Timer::Publish(id) => publish::publish(cx, id),
         Timer::NotifyBurst => uac::notify::send_burst(cx),
-        Timer::DrainNotify => cx.subscriptions.wait_no_more(),
+        Timer::DrainNotify => cx.subscriptions.stop_awaiting(),
     }
 }
 
@@ -119,7 +119,7 @@ pub fn finish(cx: &mut Context<'_>) {
     while let Some(change) = cx.core.changes.pop_front() {
         match change {
             Change::EndCall(tag, reason) => uac::bye::end(cx, tag, reason),
-            Change::GiveUp(tag) => uac::cancel::give_up(cx, tag),
+            Change::CancelOutgoing(tag) => uac::cancel::give_up(cx, tag),
             Change::Roster(room) => publish::schedule(cx, room),
             Change::EndSubscription(id, why) => uac::subscription::end_with_room(cx, id, why),
         }

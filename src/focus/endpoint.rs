@@ -60,7 +60,7 @@ impl Focus {
         self.handle(now, |cx| dispatch::on_event(cx, shard, event));
     }
 
-    /// A message of ours could not be sent. Nobody waits for the answer to it then (RFC 3261 §17.1.4).
+    /// A message of ours could not be sent: a request fails (RFC 3261 §17.1.4).
     pub fn handle_unsent(&mut self, message: &[u8], now: Instant) {
         self.handle(now, |cx| {
             if let Ok(Some(Message::Request(request))) = parse_datagram(message)
@@ -73,7 +73,7 @@ impl Focus {
         });
     }
 
-    /// A connection is over: what was asked on it will not be answered.
+    /// A connection is closed: the requests that were sent on it fail.
     pub fn handle_closed(&mut self, connection: SipConnection, now: Instant) {
         self.handle(now, |cx| {
             let transactions = &cx.core.transactions;
@@ -116,7 +116,7 @@ impl Focus {
         self.core.outputs.pop()
     }
 
-    /// Takes nobody in any more and sends everybody away. [`Self::is_drained`] says when all are gone.
+    /// Refuses new calls and ends all others. [`Self::is_drained`] says when all have ended.
     pub fn drain(&mut self, now: Instant) {
         self.handle(now, |cx| {
             cx.admission.draining = true;
@@ -153,7 +153,7 @@ impl Focus {
         });
     }
 
-    /// Puts other users in force, for everything that comes from now on; `None` asks nobody for a password any more.
+    /// Replaces the users, for all requests from now on; `None` turns authentication off.
     pub fn replace_users(&mut self, users: Option<Arc<Users>>) {
         self.stores.admission.replace_users(users, || self.core.random_key());
     }
@@ -163,7 +163,7 @@ impl Focus {
         self.core.settings.fingerprints = fingerprints;
     }
 
-    /// Sets the time since 1970 at a moment: the roster tells when people came. Without, it does not.
+    /// Sets the wall-clock time (since 1970) at `now`, for the joining times in rosters. Without, they have none.
     pub fn set_wall_clock(&mut self, now: Instant, since_1970: Duration) {
         self.core.clock_anchor = Some((now, since_1970));
     }

@@ -23,7 +23,7 @@ const FEATURES: &str = concat!(
 /// Octets of a Contact beside names, place and features.
 const CONTACT_FRAME_BYTES: usize = " <sips:@;transport=tcp>".len();
 
-/// An INVITE brings a list of others (RFC 5366).
+/// The option tag of recipient lists in INVITEs (RFC 5366).
 pub const LIST_TAG: &str = "recipient-list-invite";
 
 const WITH_TIMER: &str = "timer, norefersub, recipient-list-invite";

@@ -1,4 +1,4 @@
-//! What the focus wants done.
+//! What the driver is to do.
 
 use bytes::Bytes;
 
@@ -6,7 +6,7 @@ use crate::facts::Command;
 use crate::ids::ShardId;
 use parlor_proto::sip::Hop;
 
-/// What the focus wants done.
+/// What the driver is to do.
 #[derive(Debug)]
 pub enum Output {
     /// Send these bytes there.
@@ -51,10 +51,10 @@ pub struct Counts {
 pub struct Awaited {
     /// Calls.
     pub calls: usize,
-    /// Calls of ours that nobody has answered.
+    /// Calls of ours without an answer.
     pub invitations: usize,
-    /// BYEs that nobody has answered.
+    /// BYEs without an answer.
     pub byes: usize,
-    /// Subscriptions whose last NOTIFY nobody has answered.
+    /// Subscriptions whose last NOTIFY has no answer.
     pub subscriptions: usize,
 }

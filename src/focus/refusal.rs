@@ -43,7 +43,7 @@ impl Refusal {
 
     /// Tells an operator who wonders why somebody does not get in. What happens all the time, or to everybody when there is too
     /// much to do, is told to those who look closely.
-    pub fn tell(&self, request: &Request) {
+    pub fn log(&self, request: &Request) {
         let warning =
             self.headers.iter().find(|(name, _)| *name == HeaderName::Warning).map(|(_, value)| value.as_str());
         let why = warning.or(self.phrase.as_deref()).unwrap_or_else(|| reason_phrase(self.status));
@@ -71,7 +71,7 @@ impl Refusal {
     }
 }
 
-/// The From of a request, unless whoever sent it does not want to be known (RFC 3323).
+/// The From of a request, unless its sender wants privacy (RFC 3323).
 fn caller_to_show(request: &Request) -> Option<String> {
     let from = addresses(&request.headers, &HeaderName::From)?.into_iter().next()?;
     (!Privacy::of(&request.headers).anonymous).then(|| address_text(&from.uri))

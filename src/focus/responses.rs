@@ -5,7 +5,7 @@ use crate::focus::headers::{ALLOW, EVENTS};
 use crate::focus::refusal::Refusal;
 use crate::focus::settings::Settings;
 use crate::focus::store::call_state::Opening;
-use crate::focus::store::merged::InviteOrigin;
+use crate::focus::store::merged::RequestKey;
 use crate::focus::{dialogs, headers};
 use crate::transaction::TransactionId;
 use parlor_proto::sip::{HeaderName, Request, Response, ResponseBuilder};
@@ -23,20 +23,20 @@ pub fn refuse(cx: &mut Context<'_>, id: &TransactionId, request: &Request, refus
 /// Refuses a request and keeps nothing of it.
 pub fn refuse_and_forget(cx: &mut Context<'_>, id: &TransactionId, request: &Request, refusal: &Refusal) {
     let own = cx.core.stateless_tag(&request.headers);
-    refusal.tell(request);
+    refusal.log(request);
     let response = rejection(&cx.core.settings, request, refusal, &own);
     cx.core.transactions.respond_without_state(id, response);
 }
 
 pub fn refuse_as(cx: &mut Context<'_>, id: &TransactionId, request: &Request, refusal: &Refusal, tag: &str) {
-    refusal.tell(request);
+    refusal.log(request);
     let response = rejection(&cx.core.settings, request, refusal, tag);
     cx.core.transactions.respond(id, response);
 }
 
 /// The INVITE of a call is refused after all.
 pub fn refuse_invite(cx: &mut Context<'_>, opening: &Opening, refusal: &Refusal, tag: &str) {
-    if let Some(origin) = InviteOrigin::of(&opening.request, cx.core.tag_keys) {
+    if let Some(origin) = RequestKey::of(&opening.request, cx.core.tag_keys) {
         cx.admission.merged.forget(origin);
     }
     refuse_as(cx, &opening.invite, &opening.request, refusal, tag);

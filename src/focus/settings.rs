@@ -10,7 +10,7 @@ use crate::facts::{Fingerprint, RoomPolicy};
 use crate::ids::ShardId;
 use parlor_proto::sip::{Transport, Uri};
 
-/// Everything the focus is told when it is made.
+/// The settings of a focus.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Hosts whose users are rooms here; the first one stands in the rooms' own URIs. Must not be empty.
@@ -29,7 +29,7 @@ pub struct Settings {
     pub fingerprints: Vec<Fingerprint>,
     /// The shards, at least one.
     pub shards: Vec<ShardAddress>,
-    /// Who is asked for a password; `None`: nobody.
+    /// The users with their passwords; `None`: no authentication.
     pub users: Option<Arc<Users>>,
     /// The peers whose P-Asserted-Identity is believed (RFC 3325).
     pub trusted_peers: Vec<Network>,
@@ -59,7 +59,7 @@ pub struct RoomSettings {
 }
 
 impl RoomSettings {
-    /// The policy of a room; `None` where there is to be no such room.
+    /// The policy of a room; `None` where no such room is allowed.
     #[must_use]
     pub fn policy(&self, name: &str) -> Option<&Arc<RoomPolicy>> {
         self.named.get(name).or_else(|| self.on_demand.then_some(&self.defaults))
@@ -96,7 +96,7 @@ impl Network {
     }
 }
 
-/// Where a shard is to be found.
+/// The ports of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardAddress {
     /// Which shard.

@@ -1,6 +1,5 @@
 //! What timers there are.
 
-use std::hash::Hash;
 use std::time::Duration;
 
 use crate::focus::store::subscription::SubscriptionId;
@@ -22,21 +21,21 @@ pub enum Timer {
     Session(Tag),
     /// A call that is being made takes too long.
     Outgoing(Tag),
-    /// The answers to an INVITE of ours are all there.
+    /// No more responses to an INVITE of ours are expected.
     ForgetInvite(TransactionId),
     /// A shard has not said whether the session can be bound.
     ShardAnswer(Tag),
     /// A subscription's time runs out.
     Expiry(SubscriptionId),
-    /// A subscriber that asked for patience takes NOTIFYs again.
+    /// The time of a subscriber's Retry-After is over.
     RetryAfter(SubscriptionId),
     /// A room's changes are to be told.
     Publish(RoomId),
     /// The next NOTIFYs in the queue are to be sent.
     NotifyBurst,
-    /// A drain has waited long enough for those who only watch.
+    /// A drain waits no longer for the last NOTIFYs of subscribers.
     DrainNotify,
 }
 
-/// How long a drain waits until those who only watch have answered their last NOTIFY: enough to send it again twice.
+/// How long a drain waits for the answers to the last NOTIFYs: enough to send each again twice.
 pub const LAST_NOTIFY_PATIENCE: Duration = Duration::from_secs(2);

@@ -33,7 +33,7 @@ const FULL: &str = "<sip:ann@192.0.2.77:5070;transport=tcp;method=INVITE;ttl=3;o
 const BARE: &str = "sip:ann@192.0.2.77:5070;transport=tcp;ob";
 
 #[test]
-fn the_headers_and_the_method_of_a_contact_are_in_no_request() {
+fn headers_and_method_of_a_contact_are_left_out_of_requests() {
     let mut world = World::new();
     let ann = called(&mut world, FULL, "");
     let bye = hang_up(&mut world, &ann);
@@ -87,7 +87,7 @@ fn referred(to: &str, proxy: Option<&str>) -> World {
 }
 
 #[test]
-fn who_is_called_is_called_and_hung_up_on_without_what_was_meant_for_others() {
+fn an_invitation_and_its_bye_leave_out_foreign_uri_parts() {
     let mut world = referred("sip:carol@192.0.2.9:5099;method=INVITE?Subject=hi&X-Y=z", None);
     let invite = world.asked(Method::Invite).remove(0);
     assert_eq!(invite.uri.to_string(), "sip:carol@192.0.2.9:5099");
@@ -98,7 +98,7 @@ fn who_is_called_is_called_and_hung_up_on_without_what_was_meant_for_others() {
 }
 
 #[test]
-fn a_proxy_that_routes_strictly_takes_the_place_of_who_is_called() {
+fn a_strict_proxy_takes_the_place_of_the_target() {
     let world = referred("sip:carol@far.example", Some("sip:192.0.2.200?x=y"));
     let (hop, invite) = world.requests().pop().unwrap();
     assert_eq!(hop.remote.to_string(), "192.0.2.200:5060");

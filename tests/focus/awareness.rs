@@ -24,7 +24,7 @@ fn terms_of_called(rows: &str, attribute: &str) -> Terms {
 }
 
 #[test]
-fn who_answers_us_is_aware_as_when_it_calls() {
+fn awareness_of_an_invited_client_is_as_of_a_caller() {
     for (rows, attribute, private) in [
         ("Server: sipsimple 5.5.0\r\n", "", Some(true)),
         ("User-Agent: Blink Pro 5\r\n", "", Some(true)),

@@ -135,7 +135,7 @@ fn our_bye_follows_the_recorded_route() {
 }
 
 #[test]
-fn draining_sends_everybody_away_and_takes_nobody_in() {
+fn draining_ends_all_calls_and_refuses_new_ones() {
     let mut world = World::new();
     let peers: Vec<Peer> = ["ann", "bob", "cyn"].iter().map(|name| world.join(name, "lobby")).collect();
     let mut late = Peer::new("dan", "lobby");
@@ -266,7 +266,7 @@ fn a_session_keeps_its_connection_until_our_bye_is_answered() {
 }
 
 #[test]
-fn a_session_whose_bye_nobody_answers_ends_after_its_time() {
+fn a_session_whose_bye_is_not_answered_ends_after_its_time() {
     let (mut world, _ann) = hung_up_on(kick);
     world.advance(Duration::from_secs(31));
     assert_eq!(sessions_told(&world), ["suspend session"]);
@@ -366,7 +366,7 @@ fn a_bye_that_crosses_ours_is_200_until_ours_is_answered() {
 }
 
 #[test]
-fn a_drain_waits_for_the_last_notify_of_who_only_watches() {
+fn a_drain_waits_for_the_last_notify_of_a_subscriber_without_a_call() {
     let mut world = World::with_policy(|policy| policy.subscribers = parlor::facts::Subscribers::Everyone);
     let ann = world.join("ann", "lobby");
     let mut bob = Watcher::watching("bob", "lobby", &mut world);

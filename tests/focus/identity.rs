@@ -68,7 +68,7 @@ fn a_stranger_is_challenged_without_keeping_anything_of_it() {
 }
 
 #[test]
-fn who_knows_the_password_joins_as_itself() {
+fn an_authenticated_user_joins_under_its_own_name() {
     let mut world = World::with(guarded());
     let mut alice = alice();
     join(&mut world, &mut alice, ALICE);
@@ -79,7 +79,7 @@ fn who_knows_the_password_joins_as_itself() {
 }
 
 #[test]
-fn an_authenticated_user_joins_as_nobody_else() {
+fn an_authenticated_user_may_not_join_under_another_name() {
     for from in ["sip:bob@chat.example", "sip:alice@home.example", "tel:+1234"] {
         let mut world = World::with(guarded());
         let mut alice = alice();
@@ -191,7 +191,7 @@ fn who_guesses_too_often_is_403() {
 }
 
 #[test]
-fn who_forges_the_address_of_another_cannot_bar_it() {
+fn forged_failures_do_not_rate_limit_another_address() {
     let mut world = World::with(guarded());
     let mut forger = Peer { at: "203.0.113.9:5060".parse().unwrap(), ..alice() };
     for _ in 0..50 {
@@ -245,7 +245,7 @@ fn outside_a_dialog_all_but_cancel_and_the_server_s_own_options_is_challenged() 
 }
 
 #[test]
-fn other_users_are_in_force_after_a_reload_and_none_ask_nobody() {
+fn a_reload_replaces_users_and_none_turn_authentication_off() {
     let mut world = World::with(guarded());
     let other = Users::new("chat.example", [("carol".to_owned(), Secret::of("carol", "chat.example", "x"))]);
     world.focus.replace_users(Some(Arc::new(other)));
@@ -273,7 +273,7 @@ fn asserted(at: &str, extra: &str) -> (World, Peer) {
 }
 
 #[test]
-fn a_trusted_peer_s_word_stands_for_a_password() {
+fn a_trusted_assertion_replaces_a_password() {
     let (mut world, mut alice) = asserted("198.51.100.9:5060", "");
     assert_eq!(world.last_status(), 200);
     let member = &world.opened()[0].member;
@@ -294,7 +294,7 @@ fn a_trusted_peer_s_word_stands_for_a_password() {
 }
 
 #[test]
-fn from_anybody_else_an_asserted_identity_is_nothing() {
+fn an_assertion_of_an_untrusted_peer_is_ignored() {
     let (world, _) = asserted("203.0.113.9:5060", "");
     assert_eq!(world.last_status(), 401);
     let mut open = World::with(Settings { users: None, ..guarded() });
@@ -355,7 +355,7 @@ fn a_policy_is_about_who_it_is_and_nobody_is_433() {
 }
 
 #[test]
-fn without_simultaneous_access_nobody_comes_back_under_a_mask() {
+fn without_simultaneous_access_an_alias_does_not_let_a_user_in_twice() {
     let mut world = World::with_policy(|policy| policy.simultaneous_access = false);
     let mut ann = world.join("ann", "lobby");
     let mut masked = Peer::new("ann", "lobby");
@@ -426,7 +426,7 @@ fn credentials_that_were_tampered_with_never_panic() {
 }
 
 #[test]
-fn whoever_hides_and_comes_back_is_a_new_stranger_to_all_but_its_nicknames() {
+fn an_anonymous_user_that_returns_has_another_uri_and_its_nicknames() {
     let mut world = World::with(guarded());
     let hidden = || Peer { from: ANYBODY.into(), ..alice() };
     let mut first = hidden();

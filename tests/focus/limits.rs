@@ -5,7 +5,7 @@ use std::time::Duration;
 use parlor::facts::Subscribers;
 use parlor::focus::{Network, Settings};
 use parlor::limits::{
-    DATAGRAM_REQUEST_BYTES_MAX, DIALLING_TRIES_MAX, DIALLINGS_MAX, NOTIFIES_PER_BURST_MAX, NOTIFY_RETRY_SECONDS_MAX,
+    DATAGRAM_REQUEST_BYTES_MAX, INVITE_TRIES_MAX, NOTIFIES_PER_BURST_MAX, NOTIFY_RETRY_SECONDS_MAX, OUTGOING_CALLS_MAX,
     REPORT_SECONDS_MAX, RINGING_SECONDS_MAX, SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN,
     SUBSCRIPTIONS_PER_DIALOG_MAX, SUBSCRIPTIONS_PER_USER_MAX,
 };
@@ -120,12 +120,12 @@ fn so_many_calls_of_ours_may_be_unanswered() {
         (status, invite)
     };
     let (_, first) = refer(&mut world, 0);
-    for n in 1..DIALLINGS_MAX {
+    for n in 1..OUTGOING_CALLS_MAX {
         assert_eq!(refer(&mut world, n).0, 202, "{n}");
     }
-    assert_eq!(refer(&mut world, DIALLINGS_MAX).0, 503);
+    assert_eq!(refer(&mut world, OUTGOING_CALLS_MAX).0, 503);
     Peer::new("u0", "lobby").respond_to(&mut world, &first.expect("an INVITE"), 486, "", "");
-    assert_eq!(refer(&mut world, DIALLINGS_MAX).0, 202, "one has its answer");
+    assert_eq!(refer(&mut world, OUTGOING_CALLS_MAX).0, 202, "one has its answer");
 }
 
 /// Ann, who has made the lobby and calls carol into it.
@@ -149,12 +149,12 @@ fn an_invite_goes_out_so_many_times() {
         carol.respond_to(&mut world, &invite, 422, &format!("Min-SE: {}\r\n", 7200 + answered), "");
         assert!(answered <= 100, "it goes on and on");
     }
-    assert_eq!(answered, DIALLING_TRIES_MAX as usize);
+    assert_eq!(answered, INVITE_TRIES_MAX as usize);
     assert_eq!(world.told(), ["open session", "close session"]);
 }
 
 #[test]
-fn who_is_called_may_let_it_ring_for_so_long() {
+fn an_invitation_may_ring_for_so_long() {
     let (mut world, carol) = calling("Refer-Sub: false\r\n");
     let invite = world.asked(Method::Invite).remove(0);
     assert_eq!(text(&invite.headers, &HeaderName::Expires), Some(RINGING_SECONDS_MAX.to_string()));

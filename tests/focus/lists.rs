@@ -50,7 +50,7 @@ const REQUIRED: &str = "Require: recipient-list-invite\r\n";
 const TWO: &str = "<entry uri=\"sip:bill@192.0.2.8\" cp:copyControl=\"to\"/><entry uri=\"sip:ted@192.0.2.9\" cp:copyControl=\"bcc\"/>";
 
 #[test]
-fn those_on_the_list_are_called_once_whoever_brought_it_is_in() {
+fn listed_users_are_invited_when_the_caller_has_joined() {
     let mut world = world(&["creator"]);
     world.shards_answer = false;
     invite(&mut world, &offer(), REQUIRED, &list(TWO));
@@ -73,7 +73,7 @@ fn an_entry_is_called_by_as_much_of_its_uri_as_may_be_a_request_uri() {
 }
 
 #[test]
-fn the_called_see_who_else_was_called_as_far_as_they_may() {
+fn invited_users_see_the_list_as_far_as_they_may() {
     let mut world = world(&["creator"]);
     invite(&mut world, &offer(), REQUIRED, &list(TWO));
     let invites = world.asked(Method::Invite);
@@ -85,7 +85,7 @@ fn the_called_see_who_else_was_called_as_far_as_they_may() {
 }
 
 #[test]
-fn who_cannot_take_two_parts_gets_one() {
+fn a_client_that_refuses_multipart_gets_one_part() {
     let mut world = world(&["creator"]);
     invite(&mut world, &offer(), REQUIRED, &list(TWO));
     let first = world.asked(Method::Invite).remove(0);
@@ -99,7 +99,7 @@ fn who_cannot_take_two_parts_gets_one() {
 }
 
 #[test]
-fn without_a_description_the_answer_brings_the_others_in() {
+fn without_an_offer_listed_users_are_invited_after_the_answer() {
     let mut world = world(&["creator"]);
     let mut ann = invite(&mut world, "", REQUIRED, &list(TWO));
     assert_eq!((world.last_status(), called(&world).len()), (200, 0));
@@ -110,7 +110,7 @@ fn without_a_description_the_answer_brings_the_others_in() {
 }
 
 #[test]
-fn nobody_is_called_for_one_who_may_not() {
+fn a_list_of_a_user_who_may_not_invite_has_no_effect() {
     for moderators in [&[][..], &["sip:op@home.example"]] {
         let mut world = world(moderators);
         invite(&mut world, &offer(), REQUIRED, &list(TWO));
@@ -166,7 +166,7 @@ fn within_a_call_a_list_has_no_meaning() {
 }
 
 #[test]
-fn whoever_brought_the_list_takes_those_along_who_have_not_answered() {
+fn unanswered_invitations_of_a_list_end_with_the_call() {
     let mut world = world(&["creator"]);
     let mut ann = invite(&mut world, &offer(), REQUIRED, &list(TWO));
     ann.to_tag = header(world.last_response(), HeaderName::To).split_once(";tag=").map(|(_, tag)| tag.to_owned());

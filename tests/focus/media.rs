@@ -81,7 +81,7 @@ fn brings_in(world: &mut World, by: &mut Peer) -> Option<Request> {
 }
 
 #[test]
-fn whoever_is_called_into_a_room_that_wants_tls_has_to_take_it() {
+fn an_invited_client_must_take_tls_where_the_room_wants_it() {
     let rooms = policy(|policy| {
         policy.force_tls = true;
         policy.moderators = vec!["creator".into(), "sip:op@home.example".into()];
@@ -150,7 +150,7 @@ fn with_tls_and_without_there_is_another_port_and_a_change_unbinds() {
 }
 
 #[test]
-fn who_only_listens_is_connected_to_where_it_called_from_and_nowhere_else() {
+fn a_passive_client_is_connected_to_at_its_source_address_only() {
     let (world, _) = called(settings(), &passive("192.0.2.77"));
     assert!(body(world.last_response()).contains("a=setup:active\r\n"));
     let address = "192.0.2.77:7654".parse().unwrap();
@@ -186,7 +186,7 @@ fn a_name_stands_for_where_the_call_came_from() {
 }
 
 #[test]
-fn who_may_connect_does_and_holdconn_is_nothing() {
+fn a_client_that_may_connect_does_and_holdconn_is_ignored() {
     for setup in ["active", "actpass", "holdconn"] {
         let offer = passive("192.0.2.77").replace("setup:passive", &format!("setup:{setup}"));
         let (world, _) = called(settings(), &offer);
@@ -227,7 +227,7 @@ fn a_middlebox_that_speaks_for_itself_is_believed_with_cema_only() {
 }
 
 #[test]
-fn whoever_is_behind_a_relay_is_reached_through_it() {
+fn a_client_behind_a_relay_is_reached_through_it() {
     let relayed = passive("192.0.2.77").replace("a=path:", "a=path:msrp://192.0.2.77:2855/relay;tcp ");
     let (world, _) = called(settings(), &relayed);
     let terms = terms(&world);
@@ -402,7 +402,7 @@ fn every_description_that_we_write_keeps_to_the_grammar() {
 }
 
 #[test]
-fn what_nobody_knows_in_a_description_is_passed_over() {
+fn unknown_lines_of_a_description_are_ignored() {
     let own = Peer::new("ann", "lobby").offer();
     let odd = own.replace("t=0 0", "b=X-YZ:128\r\nt=0 0\r\na=x-unknown\r\na=x-other:1 2 3") + "b=AS:1\r\na=x:y\r\n";
     assert_eq!(called(settings(), &odd).0.last_status(), 200);

@@ -32,7 +32,7 @@ fn what_changes_within_an_interval_is_one_partial_notify() {
 }
 
 #[test]
-fn who_leaves_is_told_as_deleted() {
+fn a_user_that_leaves_is_notified_as_deleted() {
     let mut world = World::new();
     world.join("ann", "lobby");
     let mut bob = world.join("bob", "lobby");
@@ -68,7 +68,7 @@ fn one_notify_is_under_way_at_a_time_and_the_next_tells_the_rest() {
 }
 
 #[test]
-fn who_missed_a_notify_gets_everything_next() {
+fn a_subscriber_that_missed_a_notify_gets_the_full_state_next() {
     let mut world = World::new();
     world.join("ann", "lobby");
     let mut watcher = Watcher::watching("ann", "lobby", &mut world);
@@ -154,7 +154,7 @@ fn a_small_notify_is_a_datagram_and_a_stream_stays_one() {
 }
 
 #[test]
-fn the_hidden_are_told_by_their_anonymous_uri_and_watch_from_where_they_call() {
+fn anonymous_users_show_their_anonymous_uri_and_may_subscribe() {
     let mut world = World::new();
     let mut hidden = Peer::new("hidden", "lobby");
     hidden.from = "\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=h".into();
@@ -188,7 +188,7 @@ fn a_held_session_shows_its_direction() {
 }
 
 #[test]
-fn another_description_is_told_and_another_policy_sends_strangers_away() {
+fn a_new_policy_is_published_and_ends_subscriptions_it_forbids() {
     let mut world = World::with_policy(|policy| policy.subscribers = Subscribers::Everyone);
     world.join("ann", "lobby");
     let mut of_ann = Watcher::watching("ann", "lobby", &mut world);

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use parlor::facts::Delete;
 use parlor::focus::{RoomSettings, Settings};
-use parlor::limits::{DIALLINGS_MAX, PARTS_KEPT_FOR_OTHERS};
+use parlor::limits::{OUTGOING_CALLS_MAX, PARTS_KEPT_FOR_OTHERS};
 use parlor_proto::sip::HeaderName;
 
 use crate::world::{Peer, World, header, policy, settings};
@@ -84,9 +84,9 @@ fn one_source_does_not_take_all_calls_of_ours() {
         peer.send(&mut world, "REFER", "");
         world.last_status()
     };
-    let taken = (0..DIALLINGS_MAX).filter(|i| refer(&mut ann, *i) == 202).count();
-    assert_eq!(taken, DIALLINGS_MAX - DIALLINGS_MAX / PARTS_KEPT_FOR_OTHERS);
-    assert_eq!((refer(&mut bob, DIALLINGS_MAX), refer(&mut ann, DIALLINGS_MAX + 1)), (202, 503));
+    let taken = (0..OUTGOING_CALLS_MAX).filter(|i| refer(&mut ann, *i) == 202).count();
+    assert_eq!(taken, OUTGOING_CALLS_MAX - OUTGOING_CALLS_MAX / PARTS_KEPT_FOR_OTHERS);
+    assert_eq!((refer(&mut bob, OUTGOING_CALLS_MAX), refer(&mut ann, OUTGOING_CALLS_MAX + 1)), (202, 503));
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn what_has_a_tag_but_belongs_to_no_dialog_takes_no_state() {
 }
 
 #[test]
-fn a_forger_of_many_addresses_leaves_room_for_whoever_can_be_reached() {
+fn forged_addresses_leave_room_for_reachable_ones() {
     let mut world = World::with(Settings { transaction_bytes_max: 64 * 1024, ..settings() });
     let mut ann = world.join("ann", "lobby");
     let mut statuses = Vec::new();
@@ -271,7 +271,7 @@ fn a_forger_of_many_addresses_leaves_room_for_whoever_can_be_reached() {
 }
 
 #[test]
-fn who_is_in_a_call_can_hang_up_though_others_have_used_up_its_address() {
+fn a_bye_is_taken_though_its_address_has_no_share_left() {
     let mut world = World::with(Settings { transaction_bytes_max: 64 * 1024, ..settings() });
     let mut ann = Peer { at: "198.51.100.1:5070".parse().unwrap(), ..Peer::new("ann", "lobby") };
     ann.join(&mut world);

@@ -94,7 +94,7 @@ fn subscribe(world: &mut World, by: &mut Peer, event: &str, extra: &str) -> u16 
 }
 
 #[test]
-fn whoever_has_asked_may_ask_to_be_told_for_longer() {
+fn a_report_may_be_refreshed() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\n"));
     let (_, first) = notifies(&world).remove(0);
@@ -118,7 +118,7 @@ fn whoever_has_asked_may_ask_to_be_told_for_longer() {
 }
 
 #[test]
-fn whoever_has_asked_may_ask_to_be_told_no_more() {
+fn a_report_may_be_ended() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\n"));
     refer(&mut world, &mut ann, "Refer-To: <sip:dave@192.0.2.9>\r\n");
@@ -224,7 +224,7 @@ fn a_subscriber_that_is_not_there_ends_the_report_and_nothing_else() {
 }
 
 #[test]
-fn a_moderator_may_ask_from_outside_and_is_told_in_a_dialog_of_its_own() {
+fn a_moderator_may_refer_outside_of_a_call_and_gets_a_dialog() {
     let (mut world, _) = world();
     let mut op = Peer::new("op", "lobby").over_tcp();
     refer(&mut world, &mut op, &format!("Refer-To: {CAROL}\r\n"));
@@ -237,7 +237,7 @@ fn a_moderator_may_ask_from_outside_and_is_told_in_a_dialog_of_its_own() {
 }
 
 #[test]
-fn a_room_that_is_not_there_is_made_by_a_moderator_and_goes_if_nobody_comes() {
+fn a_refer_of_a_moderator_creates_a_room_that_closes_if_it_stays_empty() {
     let (mut world, _) = world();
     let mut op = Peer::new("op", "attic").over_tcp();
     refer(&mut world, &mut op, &format!("Refer-To: {CAROL}\r\n"));
@@ -251,7 +251,7 @@ fn a_room_that_is_not_there_is_made_by_a_moderator_and_goes_if_nobody_comes() {
 }
 
 #[test]
-fn who_is_no_moderator_moves_nobody() {
+fn only_moderators_may_refer() {
     let (mut world, _) = world();
     let mut bob = world.join("bob", "lobby");
     world.forget();
@@ -285,7 +285,7 @@ fn there_is_exactly_one_refer_to() {
 }
 
 #[test]
-fn a_bye_sends_away_every_session_of_a_user_however_it_is_written() {
+fn a_referred_bye_removes_every_session_of_a_user() {
     for to in ["<sip:bob@home.example;method=BYE>", "<sip:bob@HOME.example:5060>;method=BYE"] {
         let (mut world, mut ann) = world();
         let bob = world.join("bob", "lobby");
@@ -310,7 +310,7 @@ fn a_bye_sends_away_every_session_of_a_user_however_it_is_written() {
 }
 
 #[test]
-fn a_bye_may_name_one_call_of_several() {
+fn a_referred_bye_may_name_one_call_of_several() {
     for to in ["<sip:bob@home.example;method=BYE?Call-ID=call-of-bob2>", "<sip:bob2@192.0.2.77:40365;method=BYE>"] {
         let (mut world, mut ann) = world();
         let bob = world.join("bob", "lobby");
@@ -327,7 +327,7 @@ fn a_bye_may_name_one_call_of_several() {
 }
 
 #[test]
-fn a_bye_to_who_is_being_called_gives_the_call_up() {
+fn a_referred_bye_cancels_an_invitation() {
     for to in ["<sip:carol@192.0.2.9:5099;method=BYE>", "<sip:lobby@chat.example;method=BYE>"] {
         let (mut world, mut ann) = world();
         refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\nRefer-Sub: false\r\n"));
@@ -346,7 +346,7 @@ fn a_bye_to_who_is_being_called_gives_the_call_up() {
 }
 
 #[test]
-fn who_is_not_in_the_room_cannot_be_sent_away() {
+fn a_user_that_is_not_in_the_room_cannot_be_removed() {
     let (mut world, mut ann) = world();
     world.join("bob", "kitchen");
     refer(&mut world, &mut ann, "Refer-To: <sip:bob@home.example;method=BYE>\r\n");

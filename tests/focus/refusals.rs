@@ -332,7 +332,7 @@ fn what_is_broken_is_400_and_an_ack_is_never_answered() {
 }
 
 #[test]
-fn options_tell_what_there_is() {
+fn options_list_what_is_supported() {
     let mut world = World::new();
     let mut ann = Peer::new("ann", "lobby");
     ann.send(&mut world, "OPTIONS", "");
@@ -418,7 +418,7 @@ fn a_coding_that_is_not_taken_is_named() {
 }
 
 #[test]
-fn headers_that_nobody_needs_are_passed_over_and_short_names_are_taken() {
+fn unknown_headers_are_ignored_and_short_names_are_taken() {
     let odd =
         |r: String| r.replace("Max-Forwards", "X-Odd: \u{fc}\r\nDate: yesterday\r\nTimestamp: now\r\nMax-Forwards");
     assert_eq!(invited(World::new(), odd).last_status(), 200);

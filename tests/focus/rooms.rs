@@ -53,7 +53,7 @@ fn a_closed_room_is_forgotten_and_comes_back_as_another() {
 }
 
 #[test]
-fn a_room_may_go_with_whoever_made_it() {
+fn a_room_may_close_when_its_creator_leaves() {
     let mut world = World::with_policy(|policy| policy.delete = Delete::WhenCreatorLeaves);
     let mut ann = world.join("ann", "lobby");
     world.join("bob", "lobby");

@@ -78,7 +78,7 @@ fn without_timers_none_are_told_of_and_none_can_be_required() {
 }
 
 #[test]
-fn a_peer_that_is_to_refresh_and_does_not_is_hung_up_on_a_little_early() {
+fn a_session_that_its_peer_does_not_refresh_ends_a_little_early() {
     let mut world = World::new();
     let mut ann = called(&mut world, "Supported: timer\r\nSession-Expires: 600\r\n");
     world.advance(seconds(560));

@@ -44,7 +44,7 @@ fn a_subscriber_is_asked_for_its_password_and_keeps_its_dialog_to_itself() {
 }
 
 #[test]
-fn who_hides_is_known_to_us_by_its_password_and_to_nobody_else() {
+fn an_anonymous_user_is_known_to_the_focus_alone() {
     let mut world = World::with(guarded());
     let mut hidden = alice();
     hidden.from = ANYBODY.into();

@@ -205,7 +205,7 @@ fn a_cancel_leaves_a_subscribe_alone() {
 }
 
 #[test]
-fn nobody_subscribes_without_bound() {
+fn subscriptions_are_bounded() {
     let mut world = World::new();
     let ann = world.join("ann", "lobby");
     let mut statuses = Vec::new();

@@ -22,7 +22,7 @@ fn without_a_refresh_it_ends_by_time() {
 }
 
 #[test]
-fn who_leaves_may_not_watch_any_more_and_the_end_of_the_room_is_the_end_of_all() {
+fn subscriptions_end_with_the_user_s_last_session_and_with_the_room() {
     let mut world = World::with_policy(|policy| policy.delete = Delete::WhenEmpty);
     let mut ann = world.join("ann", "lobby");
     let mut bob = world.join("bob", "lobby");

@@ -57,9 +57,9 @@ fn nothing_is_taken_twice() {
     let second = one.answer(ALICE, "INVITE", URI, 2, "c");
     let mut verify = |answer: &str| all.verify(&request(&[answer]), source(), now);
     assert!(verify(&first).is_ok());
-    assert_eq!(verify(&first), Err(Unbelieved::Stale), "a replay");
+    assert_eq!(verify(&first), Err(AuthError::Stale), "a replay");
     assert!(verify(&second).is_ok());
-    assert_eq!(verify(&first), Err(Unbelieved::Stale), "a count that goes back");
+    assert_eq!(verify(&first), Err(AuthError::Stale), "a count that goes back");
 }
 
 #[test]
@@ -68,12 +68,12 @@ fn a_nonce_that_is_old_or_of_another_server_is_stale_for_who_knows_the_password_
     let one = challenge(&mut all, Algorithm::Sha256, now);
     let late = now + Duration::from_secs(301);
     let answer = |login, one: &Challenge| request(&[&one.answer(login, "INVITE", URI, 1, "c")]);
-    assert_eq!(all.verify(&answer(ALICE, &one), source(), late), Err(Unbelieved::Stale));
+    assert_eq!(all.verify(&answer(ALICE, &one), source(), late), Err(AuthError::Stale));
     let wrong = Login { password: "x", ..ALICE };
-    assert_eq!(all.verify(&answer(wrong, &one), source(), late), Err(Unbelieved::Wrong));
+    assert_eq!(all.verify(&answer(wrong, &one), source(), late), Err(AuthError::WrongPassword));
     let foreign = Challenge { nonce: "abc".into(), ..one };
-    assert_eq!(all.verify(&answer(ALICE, &foreign), source(), late), Err(Unbelieved::Stale));
-    assert_eq!(all.verify(&answer(wrong, &foreign), source(), late), Err(Unbelieved::Stale), "unheard");
+    assert_eq!(all.verify(&answer(ALICE, &foreign), source(), late), Err(AuthError::Stale));
+    assert_eq!(all.verify(&answer(wrong, &foreign), source(), late), Err(AuthError::Stale), "unheard");
     assert!(all.challenge(true, source(), now)[0].contains("stale=true"));
 }
 
@@ -91,7 +91,7 @@ fn what_is_not_the_digest_of_this_request_is_wrong() {
     let count = good.replace("nc=00000001", "nc=00000002");
     let cnonce = good.replace("cnonce=\"c\"", "cnonce=\"d\"");
     for answer in [bye, nobody, bob, uri, algorithm, count, cnonce] {
-        assert_eq!(all.verify(&request(&[&answer]), source(), now), Err(Unbelieved::Wrong), "{answer}");
+        assert_eq!(all.verify(&request(&[&answer]), source(), now), Err(AuthError::WrongPassword), "{answer}");
     }
     assert!(all.verify(&request(&[&good]), source(), now).is_ok(), "none of them used the count up");
 }
@@ -103,10 +103,10 @@ fn what_is_for_others_is_passed_over_and_what_is_broken_is_malformed() {
     let other_realm = good.replace("realm=\"r\"", "realm=\"other\"");
     let basic = "Basic YWxpY2U6d29uZGVybGFuZA==";
     for rows in [&[][..], &[basic], &[&other_realm]] {
-        assert_eq!(all.verify(&request(rows), source(), now), Err(Unbelieved::Unasked));
-        assert!(!all.is_answered(&request(rows)));
+        assert_eq!(all.verify(&request(rows), source(), now), Err(AuthError::NoCredentials));
+        assert!(!all.has_credentials(&request(rows)));
     }
-    assert_eq!(all.verify(&request(&["Digest x"]), source(), now), Err(Unbelieved::Malformed));
+    assert_eq!(all.verify(&request(&["Digest x"]), source(), now), Err(AuthError::Malformed));
     assert!(all.verify(&request(&[basic, &other_realm, &good]), source(), now).is_ok());
 }
 
@@ -116,16 +116,16 @@ fn a_client_of_rfc_2069_is_taken_once_a_nonce() {
     let old = Challenge { qop: false, ..challenge(&mut all, Algorithm::Md5, now) };
     let answer = old.answer(ALICE, "INVITE", URI, 1, "c");
     assert!(all.verify(&request(&[&answer]), source(), now).is_ok());
-    assert_eq!(all.verify(&request(&[&answer]), source(), now), Err(Unbelieved::Stale));
+    assert_eq!(all.verify(&request(&[&answer]), source(), now), Err(AuthError::Stale));
 }
 
-fn guess(all: &mut Authenticator, user: &str, from: IpAddr, now: Instant) -> Result<String, Unbelieved> {
+fn guess(all: &mut Authenticator, user: &str, from: IpAddr, now: Instant) -> Result<String, AuthError> {
     let one = Challenge::parse(&all.challenge(false, from, now)[0]).unwrap();
     let answer = one.answer(Login { username: user, password: "guess" }, "INVITE", URI, 1, "c");
     all.verify(&request(&[&answer]), from, now)
 }
 
-fn right(all: &mut Authenticator, from: IpAddr, now: Instant) -> Result<String, Unbelieved> {
+fn right(all: &mut Authenticator, from: IpAddr, now: Instant) -> Result<String, AuthError> {
     let one = Challenge::parse(&all.challenge(false, from, now)[0]).unwrap();
     all.verify(&request(&[&one.answer(ALICE, "INVITE", URI, 1, "c")]), from, now)
 }
@@ -136,10 +136,10 @@ fn who_guesses_is_not_heard_any_more_though_it_guess_right() {
     let before = challenge(&mut all, Algorithm::Sha256, now);
     assert!(all.verify(&request(&[&before.answer(ALICE, "INVITE", URI, 1, "c")]), source(), now).is_ok());
     for _ in 0..FAILURES_PER_USER_MAX {
-        assert_eq!(guess(&mut all, "alice", source(), now), Err(Unbelieved::Wrong));
+        assert_eq!(guess(&mut all, "alice", source(), now), Err(AuthError::WrongPassword));
     }
-    assert_eq!(right(&mut all, source(), now), Err(Unbelieved::Barred));
-    assert_eq!(all.verify(&request(&[]), source(), now), Err(Unbelieved::Unasked));
+    assert_eq!(right(&mut all, source(), now), Err(AuthError::RateLimited));
+    assert_eq!(all.verify(&request(&[]), source(), now), Err(AuthError::NoCredentials));
     let again = before.answer(ALICE, "INVITE", URI, 2, "c");
     assert!(all.verify(&request(&[&again]), source(), now).is_ok(), "who was let in before is let in again");
     assert!(right(&mut all, IpAddr::from([192, 0, 2, 8]), now).is_ok(), "from elsewhere");
@@ -153,7 +153,7 @@ fn neighbours_do_not_pay_for_one_who_guesses_at_another() {
         for _ in 0..2 * FAILURES_PER_USER_MAX {
             let _ = guess(&mut all, user, source(), now);
         }
-        assert_eq!(guess(&mut all, user, source(), now), Err(Unbelieved::Barred), "{user}");
+        assert_eq!(guess(&mut all, user, source(), now), Err(AuthError::RateLimited), "{user}");
     }
     assert!(right(&mut all, source(), now).is_ok());
 }
@@ -167,9 +167,9 @@ fn a_nonce_that_let_one_user_in_lets_nobody_guess_at_another() {
         |login, count| all.verify(&request(&[&one.answer(login, "INVITE", URI, count, "c")]), source(), now);
     assert!(answer(bob, 1).is_ok());
     for count in 2..2 + FAILURES_PER_USER_MAX {
-        assert_eq!(answer(Login { password: "guess", ..ALICE }, count), Err(Unbelieved::Wrong));
+        assert_eq!(answer(Login { password: "guess", ..ALICE }, count), Err(AuthError::WrongPassword));
     }
-    assert_eq!(answer(ALICE, 100), Err(Unbelieved::Barred));
+    assert_eq!(answer(ALICE, 100), Err(AuthError::RateLimited));
     assert!(answer(bob, 101).is_ok(), "who is not guessed at");
 }
 
@@ -182,10 +182,10 @@ fn an_old_nonce_that_once_let_a_user_in_is_no_way_round_the_bar() {
     let wrong = Login { password: "guess", ..ALICE };
     for count in 2..2 + FAILURES_PER_USER_MAX {
         let guess = request(&[&one.answer(wrong, "INVITE", URI, count, "c")]);
-        assert_eq!(all.verify(&guess, source(), late), Err(Unbelieved::Wrong));
+        assert_eq!(all.verify(&guess, source(), late), Err(AuthError::WrongPassword));
     }
     let guess = request(&[&one.answer(wrong, "INVITE", URI, 100, "c")]);
-    assert_eq!(all.verify(&guess, source(), late), Err(Unbelieved::Barred));
+    assert_eq!(all.verify(&guess, source(), late), Err(AuthError::RateLimited));
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn whose_address_changes_after_its_challenge_is_let_in() {
     for (count, moved) in (1..).zip([[192, 0, 2, 8], [198, 51, 100, 9], [192, 0, 2, 7]]) {
         let answer = request(&[&one.answer(ALICE, "INVITE", URI, count, "c")]);
         assert_eq!(all.verify(&answer, IpAddr::from(moved), now).as_deref(), Ok("alice"));
-        assert_eq!(all.verify(&answer, source(), now), Err(Unbelieved::Stale), "a replay");
+        assert_eq!(all.verify(&answer, source(), now), Err(AuthError::Stale), "a replay");
     }
 }
 
@@ -210,13 +210,13 @@ fn tries_with_nonces_that_were_sent_elsewhere_are_bounded_over_all_sources() {
     let mut wrong = 0;
     for n in 0..200 {
         match from(n, Login { password: "guess", ..ALICE }, u32::from(n) + 1) {
-            Err(Unbelieved::Wrong) => wrong += 1,
-            other => assert_eq!(other, Err(Unbelieved::Stale)),
+            Err(AuthError::WrongPassword) => wrong += 1,
+            other => assert_eq!(other, Err(AuthError::Stale)),
         }
     }
     assert_eq!(wrong, FAILURES_PER_USER_MAX);
-    assert_eq!(from(201, ALICE, 300), Err(Unbelieved::Stale), "unheard, right or wrong");
-    assert_eq!(from(7, ALICE, 301), Err(Unbelieved::Stale));
+    assert_eq!(from(201, ALICE, 300), Err(AuthError::Stale), "unheard, right or wrong");
+    assert_eq!(from(7, ALICE, 301), Err(AuthError::Stale));
     let hears = |all: &mut Authenticator, n: u8| right(all, IpAddr::from([192, 0, 2, n]), now);
     assert!((0..200).all(|n| hears(&mut all, n).is_ok()), "none of those addresses is barred");
 }
@@ -232,7 +232,7 @@ fn a_proved_nonce_from_elsewhere_is_bounded_too() {
         let guess = one.answer(Login { password: "guess", ..ALICE }, "INVITE", URI, count, "c");
         last = all.verify(&request(&[&guess]), elsewhere, now);
     }
-    assert_eq!(last, Err(Unbelieved::Stale));
+    assert_eq!(last, Err(AuthError::Stale));
     assert!(all.verify(&request(&[&one.answer(ALICE, "INVITE", URI, 100, "c")]), source(), now).is_ok());
 }
 
@@ -244,7 +244,7 @@ fn a_nonce_that_is_not_ours_counts_against_nobody_and_learns_nothing() {
     for count in 1..=3 * FAILURES_PER_USER_MAX {
         for password in ["guess", ALICE.password] {
             let forged = invented.answer(Login { password, ..ALICE }, "INVITE", URI, count, "c");
-            assert_eq!(all.verify(&request(&[&forged]), source(), now), Err(Unbelieved::Stale));
+            assert_eq!(all.verify(&request(&[&forged]), source(), now), Err(AuthError::Stale));
         }
     }
     assert!(right(&mut all, source(), now).is_ok());
@@ -256,7 +256,7 @@ fn other_users_are_in_force_at_once() {
     let one = challenge(&mut all, Algorithm::Sha256, now);
     all.replace_users(Arc::new(Users::new("r", [("alice".to_owned(), Secret::of("alice", "r", "new"))])));
     let answer = request(&[&one.answer(ALICE, "INVITE", URI, 1, "c")]);
-    assert_eq!(all.verify(&answer, source(), now), Err(Unbelieved::Wrong));
+    assert_eq!(all.verify(&answer, source(), now), Err(AuthError::WrongPassword));
     let answer = request(&[&one.answer(Login { password: "new", ..ALICE }, "INVITE", URI, 1, "c")]);
     assert!(all.verify(&answer, source(), now).is_ok());
 }
@@ -264,7 +264,7 @@ fn other_users_are_in_force_at_once() {
 #[test]
 fn a_neighbour_who_guesses_does_not_lock_out_who_has_logged_in_from_its_place() {
     let (mut all, now) = authenticator();
-    let at = |port: u16| Asker { source: source(), place: Some((source(), port).into()) };
+    let at = |port: u16| RequestSource { source: source(), place: Some((source(), port).into()) };
     let mut ask = |port: u16, password: &str| {
         let one = Challenge::parse(&all.challenge(false, source(), now)[0]).unwrap();
         let answer = one.answer(Login { password, ..ALICE }, "INVITE", URI, 1, "c");
@@ -274,10 +274,10 @@ fn a_neighbour_who_guesses_does_not_lock_out_who_has_logged_in_from_its_place() 
     for _ in 0..3 * FAILURES_PER_USER_MAX {
         let _ = ask(50000, "guess");
     }
-    assert_eq!(ask(50000, ALICE.password), Err(Unbelieved::Barred));
+    assert_eq!(ask(50000, ALICE.password), Err(AuthError::RateLimited));
     assert!(ask(40000, ALICE.password).is_ok(), "with a nonce that is new");
     for _ in 0..=FAILURES_PER_USER_MAX {
         let _ = ask(40000, "guess");
     }
-    assert_eq!(ask(40000, ALICE.password), Err(Unbelieved::Barred), "that place has a bound of its own");
+    assert_eq!(ask(40000, ALICE.password), Err(AuthError::RateLimited), "that place has a bound of its own");
 }

@@ -71,6 +71,6 @@ fn keep_dialog(cx: &mut Context<'_>, tag: Tag, call: &Call) {
     if !cx.subscriptions.of_dialog(tag).is_empty() {
         let (dialog, contact, sent_by) = (call.dialog.clone(), call.contact.clone(), call.sent_by.clone());
         let (account, vouched) = (call.account.clone(), call.vouched);
-        cx.subscriptions.keep(tag, SubscriptionDialog { dialog, contact, sent_by, account, vouched });
+        cx.subscriptions.keep_dialog(tag, SubscriptionDialog { dialog, contact, sent_by, account, vouched });
     }
 }

@@ -1,4 +1,4 @@
-//! Nicknames that are the server's (RFC 7701 §7; `nickname_scope = "server"`): every room asks here before it gives one away.
+//! Nicknames with the scope of the server (RFC 7701 §7; `nickname_scope = "server"`): each room asks the focus before it grants one.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::focus::timer::Timer;
 use crate::ids::{RoomId, SessionId};
 use parlor_proto::uri::Aor;
 
-/// A member of a room whose nicknames are the server's asks for one; its shard waits for what comes of it.
+/// A member requests a nickname with the scope of the server; its shard waits for the decision.
 pub fn decide(cx: &mut Context<'_>, session: SessionId, nickname: &Arc<str>) {
     let Some(call) = cx.calls.of_session(session).and_then(|tag| cx.calls.get_mut(tag)) else { return };
     let Some(room) = cx.rooms.get_mut(call.room) else { return };

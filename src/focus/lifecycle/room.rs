@@ -29,13 +29,13 @@ pub fn find_or_make(cx: &mut Context<'_>, name: &str, maker: &Claim) -> Result<(
         }
     };
     if !open {
-        cx.rooms.made_again(id, maker);
+        cx.rooms.charge(id, maker);
         self::open(cx, id);
     }
     Ok((id, shard))
 }
 
-/// Tells a room's shard that it exists, under the policy of today.
+/// Opens a room on its shard, under the policy of the present settings.
 pub fn open(cx: &mut Context<'_>, id: RoomId) {
     let Some(room) = cx.rooms.get_mut(id) else { return };
     room.open = true;
@@ -48,10 +48,10 @@ pub fn open(cx: &mut Context<'_>, id: RoomId) {
     cx.core.command(shard, Command::OpenRoom(Box::new(OpenRoom { room: id, uri, names, policy })));
 }
 
-/// A room that nobody is in, and nobody is called into, goes, unless it is to stay.
+/// Closes a room without users and invitations, unless it is permanent.
 pub fn close_if_empty(cx: &mut Context<'_>, id: RoomId) {
     let awaits = cx.outgoing.iter().any(|(_, outgoing)| outgoing.invitation.room == id);
-    let empty = |room: &Room| room.open && room.users() == 0 && !room.is_to_stay();
+    let empty = |room: &Room| room.open && room.users() == 0 && !room.is_permanent();
     if !awaits && cx.rooms.get(id).is_some_and(empty) {
         close(cx, id);
     }
@@ -67,14 +67,14 @@ pub fn close(cx: &mut Context<'_>, id: RoomId) {
     cancel_invitations(cx, Some(id), None);
 }
 
-/// Nothing of a room is left on its shard. If it was opened again meanwhile, that was told later and stands.
+/// A shard has closed a room. If it was opened again meanwhile, it stays open.
 pub fn on_closed(cx: &mut Context<'_>, id: RoomId) {
     if let Some(room) = cx.rooms.forget(id) {
         cx.shards.room_closed(room.shard);
     }
 }
 
-/// Tells the shards of rooms whose policy has changed.
+/// Opens the rooms whose policy has changed again, under the new one.
 pub fn reopen_changed(cx: &mut Context<'_>) {
     let rooms = &cx.core.settings.rooms;
     let changed = cx
@@ -89,12 +89,13 @@ pub fn reopen_changed(cx: &mut Context<'_>) {
     }
 }
 
-/// Calls that are being made into a room end with it, and those that somebody has asked for with their leaving it.
+/// Cancels the invitations into a room, or those of one user.
 pub fn cancel_invitations(cx: &mut Context<'_>, room: Option<RoomId>, by: Option<&Aor>) {
     let concerned = |outgoing: &OutgoingCall| {
         let invitation = &outgoing.invitation;
         room.is_none_or(|room| invitation.room == room) && by.is_none_or(|by| invitation.by == *by)
     };
-    let concerned = cx.outgoing.iter().filter(|(_, outgoing)| concerned(outgoing)).map(|(tag, _)| Change::GiveUp(tag));
+    let concerned =
+        cx.outgoing.iter().filter(|(_, outgoing)| concerned(outgoing)).map(|(tag, _)| Change::CancelOutgoing(tag));
     cx.core.changes.extend(concerned);
 }

@@ -28,7 +28,7 @@ pub fn open(cx: &mut Context<'_>, tag: Tag, terms: Terms) {
     cx.core.timers.set(Timer::ShardAnswer(tag), cx.now + SHARD_ANSWER_MAX);
 }
 
-/// The peer of a session that is ready has our answer: tells the shard, once, that it is to connect now.
+/// The peer has our answer: tells the shard, once, that the peer may connect to a session that is ready.
 pub fn expect_binding(cx: &mut Context<'_>, tag: Tag) {
     let Some(call) = cx.calls.get_mut(tag) else { return };
     if call.session_state.advance(SessionState::expected) {
@@ -50,7 +50,7 @@ pub fn change_terms(cx: &mut Context<'_>, tag: Tag, media: &MessageMedia, connec
     let (shard, session) = (call.shard, call.session);
     let Ok(path) = negotiation::path(cx, shard, session, media.secure) else { return };
     let Some(call) = cx.calls.get_mut(tag) else { return };
-    (call.path, call.described.cema) = (path, media.accepts_cema());
+    (call.path, call.local_description.cema) = (path, media.accepts_cema());
     let terms: Terms = call.terms_for(media, connect_to);
     match call.session_state.terms() {
         None => open(cx, tag, terms),

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::call::{INTERVAL_MIN, SessionTimer, TIMER_TAG, TooBrief};
+use crate::call::{INTERVAL_MIN, IntervalTooSmall, SessionTimer, TIMER_TAG};
 use crate::focus::context::Context;
 use crate::focus::core::Core;
 use crate::focus::refusal::Refusal;
@@ -18,30 +18,30 @@ pub fn negotiate(settings: &Settings, request: &Request) -> Result<Option<Sessio
         return Ok(None);
     }
     SessionTimer::answer(&request.headers, settings.session_expires)
-        .map_err(|TooBrief| Refusal::new(422).with(HeaderName::MinSe, INTERVAL_MIN.as_secs().to_string()))
+        .map_err(|IntervalTooSmall| Refusal::new(422).with(HeaderName::MinSe, INTERVAL_MIN.as_secs().to_string()))
 }
 
 /// What the 200 to a request of the peer says about a timer.
 pub fn response_headers(reply: ResponseBuilder, timer: Option<SessionTimer>) -> ResponseBuilder {
     let Some(timer) = timer else { return reply };
-    let reply = reply.header(HeaderName::SessionExpires, timer.of_answer());
+    let reply = reply.header(HeaderName::SessionExpires, timer.response_value());
     // MUST where the peer refreshes, SHOULD where it knows what it is told (RFC 4028 §9).
-    if timer.known { reply.header(HeaderName::Require, TIMER_TAG) } else { reply }
+    if timer.peer_supports { reply.header(HeaderName::Require, TIMER_TAG) } else { reply }
 }
 
 /// What a request of ours says about timers (RFC 4028 §7.1, §7.4).
 pub fn request_headers(settings: &Settings, ask: RequestBuilder, timing: &Timing) -> RequestBuilder {
-    let wish = settings.session_expires;
-    if wish.is_zero() {
+    let wanted = settings.session_expires;
+    if wanted.is_zero() {
         return ask;
     }
-    let floor = timing.floor.unwrap_or(INTERVAL_MIN);
+    let floor = timing.min_se.unwrap_or(INTERVAL_MIN);
     let expires = match timing.timer {
-        Some(timer) => SessionTimer { interval: timer.interval.max(floor), ..timer }.of_request(),
-        None => wish.max(floor).as_secs().to_string(),
+        Some(timer) => SessionTimer { interval: timer.interval.max(floor), ..timer }.request_value(),
+        None => wanted.max(floor).as_secs().to_string(),
     };
     let ask = ask.header(HeaderName::SessionExpires, expires);
-    match timing.floor {
+    match timing.min_se {
         Some(floor) => ask.header(HeaderName::MinSe, floor.as_secs().to_string()),
         None => ask,
     }
@@ -52,7 +52,7 @@ pub fn apply(cx: &mut Context<'_>, tag: Tag, response: &Response) {
     let Some(call) = cx.calls.get_mut(tag) else { return };
     call.timing.learn(&response.headers);
     let off = cx.core.settings.session_expires.is_zero();
-    let timer = if off { None } else { SessionTimer::settled(&response.headers) };
+    let timer = if off { None } else { SessionTimer::from_response(&response.headers) };
     arm(cx.core, &mut call.timing, tag, timer, cx.now);
 }
 
@@ -61,7 +61,7 @@ pub fn arm(core: &mut Core, timing: &mut Timing, tag: Tag, timer: Option<Session
     timing.timer = timer;
     timing.expires = timer.map(|timer| now + timer.interval);
     match timer {
-        Some(timer) => core.timers.set(Timer::Session(tag), now + timer.turn()),
+        Some(timer) => core.timers.set(Timer::Session(tag), now + timer.time_to_act()),
         None => core.timers.clear(&Timer::Session(tag)),
     }
 }

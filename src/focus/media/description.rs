@@ -28,7 +28,7 @@ pub fn describe_answer(cx: &mut Context<'_>, tag: Tag, offer: &Offer) -> Option<
     describe(cx, tag, setup, |ours, origin| ours.answer(origin, &offer.description, &offer.media))
 }
 
-/// Who connects by the terms that are in force.
+/// Our side by the terms in force.
 pub fn setup_of(session: &SessionState) -> Setup {
     let outward = session.terms().is_some_and(|terms| terms.connect_to.is_some());
     if outward { Setup::Active } else { Setup::Passive }
@@ -36,8 +36,8 @@ pub fn setup_of(session: &SessionState) -> Setup {
 
 /// Writes the call's next offer, in which the peer may do what `direction` says.
 pub fn describe_offer(cx: &mut Context<'_>, tag: Tag, direction: Direction) -> Option<String> {
-    let described = &cx.calls.get(tag)?.described;
-    let (before, cema) = (described.last(), described.cema);
+    let local_description = &cx.calls.get(tag)?.local_description;
+    let (before, cema) = (local_description.last(), local_description.cema);
     describe(cx, tag, Setup::ActPass, |ours, origin| match &before {
         Some(before) => ours.next_offer(origin, before, direction, cema),
         None => ours.offer(origin),
@@ -55,7 +55,7 @@ fn describe(
     let policy = cx.rooms.get_mut(call.room)?.policy.clone();
     let peer = call.dialog.hop().remote.ip();
     let ours = our_media(&cx.core.settings, &policy, &call.path, setup, peer)?;
-    Some(call.described.next(|origin| write(&ours, origin)))
+    Some(call.local_description.next(|origin| write(&ours, origin)))
 }
 
 /// Our side of the media of a room, for a peer at an address.

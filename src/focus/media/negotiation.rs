@@ -1,4 +1,4 @@
-//! What media the focus takes: with TLS or without, and who connects to whom.
+//! Which media the focus accepts: with TLS or without, and which side connects.
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -79,7 +79,7 @@ fn read_answer(
 ) -> Option<(MessageMedia, Option<Outward>)> {
     let body = session_description(headers, body).ok()??;
     let mut media = Description::parse(&body).ok()?.answered_media(capabilities(cx, room)).ok()?;
-    // Nobody can have agreed to what was not offered (RFC 6714 §4.2).
+    // What was not offered cannot be agreed to (RFC 6714 §4.2).
     media.cema &= cema;
     let to = outward(cx, &media, media.setup != Some(Setup::Active), hop).ok()?;
     Some((media, to))

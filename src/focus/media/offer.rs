@@ -9,6 +9,6 @@ pub struct Offer {
     pub description: Description,
     /// The media that we take.
     pub media: MessageMedia,
-    /// Whom we connect to, where it is we who do.
+    /// Where we connect to, if we are the active side.
     pub connect_to: Option<Outward>,
 }

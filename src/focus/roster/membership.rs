@@ -1,11 +1,11 @@
-//! What happens in a room goes into its roster.
+//! Changes of a room go into its roster.
 
 use std::sync::Arc;
 
 use crate::facts::Direction;
 use crate::focus::change::Change;
 use crate::focus::context::Context;
-use crate::focus::store::roster::Device;
+use crate::focus::store::participant::Device;
 use crate::focus::tag::Tag;
 use crate::ids::{RoomId, SessionId};
 use parlor_proto::conference_info::{JoiningMethod, MediaStatus};
@@ -82,7 +82,7 @@ pub fn changed(cx: &mut Context<'_>, id: RoomId) {
     cx.core.changes.push_back(Change::Roster(id));
 }
 
-/// What somebody is in a room (RFC 4575 §5.6.4).
+/// The role of a user in a room (RFC 4575 §5.6.4).
 fn role_of(moderates: bool) -> &'static str {
     if moderates { "moderator" } else { "participant" }
 }

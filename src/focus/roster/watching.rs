@@ -8,19 +8,19 @@ use crate::focus::roster::membership;
 use crate::ids::RoomId;
 use parlor_proto::uri::Aor;
 
-/// A room has another policy: what describes it is told, and whoever may not watch it any more is sent away.
+/// A room has another policy: its description is published, and subscriptions that it does not allow end.
 pub fn room_described(cx: &mut Context<'_>, id: RoomId) {
     let Some(room) = cx.rooms.get_mut(id) else { return };
-    room.roster.describe_again();
+    room.roster.description_changed();
     membership::changed(cx, id);
     for subscription in cx.subscriptions.of_room(id) {
-        let watch = cx.subscriptions.get_mut(subscription).and_then(|held| held.watch());
+        let watch = cx.subscriptions.get_mut(subscription).and_then(|entry| entry.watch());
         let Some(user) = watch.map(|watch| watch.user.clone()) else { continue };
         end_of_user(cx, id, &user);
     }
 }
 
-/// Somebody has left a room: where only participants may watch it, that was it.
+/// A user has left a room: its subscriptions end where only participants may subscribe.
 pub fn end_of_user(cx: &mut Context<'_>, id: RoomId, user: &Aor) {
     let Some(room) = cx.rooms.get_mut(id) else { return };
     if room.has(user) || room.policy.subscribers != Subscribers::Participants {

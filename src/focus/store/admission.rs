@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use crate::call::{Authenticator, Users};
 use crate::focus::settings::Settings;
-use crate::focus::store::merged::Merged;
+use crate::focus::store::merged::MergedRequests;
 use crate::focus::store::throttle::Throttle;
 
 /// Passwords, rates, and the state of the server.
 #[derive(Debug)]
 pub struct Admission {
-    /// `None`: nobody is asked for a password.
+    /// `None`: no authentication.
     pub authenticator: Option<Authenticator>,
     /// The requests that have begun a dialog lately.
-    pub merged: Merged,
+    pub merged: MergedRequests,
     pub throttle: Throttle,
     /// The server is ending.
     pub draining: bool,
@@ -26,7 +26,7 @@ impl Admission {
     pub fn new(settings: &Settings, nonce_key: [u8; 32]) -> Self {
         Self {
             authenticator: settings.users.clone().map(|users| Authenticator::new(users, nonce_key)),
-            merged: Merged::default(),
+            merged: MergedRequests::default(),
             throttle: Throttle::new(settings.max_calls_per_second),
             draining: false,
             descriptors_short: false,

@@ -1,4 +1,4 @@
-//! BYEs of ours that nobody has answered yet.
+//! BYEs of ours without a final response.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ impl Byes {
         self.by_id.insert(id, ending.map(Box::new));
     }
 
-    /// A BYE is answered, or nobody will answer it.
+    /// A BYE is answered, or has failed.
     pub fn remove(&mut self, id: &TransactionId) -> Option<Box<Ending>> {
         let ending = self.by_id.remove(id)??;
         self.by_tag.remove(&ending.tag);

@@ -22,11 +22,11 @@ pub struct Call {
     pub shard: ShardId,
     pub session: SessionId,
     pub member: Member,
-    /// Who it is, as far as anybody knows; its other requests have to be of the same. The others must not see it.
+    /// The account, as far as it is known; its other requests have to be of the same. Other members must not see it.
     pub account: Option<Aor>,
-    /// The anonymous user that it was when it was here before, until the shard is told.
+    /// The alias that it had in this room before, until the shard is told.
     pub formerly: Option<Box<Aor>>,
-    /// It was a trusted peer that vouched.
+    /// A trusted peer has asserted the identity.
     pub vouched: bool,
     /// The client knows chat rooms though its SDP does not say so.
     pub aware: bool,
@@ -35,17 +35,17 @@ pub struct Call {
     /// Our Contact, and the host and port in our Via.
     pub contact: String,
     pub sent_by: String,
-    pub described: LocalDescription,
+    pub local_description: LocalDescription,
     pub timing: Timing,
     pub state: CallState,
     pub session_state: SessionState,
-    /// Whom it wants to be invited too, until they are.
+    /// The users that are to be invited with it, until they are.
     pub listed: Vec<Recipient>,
-    /// The URI of whoever asked for it, where we have made the call.
+    /// The URI of the inviting user, where we have made the call.
     pub brought_by: Option<String>,
     /// How many REFERs it has sent.
     pub refers: u32,
-    /// What it counts for whoever has it.
+    /// What it takes of a common limit, and for which holder.
     pub share: Option<Share>,
 }
 

@@ -122,3 +122,35 @@ impl CallState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parlor_proto::sip::Transport;
+
+    const FIRST: ByeReason = ByeReason { cause: 480, text: "first" };
+    const LAST: ByeReason = ByeReason { cause: 408, text: "last" };
+
+    fn response(sequence: u32) -> Unacknowledged {
+        let place = "192.0.2.1:5060".parse().unwrap();
+        let hop = Hop { transport: Transport::Udp, local: place, remote: place, connection: None };
+        Unacknowledged { response: Bytes::new(), hop, sequence, interval: Duration::ZERO, awaits_answer: false }
+    }
+
+    #[test]
+    fn a_bye_waits_for_the_ack_and_has_the_last_reason() {
+        let state = CallState::Established.answered(response(1)).ended(FIRST).ended(LAST);
+        assert!(matches!(state, CallState::Ending(..)) && state.unacknowledged().is_some());
+        let (state, reason) = state.acknowledged();
+        assert_eq!(reason, Some(LAST));
+        assert!(matches!(state, CallState::Established));
+    }
+
+    #[test]
+    fn an_ack_that_nothing_waits_for_changes_nothing() {
+        let (state, reason) = CallState::Established.answered(response(1)).answered(response(2)).acknowledged();
+        assert!(reason.is_none() && matches!(state, CallState::Established));
+        let (state, reason) = state.acknowledged();
+        assert!(reason.is_none() && matches!(state, CallState::Established));
+    }
+}

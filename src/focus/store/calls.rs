@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::focus::store::call::Call;
 use crate::focus::store::call_state::CallState;
-use crate::focus::store::index::forget;
+use crate::focus::store::index::remove_from;
 use crate::focus::tag::Tag;
 use crate::ids::{RoomId, SessionId};
 use crate::limits::{CALLS_MAX, PARTS_KEPT_FOR_OTHERS};
@@ -60,7 +60,7 @@ impl Calls {
         let mut call = self.by_tag.remove(&tag)?;
         call.share.take().into_iter().for_each(|share| self.shares.give_back(share));
         self.by_session.remove(&call.session);
-        forget(&mut self.by_user, &call.member.user, tag);
+        remove_from(&mut self.by_user, &call.member.user, tag);
         if let Some(others) = self.by_room.get_mut(&call.room) {
             others.remove(&tag);
             if others.is_empty() {
@@ -73,12 +73,12 @@ impl Calls {
         Some(*call)
     }
 
-    /// Who has a call.
+    /// The holder that a call counts for.
     pub fn claim(&self, tag: Tag) -> Option<&Claim> {
         self.by_tag.get(&tag)?.share.as_ref().map(|share| &share.claim)
     }
 
-    /// Whoever has a call has sent what only it can know.
+    /// The peer of a call has sent what only it can know: its address is not forged.
     pub fn prove(&mut self, tag: Tag) {
         if let Some(share) = self.by_tag.get_mut(&tag).and_then(|call| call.share.as_mut()) {
             self.shares.prove(share);
@@ -117,7 +117,7 @@ impl Calls {
         self.by_tag.get(&tag)?.dialog.owns(request).then_some(tag)
     }
 
-    /// Who a call is of, as far as anybody knows.
+    /// The account of a call, as far as it is known.
     pub fn account(&self, tag: Tag) -> Option<&Aor> {
         self.by_tag.get(&tag)?.account.as_ref()
     }

@@ -1,4 +1,4 @@
-//! NOTIFYs that nobody has answered yet, and how much of them each connection carries.
+//! NOTIFYs without a final response, and how many octets of them each connection carries.
 
 use std::collections::HashMap;
 
@@ -64,7 +64,7 @@ impl<T: Copy> InFlight<T> {
     }
 
     /// Whether a connection carries so much that more has to wait for its answers.
-    pub fn is_crowded(&self, connection: SipConnection) -> bool {
+    pub fn is_congested(&self, connection: SipConnection) -> bool {
         self.octets.get(&connection).is_some_and(|octets| *octets >= NOTIFY_BYTES_UNDER_WAY_MAX)
     }
 }

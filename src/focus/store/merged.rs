@@ -14,9 +14,9 @@ use parlor_proto::sip::{HeaderName, Hop, Method, Request, cseq_number, tag};
 /// another way.
 /// A digest of 128 bits under a key of ours stands for them, so that what they are long costs nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct InviteOrigin(u64, u64);
+pub struct RequestKey(u64, u64);
 
-impl InviteOrigin {
+impl RequestKey {
     pub fn of(request: &Request, keys: (u64, u64)) -> Option<Self> {
         Self::of_method(request, &request.method, keys)
     }
@@ -34,21 +34,21 @@ impl InviteOrigin {
 
 /// How long a request may be merged: for as long as its transaction lasts. Over a stream that is over with the answer, but for an
 /// accepted INVITE (RFC 6026 §7.1); what was forked to us may come by two streams at about the same time.
-pub fn merged_within(method: &Method, hop: Hop) -> Duration {
+pub fn merge_window(method: &Method, hop: Hop) -> Duration {
     if hop.transport.is_reliable() && *method != Method::Invite { Transactions::t1() } else { 64 * Transactions::t1() }
 }
 
 /// The requests that have begun a dialog lately, and which. As many as were accepted within their time: the transactions, which are
 /// bounded, last as long.
 #[derive(Debug, Default)]
-pub struct Merged {
-    by_origin: HashMap<InviteOrigin, (Tag, Instant)>,
-    ends: BTreeSet<(Instant, InviteOrigin)>,
+pub struct MergedRequests {
+    by_origin: HashMap<RequestKey, (Tag, Instant)>,
+    ends: BTreeSet<(Instant, RequestKey)>,
 }
 
-impl Merged {
+impl MergedRequests {
     /// A request has begun a dialog; it may be merged until then.
-    pub fn begin(&mut self, origin: InviteOrigin, tag: Tag, now: Instant, until: Instant) {
+    pub fn begin(&mut self, origin: RequestKey, tag: Tag, now: Instant, until: Instant) {
         self.forget_old(now);
         self.forget(origin);
         self.by_origin.insert(origin, (tag, until));
@@ -56,17 +56,17 @@ impl Merged {
     }
 
     /// Whether a request is one that has come already, and whose transaction goes on.
-    pub fn has(&self, origin: InviteOrigin, now: Instant) -> bool {
+    pub fn has(&self, origin: RequestKey, now: Instant) -> bool {
         self.by_origin.get(&origin).is_some_and(|(_, until)| now < *until)
     }
 
     /// The dialog that a request has begun.
-    pub fn begun_by(&self, origin: InviteOrigin) -> Option<Tag> {
+    pub fn begun_by(&self, origin: RequestKey) -> Option<Tag> {
         self.by_origin.get(&origin).map(|(tag, _)| *tag)
     }
 
     /// It was refused after all.
-    pub fn forget(&mut self, origin: InviteOrigin) {
+    pub fn forget(&mut self, origin: RequestKey) {
         if let Some((_, until)) = self.by_origin.remove(&origin) {
             self.ends.remove(&(until, origin));
         }
@@ -88,8 +88,8 @@ mod tests {
 
     #[test]
     fn what_is_over_is_forgotten_in_any_order() {
-        let (mut merged, now) = (Merged::default(), Instant::now());
-        let (one, two) = (InviteOrigin(1, 1), InviteOrigin(2, 2));
+        let (mut merged, now) = (MergedRequests::default(), Instant::now());
+        let (one, two) = (RequestKey(1, 1), RequestKey(2, 2));
         merged.begin(one, Tag(1), now, now + Duration::from_secs(32));
         merged.begin(two, Tag(2), now, now + Duration::from_secs(1));
         assert!(merged.has(one, now) && merged.has(two, now));
@@ -97,7 +97,7 @@ mod tests {
         assert!(merged.has(one, later) && !merged.has(two, later));
         merged.begin(two, Tag(3), later, later + Duration::from_secs(9));
         assert_eq!((merged.begun_by(two), merged.ends.len()), (Some(Tag(3)), 2));
-        merged.begin(InviteOrigin(4, 4), Tag(4), now + Duration::from_secs(32), now + Duration::from_secs(40));
+        merged.begin(RequestKey(4, 4), Tag(4), now + Duration::from_secs(32), now + Duration::from_secs(40));
         assert_eq!((merged.by_origin.len(), merged.ends.len()), (1, 1));
     }
 }

@@ -8,7 +8,7 @@ use crate::ids::SessionId;
 use crate::nickname::Registry;
 use parlor_proto::uri::Aor;
 
-/// Who is known by what in rooms whose nicknames are the server's.
+/// The nicknames of all rooms whose scope is the server.
 #[derive(Debug, Default)]
 pub struct ServerNicknames {
     registry: Registry<SessionId>,
@@ -21,7 +21,7 @@ impl ServerNicknames {
         *self.sessions.entry(user.clone()).or_default() += 1;
     }
 
-    /// Gives a user a nickname; `false` where it is somebody else's.
+    /// Grants a nickname to a user; `false` where it is taken.
     pub fn take(&mut self, session: SessionId, user: &Aor, nickname: &Arc<str>, strict: bool, now: Instant) -> bool {
         self.registry.take(session, user, nickname, strict, now).is_ok()
     }
@@ -37,7 +37,7 @@ impl ServerNicknames {
         self.registry.leave(session, user, left == 0, now, quarantine);
     }
 
-    /// Forgets what is in quarantine no longer. Returns when the next quarantine ends.
+    /// Frees the nicknames whose quarantine has ended. Returns when the next quarantine ends.
     pub fn expire(&mut self, now: Instant) -> Option<Instant> {
         self.registry.expire(now);
         self.registry.next_expiry()
@@ -48,7 +48,7 @@ impl ServerNicknames {
         self.registry.release(session);
     }
 
-    /// Somebody has come back behind another alias.
+    /// A user has come back under another alias.
     pub fn inherit(&mut self, before: &Aor, now_is: &Aor) {
         self.registry.inherit(before, now_is);
     }

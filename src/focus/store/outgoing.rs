@@ -8,38 +8,38 @@ use crate::focus::store::subscription::SubscriptionId;
 use crate::focus::store::timing::Timing;
 use crate::focus::tag::Tag;
 use crate::ids::{RoomId, SessionId, ShardId};
-use crate::limits::{DIALLINGS_MAX, PARTS_KEPT_FOR_OTHERS};
+use crate::limits::{OUTGOING_CALLS_MAX, PARTS_KEPT_FOR_OTHERS};
 use crate::shares::{Claim, Share, Shares};
 use crate::transaction::TransactionId;
 use parlor_proto::msrp::Path;
 use parlor_proto::sip::{Hop, Transport, Uri};
 use parlor_proto::uri::Aor;
 
-/// Who is to be brought into which room, and who wants it.
+/// Who is invited into which room, and by whom.
 #[derive(Debug, Clone)]
 pub struct Invitation {
     pub room: RoomId,
     pub target: Uri,
     pub member: Member,
-    /// Whoever asked for it, and who is charged with it.
+    /// The inviting user, and the holder that the call counts for.
     pub by: Aor,
     pub claim: Claim,
-    /// The Referred-By of whoever asked (RFC 3892).
+    /// The Referred-By of the REFER (RFC 3892).
     pub referred_by: Option<String>,
     pub replaces: Option<String>,
-    /// Who else was invited, for the invited to see (RFC 5366 §5).
+    /// The recipient-list history for the invited user (RFC 5366 §5).
     pub history: Option<String>,
     pub report: Option<SubscriptionId>,
 }
 
-/// One call that is being made.
+/// One call that the focus is making.
 #[derive(Debug)]
 pub struct OutgoingCall {
     pub invitation: Invitation,
     pub shard: ShardId,
     pub session: SessionId,
     pub path: Path,
-    pub described: LocalDescription,
+    pub local_description: LocalDescription,
     pub timing: Timing,
     pub contact: String,
     pub sent_by: String,
@@ -49,7 +49,7 @@ pub struct OutgoingCall {
     /// Whether a stream is tried because of the size alone; `None` after it could not be had.
     pub stream: Option<bool>,
     /// Where to, once that is known.
-    pub way: Option<Route>,
+    pub route: Option<Route>,
     /// The shard takes the session.
     pub ready: bool,
     pub invite: Option<TransactionId>,
@@ -57,7 +57,7 @@ pub struct OutgoingCall {
     pub ringing: bool,
     /// It is to end; for a 487, or a 200 that crosses it.
     pub given_up: bool,
-    /// What it counts for whoever asked for it.
+    /// What it takes of a common limit, and for which holder.
     pub share: Option<Share>,
 }
 
@@ -71,19 +71,19 @@ pub struct Route {
 
 impl OutgoingCall {
     /// It is to go out once more, under the next number.
-    pub fn again(&mut self) {
+    pub fn reset_for_retry(&mut self) {
         self.invite = None;
         self.ringing = false;
     }
 
     /// The stream that was tried because of the size could not be had: a datagram then (RFC 3261 §18.1.1).
-    pub fn falls_back(&mut self) -> bool {
+    pub fn fall_back_to_datagram(&mut self) -> bool {
         let tried = self.stream == Some(true);
         if tried {
             self.stream = None;
             // Nobody has had it: it is the same request still.
             self.sequence -= 1;
-            self.again();
+            self.reset_for_retry();
         }
         tried
     }
@@ -111,7 +111,7 @@ pub struct OutgoingCalls {
 
 impl Default for OutgoingCalls {
     fn default() -> Self {
-        let shares = Shares::new(DIALLINGS_MAX, PARTS_KEPT_FOR_OTHERS);
+        let shares = Shares::new(OUTGOING_CALLS_MAX, PARTS_KEPT_FOR_OTHERS);
         Self { shares, by_tag: HashMap::new(), by_session: HashMap::new(), lookups: HashMap::new() }
     }
 }
@@ -150,7 +150,7 @@ impl OutgoingCalls {
         self.by_tag.iter().map(|(tag, outgoing)| (*tag, outgoing))
     }
 
-    /// The one whose session it is. Shards tell of sessions that have just gone, too, so this is no search.
+    /// The call of a session. Shards report sessions that have just ended, too, so this is no search.
     pub fn of_session(&self, session: SessionId) -> Option<Tag> {
         self.by_session.get(&session).copied()
     }

@@ -1,4 +1,4 @@
-//! Requests of ours that nobody has answered yet, and whom the answer is for.
+//! Requests of ours without a final response, and what the response is for.
 
 use std::collections::HashMap;
 
@@ -8,11 +8,11 @@ use crate::transaction::TransactionId;
 /// What a request of ours is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pending {
-    /// A call's session timer is refreshed.
+    /// A refresh of a call's session timer.
     Refresh(Tag),
-    /// Somebody is called into a room.
+    /// An INVITE into a room.
     Invite(Tag),
-    /// And is not to be, after all.
+    /// A CANCEL of one.
     Cancel,
 }
 

@@ -1,4 +1,4 @@
-//! One room: who is in it, and when it goes.
+//! One room: its users, and when it closes.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use crate::call::matches_any;
 use crate::facts::{CREATOR, Delete, RoomPolicy};
 use crate::focus::store::roster::Roster;
 use crate::ids::{RoomId, ShardId};
-use crate::limits::MASKS_PER_ROOM_MAX;
+use crate::limits::ALIASES_PER_ROOM_MAX;
 use crate::shares::Share;
 use parlor_proto::uri::Aor;
 
@@ -18,33 +18,33 @@ pub struct Room {
     pub name: Arc<str>,
     pub shard: ShardId,
     pub policy: Arc<RoomPolicy>,
-    /// Whether its shard was told last that it exists, not that it closes.
+    /// Whether it is open on its shard, by the last command.
     pub open: bool,
     /// Sessions of each user.
     pub users: HashMap<Aor, usize>,
-    /// Sessions of those who are known to us, by who they are: an anonymous one is the same here.
+    /// Sessions of each known account, those under an alias too.
     pub accounts: HashMap<Aor, usize>,
     pub creator: Option<Aor>,
-    /// Somebody in it has acknowledged our 200, or has answered our call, since it was opened. Until then it is not there to stay: whoever
-    /// made it may be nobody.
+    /// A user has acknowledged our 200, or has answered our call, since it was opened. Until then it is not permanent: its
+    /// creator may have forged its address.
     pub confirmed: bool,
-    /// What it counts for whoever made it.
+    /// What it takes of the limit, and for which holder.
     pub share: Option<Share>,
-    /// As whom those were here who have left and whom only we know, the latest last.
+    /// The aliases of anonymous accounts that have left, the latest last.
     pub aliases: VecDeque<(Aor, Aor)>,
     pub roster: Roster,
     /// Changes of the roster wait for the end of their interval.
     pub publishing: bool,
 }
 
-/// What follows from somebody's leaving.
+/// What follows when a session leaves.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Left {
     /// Nothing.
     Others,
     /// The room is to be closed.
     Empty,
-    /// Everybody else is to leave too (RFC 7701 §5.3).
+    /// All others are to leave too (RFC 7701 §5.3).
     Dissolved,
 }
 
@@ -63,17 +63,17 @@ impl Room {
         self.creator.as_ref() == Some(user)
     }
 
-    /// Whether somebody is here, seen or unseen.
+    /// Whether an account is here, under its name or an alias.
     pub fn has_account(&self, account: &Aor) -> bool {
         self.accounts.contains_key(account)
     }
 
-    /// Notes who is behind a session that enters.
+    /// A session of an account has joined.
     pub fn enter_account(&mut self, account: &Aor) {
         *self.accounts.entry(account.clone()).or_default() += 1;
     }
 
-    /// Forgets it again.
+    /// A session of an account has left.
     pub fn leave_account(&mut self, account: &Aor) {
         if let Some(sessions) = self.accounts.get_mut(account) {
             *sessions -= 1;
@@ -86,7 +86,7 @@ impl Room {
     /// An account has left that was hidden behind `alias`.
     pub fn remember_alias(&mut self, account: &Aor, alias: &Aor) {
         self.take_alias(account);
-        if self.aliases.len() >= MASKS_PER_ROOM_MAX {
+        if self.aliases.len() >= ALIASES_PER_ROOM_MAX {
             self.aliases.pop_front();
         }
         self.aliases.push_back((account.clone(), alias.clone()));
@@ -98,8 +98,8 @@ impl Room {
         self.aliases.remove(at).map(|(_, alias)| alias)
     }
 
-    /// Whether somebody may bring others in and send them away.
-    /// Patterns are about who it is, not about what the others see.
+    /// Whether a user may invite and remove others.
+    /// Patterns match the account, not the alias.
     pub fn is_moderated_by(&self, user: &Aor, account: Option<&Aor>) -> bool {
         let made = self.is_creator(user);
         let patterns = self.policy.moderators.iter().map(String::as_str);
@@ -107,13 +107,13 @@ impl Room {
             || matches_any(patterns.filter(|name| *name != CREATOR), account.unwrap_or(user))
     }
 
-    /// Whether anybody has made it: one that waits for its first, or for its first again, is yet to be made.
-    pub fn is_made(&self) -> bool {
+    /// Whether it has a creator: a closing room has none.
+    pub fn has_creator(&self) -> bool {
         self.creator.is_some()
     }
 
-    /// Somebody has made the room without being in it.
-    pub fn made_by(&mut self, user: &Aor) {
+    /// A user has created the room without joining it.
+    pub fn set_creator(&mut self, user: &Aor) {
         self.creator.get_or_insert_with(|| user.clone());
     }
 
@@ -138,12 +138,12 @@ impl Room {
         }
     }
 
-    /// Whether it stays when nobody is in it.
-    pub fn is_to_stay(&self) -> bool {
+    /// Whether it stays open without users.
+    pub fn is_permanent(&self) -> bool {
         self.policy.delete == Delete::Never && self.confirmed
     }
 
-    /// Marks it as closing; whoever joins it next has made it.
+    /// Marks it as closing; the next user to join is its creator.
     pub fn close(&mut self) {
         self.open = false;
         self.confirmed = false;

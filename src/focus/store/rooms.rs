@@ -32,7 +32,7 @@ impl Rooms {
         self.shares.set_max(if max == 0 { usize::MAX } else { max });
     }
 
-    /// Somebody in a room has shown that it hears us.
+    /// A user of a room has proved that it receives our messages.
     pub fn confirm(&mut self, id: RoomId) {
         if let Some(room) = self.by_id.get_mut(&id) {
             room.confirmed = true;
@@ -40,8 +40,8 @@ impl Rooms {
         }
     }
 
-    /// Somebody opens a room: it counts for them.
-    pub fn made_again(&mut self, id: RoomId, maker: &Claim) {
+    /// A room is opened again: it counts for `maker` now.
+    pub fn charge(&mut self, id: RoomId, maker: &Claim) {
         if let Some(room) = self.by_id.get_mut(&id) {
             room.share.take().into_iter().for_each(|share| self.shares.give_back(share));
             room.share = Some(self.shares.take(maker, 1));
@@ -91,7 +91,7 @@ impl Rooms {
         self.by_id.entry(id).or_insert(room)
     }
 
-    /// Forgets a room of which nothing is left; `None` where it was opened again meanwhile, or is not known.
+    /// Removes a closed room; `None` where it was opened again meanwhile, or is not known.
     pub fn forget(&mut self, id: RoomId) -> Option<Room> {
         if self.by_id.get(&id)?.open {
             return None;
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::facts::Delete;
     use crate::focus::store::room::Left;
-    use crate::limits::MASKS_PER_ROOM_MAX;
+    use crate::limits::ALIASES_PER_ROOM_MAX;
     use parlor_proto::uri::Aor;
 
     fn user(name: &str) -> Aor {
@@ -127,10 +127,10 @@ mod tests {
         let left = ["ann", "ann", "ben"].map(|name| rooms.get_mut(id).unwrap().leave(&user(name)));
         assert_eq!(left, [Left::Others, Left::Others, Left::Empty]);
         let other = Claim::at(std::net::IpAddr::from([192, 0, 2, 8]), crate::shares::Reach::Unproved);
-        rooms.made_again(id, &other);
+        rooms.charge(id, &other);
         assert_eq!((rooms.shares.of(&maker().holder), rooms.shares.of(&other.holder)), (0, 1));
         rooms.confirm(id);
-        assert!(rooms.shares.proves(&other.holder) && rooms.get(id).unwrap().is_to_stay());
+        assert!(rooms.shares.proves(&other.holder) && rooms.get(id).unwrap().is_permanent());
         rooms.get_mut(id).unwrap().close();
         assert!(rooms.forget(id).is_some());
         assert_eq!(rooms.shares.held(), 0);
@@ -171,16 +171,16 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_mask_of_an_account_is_known_once_and_not_for_ever() {
+    fn the_latest_alias_of_an_account_is_remembered_and_taken_once() {
         let mut rooms = Rooms::default();
         let room = room(&mut rooms, Delete::Never);
         room.remember_alias(&user("ann"), &user("owl"));
         room.remember_alias(&user("ann"), &user("fox"));
         assert_eq!((room.take_alias(&user("ann")), room.take_alias(&user("ann"))), (Some(user("fox")), None));
-        for n in 0..=MASKS_PER_ROOM_MAX {
+        for n in 0..=ALIASES_PER_ROOM_MAX {
             room.remember_alias(&user(&format!("user-{n}")), &user("owl"));
         }
-        assert_eq!(room.aliases.len(), MASKS_PER_ROOM_MAX);
+        assert_eq!(room.aliases.len(), ALIASES_PER_ROOM_MAX);
         assert!(room.take_alias(&user("user-0")).is_none() && room.take_alias(&user("user-1")).is_some());
     }
 

@@ -1,66 +1,44 @@
-//! ROSTER
+//! The users of a room, as the conference event package shows them (RFC 4575), and which changes happened when.
+//!
+//! Every change has a number, and every user stands at its last change. What a subscriber has not seen yet is therefore one range
+//! of numbers, however many changes it missed: users in the room are sent whole, those that have left are sent as deleted.
+//!
+//! | number | is |
+//! |---|---|
+//! | `forgotten` | departures up to here are forgotten: a subscriber that has seen no more needs the full state |
+//! | `seen` of a subscriber | up to here it knows |
+//! | `published` | changes up to here are sent to subscribers; moved once in `notify_interval` |
+//! | `last` | the last change |
+//!
+//! `published <= last`, and no departure up to `forgotten` is sent.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
+use crate::focus::store::participant::{ChangeNumber, Device, Entry, Participant};
 use crate::focus::tag::Tag;
 use crate::limits::{CONFERENCE_DOCUMENT_BYTES_MAX, CONFERENCE_DOCUMENTS_KEPT_MAX, DEPARTURES_PER_ROOM_MAX};
 use parlor_proto::conference_info::{
-    Description, Endpoint, JoiningMethod, MediaStatus, State, User, write_conference_state, write_deleted_user,
-    write_description, write_head, write_tail, write_user, write_users,
+    Description, MediaStatus, State, write_conference_state, write_deleted_user, write_description, write_head,
+    write_tail, write_users,
 };
 use parlor_proto::uri::Aor;
 
-/// The number of a change.
-pub type ChangeNumber = u64;
-
-/// One session of a user.
+/// The user that a change is about.
 #[derive(Debug)]
-pub struct Device {
-    pub call: Tag,
-    pub display_name: Option<Arc<str>>,
-    pub joining_method: JoiningMethod,
-    pub joined_at: Option<String>,
-    pub brought_by: Option<String>,
-    pub media: MediaStatus,
-}
-
-/// A device with what the roster adds.
-#[derive(Debug)]
-struct Entry {
-    device: Device,
-    /// Its key among the user's: a number, which tells nothing of the client's address.
-    number: u64,
-    nickname: Option<(ChangeNumber, Arc<str>)>,
-}
-
-#[derive(Debug)]
-struct Person {
-    uri: Arc<str>,
-    role: &'static str,
-    devices: SmallVec<[Entry; 1]>,
-    changed: ChangeNumber,
-    /// As it stands in documents, once somebody has asked for one.
-    written: OnceCell<Box<str>>,
-}
-
-/// Who a change is about.
-#[derive(Debug)]
-enum Who {
+enum Subject {
     Present(Aor),
-    Gone(Arc<str>),
+    Left(Arc<str>),
 }
 
 /// The roster of one room.
 #[derive(Debug, Default)]
 pub struct Roster {
-    people: HashMap<Aor, Person>,
+    people: HashMap<Aor, Participant>,
     of_call: HashMap<Tag, Aor>,
-    changes: BTreeMap<ChangeNumber, Who>,
+    changes: BTreeMap<ChangeNumber, Subject>,
     gone: HashMap<Arc<str>, ChangeNumber>,
     departures: BTreeSet<ChangeNumber>,
     forgotten: ChangeNumber,
@@ -71,12 +49,12 @@ pub struct Roster {
     devices: u64,
     /// How often it was published.
     version: u32,
-    kept: Vec<Kept>,
+    cached: Vec<CachedDocument>,
 }
 
-/// A document that others may get as well.
+/// A document that several subscribers can share.
 #[derive(Debug)]
-struct Kept {
+struct CachedDocument {
     from: ChangeNumber,
     to: ChangeNumber,
     version: u32,
@@ -92,12 +70,12 @@ pub struct Document {
 }
 
 impl Roster {
-    /// The calls of everybody.
+    /// The calls of all users.
     pub fn calls(&self) -> impl Iterator<Item = Tag> {
         self.of_call.keys().copied()
     }
 
-    /// Up to which change subscribers are told.
+    /// The last change that is sent to subscribers.
     pub fn published(&self) -> ChangeNumber {
         self.published
     }
@@ -112,21 +90,21 @@ impl Roster {
         if self.is_dirty() {
             self.published = self.last;
             self.version = self.version.saturating_add(1);
-            self.kept.clear();
+            self.cached.clear();
         }
     }
 
-    /// The version of a first document. What it tells beyond the published changes is in the next version already.
+    /// The version of a first document. Changes in it that are not published yet belong to the next version.
     pub fn first_version(&self) -> u32 {
         self.version.saturating_add(1 + u32::from(self.is_dirty()))
     }
 
-    /// Whether somebody who knows everything up to a change can be told the rest.
+    /// Whether a subscriber that has seen everything up to a change can get the rest as a partial document.
     pub fn can_continue(&self, seen: ChangeNumber) -> bool {
         seen >= self.forgotten
     }
 
-    /// A session has come in. `key` tells users apart, `uri` is what others see of them.
+    /// A session has joined. `key` identifies the user, `uri` is its address in documents.
     pub fn join(&mut self, key: &Aor, uri: &Arc<str>, role: &'static str, device: Device) {
         if self.of_call.contains_key(&device.call) {
             return;
@@ -134,24 +112,27 @@ impl Roster {
         self.devices += 1;
         let number = self.devices;
         self.of_call.insert(device.call, key.clone());
-        let new = || Person { uri: uri.clone(), role, devices: SmallVec::new(), changed: 0, written: OnceCell::new() };
-        self.people.entry(key.clone()).or_insert_with(new).devices.push(Entry { device, number, nickname: None });
+        self.people.entry(key.clone()).or_insert_with(|| Participant::new(uri.clone(), role)).devices.push(Entry {
+            device,
+            number,
+            nickname: None,
+        });
         self.touch(key);
     }
 
     /// A session has left.
     pub fn leave(&mut self, call: Tag) {
         let Some(key) = self.of_call.remove(&call) else { return };
-        let Some(person) = self.people.get_mut(&key) else { return };
-        person.devices.retain(|entry| entry.device.call != call);
-        if !person.devices.is_empty() {
+        let Some(participant) = self.people.get_mut(&key) else { return };
+        participant.devices.retain(|entry| entry.device.call != call);
+        if !participant.devices.is_empty() {
             return self.touch(&key);
         }
-        let Some(person) = self.people.remove(&key) else { return };
-        self.changes.remove(&person.changed);
+        let Some(participant) = self.people.remove(&key) else { return };
+        self.changes.remove(&participant.changed);
         self.last += 1;
-        self.changes.insert(self.last, Who::Gone(person.uri.clone()));
-        self.gone.insert(person.uri, self.last);
+        self.changes.insert(self.last, Subject::Left(participant.uri.clone()));
+        self.gone.insert(participant.uri, self.last);
         self.departures.insert(self.last);
         self.forget_departures();
     }
@@ -179,14 +160,14 @@ impl Roster {
     /// What the user of a session may do has changed.
     pub fn set_role(&mut self, call: Tag, role: &'static str) {
         let Some(key) = self.of_call.get(&call).cloned() else { return };
-        let Some(person) = self.people.get_mut(&key) else { return };
-        if std::mem::replace(&mut person.role, role) != role {
+        let Some(participant) = self.people.get_mut(&key) else { return };
+        if std::mem::replace(&mut participant.role, role) != role {
             self.touch(&key);
         }
     }
 
     /// The room's description is another one.
-    pub fn describe_again(&mut self) {
+    pub fn description_changed(&mut self) {
         self.last += 1;
         self.described = self.last;
     }
@@ -197,12 +178,12 @@ impl Roster {
 
     /// Moves a user to a new change.
     fn touch(&mut self, key: &Aor) {
-        let Some(person) = self.people.get_mut(key) else { return };
+        let Some(participant) = self.people.get_mut(key) else { return };
         self.last += 1;
-        self.changes.remove(&std::mem::replace(&mut person.changed, self.last));
-        self.changes.insert(self.last, Who::Present(key.clone()));
-        person.written.take();
-        if let Some(before) = self.gone.remove(&person.uri) {
+        self.changes.remove(&std::mem::replace(&mut participant.changed, self.last));
+        self.changes.insert(self.last, Subject::Present(key.clone()));
+        participant.written.take();
+        if let Some(before) = self.gone.remove(&participant.uri) {
             self.changes.remove(&before);
             self.departures.remove(&before);
         }
@@ -213,13 +194,13 @@ impl Roster {
             return;
         }
         let Some(oldest) = self.departures.pop_first() else { return };
-        if let Some(Who::Gone(uri)) = self.changes.remove(&oldest) {
+        if let Some(Subject::Left(uri)) = self.changes.remove(&oldest) {
             self.gone.remove(&uri);
         }
         self.forgotten = oldest;
     }
 
-    /// Everything, as it is now. Where it is too much for one document, the rest is told from where it reaches.
+    /// The full state, as it is now. Where it does not fit into one document, partial ones follow from where it reaches.
     pub fn everything(&self, entity: &str, description: &Description, version: u32) -> Document {
         let (users, reaches) = self.users_within(0, self.last, false);
         let mut out = String::with_capacity(users.len() + 1024);
@@ -231,7 +212,7 @@ impl Roster {
         Document { body: out.into(), reaches }
     }
 
-    /// What has changed after `seen` and is published, or the next part of it. Subscribers who have seen the same share it.
+    /// The published changes after `seen`, or the next part of them. Subscribers that have seen the same share the document.
     pub fn changes_since(
         &mut self,
         seen: ChangeNumber,
@@ -239,9 +220,10 @@ impl Roster {
         description: &Description,
         version: u32,
     ) -> Document {
-        let same = |kept: &&Kept| (kept.from, kept.to, kept.version) == (seen, self.published, version);
-        if let Some(kept) = self.kept.iter().find(same) {
-            return kept.document.clone();
+        let same =
+            |cached: &&CachedDocument| (cached.from, cached.to, cached.version) == (seen, self.published, version);
+        if let Some(cached) = self.cached.iter().find(same) {
+            return cached.document.clone();
         }
         let (users, reaches) = self.users_within(seen, self.published, true);
         let mut out = String::with_capacity(users.len() + 1024);
@@ -255,13 +237,13 @@ impl Roster {
         }
         write_tail(&mut out);
         let document = Document { body: out.into(), reaches };
-        if self.kept.len() < CONFERENCE_DOCUMENTS_KEPT_MAX {
-            self.kept.push(Kept { from: seen, to: self.published, version, document: document.clone() });
+        if self.cached.len() < CONFERENCE_DOCUMENTS_KEPT_MAX {
+            self.cached.push(CachedDocument { from: seen, to: self.published, version, document: document.clone() });
         }
         document
     }
 
-    /// The users of a range of changes, as many as go into a document, and the change up to which they are told.
+    /// The users of a range of changes, as many as fit into a document, and the last change that is in it.
     fn users_within(&self, after: ChangeNumber, until: ChangeNumber, departures: bool) -> (String, ChangeNumber) {
         let mut users = String::new();
         let mut reached = after;
@@ -270,9 +252,9 @@ impl Roster {
         for (&change, who) in self.changes.range(after + 1..until + 1) {
             let before = users.len();
             match who {
-                Who::Present(key) => users.push_str(self.people.get(key).map_or("", Person::written)),
-                Who::Gone(uri) if departures => write_deleted_user(&mut users, uri),
-                Who::Gone(_) => {}
+                Subject::Present(key) => users.push_str(self.people.get(key).map_or("", Participant::written)),
+                Subject::Left(uri) if departures => write_deleted_user(&mut users, uri),
+                Subject::Left(_) => {}
             }
             // The first one goes in whatever its size: nobody is to wait for ever.
             if users.len() > CONFERENCE_DOCUMENT_BYTES_MAX && before > 0 {
@@ -285,44 +267,8 @@ impl Roster {
     }
 }
 
-impl Person {
-    /// The user's latest nickname is shown, whichever device has it.
-    fn nickname(&self) -> Option<&str> {
-        let given = self.devices.iter().filter_map(|entry| entry.nickname.as_ref());
-        given.max_by_key(|(change, _)| *change).map(|(_, nickname)| &**nickname)
-    }
-
-    fn written(&self) -> &str {
-        self.written.get_or_init(|| self.write().into())
-    }
-
-    fn write(&self) -> String {
-        let entities: Vec<String> =
-            self.devices.iter().map(|entry| format!("{};endpoint={}", self.uri, entry.number)).collect();
-        let endpoints = self.devices.iter().zip(&entities).map(|(entry, entity)| entry.endpoint(entity)).collect();
-        let display_text = self.devices.iter().find_map(|entry| entry.device.display_name.as_deref());
-        let roles = [self.role];
-        let user = User { entity: &self.uri, nickname: self.nickname(), display_text, roles: &roles, endpoints };
-        let mut written = String::new();
-        write_user(&mut written, &user);
-        written
-    }
-}
-
-impl Entry {
-    fn endpoint<'a>(&'a self, entity: &'a str) -> Endpoint<'a> {
-        Endpoint {
-            entity,
-            joining_method: self.device.joining_method,
-            joined_at: self.device.joined_at.as_deref(),
-            brought_by: self.device.brought_by.as_deref(),
-            media: self.device.media,
-        }
-    }
-}
-
 /// The document of a conference that is no more (RFC 4575 §4.6).
-pub fn gone(entity: &str, version: u32) -> Bytes {
+pub fn deleted_document(entity: &str, version: u32) -> Bytes {
     let mut out = String::new();
     write_head(&mut out, entity, State::Deleted, version);
     write_tail(&mut out);
@@ -332,7 +278,7 @@ pub fn gone(entity: &str, version: u32) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parlor_proto::conference_info::ConferenceInfo;
+    use parlor_proto::conference_info::{ConferenceInfo, JoiningMethod};
 
     const ROOM: &str = "sip:lobby@chat.example";
 
@@ -452,11 +398,11 @@ mod tests {
         for version in 0..1000 {
             document(&mut roster, 0, version);
         }
-        assert!(roster.kept.len() <= CONFERENCE_DOCUMENTS_KEPT_MAX);
+        assert!(roster.cached.len() <= CONFERENCE_DOCUMENTS_KEPT_MAX);
         join(&mut roster, "bob", 2);
         assert_eq!(document(&mut roster, 0, 1), one, "until more is published");
         roster.publish();
-        assert!(roster.kept.is_empty());
+        assert!(roster.cached.is_empty());
     }
 
     #[test]
@@ -474,7 +420,7 @@ mod tests {
     fn a_description_is_told_when_it_has_changed() {
         let mut roster = Roster::default();
         join(&mut roster, "ann", 1);
-        roster.describe_again();
+        roster.description_changed();
         roster.publish();
         let description = Description { subject: Some("New".into()), ..Description::default() };
         let subject = |roster: &mut Roster, seen| read(&roster.changes_since(seen, ROOM, &description, 1)).subject;

@@ -93,7 +93,7 @@ impl SessionState {
         }
     }
 
-    /// Whether it has left and is still to be ended. Whoever asks ends it.
+    /// Whether it is suspended. It is closed then: the caller ends it.
     pub fn take_suspended(&mut self) -> bool {
         let suspended = matches!(self, Self::Suspended);
         if suspended {
@@ -107,5 +107,35 @@ impl SessionState {
         let (next, outcome) = input(std::mem::replace(self, Self::Closed));
         *self = next;
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parlor_proto::msrp::Path;
+
+    fn terms(port: u16) -> Terms {
+        Terms::unanswered(Path::parse(format!("msrp://192.0.2.1:{port}/s;tcp").as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_session_is_expected_once_and_only_when_its_shard_is_ready() {
+        let (state, told) = SessionState::Unopened.with(terms(1)).expected();
+        assert!(!told && state.terms() == Some(&terms(1)));
+        let (state, told) = state.ready().expected();
+        assert!(told && matches!(state, SessionState::Expected(_)));
+        let (state, told) = state.with(terms(2)).ready().expected();
+        assert!(!told && state.terms() == Some(&terms(2)));
+    }
+
+    #[test]
+    fn a_session_leaves_once_and_stays_away() {
+        assert_eq!(SessionState::Unopened.left(Departure::Suspend).1, None);
+        let (mut state, told) = SessionState::Opening(terms(1)).left(Departure::Suspend);
+        assert_eq!(told, Some(Departure::Suspend));
+        assert!(!state.is_in_room() && state.take_suspended() && !state.take_suspended());
+        let (state, told) = state.ready().with(terms(2)).left(Departure::Close);
+        assert!(told.is_none() && state.terms().is_none() && !state.is_in_room());
     }
 }

@@ -1,16 +1,21 @@
 //! One subscription, and what it is to.
 
-use std::hash::Hash;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::call::{Dialog, Subscription};
-use crate::focus::store::roster::ChangeNumber;
+use crate::focus::store::participant::ChangeNumber;
 use crate::focus::tag::Tag;
 use crate::ids::RoomId;
 use crate::shares::Share;
 use parlor_proto::uri::Aor;
+
+/// The event package of reports (RFC 3515 §3).
+pub const REFER: &str = "refer";
+
+/// The media type of reports.
+pub const SIPFRAG: &str = "message/sipfrag;version=2.0";
 
 /// One subscription, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,8 +23,8 @@ pub struct SubscriptionId(pub u64);
 
 /// A subscription with what its package needs.
 #[derive(Debug)]
-pub struct Held {
-    /// Its dialog: a call's, or one of [`Subscriptions::leg_mut`].
+pub struct SubscriptionEntry {
+    /// Its dialog: a call's, or one of [`Subscriptions::dialog_mut`].
     pub tag: Tag,
     pub subscription: Subscription,
     pub package: Package,
@@ -28,11 +33,11 @@ pub struct Held {
     /// Its subscriber was in a call, which has ended: a drain does not wait for its last NOTIFY.
     pub call_ended: bool,
     pub queued: bool,
-    /// What it counts for whoever has it.
+    /// What it takes of a common limit, and for which holder.
     pub share: Option<Share>,
 }
 
-impl Held {
+impl SubscriptionEntry {
     /// How far it follows a roster, if it is to one.
     pub fn watch(&self) -> Option<&Watch> {
         self.package.watch()
@@ -70,23 +75,23 @@ pub struct Watch {
     pub room: RoomId,
     /// The room's URI, the key of its documents.
     pub entity: Arc<str>,
-    /// Who watches.
+    /// The subscribing user.
     pub user: Aor,
-    pub place: Position,
-    /// The place before the NOTIFY that is under way.
+    pub position: Position,
+    /// The place before the NOTIFY that is in flight.
     pub before: Position,
 }
 
 /// A place in a roster's changes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Position {
-    /// Up to which change everything was told.
+    /// The last change that was sent.
     pub seen: ChangeNumber,
     /// The version of the last document; 0 before the first.
     pub version: u32,
 }
 
-/// How far it has come with what a REFER has asked for.
+/// The progress of a REFER.
 #[derive(Debug)]
 pub struct Progress {
     pub status: u16,
@@ -95,12 +100,12 @@ pub struct Progress {
 
 impl Progress {
     /// A status line, and nothing else of what was answered (RFC 3515 §2.4.5, §5.2).
-    pub fn told(&self) -> Bytes {
+    pub fn body(&self) -> Bytes {
         format!("SIP/2.0 {} {}\r\n", self.status, self.phrase).into()
     }
 }
 
-/// A dialog that no call has: a SUBSCRIBE or a REFER made it, or the call has ended and left it (RFC 6665 §4.5.2).
+/// A dialog without a call: a SUBSCRIBE or a REFER began it, or its call has ended (RFC 6665 §4.5.2).
 #[derive(Debug)]
 pub struct SubscriptionDialog {
     pub dialog: Dialog,

@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 
 use crate::call::{EventName, Subscription};
 use crate::focus::store::in_flight::InFlight;
-use crate::focus::store::index::forget;
-use crate::focus::store::subscription::{Held, Package, SubscriptionDialog, SubscriptionId, Watch};
+use crate::focus::store::index::remove_from;
+use crate::focus::store::subscription::{Package, SubscriptionDialog, SubscriptionEntry, SubscriptionId, Watch};
 use crate::focus::tag::Tag;
 use crate::ids::RoomId;
 use crate::limits::{PARTS_KEPT_FOR_OTHERS, SUBSCRIPTIONS_MAX};
@@ -15,7 +15,7 @@ use crate::shares::{Claim, Shares};
 use parlor_proto::sip::{Hop, Request, SipConnection};
 use parlor_proto::uri::Aor;
 
-/// Who watches a room.
+/// The subscriptions to a room.
 #[derive(Debug, Default)]
 struct Watchers {
     ids: BTreeSet<SubscriptionId>,
@@ -26,13 +26,13 @@ struct Watchers {
 #[derive(Debug)]
 pub struct Subscriptions {
     pub shares: Shares,
-    by_id: HashMap<SubscriptionId, Held>,
+    by_id: HashMap<SubscriptionId, SubscriptionEntry>,
     by_tag: HashMap<Tag, SmallVec<[SubscriptionId; 1]>>,
     by_room: HashMap<RoomId, Watchers>,
-    legs: HashMap<Tag, SubscriptionDialog>,
-    /// NOTIFYs that nobody has answered yet.
+    dialogs: HashMap<Tag, SubscriptionDialog>,
+    /// NOTIFYs without a final response.
     pub in_flight: InFlight<SubscriptionId>,
-    /// Those that have something to tell and wait for their turn.
+    /// Those with a NOTIFY to send, in their order.
     queue: VecDeque<SubscriptionId>,
     last: u64,
 }
@@ -44,7 +44,7 @@ impl Default for Subscriptions {
             by_id: HashMap::new(),
             by_tag: HashMap::new(),
             by_room: HashMap::new(),
-            legs: HashMap::new(),
+            dialogs: HashMap::new(),
             in_flight: InFlight::default(),
             queue: VecDeque::new(),
             last: 0,
@@ -59,17 +59,17 @@ impl Subscriptions {
 
     /// Those that a drain waits for. Takes time for each.
     pub fn awaited(&self) -> usize {
-        self.by_id.values().filter(|held| !held.call_ended).count()
+        self.by_id.values().filter(|entry| !entry.call_ended).count()
     }
 
     /// Where a kept dialog leads.
     pub fn hop(&self, tag: Tag) -> Option<Hop> {
-        self.legs.get(&tag).map(|leg| leg.dialog.hop())
+        self.dialogs.get(&tag).map(|dialog| dialog.dialog.hop())
     }
 
     /// No subscription is waited for any more.
-    pub fn wait_no_more(&mut self) {
-        self.by_id.values_mut().for_each(|held| held.call_ended = true);
+    pub fn stop_awaiting(&mut self) {
+        self.by_id.values_mut().for_each(|entry| entry.call_ended = true);
     }
 
     /// The call that a user was in has ended: its own subscriptions, in the call's dialog or to its room, go with it.
@@ -77,15 +77,15 @@ impl Subscriptions {
         let of_dialog = self.by_tag.get(&tag).into_iter().flatten();
         let of_user = self.by_room.get(&room).and_then(|watchers| watchers.of_user.get(user)).into_iter().flatten();
         for id in of_dialog.chain(of_user) {
-            if let Some(held) = self.by_id.get_mut(id) {
-                held.call_ended = true;
+            if let Some(entry) = self.by_id.get_mut(id) {
+                entry.call_ended = true;
             }
         }
     }
 
     /// The connections that subscriptions outside of calls go over.
     pub fn connections(&self) -> impl Iterator<Item = SipConnection> {
-        self.legs.values().filter_map(|leg| leg.dialog.hop().connection)
+        self.dialogs.values().filter_map(|dialog| dialog.dialog.hop().connection)
     }
 
     pub fn insert(&mut self, tag: Tag, subscription: Subscription, package: Package, claim: &Claim) -> SubscriptionId {
@@ -100,44 +100,52 @@ impl Subscriptions {
         let share = Some(self.shares.take(claim, 1));
         self.by_id.insert(
             id,
-            Held { tag, subscription, package, datagrams_only: false, call_ended: false, queued: false, share },
+            SubscriptionEntry {
+                tag,
+                subscription,
+                package,
+                datagrams_only: false,
+                call_ended: false,
+                queued: false,
+                share,
+            },
         );
         id
     }
 
-    /// Forgets a subscription, and its dialog where nothing else is in it (RFC 6665 §4.5.2).
-    pub fn remove(&mut self, id: SubscriptionId) -> Option<Held> {
-        let mut held = self.by_id.remove(&id)?;
-        held.share.take().into_iter().for_each(|share| self.shares.give_back(share));
-        if let Some(watch) = held.watch()
+    /// Removes a subscription, and its dialog where nothing else is in it (RFC 6665 §4.5.2).
+    pub fn remove(&mut self, id: SubscriptionId) -> Option<SubscriptionEntry> {
+        let mut entry = self.by_id.remove(&id)?;
+        entry.share.take().into_iter().for_each(|share| self.shares.give_back(share));
+        if let Some(watch) = entry.watch()
             && let Some(watchers) = self.by_room.get_mut(&watch.room)
         {
             watchers.ids.remove(&id);
-            forget(&mut watchers.of_user, &watch.user, id);
+            remove_from(&mut watchers.of_user, &watch.user, id);
             if watchers.ids.is_empty() {
                 self.by_room.remove(&watch.room);
             }
         }
-        forget(&mut self.by_tag, &held.tag, id);
-        if !self.by_tag.contains_key(&held.tag) {
-            self.legs.remove(&held.tag);
+        remove_from(&mut self.by_tag, &entry.tag, id);
+        if !self.by_tag.contains_key(&entry.tag) {
+            self.dialogs.remove(&entry.tag);
         }
-        Some(held)
+        Some(entry)
     }
 
-    pub fn get_mut(&mut self, id: SubscriptionId) -> Option<&mut Held> {
+    pub fn get_mut(&mut self, id: SubscriptionId) -> Option<&mut SubscriptionEntry> {
         self.by_id.get_mut(&id)
     }
 
-    /// Who has the subscriptions in a dialog.
+    /// The holder that the subscriptions in a dialog count for.
     pub fn claim(&self, tag: Tag) -> Option<&Claim> {
         let first = self.of_dialog(tag).first()?;
         self.by_id.get(first)?.share.as_ref().map(|share| &share.claim)
     }
 
-    /// Whoever has a subscription has answered a NOTIFY.
+    /// A subscriber has answered a NOTIFY: its address is not forged.
     pub fn prove(&mut self, id: SubscriptionId) {
-        if let Some(share) = self.by_id.get_mut(&id).and_then(|held| held.share.as_mut()) {
+        if let Some(share) = self.by_id.get_mut(&id).and_then(|entry| entry.share.as_mut()) {
             self.shares.prove(share);
         }
     }
@@ -160,11 +168,11 @@ impl Subscriptions {
 
     /// The one that a request within a dialog is about (RFC 6665 §8.2.1).
     pub fn find(&self, tag: Tag, event: &EventName) -> Option<SubscriptionId> {
-        let is = |id: &&SubscriptionId| self.by_id.get(id).is_some_and(|held| held.subscription.event() == event);
+        let is = |id: &&SubscriptionId| self.by_id.get(id).is_some_and(|entry| entry.subscription.event() == event);
         self.of_dialog(tag).iter().find(is).copied()
     }
 
-    /// Those who watch a room, longest first.
+    /// The subscriptions to a room, oldest first.
     pub fn of_room(&self, room: RoomId) -> Vec<SubscriptionId> {
         self.by_room.get(&room).map(|watchers| watchers.ids.iter().copied().collect()).unwrap_or_default()
     }
@@ -180,34 +188,34 @@ impl Subscriptions {
     }
 
     /// Keeps a dialog for the subscriptions in it.
-    pub fn keep(&mut self, tag: Tag, leg: SubscriptionDialog) {
-        self.legs.insert(tag, leg);
+    pub fn keep_dialog(&mut self, tag: Tag, dialog: SubscriptionDialog) {
+        self.dialogs.insert(tag, dialog);
     }
 
-    pub fn leg_mut(&mut self, tag: Tag) -> Option<&mut SubscriptionDialog> {
-        self.legs.get_mut(&tag)
+    pub fn dialog_mut(&mut self, tag: Tag) -> Option<&mut SubscriptionDialog> {
+        self.dialogs.get_mut(&tag)
     }
 
     /// The kept dialog that a request belongs to.
     pub fn owner(&self, request: &Request) -> Option<Tag> {
         let tag = Tag::of(request)?;
-        self.legs.get(&tag)?.dialog.owns(request).then_some(tag)
+        self.dialogs.get(&tag)?.dialog.owns(request).then_some(tag)
     }
 
     /// Whose a kept dialog is, where that is known.
     pub fn account(&self, tag: Tag) -> Option<&Aor> {
-        self.legs.get(&tag)?.account.as_ref()
+        self.dialogs.get(&tag)?.account.as_ref()
     }
 
     /// Whether a kept dialog began with the word of a trusted peer.
     pub fn is_vouched(&self, tag: Tag) -> bool {
-        self.legs.get(&tag).is_some_and(|leg| leg.vouched)
+        self.dialogs.get(&tag).is_some_and(|dialog| dialog.vouched)
     }
 
     /// Puts a subscription into the queue, where it is not there yet.
     pub fn enqueue(&mut self, id: SubscriptionId) {
-        if let Some(held) = self.by_id.get_mut(&id)
-            && !std::mem::replace(&mut held.queued, true)
+        if let Some(entry) = self.by_id.get_mut(&id)
+            && !std::mem::replace(&mut entry.queued, true)
         {
             self.queue.push_back(id);
         }
@@ -216,8 +224,8 @@ impl Subscriptions {
     /// The next one in the queue.
     pub fn dequeue(&mut self) -> Option<SubscriptionId> {
         while let Some(id) = self.queue.pop_front() {
-            if let Some(held) = self.by_id.get_mut(&id) {
-                held.queued = false;
+            if let Some(entry) = self.by_id.get_mut(&id) {
+                entry.queued = false;
                 return Some(id);
             }
         }

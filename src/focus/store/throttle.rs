@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::shares::{Claim, Holder, Reach};
 
-/// How long it is remembered who has called.
+/// How long the calls of a holder are remembered.
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// A token bucket that holds one second's worth. Whoever has had less than its part lately may take a token before its time, at most
@@ -16,7 +16,7 @@ pub struct Throttle {
     /// Below zero: taken before their time.
     tokens: f64,
     filled: Option<Instant>,
-    /// Who has called in this second and in the one before.
+    /// The calls of each holder in this second and in the one before.
     windows: [Window; 2],
     began: Option<Instant>,
 }

@@ -14,7 +14,7 @@ pub struct Timing {
     /// When the session is over without a refresh.
     pub expires: Option<Instant>,
     /// The largest Min-SE that came from the peer or from proxies on the way to it.
-    pub floor: Option<Duration>,
+    pub min_se: Option<Duration>,
     /// The peer has said that it takes UPDATE.
     pub updates: bool,
     /// A refresh of ours has no answer yet.
@@ -23,7 +23,7 @@ pub struct Timing {
     pub offering: bool,
     /// The ACK of our re-INVITE, for a 200 that comes again, under the number of both.
     pub acknowledged: Option<(u32, Hop, Bytes)>,
-    /// The Call-ID is ours: we made the call.
+    /// We made the call: the Call-ID is ours.
     pub caller: bool,
 }
 
@@ -34,10 +34,10 @@ impl Timing {
     }
 
     /// A 422 says what would be long enough; `false` where it says nothing new.
-    pub fn is_told(&mut self, headers: &Headers) -> bool {
-        let before = self.floor;
+    pub fn learn_min_se(&mut self, headers: &Headers) -> bool {
+        let before = self.min_se;
         self.learn(headers);
-        self.floor > before
+        self.min_se > before
     }
 
     pub fn learn(&mut self, headers: &Headers) {
@@ -45,6 +45,6 @@ impl Timing {
             let methods = option_tags(headers, &HeaderName::Allow);
             self.updates = methods.iter().any(|method| method == "UPDATE");
         }
-        self.floor = self.floor.max(min_se(headers));
+        self.min_se = self.min_se.max(min_se(headers));
     }
 }

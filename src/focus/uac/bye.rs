@@ -31,7 +31,7 @@ pub fn end(cx: &mut Context<'_>, tag: Tag, reason: ByeReason) {
     }
 }
 
-/// Everybody is sent away.
+/// Ends every call and cancels every invitation.
 pub fn end_all(cx: &mut Context<'_>) {
     room::cancel_invitations(cx, None, None);
     for tag in cx.calls.tags(None) {
@@ -87,7 +87,7 @@ pub fn hang_up_at_once(cx: &mut Context<'_>, mut dialog: Dialog, tag: Tag, invit
     let (ack, hop) = dialog.ack(number, &sent_by, &branch);
     cx.core.send(hop, Message::Request(ack.empty()).to_bytes());
     let (bye, hop) = dialog.request(Method::Bye, &sent_by, &other);
-    tracing::info!(call = %tag, reason = reason.text, "hanging up on who has answered");
+    tracing::info!(call = %tag, reason = reason.text, "ending a call that was answered too late");
     send_with_reason(cx, bye, hop, reason, None);
 }
 
@@ -110,7 +110,7 @@ pub fn send_with_reason(
     true
 }
 
-/// A BYE of ours was answered, or nobody will answer it: its session has nothing more to wait for.
+/// A BYE of ours was answered or has failed: its session ends.
 pub fn on_final_response(cx: &mut Context<'_>, id: &TransactionId) {
     if let Some((shard, session)) = cx.byes.remove(id).and_then(|ending| ending.session) {
         cx.core.command(shard, Command::CloseSession { session });

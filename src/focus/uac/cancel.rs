@@ -13,7 +13,7 @@ use crate::focus::uac::{report, request};
 use crate::transaction::Transactions;
 use parlor_proto::sip::{HeaderName, reason_phrase};
 
-/// Nobody wants the call any more: CANCEL, if somebody has said that they have the INVITE, and else as soon as they do
+/// Cancels a call that is being made: CANCEL is sent at once if a provisional response has come, else as soon as one comes
 /// (RFC 3261 §9.1).
 pub fn give_up(cx: &mut Context<'_>, tag: Tag) {
     let Some(outgoing) = cx.outgoing.get_mut(tag) else { return };
@@ -40,12 +40,12 @@ pub fn send(cx: &mut Context<'_>, tag: Tag) {
     }
 }
 
-/// A call that was being made comes to nothing.
+/// A call that was being made fails.
 pub fn fail(cx: &mut Context<'_>, tag: Tag, status: u16, phrase: &str) {
     cx.core.timers.clear(&Timer::Outgoing(tag));
     cx.outgoing.lookups.remove(&tag);
     let Some(outgoing) = cx.outgoing.remove(tag) else { return };
-    tracing::info!(call = %tag, user = %outgoing.invitation.member.user, status, "who was called does not come");
+    tracing::info!(call = %tag, user = %outgoing.invitation.member.user, status, "an invitation has failed");
     cx.core.command(outgoing.shard, Command::CloseSession { session: outgoing.session });
     cx.shards.session_closed(outgoing.shard);
     if let Some(report) = outgoing.invitation.report {
@@ -54,7 +54,7 @@ pub fn fail(cx: &mut Context<'_>, tag: Tag, status: u16, phrase: &str) {
     room::close_if_empty(cx, outgoing.invitation.room);
 }
 
-/// The time for something has run out: the shard's word or the name's address, the answer, or that to our CANCEL.
+/// A step has taken too long: the shard, the name lookup, the answer, or the answer to our CANCEL.
 pub fn on_timer(cx: &mut Context<'_>, tag: Tag) {
     let Some(outgoing) = cx.outgoing.get(tag) else { return };
     match (outgoing.invite.is_some(), outgoing.given_up) {

@@ -15,11 +15,11 @@ use parlor_proto::sip::{
     multipart_with_history, quoted,
 };
 
-/// The INVITE, with everything it may carry. A large one goes over a stream, where there is one to be had.
+/// Sends the INVITE. A large one goes over a stream where one can be used.
 pub fn send(cx: &mut Context<'_>, tag: Tag) {
     let Some(outgoing) = cx.outgoing.get_mut(tag) else { return };
     outgoing.sequence += 1;
-    let (Some(mut hop), streams) = (outgoing.way.as_ref().map(|way| way.hop), outgoing.stream.is_some()) else {
+    let (Some(mut hop), streams) = (outgoing.route.as_ref().map(|route| route.hop), outgoing.stream.is_some()) else {
         return;
     };
     let Some(mut request) = invite_over(cx, tag, hop) else { return };
@@ -40,18 +40,18 @@ fn invite_over(cx: &mut Context<'_>, tag: Tag, hop: Hop) -> Option<Request> {
     let branch = cx.core.branch();
     let body = offer_for(cx, tag)?;
     let outgoing = cx.outgoing.get(tag)?;
-    let (target, way) = (&outgoing.invitation.target, outgoing.way.as_ref()?);
+    let (target, route) = (&outgoing.invitation.target, outgoing.route.as_ref()?);
     let to = match &outgoing.invitation.member.display_name {
         Some(name) => format!("{} <{}>", quoted(name), address_text(target)),
         None => format!("<{}>", address_text(target)),
     };
-    let mut ask = RequestBuilder::new(Method::Invite, way.target.clone())
+    let mut ask = RequestBuilder::new(Method::Invite, route.target.clone())
         .header(HeaderName::Via, format!("SIP/2.0/{} {};branch={branch};rport", hop.transport.name(), outgoing.sent_by))
         .header(HeaderName::To, to)
         .header(HeaderName::CallId, outgoing.call_id.clone())
         .header(HeaderName::CSeq, format!("{} INVITE", outgoing.sequence))
         .header(HeaderName::Expires, RINGING_SECONDS_MAX.to_string());
-    for route in &way.routes {
+    for route in &route.routes {
         ask = ask.header(HeaderName::Route, route.clone());
     }
     if let Some(by) = &outgoing.invitation.referred_by {
@@ -89,7 +89,7 @@ fn room_address(cx: &Context<'_>, room: RoomId, tag: Tag) -> Option<String> {
 fn offer_for(cx: &mut Context<'_>, tag: Tag) -> Option<String> {
     let outgoing = cx.outgoing.get_mut(tag)?;
     let policy = cx.rooms.get(outgoing.invitation.room)?.policy.clone();
-    let peer = outgoing.way.as_ref()?.hop.remote.ip();
+    let peer = outgoing.route.as_ref()?.hop.remote.ip();
     let ours = our_media(&cx.core.settings, &policy, &outgoing.path, Setup::ActPass, peer)?;
-    Some(outgoing.described.next(|origin| ours.offer(origin)))
+    Some(outgoing.local_description.next(|origin| ours.offer(origin)))
 }

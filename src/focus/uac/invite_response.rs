@@ -15,7 +15,7 @@ use crate::focus::store::session_state::SessionState;
 use crate::focus::tag::Tag;
 use crate::focus::timer::Timer;
 use crate::focus::uac::{ack, bye, cancel, invite, report};
-use crate::limits::DIALLING_TRIES_MAX;
+use crate::limits::INVITE_TRIES_MAX;
 use crate::transaction::TransactionId;
 use parlor_proto::sdp::MessageMedia;
 use parlor_proto::sip::{Hop, Request, Response, cseq_number, reason_phrase};
@@ -41,9 +41,9 @@ fn on_provisional(cx: &mut Context<'_>, tag: Tag) {
     }
 }
 
-/// Somebody has answered: they are in, if the room still is there for them.
+/// The invited user has answered: it joins, if the room still takes it.
 fn on_2xx(cx: &mut Context<'_>, id: &TransactionId, tag: Tag, response: &Response, from: Hop) {
-    let Some((invite, hop)) = invite_and_way(cx, id, from) else { return };
+    let Some((invite, hop)) = invite_and_hop(cx, id, from) else { return };
     let Some(outgoing) = cx.outgoing.get(tag) else { return };
     let dialog = Dialog::calling(&invite, response, hop);
     let (room, member) = (outgoing.invitation.room, outgoing.invitation.member.clone());
@@ -79,7 +79,7 @@ fn promote(
 ) {
     cx.core.timers.clear(&Timer::Outgoing(tag));
     let Some(outgoing) = cx.outgoing.remove(tag) else { return };
-    let OutgoingCall { invitation, shard, session, path, described, timing, contact, sent_by, .. } = outgoing;
+    let OutgoingCall { invitation, shard, session, path, local_description, timing, contact, sent_by, .. } = outgoing;
     let (room, user) = (invitation.room, invitation.member.user.clone());
     let call = Call {
         dialog,
@@ -94,7 +94,7 @@ fn promote(
         path,
         contact,
         sent_by,
-        described,
+        local_description,
         timing,
         state: CallState::Established,
         session_state: SessionState::Unopened,
@@ -112,7 +112,7 @@ fn promote(
         room.enter_account(&user);
         cx.nicknames.enter(&user);
     }
-    tracing::info!(call = %tag, user = %user, by = %invitation.by, "who was called has joined");
+    tracing::info!(call = %tag, user = %user, by = %invitation.by, "the invited user has joined");
     cx.core.change_session(shard, session, terms);
     membership::joined(cx, tag);
     ack::send(cx, tag, cseq_number(&invite.headers).unwrap_or_default());
@@ -123,15 +123,15 @@ fn promote(
     }
 }
 
-/// What others see of somebody who may be in a call with us.
+/// The address that others see of a user.
 fn shown_address(cx: &Context<'_>, who: &Aor) -> String {
     let known = cx.calls.of_user(who).map(|call| call.member.uri.to_string());
     known.unwrap_or_else(|| if who.host().is_some() { format!("sip:{who}") } else { who.to_string() })
 }
 
-/// A 200 once more: its ACK was lost. From somebody else, whom a proxy has asked too: one is enough (RFC 3261 §13.2.2.4).
+/// A 200 again: its ACK was lost. A 200 of another user agent that a proxy has forked to: its dialog is ended (RFC 3261 §13.2.2.4).
 fn on_another_2xx(cx: &mut Context<'_>, id: &TransactionId, tag: Tag, response: &Response, from: Hop) {
-    let Some((invite, hop)) = invite_and_way(cx, id, from) else { return };
+    let Some((invite, hop)) = invite_and_hop(cx, id, from) else { return };
     if cx.calls.get(tag).is_some_and(|call| call.dialog.has_remote_tag(&response.headers)) {
         return ack::send_again(cx, tag, response);
     }
@@ -141,39 +141,39 @@ fn on_another_2xx(cx: &mut Context<'_>, id: &TransactionId, tag: Tag, response: 
 }
 
 /// An INVITE of ours and where it went, with the connection that it went over, which is the one that its answer has come by.
-fn invite_and_way(cx: &Context<'_>, id: &TransactionId, from: Hop) -> Option<(Request, Hop)> {
+fn invite_and_hop(cx: &Context<'_>, id: &TransactionId, from: Hop) -> Option<(Request, Hop)> {
     let (invite, hop) = cx.core.transactions.sent(id)?;
     let same = (from.transport, from.remote) == (hop.transport, hop.remote);
     Some((invite.clone(), Hop { connection: hop.connection.or(from.connection.filter(|_| same)), ..hop }))
 }
 
-/// Who was called does not come. What can be changed about it is changed, and asked again.
+/// The invitation was declined. Where another INVITE can succeed it is sent, else the call fails.
 fn on_rejection(cx: &mut Context<'_>, tag: Tag, response: &Response) {
     let status = response.status.code();
     let Some(outgoing) = cx.outgoing.get_mut(tag) else { return };
     let once_more = !outgoing.given_up
-        && outgoing.tries() < DIALLING_TRIES_MAX
+        && outgoing.tries() < INVITE_TRIES_MAX
         && match status {
-            422 => outgoing.timing.is_told(&response.headers),
+            422 => outgoing.timing.learn_min_se(&response.headers),
             // It does not take several parts, of which one was not needed.
             415 | 488 => outgoing.invitation.history.take().is_some(),
             _ => false,
         };
     if once_more {
-        outgoing.again();
+        outgoing.reset_for_retry();
         return invite::send(cx, tag);
     }
     let reason = String::from_utf8_lossy(&response.reason).into_owned();
     cancel::fail(cx, tag, status, if reason.is_empty() { reason_phrase(status) } else { &reason });
 }
 
-/// Nobody has answered an INVITE, or it could not be sent.
+/// An INVITE was not answered, or could not be sent.
 pub fn on_failure(cx: &mut Context<'_>, id: &TransactionId, tag: Tag, status: u16) {
     let Some(outgoing) = cx.outgoing.get_mut(tag).filter(|outgoing| outgoing.invite.as_ref() == Some(id)) else {
         return;
     };
     // A stream that was only tried because of the size (RFC 3261 §18.1.1).
-    if status == 503 && outgoing.falls_back() {
+    if status == 503 && outgoing.fall_back_to_datagram() {
         return invite::send(cx, tag);
     }
     cancel::fail(cx, tag, status, reason_phrase(status));

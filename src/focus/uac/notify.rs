@@ -7,9 +7,9 @@ use bytes::Bytes;
 use crate::call::Due;
 use crate::focus::context::Context;
 use crate::focus::roster::document;
+use crate::focus::store::subscription::SIPFRAG;
 use crate::focus::store::subscription::{Package, SubscriptionId};
 use crate::focus::timer::Timer;
-use crate::focus::uac::report::SIPFRAG;
 use crate::focus::{dialogs, headers};
 use crate::limits::{DATAGRAM_REQUEST_BYTES_MAX, NOTIFIES_PER_BURST_MAX};
 use parlor_proto::conference_info::MEDIA_TYPE;
@@ -20,23 +20,23 @@ const BURST_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Sends the NOTIFY of a subscription that is due, if one is. It waits in the queue where its connection has enough to answer.
 pub fn send_due(cx: &mut Context<'_>, id: SubscriptionId) {
-    if is_crowded(cx, id) {
+    if is_congested(cx, id) {
         cx.subscriptions.enqueue(id);
         if !cx.core.timers.is_set(&Timer::NotifyBurst) {
             cx.core.timers.set(Timer::NotifyBurst, cx.now + BURST_INTERVAL);
         }
         return;
     }
-    let Some(held) = cx.subscriptions.get_mut(id) else { return };
-    let Some(due) = held.subscription.due(cx.now) else { return };
+    let Some(entry) = cx.subscriptions.get_mut(id) else { return };
+    let Some(due) = entry.subscription.due(cx.now) else { return };
     let body = body_of(cx, id, due);
-    let Some(held) = cx.subscriptions.get_mut(id) else { return };
-    let state = held.subscription.sent(cx.now);
-    let (tag, event, datagrams_only) = (held.tag, held.subscription.event().to_string(), held.datagrams_only);
+    let Some(entry) = cx.subscriptions.get_mut(id) else { return };
+    let state = entry.subscription.sent(cx.now);
+    let (tag, event, datagrams_only) = (entry.tag, entry.subscription.event().to_string(), entry.datagrams_only);
     document::queue_rest(cx, id);
     let branch = cx.core.branch();
     let (software, supported) = (cx.core.settings.software.clone(), headers::supported(&cx.core.settings));
-    let Some((dialog, contact, sent_by)) = dialogs::way_of(cx, tag) else { return forget(cx, id) };
+    let Some((dialog, contact, sent_by)) = dialogs::parts_of(cx, tag) else { return forget(cx, id) };
     // RFC 3261 §18.1.1: what is large goes over a stream.
     let own = contact.len() + software.len() + supported.len();
     let large = body.as_ref().map_or(0, |(_, body)| body.len()) + dialog.weight() + own > DATAGRAM_REQUEST_BYTES_MAX;
@@ -61,18 +61,18 @@ pub fn send_due(cx: &mut Context<'_>, id: SubscriptionId) {
     }
 }
 
-fn is_crowded(cx: &mut Context<'_>, id: SubscriptionId) -> bool {
-    let tag = cx.subscriptions.get_mut(id).map(|held| held.tag);
-    let way = tag.and_then(|tag| dialogs::dialog_mut(cx, tag)).map(|dialog| dialog.hop().connection);
-    way.flatten().is_some_and(|connection| cx.subscriptions.in_flight.is_crowded(connection))
+fn is_congested(cx: &mut Context<'_>, id: SubscriptionId) -> bool {
+    let tag = cx.subscriptions.get_mut(id).map(|entry| entry.tag);
+    let route = tag.and_then(|tag| dialogs::dialog_mut(cx, tag)).map(|dialog| dialog.hop().connection);
+    route.flatten().is_some_and(|connection| cx.subscriptions.in_flight.is_congested(connection))
 }
 
 /// The body of a NOTIFY that is due, with its type, if it has one.
 fn body_of(cx: &mut Context<'_>, id: SubscriptionId, due: Due) -> Option<(&'static str, Bytes)> {
     match &cx.subscriptions.get_mut(id)?.package {
         // Every one of its NOTIFYs has a body (RFC 3515 §2.4.4).
-        Package::Refer(progress) => Some((SIPFRAG, progress.told())),
-        Package::Conference(_) => document::next(cx, id, due).map(|document| (MEDIA_TYPE, document)),
+        Package::Refer(progress) => Some((SIPFRAG, progress.body())),
+        Package::Conference(_) => document::next_document(cx, id, due).map(|document| (MEDIA_TYPE, document)),
     }
 }
 

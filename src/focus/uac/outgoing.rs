@@ -1,4 +1,7 @@
-//! Calls that the focus makes: somebody is invited into a room (RFC 4579 §5.2).
+//! Calls that the focus makes: a user is invited into a room (RFC 4579 §5.2).
+//!
+//! The shard takes the session first, so that the user can connect as soon as it has answered. Then its address is found, then the
+//! INVITE is sent.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -20,7 +23,7 @@ use crate::focus::{access, dialogs, headers};
 use crate::limits::RINGING_SECONDS_MAX;
 use parlor_proto::sip::{Transport, is_sips};
 
-/// Makes a call. The caller has seen that whoever asks may.
+/// Begins a call. The caller has checked that the inviting user may.
 pub fn start(cx: &mut Context<'_>, invitation: Invitation) -> Result<Tag, Refusal> {
     check_invitation(cx, &invitation)?;
     let direction = route::direction(cx, &invitation.target)?;
@@ -31,12 +34,12 @@ pub fn start(cx: &mut Context<'_>, invitation: Invitation) -> Result<Tag, Refusa
     let name = cx.rooms.get(invitation.room).map(|room| room.name.clone()).unwrap_or_default();
     let secure = negotiation::offers_tls(cx, &name, direction.transport());
     let path = negotiation::path(cx, shard, session, secure)?;
-    let described = LocalDescription::new(cx.core.random());
+    let local_description = LocalDescription::new(cx.core.random());
     let call_id = {
         let (high, low) = (cx.core.random(), cx.core.random());
         format!("{high:016x}{low:016x}@{}", cx.core.settings.contact_host)
     };
-    tracing::info!(call = %tag, user = %invitation.member.user, by = %invitation.by, session = session.short(), "calling into a room");
+    tracing::info!(call = %tag, user = %invitation.member.user, by = %invitation.by, session = session.short(), "inviting a user into a room");
     let (room, member, terms) = (invitation.room, invitation.member.clone(), Terms::unanswered(path.clone()));
     cx.shards.session_opened(shard);
     cx.core
@@ -46,14 +49,14 @@ pub fn start(cx: &mut Context<'_>, invitation: Invitation) -> Result<Tag, Refusa
         shard,
         session,
         path,
-        described,
+        local_description,
         timing: Timing::of_caller(),
         contact: String::new(),
         sent_by: String::new(),
         call_id,
         sequence: 0,
         stream: Some(false),
-        way: None,
+        route: None,
         ready: false,
         invite: None,
         ringing: false,
@@ -63,7 +66,7 @@ pub fn start(cx: &mut Context<'_>, invitation: Invitation) -> Result<Tag, Refusa
     cx.outgoing.insert(tag, outgoing);
     cx.core.timers.set(Timer::Outgoing(tag), cx.now + SHARD_ANSWER_MAX);
     match direction {
-        Direction::Known(way) => set_route(cx, tag, *way),
+        Direction::Known(route) => set_route(cx, tag, *route),
         Direction::Named { name, port, transport } => look_up(cx, tag, name, port, transport),
     }
     Ok(tag)
@@ -103,26 +106,26 @@ pub fn on_looked_up(cx: &mut Context<'_>, query: u64, addresses: &[IpAddr]) {
         addresses.iter().find_map(|ip| route::hop_to(&cx.core.settings, SocketAddr::new(*ip, port), transport).ok());
     match hop {
         Some(hop) => {
-            let way = route::way_over(&cx.core.settings, &target, hop);
-            set_route(cx, tag, way);
+            let route = route::route_over(&cx.core.settings, &target, hop);
+            set_route(cx, tag, route);
         }
         None => cancel::fail(cx, tag, 404, "Host Not Found"),
     }
 }
 
-fn set_route(cx: &mut Context<'_>, tag: Tag, way: Route) {
-    let sent_by = headers::sent_by(&cx.core.settings, way.hop);
+fn set_route(cx: &mut Context<'_>, tag: Tag, route: Route) {
+    let sent_by = headers::sent_by(&cx.core.settings, route.hop);
     let Some(outgoing) = cx.outgoing.get(tag) else { return };
     let room = cx.rooms.get(outgoing.invitation.room).map(|room| room.name.clone());
     // RFC 3261 §8.1.1.8.
     let by_route =
-        way.routes.first().is_some_and(|route| route.get(..6).is_some_and(|s| s.eq_ignore_ascii_case("<sips:")));
-    let secure = by_route || is_sips(&way.target) || is_sips(&outgoing.invitation.target);
-    let Ok(contact) = headers::contact(&cx.core.settings, room.as_deref(), secure, way.hop) else {
+        route.routes.first().is_some_and(|route| route.get(..6).is_some_and(|s| s.eq_ignore_ascii_case("<sips:")));
+    let secure = by_route || is_sips(&route.target) || is_sips(&outgoing.invitation.target);
+    let Ok(contact) = headers::contact(&cx.core.settings, room.as_deref(), secure, route.hop) else {
         return cancel::fail(cx, tag, 480, "SIPS Not Available");
     };
     let Some(outgoing) = cx.outgoing.get_mut(tag) else { return };
-    (outgoing.way, outgoing.contact, outgoing.sent_by) = (Some(way), contact, sent_by);
+    (outgoing.route, outgoing.contact, outgoing.sent_by) = (Some(route), contact, sent_by);
     invite_if_ready(cx, tag);
 }
 
@@ -136,7 +139,7 @@ pub fn on_session_ready(cx: &mut Context<'_>, tag: Tag) {
 
 fn invite_if_ready(cx: &mut Context<'_>, tag: Tag) {
     let Some(outgoing) = cx.outgoing.get(tag) else { return };
-    if outgoing.ready && outgoing.way.is_some() && outgoing.invite.is_none() {
+    if outgoing.ready && outgoing.route.is_some() && outgoing.invite.is_none() {
         cx.core.timers.set(Timer::Outgoing(tag), cx.now + Duration::from_secs(RINGING_SECONDS_MAX));
         invite::send(cx, tag);
     }

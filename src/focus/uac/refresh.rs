@@ -17,7 +17,7 @@ use parlor_proto::sip::{HeaderName, Method, Response, cseq_number, seconds};
 pub fn on_timer(cx: &mut Context<'_>, tag: Tag) {
     let Some(call) = cx.calls.get_mut(tag) else { return };
     let (Some(timer), Some(expires)) = (call.timing.timer, call.timing.expires) else { return };
-    if !timer.ours || cx.now >= expires {
+    if !timer.we_refresh || cx.now >= expires {
         return bye::end(cx, tag, ByeReason { cause: 408, text: "The session has expired" });
     }
     if call.timing.in_flight {
@@ -80,8 +80,9 @@ fn on_2xx(cx: &mut Context<'_>, tag: Tag, response: &Response, was_offer: bool) 
     if was_offer {
         let number = cseq_number(&response.headers).unwrap_or_default();
         ack::send(cx, tag, number);
-        let way = cx.calls.get(tag).map(|call| (call.dialog.hop(), call.described.cema));
-        match way.and_then(|(hop, cema)| negotiation::answer_in(cx, response, &dialogs::room_of(cx, tag), hop, cema)) {
+        let route = cx.calls.get(tag).map(|call| (call.dialog.hop(), call.local_description.cema));
+        match route.and_then(|(hop, cema)| negotiation::answer_in(cx, response, &dialogs::room_of(cx, tag), hop, cema))
+        {
             Some((media, to)) => session::change_terms(cx, tag, &media, to),
             None => tracing::info!(call = %tag, "the answer to a refresh changes nothing"),
         }
@@ -96,12 +97,12 @@ fn on_2xx(cx: &mut Context<'_>, tag: Tag, response: &Response, was_offer: bool) 
 fn on_rejection(cx: &mut Context<'_>, tag: Tag, status: u16, response: &Response, was_offer: bool) {
     let glare = glare_delay(cx, tag);
     let Some(call) = cx.calls.get_mut(tag) else { return };
-    let floor = call.timing.floor;
+    let floor = call.timing.min_se;
     call.timing.learn(&response.headers);
     let Some(expires) = call.timing.expires else { return };
     let left = expires.saturating_duration_since(cx.now);
     let wait = match status {
-        422 if call.timing.floor > floor => Duration::ZERO,
+        422 if call.timing.min_se > floor => Duration::ZERO,
         405 | 420 | 501 if !was_offer => {
             call.timing.updates = false;
             Duration::ZERO
@@ -113,7 +114,7 @@ fn on_rejection(cx: &mut Context<'_>, tag: Tag, status: u16, response: &Response
     cx.core.timers.set(Timer::Session(tag), expires.min(cx.now + wait));
 }
 
-/// How long to wait after a glare: whoever made the call waits longer (RFC 3261 §14.1).
+/// How long to wait after a 491: the owner of the Call-ID waits longer (RFC 3261 §14.1).
 fn glare_delay(cx: &mut Context<'_>, tag: Tag) -> Duration {
     let caller = cx.calls.get_mut(tag).is_some_and(|call| call.timing.caller);
     let step = cx.core.random();
@@ -121,7 +122,7 @@ fn glare_delay(cx: &mut Context<'_>, tag: Tag) -> Duration {
     Duration::from_millis(10 * tens)
 }
 
-/// Nobody there any more (RFC 4028 §10).
+/// The refresh was not answered (RFC 4028 §10).
 pub fn on_failure(cx: &mut Context<'_>, tag: Tag) {
     bye::end(cx, tag, ByeReason { cause: 408, text: "A session refresh was not answered" });
 }

@@ -1,4 +1,4 @@
-//! What becomes of a REFER, told to whoever sent it (RFC 3515 §2.4.4): "100 Trying" at once, and the outcome at the end.
+//! The outcome of a REFER, reported to its sender (RFC 3515 §2.4.4): "100 Trying" at once, and the outcome at the end.
 //!
 //! The REFER makes a subscription like one that a SUBSCRIBE makes: in the dialog of its call, or in one of its own. A SUBSCRIBE
 //! may prolong it or end it, but none begins one.
@@ -8,17 +8,11 @@ use std::time::Duration;
 use crate::call::{EndOfSubscription, EventName, Subscription};
 use crate::focus::context::Context;
 use crate::focus::refusal::Refusal;
-use crate::focus::store::subscription::{Package, Progress, SubscriptionDialog, SubscriptionId};
+use crate::focus::store::subscription::{Package, Progress, REFER, SubscriptionDialog, SubscriptionId};
 use crate::focus::tag::Tag;
 use crate::focus::uac::subscription;
 use crate::limits::{REPORT_SECONDS_MAX, REPORTS_PER_DIALOG_MAX};
 use crate::shares::Claim;
-
-/// The event package.
-pub const REFER: &str = "refer";
-
-/// The type of what is told.
-pub const SIPFRAG: &str = "message/sipfrag;version=2.0";
 
 /// Where a REFER has come from.
 #[derive(Debug)]
@@ -40,8 +34,8 @@ pub fn check(cx: &Context<'_>, tag: Tag, claim: &Claim) -> Result<(), Refusal> {
 pub fn open(cx: &mut Context<'_>, tag: Tag, origin: Origin, claim: &Claim) -> SubscriptionId {
     let number = match origin {
         Origin::Call { number } => number,
-        Origin::Own(leg) => {
-            cx.subscriptions.keep(tag, *leg);
+        Origin::Own(dialog) => {
+            cx.subscriptions.keep_dialog(tag, *dialog);
             None
         }
     };
@@ -55,8 +49,8 @@ pub fn open(cx: &mut Context<'_>, tag: Tag, origin: Origin, claim: &Claim) -> Su
 /// The outcome. It goes out when the NOTIFY before it was answered, so that it cannot overtake that. Nobody is told who has
 /// ended the subscription; what the REFER has asked for went on (RFC 3515 §2.4.4).
 pub fn finish(cx: &mut Context<'_>, id: SubscriptionId, status: u16, phrase: &str) {
-    let Some(held) = cx.subscriptions.get_mut(id) else { return };
-    held.package = Package::Refer(Progress { status, phrase: phrase.to_owned() });
+    let Some(entry) = cx.subscriptions.get_mut(id) else { return };
+    entry.package = Package::Refer(Progress { status, phrase: phrase.to_owned() });
     // RFC 3515 §2.4.7.
     subscription::end(cx, id, EndOfSubscription::NoResource);
 }

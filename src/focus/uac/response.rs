@@ -22,7 +22,7 @@ pub fn on_response(cx: &mut Context<'_>, id: &TransactionId, response: &Response
     }
 }
 
-/// Nobody has answered (408), or nobody could be asked (503; RFC 3261 §8.1.3.1).
+/// A request was not answered (408), or could not be sent (503; RFC 3261 §8.1.3.1).
 pub fn on_failure(cx: &mut Context<'_>, id: &TransactionId, status: u16) {
     let Some(asked) = cx.pending.remove(id) else { return };
     cx.core.timers.clear(&Timer::ForgetInvite(id.clone()));
@@ -33,7 +33,7 @@ pub fn on_failure(cx: &mut Context<'_>, id: &TransactionId, status: u16) {
     }
 }
 
-/// A connection is over, and with it what was asked on it.
+/// A connection is closed: the requests that were sent on it fail.
 pub fn on_closed(cx: &mut Context<'_>, connection: SipConnection) {
     let on = |id: &&TransactionId| cx.core.transactions.hop(id).is_some_and(|hop| hop.connection == Some(connection));
     let lost: Vec<TransactionId> = cx.pending.keys().filter(on).cloned().collect();

@@ -1,4 +1,4 @@
-//! Where a call of ours goes (RFC 3261 §8.1.2; of RFC 3263 only addresses).
+//! The route of a call of ours (RFC 3261 §8.1.2; of RFC 3263 only address records).
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,7 @@ pub enum Direction {
 impl Direction {
     pub fn transport(&self) -> Transport {
         match self {
-            Self::Known(way) => way.hop.transport,
+            Self::Known(route) => route.hop.transport,
             Self::Named { transport, .. } => *transport,
         }
     }
@@ -36,7 +36,7 @@ pub fn direction(cx: &Context<'_>, target: &Uri) -> Result<Direction, Refusal> {
     }
     let user = aor(target).map_err(|_| Refusal::new(416))?;
     let known = cx.calls.of_user(&user).map(|call| call.dialog.way_to_peer());
-    // Whoever is to be called over TLS is not called where they are without.
+    // A sips user is called over TLS only.
     if let Some((at, routes, hop)) = known.filter(|(.., hop)| !is_sips(target) || hop.transport == Transport::Tls) {
         return Ok(Direction::Known(Box::new(Route { target: at, routes, hop })));
     }
@@ -57,7 +57,7 @@ fn toward(cx: &Context<'_>, next: &Uri, target: &Uri) -> Result<Direction, Refus
     match next.host() {
         Some(Host::Ip(ip)) => {
             let hop = hop_to(&cx.core.settings, SocketAddr::new(*ip, port), transport)?;
-            Ok(Direction::Known(Box::new(way_over(&cx.core.settings, target, hop))))
+            Ok(Direction::Known(Box::new(route_over(&cx.core.settings, target, hop))))
         }
         Some(Host::Name(name)) => {
             let name = String::from_utf8_lossy(name.as_bytes()).into_owned();
@@ -67,8 +67,8 @@ fn toward(cx: &Context<'_>, next: &Uri, target: &Uri) -> Result<Direction, Refus
     }
 }
 
-/// The way to somebody outside of our calls: through the proxy, if there is one.
-pub fn way_over(settings: &Settings, target: &Uri, hop: Hop) -> Route {
+/// The route to a user who is in no call: through the proxy, if there is one.
+pub fn route_over(settings: &Settings, target: &Uri, hop: Hop) -> Route {
     let (target, routes) = route_request(target, settings.outbound_proxy.as_slice());
     Route { target, routes, hop }
 }

@@ -23,7 +23,7 @@ pub fn open(
 }
 
 pub fn arm_expiry(cx: &mut Context<'_>, id: SubscriptionId) {
-    let at = cx.subscriptions.get_mut(id).and_then(|held| held.subscription.expires_at());
+    let at = cx.subscriptions.get_mut(id).and_then(|entry| entry.subscription.expires_at());
     match at {
         Some(at) => cx.core.timers.set(Timer::Expiry(id), at),
         None => cx.core.timers.clear(&Timer::Expiry(id)),
@@ -32,8 +32,8 @@ pub fn arm_expiry(cx: &mut Context<'_>, id: SubscriptionId) {
 
 /// Ends a subscription; its last NOTIFY says why.
 pub fn end(cx: &mut Context<'_>, id: SubscriptionId, why: EndOfSubscription) {
-    let Some(held) = cx.subscriptions.get_mut(id) else { return };
-    held.subscription.end(why);
+    let Some(entry) = cx.subscriptions.get_mut(id) else { return };
+    entry.subscription.end(why);
     arm_expiry(cx, id);
     notify::send_due(cx, id);
 }
@@ -42,13 +42,13 @@ pub fn end(cx: &mut Context<'_>, id: SubscriptionId, why: EndOfSubscription) {
 /// with that.
 pub fn end_all(cx: &mut Context<'_>) {
     for id in cx.subscriptions.all() {
-        if cx.subscriptions.get_mut(id).is_some_and(|held| held.watch().is_some()) {
+        if cx.subscriptions.get_mut(id).is_some_and(|entry| entry.watch().is_some()) {
             end(cx, id, EndOfSubscription::Deactivated);
         }
     }
 }
 
-/// Ends a subscription because of what has happened in its room. Who leaves a room that ends with it is told that.
+/// Ends a subscription after a change of its room. Where the room is closed that is the reason, whatever else was.
 pub fn end_with_room(cx: &mut Context<'_>, id: SubscriptionId, why: EndOfSubscription) {
     let watch = cx.subscriptions.get_mut(id).and_then(|entry| entry.watch());
     let open = watch.is_some_and(|watch| cx.rooms.get(watch.room).is_some_and(|room| room.open));

@@ -38,7 +38,7 @@ pub fn handle(cx: &mut Context<'_>, ack: &Request) {
 /// Without a usable answer a new call ends; one that has terms keeps them.
 fn take_answer(cx: &mut Context<'_>, tag: Tag, ack: &Request) {
     let Some(call) = cx.calls.get_mut(tag) else { return };
-    let (room, hop, cema) = (call.room, call.dialog.hop(), call.described.cema);
+    let (room, hop, cema) = (call.room, call.dialog.hop(), call.local_description.cema);
     let name = cx.rooms.get_mut(room).map(|room| room.name.clone()).unwrap_or_default();
     match negotiation::answer_of(cx, ack, &name, hop, cema) {
         Some((media, to)) => session::change_terms(cx, tag, &media, to),
@@ -58,7 +58,7 @@ pub fn retransmit(cx: &mut Context<'_>, tag: Tag) {
     cx.core.send(waiting.hop, waiting.response.clone());
 }
 
-/// Nobody acknowledged our 200: the call ends all the same (RFC 3261 §13.3.1.4).
+/// No ACK has come for our 200: the call ends (RFC 3261 §13.3.1.4).
 pub fn on_timeout(cx: &mut Context<'_>, tag: Tag) {
     let ending = cx.calls.advance(tag, CallState::acknowledged).flatten();
     bye::end(cx, tag, ending.unwrap_or(ByeReason { cause: 408, text: "No ACK" }));

@@ -2,7 +2,7 @@
 
 use crate::focus::context::Context;
 use crate::focus::refusal::Refusal;
-use crate::focus::store::merged::{InviteOrigin, merged_within};
+use crate::focus::store::merged::{RequestKey, merge_window};
 use crate::focus::tag::Tag;
 use crate::limits::ROOM_NAME_BYTES_MAX;
 use crate::shares::Claim;
@@ -38,14 +38,14 @@ pub fn locate(cx: &Context<'_>, request: &Request) -> Result<Option<String>, Ref
 
 /// 482 for a request that has come already by another way (RFC 3261 §8.2.2.2).
 pub fn check_merged(cx: &Context<'_>, request: &Request) -> Result<(), Refusal> {
-    let origin = InviteOrigin::of(request, cx.core.tag_keys).ok_or(Refusal::new(400))?;
+    let origin = RequestKey::of(request, cx.core.tag_keys).ok_or(Refusal::new(400))?;
     let merged = cx.admission.merged.has(origin, cx.now);
     if merged { Err(Refusal::new(482).because("Merged Request")) } else { Ok(()) }
 }
 
 /// A request has begun a dialog: one that comes by another way while its transaction lasts is merged.
 pub fn begin_merging(cx: &mut Context<'_>, request: &Request, tag: Tag, hop: Hop) {
-    if let Some(origin) = InviteOrigin::of(request, cx.core.tag_keys) {
-        cx.admission.merged.begin(origin, tag, cx.now, cx.now + merged_within(&request.method, hop));
+    if let Some(origin) = RequestKey::of(request, cx.core.tag_keys) {
+        cx.admission.merged.begin(origin, tag, cx.now, cx.now + merge_window(&request.method, hop));
     }
 }

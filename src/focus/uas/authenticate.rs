@@ -1,19 +1,24 @@
-//! AUTH
+//! Which requests need a password, and how they are authenticated (RFC 3261 §22.2, RFC 3325 §8).
+//!
+//! With `[sip.auth]`, everything is challenged but ACK and CANCEL, which must not be (RFC 3261 §22.1), and an OPTIONS to the server
+//! itself, by which proxies see that it is alive; one to a room is, since it is answered as an INVITE would be (§11.2). A request
+//! without credentials is answered without keeping anything of it (§26.3.2.4). What a trusted peer asserts stands in place of a
+//! password.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::call::{Asker, Caller, Unbelieved, asserted};
+use crate::call::{AuthError, Caller, RequestSource, asserted};
 use crate::focus::context::Context;
 use crate::focus::refusal::Refusal;
 use crate::focus::settings::Settings;
-use crate::focus::store::merged::InviteOrigin;
+use crate::focus::store::merged::RequestKey;
 use parlor_proto::sip::{HeaderName, Hop, Method, Request, aor, tag, uri};
 use parlor_proto::uri::Aor;
 
-/// Whether a request is to be challenged before anything is made of it.
+/// Whether a request is to be challenged before a transaction is created for it.
 pub fn lacks_credentials(cx: &Context<'_>, request: &Request, hop: Hop) -> bool {
     let Some(authenticator) = &cx.admission.authenticator else { return false };
-    needs_password(cx, request, hop) && !authenticator.is_answered(request)
+    needs_password(cx, request, hop) && !authenticator.has_credentials(request)
 }
 
 /// The refusal that asks for credentials.
@@ -24,14 +29,14 @@ pub fn challenge(cx: &mut Context<'_>, stale: bool, hop: Hop) -> Refusal {
     values.into_iter().fold(Refusal::new(401), |refusal, value| refusal.with(HeaderName::WwwAuthenticate, value))
 }
 
-/// Whether a request ends a call of ours, and nothing more is to be asked.
-pub fn hangs_up(cx: &Context<'_>, request: &Request, hop: Hop) -> bool {
+/// Whether a request is the BYE of a call and needs no password.
+pub fn ends_call(cx: &Context<'_>, request: &Request, hop: Hop) -> bool {
     request.method == Method::Bye
         && (cx.calls.owner(request).is_some() || cx.byes.owner(request).is_some())
         && !needs_password(cx, request, hop)
 }
 
-/// Finds out whom a request is from.
+/// Authenticates a request.
 pub fn authenticate(cx: &mut Context<'_>, request: &Request, hop: Hop) -> Result<Caller, Refusal> {
     let is_trusted = is_trusted(&cx.core.settings, hop);
     let asserted = if is_trusted { asserted(request) } else { Vec::new() };
@@ -43,8 +48,7 @@ pub fn authenticate(cx: &mut Context<'_>, request: &Request, hop: Hop) -> Result
     }
     // An INVITE that came by two ways has the same credentials twice: it is merged, not replayed (RFC 3261 §8.2.2.2).
     let is_new = tag(&request.headers, &HeaderName::To).is_none();
-    if is_new
-        && InviteOrigin::of(request, cx.core.tag_keys).is_some_and(|origin| cx.admission.merged.has(origin, cx.now))
+    if is_new && RequestKey::of(request, cx.core.tag_keys).is_some_and(|origin| cx.admission.merged.has(origin, cx.now))
     {
         return Err(Refusal::new(482).because("Merged Request"));
     }
@@ -55,21 +59,21 @@ fn verify(cx: &mut Context<'_>, request: &Request, hop: Hop) -> Result<Caller, R
     let source = challenge_source(cx, hop);
     let Some(authenticator) = &mut cx.admission.authenticator else { return Ok(Caller::Claimed) };
     let place = (!source.is_unspecified()).then_some(hop.remote);
-    match authenticator.verify(request, Asker { source, place }, cx.now) {
+    match authenticator.verify(request, RequestSource { source, place }, cx.now) {
         Ok(name) => {
             check_digest_uri(cx, request)?;
             Ok(Caller::Authenticated(name))
         }
-        Err(Unbelieved::Unasked) => Err(challenge(cx, false, hop)),
-        Err(Unbelieved::Stale) => Err(challenge(cx, true, hop)),
-        Err(Unbelieved::Malformed) => Err(Refusal::new(400).because("Bad Authorization")),
-        Err(Unbelieved::Wrong) => {
-            tracing::info!(source = %hop.remote.ip(), user = named_in(cx, request), "a wrong password");
+        Err(AuthError::NoCredentials) => Err(challenge(cx, false, hop)),
+        Err(AuthError::Stale) => Err(challenge(cx, true, hop)),
+        Err(AuthError::Malformed) => Err(Refusal::new(400).because("Bad Authorization")),
+        Err(AuthError::WrongPassword) => {
+            tracing::info!(source = %hop.remote.ip(), user = user_named(cx, request), "a wrong password");
             Err(challenge(cx, false, hop))
         }
-        Err(Unbelieved::Barred) => {
-            if let Some(times) = cx.admission.authenticator.as_mut().and_then(|all| all.tell_barred(cx.now)) {
-                let user = named_in(cx, request);
+        Err(AuthError::RateLimited) => {
+            if let Some(times) = cx.admission.authenticator.as_mut().and_then(|all| all.rate_limit_to_log(cx.now)) {
+                let user = user_named(cx, request);
                 tracing::warn!(source = %hop.remote.ip(), user, times, "too many wrong passwords");
             }
             Err(Refusal::new(403).because("Too Many Wrong Passwords"))
@@ -84,7 +88,7 @@ fn challenge_source(cx: &Context<'_>, hop: Hop) -> IpAddr {
 }
 
 /// The user that credentials name, for the log.
-fn named_in(cx: &Context<'_>, request: &Request) -> Option<String> {
+fn user_named(cx: &Context<'_>, request: &Request) -> Option<String> {
     cx.admission.authenticator.as_ref().and_then(|all| all.user_named(request))
 }
 
@@ -97,22 +101,22 @@ fn needs_password(cx: &Context<'_>, request: &Request, hop: Hop) -> bool {
     asked
         && cx.admission.authenticator.is_some()
         && !is_vouched_for(cx, request, hop)
-        && !have_called(cx, request)
+        && !is_of_called(cx, request)
         && !crosses_our_bye(cx, request)
 }
 
 /// Whether it is from somebody whom we have called. They need not have a password here, and know of the call only because
 /// they were called.
-fn have_called(cx: &Context<'_>, request: &Request) -> bool {
+fn is_of_called(cx: &Context<'_>, request: &Request) -> bool {
     cx.calls.owner(request).and_then(|tag| cx.calls.get(tag)).is_some_and(|call| call.timing.caller)
 }
 
-/// Whether it is a BYE that crosses ours: it changes nothing, and who sends it knows the dialog.
+/// Whether it is a BYE that crosses ours: it changes nothing, and its sender knows the dialog.
 fn crosses_our_bye(cx: &Context<'_>, request: &Request) -> bool {
     request.method == Method::Bye && cx.byes.owner(request).is_some()
 }
 
-/// Whether a trusted peer says whom a request is from, or passes it on in a dialog that began so.
+/// Whether a trusted peer asserts the sender, or forwards the request in a dialog that began with an assertion.
 fn is_vouched_for(cx: &Context<'_>, request: &Request, hop: Hop) -> bool {
     is_trusted(&cx.core.settings, hop)
         && (!asserted(request).is_empty()

@@ -4,12 +4,12 @@ use crate::focus::context::Context;
 use crate::focus::lifecycle::leave;
 use crate::focus::refusal::Refusal;
 use crate::focus::responses;
-use crate::focus::store::merged::InviteOrigin;
+use crate::focus::store::merged::RequestKey;
 use crate::focus::tag::Tag;
 use crate::transaction::TransactionId;
 use parlor_proto::sip::{Method, Request};
 
-/// Cancels an INVITE that has no answer yet (RFC 3261 §9.2); one that has is let be, and so is every other request.
+/// Cancels an INVITE that has no final response yet (RFC 3261 §9.2). Every other CANCEL has no effect.
 pub fn handle(cx: &mut Context<'_>, id: &TransactionId, request: &Request) {
     let invite = cx.core.transactions.cancelled(request);
     if invite.is_none() && !cx.core.transactions.cancels_in_vain(request) {
@@ -18,7 +18,7 @@ pub fn handle(cx: &mut Context<'_>, id: &TransactionId, request: &Request) {
     let opening = invite.and_then(|invite| cx.calls.of_invite(&invite));
     // It has the Call-ID, From and number of what it cancels, and its answer the same tag.
     let known = [Method::Invite, Method::Subscribe, Method::Refer].iter().find_map(|method| {
-        let origin = InviteOrigin::of_method(request, method, cx.core.tag_keys)?;
+        let origin = RequestKey::of_method(request, method, cx.core.tag_keys)?;
         cx.admission.merged.begun_by(origin)
     });
     let own = known.unwrap_or(Tag(cx.core.random())).to_string();

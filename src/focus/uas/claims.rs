@@ -1,4 +1,4 @@
-//! Who is charged with what a request takes of what all share.
+//! To whose share of the common limits a request counts.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ pub fn claim_of_source(cx: &Context<'_>, request: &Request, hop: Hop) -> Claim {
     let source = hop.remote.ip();
     let holder = Holder::of(source);
     let heard = || {
-        let asked = cx.admission.authenticator.as_ref().is_some_and(|all| all.was_asked_at(request, source));
+        let asked = cx.admission.authenticator.as_ref().is_some_and(|all| all.was_challenged_at(request, source));
         asked
             || is_in_dialog_from(cx, request, source)
             || cx.core.transactions.proves(&holder)
@@ -29,7 +29,7 @@ pub fn claim_of_source(cx: &Context<'_>, request: &Request, hop: Hop) -> Claim {
     Claim { holder, reach }
 }
 
-/// Who asks for a share: whoever gave a password, wherever it is, and else the source.
+/// The holder that a request counts for: the authenticated user, or else the source.
 pub fn claim_of(cx: &Context<'_>, request: &Request, caller: &Caller, hop: Hop) -> Claim {
     match caller {
         Caller::Authenticated(name) => Claim { holder: Holder::User(name.as_str().into()), reach: Reach::Proved },
@@ -37,7 +37,7 @@ pub fn claim_of(cx: &Context<'_>, request: &Request, caller: &Caller, hop: Hop) 
     }
 }
 
-/// Who asks for a share by a request within a dialog: whoever has the dialog.
+/// The holder that a request within a dialog counts for: that of the dialog.
 pub fn claim_in(cx: &Context<'_>, tag: Tag, request: &Request, hop: Hop) -> Claim {
     let known = cx.calls.claim(tag).or_else(|| cx.subscriptions.claim(tag)).cloned();
     known.unwrap_or_else(|| claim_of_source(cx, request, hop))

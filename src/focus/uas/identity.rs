@@ -1,4 +1,4 @@
-//! Whom requests are from.
+//! The user that a request is from.
 
 use crate::call::{Caller, Identity, IdentityError, Privacy, identify};
 use crate::focus::context::Context;
@@ -7,7 +7,7 @@ use crate::focus::tag::Tag;
 use parlor_proto::sip::{Request, aor};
 use parlor_proto::uri::Aor;
 
-/// Whom a request to a room is from, and as whom it would join.
+/// The user that a request to a room is from, and the member that it would join as.
 pub fn identity(cx: &mut Context<'_>, request: &Request, caller: &Caller, room: &str) -> Result<Identity, Refusal> {
     let unmet = Privacy::of(&request.headers).unmet;
     if !unmet.is_empty() {
@@ -24,7 +24,7 @@ pub fn identity(cx: &mut Context<'_>, request: &Request, caller: &Caller, room: 
     })
 }
 
-/// A request in a dialog has to be of the user whose dialog it is. Where nobody was asked there is no telling.
+/// A request within a dialog must be of the user whose dialog it is. Without authentication that is not known.
 pub fn check_owner(cx: &Context<'_>, tag: Tag, caller: &Caller) -> Result<(), Refusal> {
     let account = cx.calls.account(tag).or_else(|| cx.subscriptions.account(tag));
     let Some(account) = account else { return Ok(()) };

@@ -47,7 +47,7 @@ struct Admitted {
     timer: Option<SessionTimer>,
     /// Who is charged with it.
     claim: Claim,
-    /// Whom else the caller wants in the room.
+    /// The other users that the caller invites.
     listed: Vec<Recipient>,
 }
 
@@ -125,13 +125,13 @@ fn insert_call(
     let call_id = Some(admitted.dialog.call_id()).filter(|_| !member.anonymous);
     tracing::info!(call = %tag, room = %admitted.room, user = %member.user, session = session.short(), call_id,
         method = %request.method, "a call for a room");
-    let mut described = LocalDescription::new(cx.core.random());
-    described.cema = offer.as_ref().is_some_and(|offer| offer.media.accepts_cema());
+    let mut local_description = LocalDescription::new(cx.core.random());
+    local_description.cema = offer.as_ref().is_some_and(|offer| offer.media.accepts_cema());
     let call = Call {
         formerly: alias_of(cx, room, &member, account.as_ref()).map(Box::new),
         contact: admitted.contact,
         sent_by: headers::sent_by(&cx.core.settings, hop),
-        described,
+        local_description,
         timing: Timing::default(),
         dialog: admitted.dialog,
         room,
@@ -152,13 +152,13 @@ fn insert_call(
     cx.calls.insert(tag, call);
 }
 
-/// As whom somebody was here last who hides, if we know who it is.
+/// The alias that an anonymous user whom we know had here last.
 fn alias_of(cx: &mut Context<'_>, room: RoomId, member: &Member, account: Option<&Aor>) -> Option<Aor> {
     let account = account.filter(|_| member.anonymous)?;
     cx.rooms.get_mut(room)?.take_alias(account)
 }
 
-/// Asks the shard to take the session of what was offered. Where the offer is ours to make, the INVITE is answered at once.
+/// Opens the session that was offered on its shard. Without an offer the INVITE is answered at once, with ours.
 fn open_session(cx: &mut Context<'_>, tag: Tag) {
     let Some(call) = cx.calls.get(tag) else { return };
     match call.state.opening().and_then(|opening| opening.offer.as_ref()) {
@@ -193,7 +193,7 @@ fn answer(cx: &mut Context<'_>, tag: Tag) {
     let setup = if offer.is_some() { setup_of(&call.session_state) } else { Setup::ActPass };
     let settings = &cx.core.settings;
     let Some(ours) = our_media(settings, &room.policy, &call.path, setup, arrival.remote.ip()) else { return };
-    let body = call.described.next(|origin| match offer {
+    let body = call.local_description.next(|origin| match offer {
         Some(offer) => ours.answer(origin, &offer.description, &offer.media),
         None => ours.offer(origin),
     });

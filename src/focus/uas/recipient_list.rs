@@ -1,4 +1,4 @@
-//! An INVITE with a list of others, who are invited too (RFC 5366).
+//! An INVITE with a list of other users to invite (RFC 5366).
 
 use std::collections::HashSet;
 
@@ -30,15 +30,15 @@ pub fn listed(
         return if required { Err(Refusal::new(400).because("No Recipient List")) } else { Ok(Vec::new()) };
     };
     if !may_bring_others(cx, room, user, account) {
-        tracing::info!(room, user = %user, required, "a list of others from one who may not bring any");
+        tracing::info!(room, user = %user, required, "a recipient list of a user who may not invite");
         return if required { Err(Refusal::new(403).because("Not A Moderator")) } else { Ok(Vec::new()) };
     }
     Ok(recipients(&body)?)
 }
 
-/// One who makes the room by this very call has made it.
+/// A caller whose call creates the room counts as its creator.
 fn may_bring_others(cx: &Context<'_>, name: &str, user: &Aor, account: Option<&Aor>) -> bool {
-    if let Some(room) = cx.rooms.find(name).filter(|room| room.open && room.is_made()) {
+    if let Some(room) = cx.rooms.find(name).filter(|room| room.open && room.has_creator()) {
         return room.is_moderated_by(user, account);
     }
     let policy = cx.core.settings.rooms.policy(name);
@@ -47,7 +47,7 @@ fn may_bring_others(cx: &Context<'_>, name: &str, user: &Aor, account: Option<&A
         || matches_any(moderators.iter().map(String::as_str), account.unwrap_or(user))
 }
 
-/// The session of whoever brought a list is there: now the others are called, each once.
+/// The session of a caller with a list is ready: invites each listed user once.
 pub fn invite_all(cx: &mut Context<'_>, tag: Tag) {
     let Some(call) = cx.calls.get_mut(tag) else { return };
     let listed = std::mem::take(&mut call.listed);
@@ -56,8 +56,8 @@ pub fn invite_all(cx: &mut Context<'_>, tag: Tag) {
     let mut met = HashSet::from([by.clone()]);
     let history = recipients_history(&listed);
     for recipient in listed {
-        let Some((target, member)) = callable(&recipient) else {
-            tracing::info!(call = %tag, uri = recipient.uri, "somebody on a list cannot be called");
+        let Some((target, member)) = member_of(&recipient) else {
+            tracing::info!(call = %tag, uri = recipient.uri, "a listed address cannot be invited");
             continue;
         };
         let there = cx.rooms.get(room).is_some_and(|room| room.has(&member.user));
@@ -65,7 +65,7 @@ pub fn invite_all(cx: &mut Context<'_>, tag: Tag) {
             continue;
         }
         let user = member.user.clone();
-        // Whoever is not to be named does not see the others either.
+        // A blind-copied user does not see the others either.
         let history = history.clone().filter(|_| recipient.copy != CopyControl::Bcc);
         let invitation = Invitation {
             room,
@@ -79,12 +79,12 @@ pub fn invite_all(cx: &mut Context<'_>, tag: Tag) {
             report: None,
         };
         if let Err(refusal) = outgoing::start(cx, invitation) {
-            tracing::info!(call = %tag, user = %user, status = refusal.status, "somebody on a list is not called");
+            tracing::info!(call = %tag, user = %user, status = refusal.status, "a listed user is not invited");
         }
     }
 }
 
-fn callable(recipient: &Recipient) -> Option<(parlor_proto::sip::Uri, Member)> {
+fn member_of(recipient: &Recipient) -> Option<(parlor_proto::sip::Uri, Member)> {
     let target = request_uri(uri(&recipient.uri)?);
     let user = aor(&target).ok()?;
     let display_name = recipient.display_name.as_deref().map(Into::into);

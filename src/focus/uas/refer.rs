@@ -1,4 +1,4 @@
-//! REFER to a room: somebody is brought in or sent away, or the room is closed (RFC 3515, RFC 4579 §5.5, §5.11).
+//! REFER to a room: a user is invited or removed, or the room is closed (RFC 3515, RFC 4579 §5.5, §5.11).
 
 use crate::call::{Caller, Dialog, asks_for_sips};
 use crate::focus::context::Context;
@@ -6,7 +6,7 @@ use crate::focus::headers::{ALLOW, EVENTS};
 use crate::focus::lifecycle::room;
 use crate::focus::refusal::Refusal;
 use crate::focus::store::call_state::ByeReason;
-use crate::focus::store::merged::InviteOrigin;
+use crate::focus::store::merged::RequestKey;
 use crate::focus::store::subscription::{SubscriptionDialog, SubscriptionId};
 use crate::focus::tag::Tag;
 use crate::focus::uac::report::Origin;
@@ -18,7 +18,7 @@ use crate::shares::Claim;
 use crate::transaction::TransactionId;
 use parlor_proto::sip::{HeaderName, Hop, Request, cseq_number, text};
 
-/// A REFER, in a call or outside of any. Who may not is told at once; for the others a report says what becomes of it.
+/// A REFER, within a call or outside of any. It is refused at once, or a subscription reports its outcome.
 pub fn handle(
     cx: &mut Context<'_>,
     id: &TransactionId,
@@ -44,7 +44,7 @@ pub fn handle(
         Some(contact) => Ok(contact),
         None => headers::contact(&cx.core.settings, name.as_deref(), asks_for_sips(request), hop),
     };
-    let outcome = contact.and_then(|contact| Ok((referral::follow(cx, &referral, request)?, contact)));
+    let outcome = contact.and_then(|contact| Ok((referral::carry_out(cx, &referral, request)?, contact)));
     let (outcome, contact) = match outcome {
         Ok(outcome) => outcome,
         Err(refusal) => {
@@ -76,10 +76,10 @@ pub fn handle(
         };
         report::open(cx, tag, origin, &claim)
     });
-    carry_on(cx, outcome, report);
+    finish(cx, outcome, report);
 }
 
-/// What a REFER asks for, and the dialog that one from outside begins.
+/// What a REFER requests, and the dialog that it begins outside of a call.
 #[allow(clippy::too_many_arguments)]
 fn accept_refer(
     cx: &mut Context<'_>,
@@ -93,7 +93,7 @@ fn accept_refer(
     if within.is_some() {
         return Ok((None, referral::referral(cx, request, caller, within, claim)?));
     }
-    if InviteOrigin::of(request, cx.core.tag_keys).is_some_and(|origin| cx.admission.merged.has(origin, cx.now)) {
+    if RequestKey::of(request, cx.core.tag_keys).is_some_and(|origin| cx.admission.merged.has(origin, cx.now)) {
         return Err(Refusal::new(482).because("Merged Request"));
     }
     let dialog = Dialog::called(request, &tag.to_string(), hop)?;
@@ -107,7 +107,7 @@ fn number_of_refer(cx: &mut Context<'_>, tag: Tag, request: &Request) -> Option<
     (call.refers > 1).then(|| cseq_number(&request.headers)).flatten()
 }
 
-fn carry_on(cx: &mut Context<'_>, outcome: Outcome, report: Option<SubscriptionId>) {
+fn finish(cx: &mut Context<'_>, outcome: Outcome, report: Option<SubscriptionId>) {
     match outcome {
         // It may have failed by now.
         Outcome::Called(tag) => match (cx.outgoing.get_mut(tag), report) {
@@ -115,13 +115,13 @@ fn carry_on(cx: &mut Context<'_>, outcome: Outcome, report: Option<SubscriptionI
             (None, Some(report)) => report::finish(cx, report, 503, "Service Unavailable"),
             (None, None) => {}
         },
-        Outcome::SentAway(tags) => {
+        Outcome::Removed(tags) => {
             for tag in tags {
                 if cx.calls.contains(tag) {
                     let reason = ByeReason { cause: 403, text: "A moderator has ended it" };
                     bye::refuse_or_end(cx, tag, &Refusal::new(403), reason);
                 } else {
-                    // Who is being called is called no more (RFC 3261 §9.1).
+                    // An invitation that was not answered is cancelled (RFC 3261 §9.1).
                     cancel::give_up(cx, tag);
                 }
             }

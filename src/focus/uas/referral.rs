@@ -1,4 +1,4 @@
-//! What a REFER asks for, and of whom.
+//! What a REFER requests, and which calls it concerns.
 
 use crate::call::{Caller, Identity, matches_any};
 use crate::facts::Member;
@@ -26,10 +26,10 @@ pub struct Referral {
 /// What follows from a REFER once it is accepted.
 pub enum Outcome {
     Called(Tag),
-    SentAway(Vec<Tag>),
+    Removed(Vec<Tag>),
 }
 
-/// Who asks for what, in which room, if they may.
+/// Reads a REFER and checks that its sender is a moderator.
 pub fn referral(
     cx: &mut Context<'_>,
     request: &Request,
@@ -56,7 +56,7 @@ pub fn referral(
     }
 }
 
-/// The room of a REFER from outside. One that is not there is made by a moderator who brings somebody in.
+/// The room of a REFER outside of a call. A moderator who invites a user into a room that does not exist creates it.
 fn room_for(
     cx: &mut Context<'_>,
     name: &str,
@@ -75,20 +75,20 @@ fn room_for(
     }
     let (room, _) = room::find_or_make(cx, name, claim)?;
     if let Some(room) = cx.rooms.get_mut(room) {
-        room.made_by(by);
+        room.set_creator(by);
     }
     Ok(Some(room))
 }
 
-pub fn follow(cx: &mut Context<'_>, referral: &Referral, request: &Request) -> Result<Outcome, Refusal> {
+pub fn carry_out(cx: &mut Context<'_>, referral: &Referral, request: &Request) -> Result<Outcome, Refusal> {
     match referral.reference.method {
-        ReferredMethod::Invite => bring(cx, referral, request).map(Outcome::Called),
-        ReferredMethod::Bye => find(cx, referral).map(Outcome::SentAway),
+        ReferredMethod::Invite => invite(cx, referral, request).map(Outcome::Called),
+        ReferredMethod::Bye => calls_meant(cx, referral).map(Outcome::Removed),
         ReferredMethod::Other => Err(Refusal::new(403).because("Only INVITE And BYE Are Referred")),
     }
 }
 
-fn bring(cx: &mut Context<'_>, referral: &Referral, request: &Request) -> Result<Tag, Refusal> {
+fn invite(cx: &mut Context<'_>, referral: &Referral, request: &Request) -> Result<Tag, Refusal> {
     let reference = &referral.reference;
     let member = member_of(reference)?;
     let invitation = Invitation {
@@ -107,13 +107,13 @@ fn bring(cx: &mut Context<'_>, referral: &Referral, request: &Request) -> Result
 
 /// Whom a BYE is meant for: every call of the user in the room, those that are being made too, or the one of them that is named by its Call-ID or its
 /// Contact; everybody, where it is the room itself (RFC 4579 §5.12).
-fn find(cx: &Context<'_>, referral: &Referral) -> Result<Vec<Tag>, Refusal> {
+fn calls_meant(cx: &Context<'_>, referral: &Referral) -> Result<Vec<Tag>, Refusal> {
     let target = &referral.reference.target;
     let user = aor(target).map_err(|_| Refusal::new(416))?;
     let room = cx.rooms.get(referral.room).ok_or(Refusal::new(404))?;
     let mut tags = cx.calls.tags(Some(referral.room));
     if cx.core.hosts.own(&user) && user.user() == Some(&room.name) {
-        tags.extend(being_called(cx, referral.room, |_| true));
+        tags.extend(outgoing_to(cx, referral.room, |_| true));
         return Ok(tags);
     }
     let call_id = referral.reference.call_id.as_deref();
@@ -123,14 +123,14 @@ fn find(cx: &Context<'_>, referral: &Referral) -> Result<Vec<Tag>, Refusal> {
         named && call_id.is_none_or(|id| call.dialog.call_id() == id)
     };
     let mut found: Vec<Tag> = tags.into_iter().filter(meant).collect();
-    found.extend(being_called(cx, referral.room, |outgoing| {
+    found.extend(outgoing_to(cx, referral.room, |outgoing| {
         outgoing.invitation.member.user == user && call_id.is_none_or(|id| outgoing.call_id() == id)
     }));
     if found.is_empty() { Err(Refusal::new(404).because("Not In The Room")) } else { Ok(found) }
 }
 
 /// The calls that are being made into a room, of those that are meant.
-fn being_called(cx: &Context<'_>, room: RoomId, meant: impl Fn(&OutgoingCall) -> bool) -> Vec<Tag> {
+fn outgoing_to(cx: &Context<'_>, room: RoomId, meant: impl Fn(&OutgoingCall) -> bool) -> Vec<Tag> {
     let mut calls: Vec<Tag> = cx
         .outgoing
         .iter()
@@ -141,7 +141,7 @@ fn being_called(cx: &Context<'_>, room: RoomId, meant: impl Fn(&OutgoingCall) ->
     calls
 }
 
-/// Who is called by a URI.
+/// The member that a Refer-To URI names.
 fn member_of(reference: &ReferTo) -> Result<Member, Refusal> {
     let user = aor(&reference.target).map_err(|_| Refusal::new(416))?;
     let display_name = reference.display_name.as_deref().map(Into::into);

@@ -27,8 +27,8 @@ pub fn receive(cx: &mut Context<'_>, mut request: Request, hop: Hop) -> Option<A
         Ok(()) if cx.core.transactions.knows(&request) => None,
         // What ends a transaction is no load.
         Ok(()) if cx.core.transactions.cancelled(&request).is_some() => None,
-        // Nor is what ends a call: whoever forges the address of a proxy cannot keep its users from hanging up.
-        Ok(()) if authenticate::hangs_up(cx, &request, hop) => None,
+        // Nor is a BYE: a forged source address must not keep a user from ending its call.
+        Ok(()) if authenticate::ends_call(cx, &request, hop) => None,
         Ok(()) if !cx.core.transactions.has_room(&request, &claim) => Some(Refusal::later(5)),
         Ok(()) => authenticate::lacks_credentials(cx, &request, hop).then(|| authenticate::challenge(cx, false, hop)),
     };
@@ -113,7 +113,7 @@ fn handle_in_dialog(cx: &mut Context<'_>, id: &TransactionId, request: &Request,
     }
 }
 
-/// 405 for a method that others take, 501 for one that nobody knows (RFC 3261 §8.2.1, §21.5.2).
+/// 405 for a known method that is not supported, 501 for an unknown one (RFC 3261 §8.2.1, §21.5.2).
 fn check_method(request: &Request) -> Result<(), Refusal> {
     match request.method {
         Method::Invite | Method::Bye | Method::Options | Method::Update => Ok(()),

@@ -28,25 +28,25 @@ pub fn handle(cx: &mut Context<'_>, id: &TransactionId, request: &Request, calle
     let claim = claims::claim_of(cx, request, caller, hop);
     match admit_subscriber(cx, request, caller, hop, &claim) {
         Err(refusal) => responses::refuse(cx, id, request, &refusal),
-        Ok((tag, leg, watch, wish)) => {
+        Ok((tag, dialog, watch, wanted)) => {
             admit::begin_merging(cx, request, tag, hop);
-            cx.subscriptions.keep(tag, leg);
-            begin_watching(cx, id, request, tag, (wish, watch), &claim);
+            cx.subscriptions.keep_dialog(tag, dialog);
+            begin_watching(cx, id, request, tag, (wanted, watch), &claim);
         }
     }
 }
 
-/// Answers a SUBSCRIBE, and begins what it asks for.
+/// Answers a SUBSCRIBE and begins its subscription.
 fn begin_watching(
     cx: &mut Context<'_>,
     id: &TransactionId,
     request: &Request,
     tag: Tag,
-    (wish, watch): (SubscribeRequest, Watch),
+    (wanted, watch): (SubscribeRequest, Watch),
     claim: &Claim,
 ) {
-    grant(cx, id, request, tag, &wish);
-    let subscription = Subscription::new(wish.event, wish.granted, cx.now);
+    grant(cx, id, request, tag, &wanted);
+    let subscription = Subscription::new(wanted.event, wanted.granted, cx.now);
     subscription::open(cx, tag, subscription, Package::Conference(watch), claim);
 }
 
@@ -59,7 +59,7 @@ fn admit_subscriber(
 ) -> Result<(Tag, SubscriptionDialog, Watch, SubscribeRequest), Refusal> {
     admit::check_load(cx, claim)?;
     let name = admit::locate(cx, request)?.ok_or(Refusal::new(404))?;
-    let wish = subscribe_request::parse(request)?;
+    let wanted = subscribe_request::parse(request)?;
     admit::check_merged(cx, request)?;
     let tag = dialogs::new_tag(cx);
     let dialog = Dialog::called(request, &tag.to_string(), hop)?;
@@ -67,19 +67,19 @@ fn admit_subscriber(
     let who = identity::identity(cx, request, caller, &name)?;
     access::check_room_patterns(cx, &name, &who)?;
     let room = cx.rooms.find(&name).filter(|room| room.open).map(|room| room.id);
-    let known = room.and_then(|room| user_within(cx, room, &who, hop));
+    let known = room.and_then(|room| participant_of(cx, room, &who, hop));
     let user = known.clone().unwrap_or(who.member.user);
-    let room = watchable(cx, &name, room, known.is_some())?;
+    let room = check_may_watch(cx, &name, room, known.is_some())?;
     let watch = new_watch(cx, room, user, claim)?;
     let sent_by = headers::sent_by(&cx.core.settings, hop);
     let vouched = matches!(caller, Caller::Asserted(_));
-    let leg = SubscriptionDialog { dialog, contact, sent_by, account: who.account, vouched };
-    Ok((tag, leg, watch, wish))
+    let dialog = SubscriptionDialog { dialog, contact, sent_by, account: who.account, vouched };
+    Ok((tag, dialog, watch, wanted))
 }
 
 /// The user in a room who subscribes: one is from its 200 on. One who is hidden there is known by who it is; of whom nobody
 /// knows that, the place that the call came from tells.
-fn user_within(cx: &Context<'_>, room: RoomId, who: &Identity, hop: Hop) -> Option<Aor> {
+fn participant_of(cx: &Context<'_>, room: RoomId, who: &Identity, hop: Hop) -> Option<Aor> {
     if cx.calls.has_joined(&who.member.user, room) {
         return Some(who.member.user.clone());
     }
@@ -99,8 +99,8 @@ fn user_within(cx: &Context<'_>, room: RoomId, who: &Identity, hop: Hop) -> Opti
     calls.find(same).map(|call| call.member.user.clone())
 }
 
-/// The room, if whoever is in it or not may watch it.
-fn watchable(cx: &Context<'_>, name: &str, room: Option<RoomId>, present: bool) -> Result<RoomId, Refusal> {
+/// The room, if the user may subscribe to it.
+fn check_may_watch(cx: &Context<'_>, name: &str, room: Option<RoomId>, present: bool) -> Result<RoomId, Refusal> {
     let policy = cx.core.settings.rooms.policy(name).or_else(|| cx.rooms.find(name).map(|room| &room.policy));
     if !present && policy.is_none_or(|policy| policy.subscribers == Subscribers::Participants) {
         return Err(Refusal::new(403).because("Only Participants May Subscribe"));
@@ -118,28 +118,28 @@ fn new_watch(cx: &mut Context<'_>, room: RoomId, user: Aor, claim: &Claim) -> Re
     }
     let name = cx.rooms.get(room).map(|room| room.name.clone()).ok_or(Refusal::new(480))?;
     let entity = headers::room_uri(&cx.core.settings, &name).into();
-    Ok(Watch { room, entity, user, place: Position::default(), before: Position::default() })
+    Ok(Watch { room, entity, user, position: Position::default(), before: Position::default() })
 }
 
 /// A SUBSCRIBE within a dialog: a call's (RFC 6665 §4.5.2), or one that a SUBSCRIBE or a REFER made.
 pub fn handle_in_dialog(cx: &mut Context<'_>, id: &TransactionId, request: &Request, tag: Tag, hop: Hop) {
     let outcome = subscribe_request::event_of(request).and_then(|event| match cx.subscriptions.find(tag, &event) {
         Some(known) => resubscribe(cx, known, request, tag, hop).map(|granted| (event, granted, Some(known))),
-        None => subscribe_request::parse(request).map(|wish| (wish.event, wish.granted, None)),
+        None => subscribe_request::parse(request).map(|wanted| (wanted.event, wanted.granted, None)),
     });
     let (event, granted, known) = match outcome {
         Ok(outcome) => outcome,
         Err(refusal) => return responses::refuse(cx, id, request, &refusal),
     };
-    let wish = SubscribeRequest { event, granted };
+    let wanted = SubscribeRequest { event, granted };
     if let Some(known) = known {
-        grant(cx, id, request, tag, &wish);
+        grant(cx, id, request, tag, &wanted);
         subscription::arm_expiry(cx, known);
         return notify::send_due(cx, known);
     }
     let claim = claims::claim_in(cx, tag, request, hop);
     match admit_in_dialog(cx, tag, &claim) {
-        Ok(watch) => begin_watching(cx, id, request, tag, (wish, watch), &claim),
+        Ok(watch) => begin_watching(cx, id, request, tag, (wanted, watch), &claim),
         Err(refusal) => responses::refuse(cx, id, request, &refusal),
     }
 }
@@ -151,16 +151,16 @@ fn resubscribe(
     tag: Tag,
     hop: Hop,
 ) -> Result<Duration, Refusal> {
-    let held = cx.subscriptions.get_mut(id).ok_or(Refusal::new(481))?;
-    let (over, default) = match held.package {
+    let entry = cx.subscriptions.get_mut(id).ok_or(Refusal::new(481))?;
+    let (over, default) = match entry.package {
         Package::Conference(_) => (Refusal::new(481), SUBSCRIPTION_SECONDS_MAX),
         Package::Refer(_) => (subscribe_request::not_by_subscribe(), REPORT_SECONDS_MAX),
     };
     let granted = subscribe_request::granted(request, default)?;
-    if held.subscription.is_ending() {
+    if entry.subscription.is_ending() {
         return Err(over);
     }
-    held.subscription.refresh(granted, cx.now);
+    entry.subscription.refresh(granted, cx.now);
     // It is a target refresh request (RFC 6665 §4.4.1, RFC 3261 §12.2.2).
     if let Some(dialog) = dialogs::dialog_mut(cx, tag) {
         dialog.refresh(request, hop);
@@ -185,16 +185,16 @@ fn admit_in_dialog(cx: &mut Context<'_>, tag: Tag, claim: &Claim) -> Result<Watc
 }
 
 /// The 200 to a SUBSCRIBE; its NOTIFY follows at once (RFC 6665 §4.2.1.2).
-fn grant(cx: &mut Context<'_>, id: &TransactionId, request: &Request, tag: Tag, wish: &SubscribeRequest) {
+fn grant(cx: &mut Context<'_>, id: &TransactionId, request: &Request, tag: Tag, wanted: &SubscribeRequest) {
     let contact = dialogs::contact_in(cx, tag).unwrap_or_default();
     let response = responses::reply(&cx.core.settings, request, 200, &tag.to_string())
         .header(HeaderName::Contact, contact)
-        .header(HeaderName::Expires, wish.granted.as_secs().to_string())
+        .header(HeaderName::Expires, wanted.granted.as_secs().to_string())
         .header(HeaderName::Allow, ALLOW)
         .header(HeaderName::Supported, "")
         .header(HeaderName::AllowEvents, EVENTS)
         .echo(request, &HeaderName::RecordRoute)
         .empty();
-    tracing::info!(subscription = %tag, event = %wish.event, seconds = wish.granted.as_secs(), "a subscription");
+    tracing::info!(subscription = %tag, event = %wanted.event, seconds = wanted.granted.as_secs(), "a subscription");
     cx.core.transactions.respond(id, response);
 }

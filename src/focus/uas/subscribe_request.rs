@@ -1,4 +1,4 @@
-//! What a SUBSCRIBE asks for.
+//! What a SUBSCRIBE requests.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use crate::call::EventName;
 use crate::focus::headers::EVENTS;
 use crate::focus::refusal::Refusal;
 use crate::focus::roster::document::PACKAGE;
-use crate::focus::uac::report::REFER;
+use crate::focus::store::subscription::REFER;
 use crate::limits::{SUBSCRIPTION_SECONDS_MAX, SUBSCRIPTION_SECONDS_MIN};
 use parlor_proto::conference_info::MEDIA_TYPE;
 use parlor_proto::sip::{HeaderName, Request, accepts_media_type, body_is_optional, text};
 
-/// What a SUBSCRIBE asks for.
+/// The event of a SUBSCRIBE and how long its subscription lasts.
 pub struct SubscribeRequest {
     pub event: EventName,
     pub granted: Duration,
@@ -22,7 +22,7 @@ pub fn event_of(request: &Request) -> Result<EventName, Refusal> {
     EventName::of(&request.headers).ok_or_else(bad_event)
 }
 
-/// What a new subscription is to be.
+/// Reads a SUBSCRIBE that begins a subscription.
 pub fn parse(request: &Request) -> Result<SubscribeRequest, Refusal> {
     let event = event_of(request)?;
     if event.package == REFER {

@@ -73,7 +73,7 @@ fn names_have_the_port_of_tls() {
 }
 
 #[test]
-fn nobody_is_called_over_tls_who_could_not_call_back_over_it() {
+fn tls_calls_need_a_tls_listener() {
     let (mut world, mut ann) = world(|settings| settings.listen.retain(|(transport, _)| *transport != Transport::Tls));
     assert_eq!(refer(&mut world, &mut ann, "sips:carol@192.0.2.9"), 480);
     assert_eq!(refer(&mut world, &mut ann, "sip:carol@192.0.2.9;transport=tls"), 480);
@@ -92,7 +92,7 @@ fn a_proxy_may_want_tls() {
 }
 
 #[test]
-fn who_is_in_a_call_without_tls_is_called_elsewhere_with_it() {
+fn a_sips_invitation_does_not_use_a_call_without_tls() {
     let (mut world, mut ann) = world(|_| {});
     let mut bob = Peer::new("bob", "kitchen").over_tcp();
     bob.from = "<sip:bob@192.0.2.9>;tag=b".into();

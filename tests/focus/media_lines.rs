@@ -171,7 +171,7 @@ fn a_refresh_keeps_a_hold_and_an_agreement_on_cema() {
 }
 
 #[test]
-fn who_was_called_by_us_keeps_its_lines_too() {
+fn an_invited_client_keeps_its_media_lines_too() {
     let rooms = policy(|policy| policy.moderators = vec!["creator".into()]);
     let mut world = World::with(Settings { rooms, outbound_proxy: uri("sip:192.0.2.200;lr"), ..settings() });
     let mut ann = world.join("ann", "lobby");

@@ -69,7 +69,7 @@ fn the_invite_is_that_of_a_focus() {
 }
 
 #[test]
-fn who_answers_is_in() {
+fn an_invited_user_that_answers_joins() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, CAROL);
     let carol = Peer::new("carol", "lobby");
@@ -103,7 +103,7 @@ fn hang_up(world: &mut World, by: &mut Peer, invite: &Request) {
 }
 
 #[test]
-fn who_was_called_needs_no_password_to_hang_up() {
+fn an_invited_user_needs_no_password_for_its_bye() {
     let mut world =
         World::with(Settings { rooms: policy(|policy| policy.moderators = vec!["creator".into()]), ..guarded() });
     let mut alice = alice();
@@ -128,7 +128,7 @@ fn who_was_called_needs_no_password_to_hang_up() {
 }
 
 #[test]
-fn the_roster_says_who_was_called_and_by_whom() {
+fn the_roster_names_the_invited_user_and_the_inviting_one() {
     let (mut world, mut ann) = world();
     world.focus.set_wall_clock(world.now, Duration::from_secs(86_400));
     let mut watcher = Watcher::watching("ann", "lobby", &mut world);
@@ -154,7 +154,7 @@ fn the_roster_says_who_was_called_and_by_whom() {
 }
 
 #[test]
-fn who_was_called_may_hang_up_as_any_other() {
+fn an_invited_user_may_end_its_call() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, CAROL);
     let invite = invite(&world);
@@ -167,7 +167,7 @@ fn who_was_called_may_hang_up_as_any_other() {
 }
 
 #[test]
-fn others_that_a_proxy_has_asked_too_are_hung_up_on() {
+fn further_answers_of_a_forked_invite_are_ended() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, CAROL);
     let invite = invite(&world);
@@ -183,7 +183,7 @@ fn others_that_a_proxy_has_asked_too_are_hung_up_on() {
 }
 
 #[test]
-fn who_does_not_come_leaves_nothing_behind() {
+fn a_declined_invitation_leaves_nothing_behind() {
     for status in [302, 401, 404, 407, 480, 486, 500, 603] {
         let (mut world, mut ann) = world();
         refer(&mut world, &mut ann, CAROL);
@@ -198,7 +198,7 @@ fn who_does_not_come_leaves_nothing_behind() {
 }
 
 #[test]
-fn without_any_answer_it_ends_by_itself() {
+fn an_invitation_without_an_answer_times_out() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, CAROL);
     world.advance(Duration::from_secs(33));
@@ -207,7 +207,7 @@ fn without_any_answer_it_ends_by_itself() {
 }
 
 #[test]
-fn who_lets_it_ring_too_long_is_cancelled() {
+fn an_invitation_that_rings_too_long_is_cancelled() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, CAROL);
     let (carol, invite) = (Peer::new("carol", "lobby"), invite(&world));
@@ -229,7 +229,7 @@ fn who_lets_it_ring_too_long_is_cancelled() {
 }
 
 #[test]
-fn an_answer_that_crosses_the_cancel_is_hung_up_on() {
+fn an_answer_that_crosses_the_cancel_is_ended() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, CAROL);
     let (carol, invite) = (Peer::new("carol", "lobby"), invite(&world));
@@ -244,7 +244,7 @@ fn an_answer_that_crosses_the_cancel_is_hung_up_on() {
 }
 
 #[test]
-fn who_asked_and_leaves_takes_the_call_along_though_others_stay() {
+fn invitations_of_a_user_end_when_it_leaves() {
     let (mut world, mut ann) = world();
     world.join("bob", "lobby");
     refer(&mut world, &mut ann, CAROL);
@@ -255,7 +255,7 @@ fn who_asked_and_leaves_takes_the_call_along_though_others_stay() {
 }
 
 #[test]
-fn an_answer_without_usable_media_is_hung_up_on() {
+fn an_answer_without_usable_media_is_ended() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, CAROL);
     let (headers, sdp) = answer();
@@ -273,7 +273,7 @@ fn an_answer_without_usable_media_is_hung_up_on() {
 }
 
 #[test]
-fn a_session_interval_that_is_too_short_is_made_longer() {
+fn a_422_makes_the_session_interval_longer() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, CAROL);
     let first = invite(&world);
@@ -341,7 +341,7 @@ fn names_are_looked_up_and_what_has_no_address_is_not_called() {
 }
 
 #[test]
-fn who_is_in_a_call_is_called_where_they_are() {
+fn a_user_in_a_call_is_invited_at_its_contact() {
     let (mut world, mut ann) = world();
     let bob = joined(&mut world, Peer::new("bob", "kitchen").over_tcp());
     refer(&mut world, &mut ann, "<sip:bob@home.example>");
@@ -351,7 +351,7 @@ fn who_is_in_a_call_is_called_where_they_are() {
 }
 
 #[test]
-fn nobody_is_called_at_our_own_hosts_or_by_what_is_not_spoken() {
+fn our_own_hosts_and_unknown_transports_are_not_called() {
     let (mut world, mut ann) = world();
     for (target, status) in [
         ("sip:carol@chat.example", 404),
@@ -369,7 +369,7 @@ fn nobody_is_called_at_our_own_hosts_or_by_what_is_not_spoken() {
 }
 
 #[test]
-fn nobody_is_called_whom_the_room_would_not_take() {
+fn a_user_that_the_room_refuses_is_not_invited() {
     let mut world = World::with_policy(|policy| {
         policy.moderators = vec!["creator".into()];
         policy.deny = vec!["sip:mallory@*".into()];
@@ -383,7 +383,7 @@ fn nobody_is_called_whom_the_room_would_not_take() {
 }
 
 #[test]
-fn nobody_is_called_twice_at_a_time() {
+fn a_user_is_invited_once_at_a_time() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, CAROL);
     refer(&mut world, &mut ann, "<sip:carol@192.0.2.9:5099;method=INVITE>");
@@ -411,7 +411,7 @@ fn a_shard_that_refuses_or_loses_the_session_ends_the_call() {
 }
 
 #[test]
-fn a_session_that_is_gone_concerns_nobody() {
+fn events_of_an_unknown_session_are_ignored() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, CAROL);
     let (first, gone) = (invite(&world), world.opened()[0].session);
@@ -434,7 +434,7 @@ fn a_session_that_is_gone_concerns_nobody() {
 }
 
 #[test]
-fn whoever_has_left_is_called_where_their_uri_says() {
+fn a_user_that_has_left_is_invited_at_its_uri() {
     let (mut world, mut ann) = world();
     let mut bob = world.join("bob", "kitchen");
     let mut again = Peer::new("bob2", "garden");
