@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+#[path = "architecture/circles.rs"]
+mod circles;
 #[path = "architecture/limits.rs"]
 mod limits;
 #[path = "architecture/source.rs"]

@@ -27,6 +27,26 @@ impl Source {
         paths
     }
 
+    /// The paths of `pub use`, however visible.
+    pub fn reexports(&self) -> Vec<Vec<String>> {
+        let mut paths = Vec::new();
+        for (at, token) in self.tokens.iter().enumerate().skip(1) {
+            let before = &self.tokens[..at];
+            let visible = match before.last().map(String::as_str) {
+                Some("pub") => true,
+                Some(")") => before
+                    .iter()
+                    .rposition(|token| token == "(")
+                    .is_some_and(|open| open > 0 && before[open - 1] == "pub"),
+                _ => false,
+            };
+            if token == "use" && visible {
+                read_path(&self.tokens, at + 1, &[], &mut paths);
+            }
+        }
+        paths
+    }
+
     /// Names of called methods and macros: `.elapsed(` is `elapsed`, `println!` is `println!`.
     pub fn calls(&self) -> Vec<String> {
         let windows = self.tokens.windows(3);
@@ -168,6 +188,10 @@ fn read_path(tokens: &[Token], mut at: usize, prefix: &[String], out: &mut Vec<V
             break;
         }
         at += 1;
+    }
+    // Another name for the same thing.
+    if tokens.get(at).is_some_and(|token| token == "as") && tokens.get(at + 1).is_some_and(|token| is_word(token)) {
+        at += 2;
     }
     if tokens.get(at).is_some_and(|token| token == "{") && tokens[at - 1] == "::" {
         return read_group(tokens, at + 1, &path, out);
