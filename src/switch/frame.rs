@@ -20,35 +20,10 @@ use bytes::{Bytes, BytesMut};
 use rand_core::Rng;
 use smallvec::SmallVec;
 
+use super::piece_sink::{BoundedSink, PieceSink};
 use crate::facts::FailureReport;
 use parlor_proto::msrp::encode::{RANDOM_ID_BYTES, byte_range, end, random_id};
 use parlor_proto::msrp::{ByteRange, Continuation, contains_end_line};
-
-/// Where the octets that wait for a connection are put: an array of pieces, a scratch buffer, a TLS record.
-pub trait PieceSink {
-    /// How many pieces it takes still, at least. Once that is none, it takes none until it is begun anew.
-    fn room(&self) -> usize {
-        usize::MAX
-    }
-
-    /// Takes the next octets. They stay where they are until the switch is called again.
-    fn push(&mut self, piece: &[u8]);
-
-    /// Takes the next octets, which others get too: whatever comes with this mark begins with the same octets, always.
-    fn push_marked(&mut self, piece: &[u8], mark: Mark) {
-        let _ = mark;
-        self.push(piece);
-    }
-}
-
-/// What octets that several connections get are known by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// Which page; numbers are not used again.
-    pub page: u64,
-    /// Where on the page.
-    pub at: usize,
-}
 
 /// A chunk without the lines that are its recipient's own.
 #[derive(Debug)]
@@ -188,18 +163,18 @@ impl Frame {
         body.push(own.freeze());
     }
 
-    /// Hands the octets of a copy from `skip` on to a sink, piece by piece, until `max` octets are handed over or the sink has no
-    /// room. Answers how many.
-    pub fn gather(&self, paths: &[u8], skip: usize, max: usize, sink: &mut impl PieceSink) -> usize {
-        let mut cursor = Cursor { skip, left: max, taken: 0, sink };
-        cursor.piece(&self.octets[..self.start]);
-        cursor.piece(paths);
-        cursor.piece(&self.octets[self.start..self.body_at]);
-        for slice in self.body.borrow().iter() {
-            cursor.piece(slice);
-        }
-        cursor.piece(&self.octets[self.body_at..]);
-        cursor.taken
+    /// Hands the octets of a copy from `skip` on to a sink, piece by piece.
+    pub fn gather<S: PieceSink>(&self, paths: &[u8], mut skip: usize, sink: &mut BoundedSink<'_, S>) {
+        let mut push = |piece: &[u8]| {
+            let skipped = skip.min(piece.len());
+            skip -= skipped;
+            sink.push(&piece[skipped..]);
+        };
+        push(&self.octets[..self.start]);
+        push(paths);
+        push(&self.octets[self.start..self.body_at]);
+        self.body.borrow().iter().for_each(|slice| push(slice));
+        push(&self.octets[self.body_at..]);
     }
 }
 
@@ -241,41 +216,6 @@ fn write(seed: &Seed<'_>, tid: &[u8; RANDOM_ID_BYTES], out: &mut Vec<u8>) -> (us
     (start, body_at)
 }
 
-struct Cursor<'a, S> {
-    skip: usize,
-    left: usize,
-    taken: usize,
-    sink: &'a mut S,
-}
-
-impl<S: PieceSink> Cursor<'_, S> {
-    fn piece(&mut self, piece: &[u8]) {
-        if self.skip >= piece.len() {
-            self.skip -= piece.len();
-            return;
-        }
-        let piece = &piece[self.skip..];
-        self.skip = 0;
-        let piece = &piece[..piece.len().min(self.left)];
-        if piece.is_empty() {
-            return;
-        }
-        if self.sink.room() == 0 {
-            self.left = 0;
-            return;
-        }
-        self.left -= piece.len();
-        self.taken += piece.len();
-        self.sink.push(piece);
-    }
-}
-
-impl PieceSink for Vec<u8> {
-    fn push(&mut self, piece: &[u8]) {
-        self.extend_from_slice(piece);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,8 +236,9 @@ mod tests {
 
     fn written(frame: &Frame, skip: usize, max: usize) -> Vec<u8> {
         let mut out = Vec::new();
-        let n = frame.gather(PATHS, skip, max, &mut out);
-        assert_eq!(n, out.len());
+        let mut sink = BoundedSink::new(max, &mut out);
+        frame.gather(PATHS, skip, &mut sink);
+        assert_eq!(sink.taken(), out.len());
         out
     }
 

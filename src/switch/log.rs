@@ -21,9 +21,9 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::connection::{Connection, Sending};
-use super::cut::Cut;
-use super::frame::{Body, Frame, Mark, PieceSink, Seed};
+use super::frame::{Body, Frame, Seed};
 use super::outlets::Outlets;
+use super::piece_sink::{BoundedSink, Mark, PieceSink};
 use crate::ids::{ConnectionId, RoomKey, SessionKey};
 use crate::limits::{SPARE_PAGE_BYTES_MAX, SPARE_PAGE_ENTRIES_MAX, SPARE_PAGES_MAX};
 use crate::room::Seat;
@@ -126,16 +126,10 @@ impl Log {
         }
     }
 
-    fn gather(&self, id: ConnectionId, place: &Place, max: usize, sink: &mut impl PieceSink) -> usize {
-        let mut cut = Cut::new(max, sink);
-        self.pieces(id, place, &mut cut);
-        cut.taken()
-    }
-
-    /// The end of one entry and the beginning of the next are one piece.
-    fn pieces<S: PieceSink>(&self, id: ConnectionId, place: &Place, sink: &mut Cut<'_, S>) {
+    /// Hands what a follower has not read to a sink. The end of one entry and the beginning of the next are one piece.
+    fn gather<S: PieceSink>(&self, id: ConnectionId, place: &Place, sink: &mut BoundedSink<'_, S>) {
         let Page { number: page, octets, .. } = &self.page;
-        let push = |sink: &mut Cut<'_, S>, run: Range<usize>| {
+        let push = |sink: &mut BoundedSink<'_, S>, run: Range<usize>| {
             sink.push_marked(&octets[run.clone()], Mark { page: *page, at: run.start })
         };
         let mut run = 0..0;
@@ -159,7 +153,7 @@ impl Log {
                 Content::Framed(frame) => {
                     push(sink, run);
                     run = 0..0;
-                    frame.gather(&place.paths, 0, usize::MAX, sink);
+                    frame.gather(&place.paths, 0, sink);
                 }
             }
         }
@@ -379,16 +373,17 @@ impl Outlets {
         }
     }
 
-    /// Hands what a follower has not read to a sink, `max` octets at most, and no more than it has room for. Answers how many.
-    pub(super) fn gather_log(
+    /// Hands what a follower has not read to a sink.
+    pub(super) fn gather_log<S: PieceSink>(
         &self,
         connection: &Connection,
         id: ConnectionId,
-        sink: &mut impl PieceSink,
-        max: usize,
-    ) -> usize {
-        let Some(place) = connection.place.as_ref().filter(|place| place.follows) else { return 0 };
-        self.logs.get(place.room).map_or(0, |log| log.gather(id, place, max, sink))
+        sink: &mut BoundedSink<'_, S>,
+    ) {
+        let Some(place) = connection.place.as_ref().filter(|place| place.follows) else { return };
+        if let Some(log) = self.logs.get(place.room) {
+            log.gather(id, place, sink);
+        }
     }
 
     /// `n` octets of what a follower had not read have left. Where they are not all of it, the rest moves into its outbox.

@@ -19,7 +19,6 @@ mod commands;
 mod congestion;
 mod connection;
 mod content;
-mod cut;
 mod dialling;
 mod fan_out;
 mod frame;
@@ -31,6 +30,7 @@ mod outbox;
 mod outlets;
 mod output;
 mod patience;
+mod piece_sink;
 mod reports;
 mod requests;
 mod responses;
@@ -66,8 +66,8 @@ use crate::session::Session;
 use parlor_proto::msrp::Status;
 
 pub use dialling::Dial;
-pub use frame::{Mark, PieceSink};
 pub use output::Output;
+pub use piece_sink::{Mark, PieceSink};
 pub use settings::{Counters, Settings};
 
 /// One shard's machine.

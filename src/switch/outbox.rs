@@ -5,7 +5,8 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::frame::{Frame, PieceSink};
+use super::frame::Frame;
+use super::piece_sink::{BoundedSink, PieceSink};
 use crate::limits::{KEPT_COPIES_MAX, SPARE_LANE_BYTES_MAX, SPARE_LANES_MAX};
 
 /// The outbox of a connection. At most one of `control_sent` and `front_sent` is not 0: what has been begun is finished first.
@@ -82,28 +83,21 @@ impl Outbox {
         }
     }
 
-    /// Hands what waits to a sink, `max` octets at most, and no more than it has room for. Answers how many.
-    pub fn gather(&self, max: usize, sink: &mut impl PieceSink) -> usize {
-        let mut left = max;
+    /// Hands what waits to a sink.
+    pub fn gather<S: PieceSink>(&self, sink: &mut BoundedSink<'_, S>) {
         let mut messages = self.messages.iter();
         if self.front_sent > 0
             && let Some(front) = messages.next()
         {
-            left -= front.frame.gather(&front.paths, self.front_sent, left, sink);
+            front.frame.gather(&front.paths, self.front_sent, sink);
         }
-        let control = &self.control[self.control_sent..];
-        let control = &control[..control.len().min(left)];
-        if !control.is_empty() && sink.room() > 0 {
-            sink.push(control);
-            left -= control.len();
-        }
+        sink.push(&self.control[self.control_sent..]);
         for copy in messages {
-            if left == 0 || sink.room() == 0 {
+            if sink.is_full() {
                 break;
             }
-            left -= copy.frame.gather(&copy.paths, 0, left, sink);
+            copy.frame.gather(&copy.paths, 0, sink);
         }
-        max - left
     }
 
     /// Takes off what was sent: `n` octets of what [`Outbox::gather`] hands out. Answers how many copies were finished.
@@ -173,6 +167,12 @@ mod tests {
         Frame::new(&seed, rng).1
     }
 
+    fn gather(outbox: &Outbox, max: usize, out: &mut Vec<u8>) -> usize {
+        let mut sink = BoundedSink::new(max, out);
+        outbox.gather(&mut sink);
+        sink.taken()
+    }
+
     #[test]
     fn responses_overtake_waiting_messages_but_not_a_begun_one() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -182,12 +182,12 @@ mod tests {
         outbox.push(frame(b"two", &mut rng), paths);
         outbox.control(&mut Lanes::default()).extend_from_slice(b"<response>");
         let mut out = Vec::new();
-        outbox.gather(usize::MAX, &mut out);
+        gather(&outbox, usize::MAX, &mut out);
         assert!(out.starts_with(b"<response>MSRP "));
         outbox.sent(12);
         outbox.control(&mut Lanes::default()).extend_from_slice(b"<second>");
         out.clear();
-        outbox.gather(usize::MAX, &mut out);
+        gather(&outbox, usize::MAX, &mut out);
         let text = String::from_utf8(out).unwrap();
         let (second, two) = (text.find("<second>").unwrap(), text.find("two").unwrap());
         assert!(text.find("one").unwrap() < second && second < two, "{text}");
@@ -238,13 +238,13 @@ mod tests {
                     }
                     _ => {
                         let before = wire.len();
-                        let n = outbox.gather(amount, &mut wire);
+                        let n = gather(&outbox, amount, &mut wire);
                         prop_assert_eq!(wire.len() - before, n);
                         messages -= outbox.sent(n);
                     }
                 }
             }
-            let n = outbox.gather(usize::MAX, &mut wire);
+            let n = gather(&outbox, usize::MAX, &mut wire);
             messages -= outbox.sent(n);
             prop_assert_eq!((wire.len(), messages, outbox.message_bytes()), (put, 0, 0));
             prop_assert!(outbox.is_empty());

@@ -9,9 +9,10 @@ use slotmap::{SecondaryMap, SlotMap};
 use smallvec::SmallVec;
 
 use super::connection::{Connection, Sending};
-use super::frame::{Frame, PieceSink, Seed};
+use super::frame::{Frame, Seed};
 use super::log::{Log, Page};
 use super::outbox::Lanes;
+use super::piece_sink::{BoundedSink, PieceSink};
 use super::settings::Counters;
 use crate::ids::{ConnectionId, RoomKey};
 use crate::limits::CONTROL_LANE_BYTES_MAX;
@@ -207,8 +208,10 @@ impl Outlets {
 
     pub(super) fn gather(&self, id: ConnectionId, sink: &mut impl PieceSink, max: usize) -> usize {
         let Some(connection) = self.connections.get(id) else { return 0 };
-        let n = connection.outbox.gather(max, sink);
-        n + self.gather_log(connection, id, sink, max - n)
+        let mut sink = BoundedSink::new(max, sink);
+        connection.outbox.gather(&mut sink);
+        self.gather_log(connection, id, &mut sink);
+        sink.taken()
     }
 
     /// `n` octets of what was gathered have left. What is left over waits for the next turn.
