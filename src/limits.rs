@@ -87,7 +87,7 @@ pub const EVENT_QUEUE_MAX: usize = 16 * 1024;
 pub const ROOM_NAME_BYTES_MAX: usize = 1024;
 /// Hops of a dialog's route set; a call with more is refused.
 pub const SIP_ROUTES_MAX: usize = 32;
-/// Different lists of accepted types that the seats of a room share. Each further seat with another one is asked by itself.
+/// Different lists of accepted types that the members of a room share. Each further seat with another one is asked by itself.
 pub const SHARED_TYPE_LISTS_MAX: usize = 63;
 /// SIP connections that peers have made. For one more, one of the peer that has the most is closed.
 pub const SIP_CONNECTIONS_MAX: usize = 4096;

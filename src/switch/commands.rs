@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::alarm::Alarm;
-use super::log::Log;
-use super::{Entry, Switch};
+use super::egress::Log;
+use super::state::{Entry, Switch};
 use crate::facts::{Command, EndReason, Event, OpenRoom, OpenSession, Refusal, Terms};
 use crate::ids::{ConnectionId, RoomId, RoomKey, SessionId, SessionKey};
 use crate::room::{Room, Seating};

@@ -9,38 +9,18 @@
 //!
 //! Whatever does not come to an end within `bind_timeout` of the ACK ends with the session.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use rand_core::Rng;
 
-use super::Switch;
 use super::alarm::Alarm;
-use crate::facts::{Certificate, EndReason, Fingerprint};
+use super::dial::{Dial, Dialled};
+use super::state::Switch;
+use crate::facts::{Certificate, EndReason};
 use crate::ids::{ConnectionId, SessionKey};
 use crate::limits::DIALS_PER_SHARD_MAX;
-use parlor_proto::msrp::encode::{self, RANDOM_ID_BYTES, random_id};
+use parlor_proto::msrp::encode::{self, random_id};
 use parlor_proto::msrp::{ByteRange, Continuation, FailureReport, Status};
-
-/// A connection that the driver is to make. It is given back, once, to [`Switch::connected`] or [`Switch::unconnected`].
-#[derive(Debug, Clone)]
-pub struct Dial {
-    session: SessionKey,
-    /// Where to.
-    pub address: SocketAddr,
-    /// With TLS, the name or address to ask for and to look for in the certificate; `None`: without TLS.
-    pub tls: Option<Arc<str>>,
-    /// What the certificate has to match instead, where any are named (RFC 8122 §6.2).
-    pub fingerprints: Vec<Fingerprint>,
-}
-
-/// The session that a connection was made for, and the transaction that is to bind it.
-#[derive(Debug, Clone, Copy)]
-pub struct Dialled {
-    session: SessionKey,
-    tid: Option<[u8; RANDOM_ID_BYTES]>,
-}
 
 impl Switch {
     /// The next connection that the driver has to make. One for a session at a time, and [`DIALS_PER_SHARD_MAX`] in all; the others

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use super::Switch;
 use super::alarm::Alarm;
-use super::frame::{Body, Label, Seed};
-use super::outlets::{Delivery, Frames, Outlets};
+use super::egress::{Body, Label, Seed};
+use super::egress::{Delivery, Frames, Outlets};
+use super::state::Switch;
 use super::stream::{Phase, Stream};
 use crate::facts::FailureReport;
 use crate::ids::SessionKey;

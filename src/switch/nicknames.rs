@@ -5,43 +5,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Switch;
+use super::nickname_request::{Asked, Request};
 use super::output::PendingEvent;
+use super::state::Switch;
 use crate::facts::{Event, NicknameScope};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
 use crate::limits::NICKNAME_REQUESTS_WAITING_MAX;
 use crate::nickname::{Requested, parse_use_nickname};
-use parlor_proto::msrp::{Head, Status, TransactionId, encode, path_uris};
-
-/// A nickname that the focus decides about, and what the same session has asked for since. That waits: it has to be done in the
-/// order in which it was asked.
-#[derive(Debug)]
-pub struct Asked {
-    nickname: Arc<str>,
-    request: Request,
-    /// Use-Nickname as it stands in each request.
-    later: VecDeque<(Box<[u8]>, Request)>,
-}
-
-/// A request that has to be answered later.
-#[derive(Debug)]
-struct Request {
-    connection: ConnectionId,
-    tid: TransactionId,
-    to_path: Box<[u8]>,
-    from_path: Box<[u8]>,
-}
-
-impl Request {
-    fn of(connection: ConnectionId, head: &Head<'_>) -> Self {
-        Self {
-            connection,
-            tid: TransactionId::new(head.tid),
-            to_path: head.from_path.into(),
-            from_path: path_uris(head.to_path).next().unwrap_or_default().into(),
-        }
-    }
-}
+use parlor_proto::msrp::{Head, Status, encode};
 
 impl Switch {
     pub(super) fn handle_nickname(

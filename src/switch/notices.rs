@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::time::Instant;
 
-use super::Switch;
-use super::frame::{Body, Label};
+use super::egress::{Body, Label};
+use super::state::Switch;
 use crate::ids::SessionKey;
 use crate::limits::ROSTER_NOTICE_BYTES_MAX;
 use parlor_proto::cpim;

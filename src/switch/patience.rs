@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::Switch;
 use super::alarm::Alarm;
-use super::congestion::Hold;
+use super::egress::Hold;
+use super::state::Switch;
 use super::stream::{Phase, Stream};
 use crate::facts::{EndReason, RoomPolicy};
 use crate::ids::{ConnectionId, SessionKey};

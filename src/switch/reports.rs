@@ -2,8 +2,8 @@
 
 use rand_core::Rng;
 
-use super::Switch;
-use super::connection::MessageId;
+use super::incoming::MessageId;
+use super::state::Switch;
 use crate::ids::SessionKey;
 use crate::limits::REPORT_BODY_BYTES_MAX;
 use crate::room::{Audience, MESSAGE_ID_LEN};

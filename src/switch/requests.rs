@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::Switch;
 use super::alarm::Alarm;
-use super::connection::{Incoming, MessageId, Task};
 use super::content::lines_of;
+use super::incoming::{Incoming, MessageId, Task};
+use super::state::Switch;
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
 use crate::limits::SESSIONS_PER_CONNECTION_MAX;

@@ -2,14 +2,24 @@
 
 use std::time::Instant;
 
-use super::connection::{Incoming, Task};
+use super::alarm::Alarm;
+use super::awaited;
+use super::incoming::{Incoming, Task};
 use super::reports::Receipt;
-use super::{Switch, awaited};
+use super::state::Switch;
 use crate::ids::{ConnectionId, SessionKey};
 use crate::session::answered;
 use parlor_proto::msrp::{Head, Method, Status, encode, path_uris};
 
 impl Switch {
+    pub(super) fn check_responses(&mut self, now: Instant) {
+        let (missing, next) = self.awaited.expire(now);
+        self.outlets.counters.recipient_timeouts += missing;
+        if let Some(at) = next {
+            self.timers.set_earliest(Alarm::Responses, at);
+        }
+    }
+
     /// The From-Path of a SEND, which is where its response goes, and the REPORT about it (RFC 4975 §7.1.3, §7.2). Mostly it is
     /// the path from SDP, and nothing has to be kept.
     pub(super) fn unusual_path(&self, task: &Task, head: &Head<'_>) -> Option<Box<[u8]>> {

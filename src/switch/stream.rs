@@ -13,8 +13,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::connection::MessageId;
 use super::content::ContentLines;
+use super::incoming::MessageId;
 use crate::ids::SessionKey;
 use crate::limits::FORWARDED_CHUNK_BYTES_MIN;
 use crate::room::MESSAGE_ID_LEN;

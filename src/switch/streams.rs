@@ -1,47 +1,17 @@
 //! The messages that a session is sending: kept between chunks, given up in time, flushed at the end of each turn.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use rand_core::Rng;
 
 use super::alarm::Alarm;
-use super::connection::MessageId;
+use super::incoming::MessageId;
+use super::state::{Entry, Switch};
 use super::stream::{Phase, Stream};
-use super::{Entry, Switch};
 use crate::ids::SessionKey;
 use crate::limits::{REFUSED_MESSAGES_PER_SESSION_MAX, STREAMS_PER_SESSION_MAX};
 use crate::room::{MESSAGE_ID_LEN, message_id_of};
 use parlor_proto::msrp::{Continuation, Status};
-
-/// Who sends the messages that go out as they come, by the Message-IDs that these have on the way out.
-#[derive(Debug, Default)]
-pub struct Senders(HashMap<[u8; MESSAGE_ID_LEN], SessionKey>);
-
-impl Senders {
-    pub(super) fn begin(&mut self, out_id: [u8; MESSAGE_ID_LEN], sender: SessionKey) {
-        self.0.insert(out_id, sender);
-    }
-
-    pub(super) fn end(&mut self, out_id: &[u8; MESSAGE_ID_LEN]) {
-        self.0.remove(out_id);
-    }
-
-    /// Who is sending the message.
-    pub(super) fn of(&self, out_id: &[u8; MESSAGE_ID_LEN]) -> Option<SessionKey> {
-        self.0.get(out_id).copied()
-    }
-
-    /// Everybody who sends such messages, once for each.
-    pub(super) fn all(&self) -> impl Iterator<Item = SessionKey> + '_ {
-        self.0.values().copied()
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-}
 
 impl Switch {
     /// The Message-ID under which a message goes out, to all its recipients and in all its chunks: its own, whatever ids clients

@@ -1,203 +1,25 @@
-//! What a room has said since it was last flushed: each message once, however many it is for.
-//!
-//! A push on every outbox for every message is what a fan-out costs most, once the sends are batched. So a message to everybody
-//! goes into the room's log, and the outboxes of those who take everything stay empty: at the flush each of them reads the log
-//! from where it stands, with its own path lines in between.
-//!
-//! ```text
-//!   octets   MSRP t1 SEND|Message-ID … body … t1$ MSRP t2 SEND|Message-ID … body … t2$
-//!                        ▲ paths                             ▲ paths
-//!   pieces   ├──────────┤ P ├─────────────────────────────────┤ P ├──────────────────┤
-//! ```
-//!
-//! Who reads the log is a follower: the only session of its connection, which receives, is not congested and not blocked, and
-//! has no message in its outbox. Whatever else happens to it (a private message, a piece of a stream, a socket that is full or
-//! takes a part, an end) first moves what it has not read into its outbox, and from then on it is served like everybody was
-//! before: a copy of each frame, in order, with the bounds of its outbox. When that has drained, it follows again. A log is
-//! emptied when all have read it.
+//! Who reads a room's log, and what is appended to it; see [`super::room_log`].
 
 use std::cell::OnceCell;
-use std::ops::Range;
-use std::rc::Rc;
 
 use super::connection::{Connection, Sending};
 use super::frame::{Body, Frame, Seed};
-use super::outlets::Outlets;
-use super::piece_sink::{BoundedSink, Mark, PieceSink};
+use super::piece_sink::{BoundedSink, PieceSink};
+use super::room_log::{Content, Page, Place, Said};
+use super::state::Outlets;
 use crate::ids::{ConnectionId, RoomKey, SessionKey};
-use crate::limits::{SPARE_PAGE_BYTES_MAX, SPARE_PAGE_ENTRIES_MAX, SPARE_PAGES_MAX};
+use crate::limits::SPARE_PAGES_MAX;
 use crate::room::Seat;
-
-/// The log of one room. `behind` of the followers have not read all of the page; it is empty when that is 0.
-#[derive(Debug)]
-pub struct Log {
-    followers: Vec<ConnectionId>,
-    /// Seats that do not follow, and the connections they are on.
-    others: Vec<(SessionKey, ConnectionId)>,
-    page: Page,
-    /// The number of the page's first entry. They are numbered for as long as the room lasts.
-    first: u64,
-    behind: usize,
-    /// Octets of the largest message that every follower takes.
-    size_max: u64,
-    /// Octets of the longest path lines of a follower.
-    paths_max: usize,
-    /// It is on the list of those that have something new.
-    fresh: bool,
-}
-
-/// Where a session that is alone on its connection sits.
-#[derive(Debug)]
-pub struct Place {
-    room: RoomKey,
-    session: SessionKey,
-    paths: Rc<[u8]>,
-    receives: bool,
-    max_size: u64,
-    /// Whether it follows the log; in which of its lists `index` is.
-    pub(super) follows: bool,
-    index: usize,
-    /// The number of the entry that it reads next.
-    next: u64,
-}
-
-/// What was said. Used again by one room after the other, so that nothing is allocated for a message.
-#[derive(Debug, Default)]
-pub struct Page {
-    /// Another one each time that it is used.
-    number: u64,
-    octets: Vec<u8>,
-    said: Vec<Said>,
-    /// Octets of all entries.
-    len: usize,
-}
-
-#[derive(Debug)]
-struct Said {
-    from: ConnectionId,
-    len: usize,
-    content: Content,
-}
-
-#[derive(Debug)]
-enum Content {
-    /// In the page's octets. A frame is made of them for those who cannot read them there, once for all.
-    Logged { start: usize, split: usize, end: usize, frame: OnceCell<Rc<Frame>> },
-    /// Too large to be copied.
-    Framed(Rc<Frame>),
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            followers: Vec::new(),
-            others: Vec::new(),
-            page: Page::default(),
-            first: 0,
-            behind: 0,
-            size_max: u64::MAX,
-            paths_max: 0,
-            fresh: false,
-        }
-    }
-}
-
-impl Log {
-    fn unread(&self, place: &Place) -> &[Said] {
-        let read = usize::try_from(place.next.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        self.page.said.get(read..).unwrap_or_default()
-    }
-
-    fn end(&self) -> u64 {
-        self.first + self.page.said.len() as u64
-    }
-
-    /// Octets that a follower has not read.
-    fn waiting(&self, id: ConnectionId, place: &Place) -> usize {
-        let own = place.paths.len();
-        self.unread(place).iter().map(|said| if said.from == id { 0 } else { said.len + own }).sum()
-    }
-
-    fn has_read(&mut self, place: &mut Place) {
-        let end = self.end();
-        if place.next < end {
-            place.next = end;
-            self.behind -= 1;
-        }
-    }
-
-    /// Hands what a follower has not read to a sink. The end of one entry and the beginning of the next are one piece.
-    fn gather<S: PieceSink>(&self, id: ConnectionId, place: &Place, sink: &mut BoundedSink<'_, S>) {
-        let Page { number: page, octets, .. } = &self.page;
-        let push = |sink: &mut BoundedSink<'_, S>, run: Range<usize>| {
-            sink.push_marked(&octets[run.clone()], Mark { page: *page, at: run.start })
-        };
-        let mut run = 0..0;
-        for said in self.unread(place) {
-            if said.from == id {
-                continue;
-            }
-            if sink.is_full() {
-                return;
-            }
-            match &said.content {
-                Content::Logged { start, split, end, .. } => {
-                    if run.end != *start {
-                        push(sink, run);
-                        run = *start..*start;
-                    }
-                    push(sink, run.start..*split);
-                    sink.push(&place.paths);
-                    run = *split..*end;
-                }
-                Content::Framed(frame) => {
-                    push(sink, run);
-                    run = 0..0;
-                    frame.gather(&place.paths, 0, sink);
-                }
-            }
-        }
-        push(sink, run);
-    }
-}
-
-impl Said {
-    fn frame(&self, octets: &[u8]) -> &Rc<Frame> {
-        match &self.content {
-            Content::Framed(frame) => frame,
-            Content::Logged { start, split, end, frame } => {
-                frame.get_or_init(|| Rc::new(Frame::of(octets[*start..*end].to_vec(), split - start)))
-            }
-        }
-    }
-}
-
-impl Page {
-    fn clear(&mut self) {
-        self.octets.clear();
-        self.octets.shrink_to(SPARE_PAGE_BYTES_MAX);
-        self.said.clear();
-        self.said.shrink_to(SPARE_PAGE_ENTRIES_MAX);
-        self.len = 0;
-    }
-}
-
-impl Connection {
-    /// Whether it reads a room's log.
-    pub(super) fn follows(&self) -> bool {
-        self.place.as_ref().is_some_and(|place| place.follows)
-    }
-}
 
 impl Outlets {
     /// Who sits in a room and does not follow, one after the other.
-    pub(super) fn other(&self, room: RoomKey, at: usize) -> Option<SessionKey> {
+    pub fn other(&self, room: RoomKey, at: usize) -> Option<SessionKey> {
         self.logs.get(room)?.others.get(at).map(|(session, _)| *session)
     }
 
     /// Says something to everybody who follows a room, its sender left out: once, whatever their number. Answers the transaction
     /// id and how many copies it will be. `None`: not everybody who follows can take it that way.
-    pub(super) fn say(&mut self, room: RoomKey, from: ConnectionId, seed: &Seed<'_>) -> Option<(u64, u32)> {
+    pub fn say(&mut self, room: RoomKey, from: ConnectionId, seed: &Seed<'_>) -> Option<(u64, u32)> {
         let log = self.logs.get_mut(room)?;
         let mut place = self.connections.get_mut(from).and_then(|c| c.place.as_mut()).filter(|place| place.follows);
         let copies = log.followers.len() - usize::from(place.is_some());
@@ -244,7 +66,7 @@ impl Outlets {
     }
 
     /// Marks the followers of every room that has something new.
-    pub(super) fn mark_followers(&mut self) {
+    pub fn mark_followers(&mut self) {
         // In the order in which they spoke: who came first must not be sent to last.
         let mut fresh = std::mem::take(&mut self.fresh);
         for room in fresh.drain(..) {
@@ -267,7 +89,7 @@ impl Outlets {
         self.fresh = fresh;
     }
 
-    fn empty_when_read(&mut self, room: RoomKey) {
+    pub fn empty_when_read(&mut self, room: RoomKey) {
         let Some(log) = self.logs.get_mut(room) else { return };
         if log.behind > 0 || log.page.said.is_empty() {
             return;
@@ -281,7 +103,7 @@ impl Outlets {
     }
 
     /// A session has sat down, or sits differently.
-    pub(super) fn sit(&mut self, room: RoomKey, id: ConnectionId, session: SessionKey, seat: &Seat) {
+    pub fn sit(&mut self, room: RoomKey, id: ConnectionId, session: SessionKey, seat: &Seat) {
         let Some(log) = self.logs.get_mut(room) else { return };
         let Some(connection) = self.connections.get_mut(id) else { return };
         let index = log.others.len();
@@ -300,7 +122,7 @@ impl Outlets {
     }
 
     /// A session has stood up. What was said before it did is still for it.
-    pub(super) fn stand(&mut self, room: RoomKey, id: Option<ConnectionId>, session: SessionKey) {
+    pub fn stand(&mut self, room: RoomKey, id: Option<ConnectionId>, session: SessionKey) {
         let connection = id.and_then(|id| self.connections.get(id));
         let place = connection.and_then(|connection| connection.place.as_ref());
         let index = match (id, place.filter(|place| place.session == session && place.room == room)) {
@@ -316,7 +138,7 @@ impl Outlets {
     }
 
     /// A connection whose messages have all left reads the log again, if nothing is in the way.
-    pub(super) fn follow(&mut self, id: ConnectionId) {
+    pub fn follow(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let free = connection.state != Sending::Blocked && connection.outbox.message_bytes() == 0;
         if !free || connection.closing || connection.congestion.is_congested() {
@@ -338,7 +160,7 @@ impl Outlets {
     }
 
     /// A connection reads the log no more: what it has not read moves into its outbox.
-    pub(super) fn part(&mut self, id: ConnectionId) {
+    pub fn part(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Some(place) = connection.place.as_mut().filter(|place| place.follows) else { return };
         let Some(log) = self.logs.get_mut(place.room) else { return };
@@ -362,7 +184,7 @@ impl Outlets {
         self.empty_when_read(room);
     }
 
-    fn leave_others(&mut self, room: RoomKey, index: usize) {
+    pub fn leave_others(&mut self, room: RoomKey, index: usize) {
         let Some(log) = self.logs.get_mut(room) else { return };
         log.others.swap_remove(index);
         if let Some((session, id)) = log.others.get(index)
@@ -374,12 +196,7 @@ impl Outlets {
     }
 
     /// Hands what a follower has not read to a sink.
-    pub(super) fn gather_log<S: PieceSink>(
-        &self,
-        connection: &Connection,
-        id: ConnectionId,
-        sink: &mut BoundedSink<'_, S>,
-    ) {
+    pub fn gather_log<S: PieceSink>(&self, connection: &Connection, id: ConnectionId, sink: &mut BoundedSink<'_, S>) {
         let Some(place) = connection.place.as_ref().filter(|place| place.follows) else { return };
         if let Some(log) = self.logs.get(place.room) {
             log.gather(id, place, sink);
@@ -387,7 +204,7 @@ impl Outlets {
     }
 
     /// `n` octets of what a follower had not read have left. Where they are not all of it, the rest moves into its outbox.
-    pub(super) fn sent_log(&mut self, id: ConnectionId, n: usize) {
+    pub fn sent_log(&mut self, id: ConnectionId, n: usize) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Some(place) = connection.place.as_mut().filter(|place| place.follows) else { return };
         let Some(log) = self.logs.get_mut(place.room) else { return };
@@ -405,7 +222,7 @@ impl Outlets {
     }
 
     /// Whether a follower has something to read.
-    pub(super) fn has_unread(&self, connection: &Connection, id: ConnectionId) -> bool {
+    pub fn has_unread(&self, connection: &Connection, id: ConnectionId) -> bool {
         let Some(place) = connection.place.as_ref().filter(|place| place.follows) else { return false };
         self.logs.get(place.room).is_some_and(|log| log.unread(place).iter().any(|said| said.from != id))
     }
@@ -414,21 +231,21 @@ impl Outlets {
 #[cfg(test)]
 impl Outlets {
     /// Followers, others and entries of all rooms.
-    pub(super) fn log_sizes(&self) -> (usize, usize, usize) {
+    pub fn log_sizes(&self) -> (usize, usize, usize) {
         let sizes = self.logs.values().map(|log| (log.followers.len(), log.others.len(), log.page.said.len()));
         sizes.fold((0, 0, 0), |sum, log| (sum.0 + log.0, sum.1 + log.1, sum.2 + log.2))
     }
 
-    pub(super) fn log_octets(&self) -> usize {
+    pub fn log_octets(&self) -> usize {
         self.logs.values().map(|log| log.page.len).sum()
     }
 
-    pub(super) fn logs_are_empty(&self) -> bool {
+    pub fn logs_are_empty(&self) -> bool {
         self.log_sizes().2 == 0 && self.logs.values().all(|log| log.behind == 0)
     }
 
     /// What is said of a log and its followers above.
-    pub(super) fn check_logs(&self) {
+    pub fn check_logs(&self) {
         for log in self.logs.values() {
             let mut behind = 0;
             for (at, id) in log.followers.iter().enumerate() {

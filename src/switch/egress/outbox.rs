@@ -150,7 +150,7 @@ impl Outbox {
 mod tests {
     use super::*;
     use crate::facts::FailureReport;
-    use crate::switch::frame::{Body, Label, Seed};
+    use crate::switch::egress::{Body, Label, Seed};
     use parlor_proto::msrp::{ByteRange, Continuation};
     use proptest::prelude::*;
     use rand_chacha::ChaCha8Rng;

@@ -1,107 +1,17 @@
-//! Backpressure with patience (RFC 7701 §6.4).
-//!
-//! Every outbox is bounded. Only streams (messages that are forwarded as they arrive) hold their sender back: a recipient whose
-//! outbox is above half pauses the connections that fill it, out of a budget of its own. The budget spent, or four fifths of
-//! the bound reached, it is congested: it gets nothing but the end of what it has begun (or, by policy, small messages), until
-//! it is below a quarter; then it is told how much it has missed. Congested for too long, it is given up. So a file goes through whole to everyone who can take it, and a stalled member slows nobody for longer than its budget.
+//! Who holds whom back, who is congested, and who has recovered; see [`super::congestion_state`].
 
 use std::time::{Duration, Instant};
 
-use smallvec::SmallVec;
-
+use super::congestion_state::Hold;
 use super::connection::Sending;
-use super::outlets::Outlets;
+use super::state::Outlets;
 use crate::ids::ConnectionId;
 use crate::limits::CONTROL_LANE_BYTES_MAX;
-
-/// What one connection's congestion state is. Most never have any, and keep no room for it.
-#[derive(Debug, Default)]
-pub struct Congestion(Option<Box<Course>>);
-
-#[derive(Debug, Default)]
-struct Course {
-    /// Since when it gets nothing new, if it is congested.
-    congested: Option<Instant>,
-    /// Connections that it holds back.
-    holding: SmallVec<[ConnectionId; 1]>,
-    /// Since when it holds somebody back.
-    since: Option<Instant>,
-    /// What it has used up of its patience since `window`.
-    spent: Duration,
-    window: Option<Instant>,
-    /// It has to read the responses that wait for it before more of its requests are read.
-    chokes: bool,
-    /// Connections that hold it back.
-    held_by: SmallVec<[ConnectionId; 1]>,
-}
-
-/// A member's patience is for any span of this length.
-pub const PATIENCE_WINDOW: Duration = Duration::from_secs(10);
-
-impl Congestion {
-    /// Whether it gets nothing new at the moment.
-    #[must_use]
-    pub fn is_congested(&self) -> bool {
-        self.since_congested().is_some()
-    }
-
-    /// Since when it is congested.
-    #[must_use]
-    pub fn since_congested(&self) -> Option<Instant> {
-        self.0.as_ref()?.congested
-    }
-
-    /// Whether its own sending is paused.
-    #[must_use]
-    pub fn is_paused(&self) -> bool {
-        self.0.as_ref().is_some_and(|course| course.is_paused())
-    }
-
-    fn course(&mut self) -> &mut Course {
-        self.0.get_or_insert_default()
-    }
-}
-
-impl Course {
-    fn is_paused(&self) -> bool {
-        self.is_held() || self.chokes
-    }
-
-    /// Whether somebody else holds it back.
-    fn is_held(&self) -> bool {
-        !self.held_by.is_empty()
-    }
-
-    /// Whether it is as if nothing had ever been.
-    fn is_over(&self) -> bool {
-        let free = self.congested.is_none() && self.since.is_none() && self.window.is_none();
-        free && self.holding.is_empty() && !self.is_paused()
-    }
-
-    fn left(&mut self, now: Instant, patience: Duration) -> Duration {
-        if self.window.is_none_or(|window| now.saturating_duration_since(window) >= PATIENCE_WINDOW) {
-            self.window = Some(now);
-            self.spent = Duration::ZERO;
-        }
-        patience.saturating_sub(self.spent)
-    }
-}
-
-/// What became of an attempt to hold a sender back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
-    /// The recipient's outbox is not that full, or it holds the sender back already.
-    NotNeeded,
-    /// The sender is paused now. Unless it is released, the recipient is congested at this instant.
-    Until(Instant),
-    /// The recipient has no patience left, or the sender cannot be paused: it is congested.
-    Congested,
-}
 
 impl Outlets {
     /// Whether a recipient holds those back who fill its outbox: that is above half, and the kernel takes nothing at the moment.
     /// Before it has refused anything the next flush may empty the outbox.
-    pub(super) fn is_pressed(&self, recipient: ConnectionId) -> bool {
+    pub fn is_pressed(&self, recipient: ConnectionId) -> bool {
         self.connections.get(recipient).is_some_and(|connection| {
             connection.state == Sending::Blocked
                 && connection.outbox.message_bytes() > self.outbox_max / 2
@@ -110,24 +20,18 @@ impl Outlets {
     }
 
     /// Whether a recipient holds somebody back.
-    pub(super) fn is_holding(&self, recipient: ConnectionId) -> bool {
+    pub fn is_holding(&self, recipient: ConnectionId) -> bool {
         let course = self.connections.get(recipient).and_then(|connection| connection.congestion.0.as_ref());
         course.is_some_and(|course| course.since.is_some())
     }
 
     /// Whether a connection can be paused: not where others than the one who sends would wait.
-    pub(super) fn can_be_held(&self, sender: ConnectionId) -> bool {
+    pub fn can_be_held(&self, sender: ConnectionId) -> bool {
         self.connections.get(sender).is_some_and(|connection| connection.sessions.len() == 1)
     }
 
     /// `recipient` was given a piece of a stream that comes on `sender`. Pauses the sender if its outbox is above half.
-    pub(super) fn hold(
-        &mut self,
-        recipient: ConnectionId,
-        sender: ConnectionId,
-        now: Instant,
-        patience: Duration,
-    ) -> Hold {
+    pub fn hold(&mut self, recipient: ConnectionId, sender: ConnectionId, now: Instant, patience: Duration) -> Hold {
         if !self.is_pressed(recipient) {
             return Hold::NotNeeded;
         }
@@ -151,12 +55,7 @@ impl Outlets {
 
     /// The patience of `recipient` may be used up. Answers when to look again, if it holds somebody back for longer; where its
     /// patience has ended, it is congested and everybody is released.
-    pub(super) fn check_patience(
-        &mut self,
-        recipient: ConnectionId,
-        now: Instant,
-        patience: Duration,
-    ) -> Option<Instant> {
+    pub fn check_patience(&mut self, recipient: ConnectionId, now: Instant, patience: Duration) -> Option<Instant> {
         let course = self.connections.get_mut(recipient)?.congestion.0.as_mut()?;
         let since = course.since?;
         let spent = now.saturating_duration_since(since);
@@ -176,7 +75,7 @@ impl Outlets {
     }
 
     /// `recipient` gets nothing new until it has drained, and holds nobody back any more.
-    pub(super) fn congest(&mut self, recipient: ConnectionId, now: Instant) {
+    pub fn congest(&mut self, recipient: ConnectionId, now: Instant) {
         if let Some(connection) = self.connections.get_mut(recipient)
             && !connection.congestion.is_congested()
         {
@@ -188,7 +87,7 @@ impl Outlets {
     }
 
     /// `connection` has sent something: below a quarter it has recovered, and those it held back go on.
-    pub(super) fn relieve(&mut self, id: ConnectionId, now: Instant) {
+    pub fn relieve(&mut self, id: ConnectionId, now: Instant) {
         let quarter = self.outbox_max / 4;
         let Some(connection) = self.connections.get_mut(id) else { return };
         let waiting = connection.outbox.message_bytes();
@@ -215,7 +114,7 @@ impl Outlets {
 
     /// Something was put into the lane of responses and REPORTs, or has left it. A peer that asks faster than it reads the
     /// answers is not read until it has caught up.
-    pub(super) fn balance(&mut self, id: ConnectionId) {
+    pub fn balance(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let waiting = connection.outbox.control_bytes();
         if waiting > CONTROL_LANE_BYTES_MAX / 4 {
@@ -230,7 +129,7 @@ impl Outlets {
     }
 
     /// Lets go of everybody whom `holder` holds back, and books the time until `now` on its budget.
-    pub(super) fn release_all(&mut self, holder: ConnectionId, now: Option<Instant>) {
+    pub fn release_all(&mut self, holder: ConnectionId, now: Option<Instant>) {
         let Some(connection) = self.connections.get_mut(holder) else { return };
         let Some(course) = &mut connection.congestion.0 else { return };
         if let (Some(since), Some(now)) = (course.since.take(), now) {
@@ -262,7 +161,7 @@ impl Outlets {
     }
 
     /// A connection neither holds anybody back nor is held back any more: it ends.
-    pub(super) fn forget_holds(&mut self, ending: ConnectionId) {
+    pub fn forget_holds(&mut self, ending: ConnectionId) {
         self.release_all(ending, None);
         self.resume(ending);
     }

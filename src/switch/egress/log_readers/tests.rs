@@ -6,7 +6,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use slotmap::KeyData;
 
-use super::{Content, Log, Outlets, Said};
+use super::super::room_log::{Content, Log, Said};
+use super::super::state::Outlets;
 use crate::ids::{ConnectionId, RoomKey};
 use crate::limits::{SPARE_PAGE_BYTES_MAX, SPARE_PAGE_ENTRIES_MAX, SPARE_PAGES_MAX};
 
