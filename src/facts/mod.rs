@@ -1,4 +1,4 @@
-//! What the focus and the switch tell one another: plain data, sent over bounded channels.
+//! What the focus and the switch send to one another: plain data, over bounded channels.
 
 mod command;
 mod event;

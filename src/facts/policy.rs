@@ -113,7 +113,7 @@ impl RoomPolicy {
 
     /// Whether a message of `len` octets goes to congested members too.
     #[must_use]
-    pub fn passes_congestion(&self, len: u64) -> bool {
+    pub fn bypasses_congestion(&self, len: u64) -> bool {
         self.congested == Congested::Limit && len <= self.congested_max_message_size
     }
 }

@@ -27,9 +27,10 @@ impl Room {
     /// Decides who gets a message. `is_sender` tells whether a URI is one of the sender's own.
     ///
     /// # Errors
-    /// The status that the sender gets: 400 without a From, with several, or without a To; 403 for a From that cannot be read
-    /// or is somebody else's (RFC 7701 §6.3), for several To, and for private messages in a room that has none; 404 for a To that is nobody here; 415 for a type that
-    /// the room, or every session of the addressee, does not take; 428 where the addressee takes no private messages.
+    /// Returns the status that the sender gets: 400 if there is no From, more than one, or no To; 403 if the From cannot be read or
+    /// is somebody else's (RFC 7701 §6.3), if there is more than one To, or if the room has no private messages; 404 if the To is
+    /// nobody here; 415 if the room, or every session of the addressee, does not take the type; 428 if the addressee takes no private
+    /// messages.
     pub fn audience(&self, wrapper: &Wrapper<'_>, is_sender: impl Fn(&[u8]) -> bool) -> Result<Audience, Status> {
         let from = wrapper.from().map_err(|error| match error {
             AddressError::Missing | AddressError::Several(_) => Status::BAD_REQUEST,
@@ -65,13 +66,13 @@ impl Room {
         if sessions.is_empty() {
             return Err(Status::NOT_FOUND);
         }
-        let seats = || sessions.iter().filter_map(|session| self.roster.seat(*session));
-        let able = || seats().filter(|seat| seat.takes_private);
+        let members = || sessions.iter().filter_map(|session| self.roster.member(*session));
+        let able = || members().filter(|member| member.takes_private);
         if able().next().is_none() {
             return Err(Status::PRIVATE_UNSUPPORTED);
         }
         let takers: SmallVec<_> =
-            able().filter(|seat| self.roster.accepts(seat, content_type)).map(|seat| seat.session).collect();
+            able().filter(|member| self.roster.accepts(member, content_type)).map(|member| member.session).collect();
         if takers.is_empty() { Err(Status::UNSUPPORTED_MEDIA) } else { Ok(Audience::Private(takers)) }
     }
 }

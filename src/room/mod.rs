@@ -7,7 +7,7 @@ mod roster;
 pub use audience::{Audience, wrapped_type};
 pub use lists::Verdicts;
 pub use room_state::{MESSAGE_ID_LEN, Room, message_id_of};
-pub use roster::{Roster, Seat, Seating};
+pub use roster::{MemberTerms, RoomMember, Roster};
 
 #[cfg(test)]
 mod tests;

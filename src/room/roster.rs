@@ -1,5 +1,5 @@
-//! Who is in a room: one seat for each session that is bound, and the seats of each user (RFC 7701 §6.1: a URI is mapped to
-//! every session of its user).
+//! Who is in a room: one member for each session that is bound, and the sessions of each user (RFC 7701 §6.1: a URI is mapped
+//! to every session of its user).
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -14,8 +14,8 @@ use parlor_proto::uri::Aor;
 
 /// What the fan-out needs to know of one session, kept together so that a message to the room walks one array.
 #[derive(Debug)]
-pub struct Seat {
-    /// Whose seat it is.
+pub struct RoomMember {
+    /// The session.
     pub session: SessionKey,
     /// The connection that carries the session.
     pub connection: ConnectionId,
@@ -31,27 +31,27 @@ pub struct Seat {
     pub takes_private: bool,
 }
 
-/// What a session brings to its seat.
+/// What of a session's terms counts in the room.
 #[derive(Debug)]
-pub struct Seating<'a> {
+pub struct MemberTerms<'a> {
     /// The user.
     pub user: &'a Aor,
     /// Other addresses that messages reach the user by.
     pub aliases: &'a [Aor],
-    /// As [`Seat::max_size`]; `None` is no limit.
+    /// As [`RoomMember::max_size`]; `None` is no limit.
     pub max_size: Option<u64>,
     /// `accept-wrapped-types`; `None` takes everything.
     pub accepts: Option<&'a AcceptTypes>,
-    /// As [`Seat::receives`].
+    /// As [`RoomMember::receives`].
     pub receives: bool,
-    /// As [`Seat::takes_private`].
+    /// As [`RoomMember::takes_private`].
     pub takes_private: bool,
 }
 
-/// The seats of a room.
+/// The members of a room.
 #[derive(Debug, Default)]
 pub struct Roster {
-    seats: Vec<Seat>,
+    members: Vec<RoomMember>,
     places: HashMap<SessionKey, usize, BuildHasherDefault<KeyHasher>>,
     users: HashMap<Aor, SmallVec<[SessionKey; 1]>>,
     /// Users by their other addresses, and these by their users.
@@ -61,24 +61,24 @@ pub struct Roster {
 }
 
 impl Verdicts<'_> {
-    /// Whether the seat takes the message's type.
+    /// Whether the member takes the message's type.
     #[must_use]
-    pub fn accepts(&self, seat: &Seat) -> bool {
-        self.take(seat.session, seat.class)
+    pub fn accepts(&self, member: &RoomMember) -> bool {
+        self.take(member.session, member.class)
     }
 }
 
 impl Roster {
-    /// The seats, in no order that means anything.
+    /// The members, in no order that means anything.
     #[must_use]
-    pub fn seats(&self) -> &[Seat] {
-        &self.seats
+    pub fn members(&self) -> &[RoomMember] {
+        &self.members
     }
 
-    /// The seat of a session.
+    /// The member of a session.
     #[must_use]
-    pub fn seat(&self, session: SessionKey) -> Option<&Seat> {
-        self.places.get(&session).map(|place| &self.seats[*place])
+    pub fn member(&self, session: SessionKey) -> Option<&RoomMember> {
+        self.places.get(&session).map(|place| &self.members[*place])
     }
 
     /// The sessions of a user, by any of its addresses; none where nobody of that address is here.
@@ -88,30 +88,36 @@ impl Roster {
         found.map_or(&[], |sessions| sessions.as_slice())
     }
 
-    /// Gives a session its seat, or changes the one it has.
-    pub fn sit(&mut self, session: SessionKey, connection: ConnectionId, paths: Rc<[u8]>, seating: &Seating<'_>) {
-        self.leave(session, seating.user);
-        let seat = Seat {
+    /// Adds a session, or changes its terms.
+    pub fn add_member(
+        &mut self,
+        session: SessionKey,
+        connection: ConnectionId,
+        paths: Rc<[u8]>,
+        member_terms: &MemberTerms<'_>,
+    ) {
+        self.remove_member(session, member_terms.user);
+        let member = RoomMember {
             session,
             connection,
             paths,
-            max_size: seating.max_size.unwrap_or(u64::MAX),
-            class: self.lists.join(session, seating.accepts),
-            receives: seating.receives,
-            takes_private: seating.takes_private,
+            max_size: member_terms.max_size.unwrap_or(u64::MAX),
+            class: self.lists.join(session, member_terms.accepts),
+            receives: member_terms.receives,
+            takes_private: member_terms.takes_private,
         };
-        self.places.insert(session, self.seats.len());
-        self.seats.push(seat);
-        self.users.entry(seating.user.clone()).or_default().push(session);
-        self.know_as(seating.user, seating.aliases);
+        self.places.insert(session, self.members.len());
+        self.members.push(member);
+        self.users.entry(member_terms.user.clone()).or_default().push(session);
+        self.know_as(member_terms.user, member_terms.aliases);
     }
 
-    /// Takes a session's seat away. Answers whether its user has no other.
-    pub fn leave(&mut self, session: SessionKey, user: &Aor) -> bool {
+    /// Removes a session. Returns whether its user has no other.
+    pub fn remove_member(&mut self, session: SessionKey, user: &Aor) -> bool {
         if let Some(place) = self.places.remove(&session) {
-            let left = self.seats.swap_remove(place);
+            let left = self.members.swap_remove(place);
             self.lists.leave(session, left.class);
-            if let Some(moved) = self.seats.get(place) {
+            if let Some(moved) = self.members.get(place) {
                 self.places.insert(moved.session, place);
             }
         }
@@ -131,10 +137,10 @@ impl Roster {
         self.lists.verdicts(media_type)
     }
 
-    /// The same for one seat alone.
+    /// The same for one member alone.
     #[must_use]
-    pub fn accepts(&self, seat: &Seat, media_type: Option<&str>) -> bool {
-        self.lists.accepts(seat.session, seat.class, media_type)
+    pub fn accepts(&self, member: &RoomMember, media_type: Option<&str>) -> bool {
+        self.lists.accepts(member.session, member.class, media_type)
     }
 
     /// Puts these other addresses of a user in place of those it had.
@@ -162,9 +168,9 @@ mod tests {
         KeyData::from_ffi(1 << 32 | n).into()
     }
 
-    fn sit(roster: &mut Roster, n: u64, user: &Aor, accepts: Option<&str>) {
+    fn add(roster: &mut Roster, n: u64, user: &Aor, accepts: Option<&str>) {
         let accepts = accepts.map(AcceptTypes::parse);
-        let seating = Seating {
+        let member_terms = MemberTerms {
             user,
             aliases: &[],
             max_size: None,
@@ -172,23 +178,23 @@ mod tests {
             receives: true,
             takes_private: true,
         };
-        roster.sit(key(n), KeyData::from_ffi(1 << 32 | n).into(), Rc::from(&b""[..]), &seating);
+        roster.add_member(key(n), KeyData::from_ffi(1 << 32 | n).into(), Rc::from(&b""[..]), &member_terms);
     }
 
     #[test]
-    fn a_user_has_as_many_seats_as_sessions() {
+    fn a_user_is_a_member_once_for_each_session() {
         let mut roster = Roster::default();
         let (alice, bob) = (Aor::parse(b"sip:alice@x").unwrap(), Aor::parse(b"sip:bob@x").unwrap());
-        sit(&mut roster, 1, &alice, None);
-        sit(&mut roster, 2, &alice, None);
-        sit(&mut roster, 3, &bob, None);
-        assert_eq!((roster.seats().len(), roster.users.len()), (3, 2));
+        add(&mut roster, 1, &alice, None);
+        add(&mut roster, 2, &alice, None);
+        add(&mut roster, 3, &bob, None);
+        assert_eq!((roster.members().len(), roster.users.len()), (3, 2));
         assert_eq!(roster.sessions_of(&alice), [key(1), key(2)]);
-        assert!(!roster.leave(key(1), &alice), "the other device is still here");
-        assert!(roster.leave(key(2), &alice));
+        assert!(!roster.remove_member(key(1), &alice), "the other device is still here");
+        assert!(roster.remove_member(key(2), &alice));
         assert!(roster.sessions_of(&alice).is_empty());
-        sit(&mut roster, 3, &bob, None);
-        assert_eq!(roster.seats().len(), 1, "sitting down again is no second seat");
+        add(&mut roster, 3, &bob, None);
+        assert_eq!(roster.members().len(), 1, "added again is no second member");
     }
 
     #[test]
@@ -196,7 +202,7 @@ mod tests {
         let mut roster = Roster::default();
         let (alice, phone) = (Aor::parse(b"sip:alice@x").unwrap(), Aor::parse(b"tel:+1").unwrap());
         let aliases = [phone.clone(), alice.clone()];
-        let seating = Seating {
+        let member_terms = MemberTerms {
             user: &alice,
             aliases: &aliases,
             max_size: None,
@@ -205,13 +211,13 @@ mod tests {
             takes_private: true,
         };
         for n in [1, 2] {
-            roster.sit(key(n), KeyData::from_ffi(1 << 32 | n).into(), Rc::from(&b""[..]), &seating);
+            roster.add_member(key(n), KeyData::from_ffi(1 << 32 | n).into(), Rc::from(&b""[..]), &member_terms);
         }
         assert_eq!(roster.sessions_of(&phone), [key(1), key(2)]);
         assert_eq!(roster.users.len(), 1);
-        roster.leave(key(1), &alice);
+        roster.remove_member(key(1), &alice);
         assert_eq!(roster.sessions_of(&phone), [key(2)]);
-        roster.leave(key(2), &alice);
+        roster.remove_member(key(2), &alice);
         assert!(roster.sessions_of(&phone).is_empty() && roster.aliases.is_empty() && roster.aliases_of.is_empty());
     }
 
@@ -219,22 +225,22 @@ mod tests {
         (0..count).map(|n| Aor::parse(format!("sip:u{n}@x").as_bytes()).unwrap()).collect()
     }
 
-    /// What each seat takes, asked both ways.
+    /// What each member takes, asked both ways.
     fn takes(roster: &Roster, media_type: Option<&str>) -> Vec<bool> {
         let verdicts = roster.verdicts(media_type);
-        let one_by_one: Vec<_> = roster.seats().iter().map(|seat| roster.accepts(seat, media_type)).collect();
-        let at_once: Vec<_> = roster.seats().iter().map(|seat| verdicts.accepts(seat)).collect();
+        let one_by_one: Vec<_> = roster.members().iter().map(|member| roster.accepts(member, media_type)).collect();
+        let at_once: Vec<_> = roster.members().iter().map(|member| verdicts.accepts(member)).collect();
         assert_eq!(one_by_one, at_once);
         assert!(!verdicts.all() || at_once.iter().all(|taken| *taken));
         at_once
     }
 
     #[test]
-    fn types_are_asked_once_a_list() {
+    fn a_type_is_matched_once_for_each_list() {
         let mut roster = Roster::default();
         let users = users(4);
         for (n, accepts) in [None, Some("text/*"), Some("text/*"), Some("image/png")].into_iter().enumerate() {
-            sit(&mut roster, n as u64, &users[n], accepts);
+            add(&mut roster, n as u64, &users[n], accepts);
         }
         assert_eq!(roster.lists.counts(), (2, 0));
         assert_eq!(takes(&roster, Some("text/plain")), [true, true, true, false]);
@@ -246,43 +252,43 @@ mod tests {
         let mut roster = Roster::default();
         let users = users(3);
         for (n, accepts) in [None, Some("text/*"), Some("*")].into_iter().enumerate() {
-            sit(&mut roster, n as u64, &users[n], accepts);
+            add(&mut roster, n as u64, &users[n], accepts);
         }
         assert_eq!(takes(&roster, None), [true, false, true]);
     }
 
     #[test]
-    fn a_list_is_forgotten_with_its_last_seat() {
+    fn a_list_is_forgotten_with_its_last_member() {
         let mut roster = Roster::default();
         let users = users(2);
-        sit(&mut roster, 0, &users[0], Some("text/plain"));
+        add(&mut roster, 0, &users[0], Some("text/plain"));
         for n in 0..10 * SHARED_TYPE_LISTS_MAX {
-            sit(&mut roster, 1, &users[1], Some(&format!("x/y{n}")));
+            add(&mut roster, 1, &users[1], Some(&format!("x/y{n}")));
             assert_eq!(roster.lists.counts(), (2, 0), "nobody has the one before any more");
         }
         assert_eq!(takes(&roster, Some("text/plain")), [true, false]);
-        sit(&mut roster, 1, &users[1], None);
+        add(&mut roster, 1, &users[1], None);
         assert_eq!(roster.lists.counts(), (1, 0));
         assert!(roster.verdicts(Some("text/plain")).all());
     }
 
     #[test]
-    fn more_lists_than_are_shared_are_asked_seat_by_seat() {
+    fn more_lists_than_are_shared_are_asked_member_by_member() {
         let mut roster = Roster::default();
         let count = SHARED_TYPE_LISTS_MAX + 3;
         let users = users(count);
         for (n, user) in users.iter().enumerate() {
-            sit(&mut roster, n as u64, user, Some(&format!("x/y{n} text/plain")));
+            add(&mut roster, n as u64, user, Some(&format!("x/y{n} text/plain")));
         }
         assert_eq!(roster.lists.counts(), (SHARED_TYPE_LISTS_MAX, 3));
         for n in 0..count {
-            let expected: Vec<_> = (0..count).map(|seat| seat == n).collect();
+            let expected: Vec<_> = (0..count).map(|member| member == n).collect();
             assert_eq!(takes(&roster, Some(&format!("x/y{n}"))), expected, "nobody is sent what it refuses");
         }
         assert_eq!(takes(&roster, Some("text/plain")), vec![true; count]);
         assert_eq!(takes(&roster, None), vec![false; count]);
-        roster.leave(key(count as u64 - 1), &users[count - 1]);
-        roster.leave(key(0), &users[0]);
+        roster.remove_member(key(count as u64 - 1), &users[count - 1]);
+        roster.remove_member(key(0), &users[0]);
         assert_eq!(roster.lists.counts(), (SHARED_TYPE_LISTS_MAX - 1, 2));
     }
 }

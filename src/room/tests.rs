@@ -6,7 +6,7 @@ use std::sync::Arc;
 use slotmap::KeyData;
 
 use super::Room;
-use super::roster::{Roster, Seating};
+use super::roster::{MemberTerms, Roster};
 use crate::facts::{OpenRoom, RoomPolicy};
 use crate::ids::{RoomId, SessionKey};
 use crate::limits::UNAWARE_USERS_PER_ROOM_MAX;
@@ -20,22 +20,23 @@ fn key(n: u64) -> SessionKey {
     KeyData::from_ffi(1 << 32 | n).into()
 }
 
-fn sit(roster: &mut Roster, n: u64, user: &Aor, aliases: &[Aor]) {
-    let seating = Seating { user, aliases, max_size: None, accepts: None, receives: true, takes_private: true };
-    roster.sit(key(n), KeyData::from_ffi(1 << 32 | n).into(), Rc::from(&b""[..]), &seating);
+fn add(roster: &mut Roster, n: u64, user: &Aor, aliases: &[Aor]) {
+    let member_terms =
+        MemberTerms { user, aliases, max_size: None, accepts: None, receives: true, takes_private: true };
+    roster.add_member(key(n), KeyData::from_ffi(1 << 32 | n).into(), Rc::from(&b""[..]), &member_terms);
 }
 
 #[test]
 fn an_address_that_another_user_has_taken_over_stays_with_that_one() {
     let mut roster = Roster::default();
     let (alice, bob, phone) = (aor("sip:alice@x"), aor("sip:bob@x"), aor("tel:+1"));
-    sit(&mut roster, 1, &alice, std::slice::from_ref(&phone));
-    sit(&mut roster, 2, &bob, std::slice::from_ref(&phone));
+    add(&mut roster, 1, &alice, std::slice::from_ref(&phone));
+    add(&mut roster, 2, &bob, std::slice::from_ref(&phone));
     assert_eq!(roster.sessions_of(&phone), [key(2)], "the latest has it");
     assert_eq!(roster.sessions_of(&alice), [key(1)]);
-    roster.leave(key(1), &alice);
+    roster.remove_member(key(1), &alice);
     assert_eq!(roster.sessions_of(&phone), [key(2)], "whoever had it before takes nothing along");
-    roster.leave(key(2), &bob);
+    roster.remove_member(key(2), &bob);
     assert!(roster.sessions_of(&phone).is_empty());
 }
 

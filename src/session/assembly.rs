@@ -1,7 +1,7 @@
 //! The order of a message's octets: chunks may come out of order, overlap, and end before a gap is filled (RFC 4975 §7.3.1).
 //!
 //! Of overlapping octets the last to arrive count. What is there without a gap goes on at once: whether what comes again for it
-//! can still take its place ([`Assembly::again`]) is for whoever has it. Positions count from 0 here: Byte-Range's `start` less one.
+//! can still take its place ([`Assembly::overlap`]) is for whoever has it. Positions count from 0 here: Byte-Range's `start` less one.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -45,15 +45,15 @@ impl Assembly {
 
     /// The octets that a piece begins with and that have come without a gap before.
     #[must_use]
-    pub fn again<'a>(&self, position: u64, piece: &'a [u8]) -> &'a [u8] {
+    pub fn overlap<'a>(&self, position: u64, piece: &'a [u8]) -> &'a [u8] {
         let known = usize::try_from(self.received.saturating_sub(position)).unwrap_or(usize::MAX);
         &piece[..known.min(piece.len())]
     }
 
-    /// Takes a piece at `position`. Answers the part of it that goes on now; [`Assembly::next_held`] gives what it frees.
+    /// Takes a piece at `position`. Returns the part of it that goes on now; [`Assembly::next_held`] gives what it frees.
     ///
     /// # Errors
-    /// [`TooScattered`] where more than `held_bytes_max` would be held.
+    /// Returns [`TooScattered`] if more than `held_bytes_max` would be held.
     pub fn take<'a>(
         &mut self,
         position: u64,
@@ -64,7 +64,7 @@ impl Assembly {
             self.hold(position, piece, held_bytes_max)?;
             return Ok(&[]);
         }
-        let fresh = &piece[self.again(position, piece).len()..];
+        let fresh = &piece[self.overlap(position, piece).len()..];
         let fresh = match self.end {
             Some(end) => {
                 &fresh[..fresh.len().min(usize::try_from(end.saturating_sub(self.received)).unwrap_or(usize::MAX))]
@@ -116,7 +116,7 @@ impl Assembly {
         missing.into_iter().try_for_each(|range| self.insert(position + range.start as u64, &piece[range]))
     }
 
-    /// Answers which parts of the piece are not held.
+    /// Returns which parts of the piece are not held.
     fn write_over(&mut self, position: u64, piece: &[u8]) -> Vec<Range<usize>> {
         let end = position + piece.len() as u64;
         let before = self.held.range(..position).next_back();
@@ -207,8 +207,8 @@ mod tests {
         assert_eq!(assembly.held_bytes(), 16, "no octet is held twice");
         assert_eq!(feed(&mut assembly, 0, b"gg"), b"ggaacccccffffffff");
         assert_eq!(assembly.held_bytes(), 0);
-        assert_eq!(assembly.again(0, b"xyz"), b"xyz");
-        assert_eq!((assembly.again(16, b"xyz"), assembly.again(17, b"xyz")), (&b"x"[..], &b""[..]));
+        assert_eq!(assembly.overlap(0, b"xyz"), b"xyz");
+        assert_eq!((assembly.overlap(16, b"xyz"), assembly.overlap(17, b"xyz")), (&b"x"[..], &b""[..]));
     }
 
     #[test]

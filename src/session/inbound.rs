@@ -44,7 +44,7 @@ fn judge_nickname<'a>(head: &Head<'a>) -> Verdict<'a> {
 
 /// Whether a request with this Failure-Report gets a response with this status (RFC 4975 §7.2).
 #[must_use]
-pub fn answered(failure_report: FailureReport, status: Status) -> bool {
+pub fn wants_response(failure_report: FailureReport, status: Status) -> bool {
     match failure_report {
         FailureReport::Yes => true,
         FailureReport::No => false,
@@ -101,8 +101,8 @@ mod tests {
             (FailureReport::No, false, false),
         ];
         for (report, success, error) in table {
-            assert_eq!(answered(report, Status::OK), success);
-            assert_eq!(answered(report, Status::FORBIDDEN), error);
+            assert_eq!(wants_response(report, Status::OK), success);
+            assert_eq!(wants_response(report, Status::FORBIDDEN), error);
         }
     }
 }

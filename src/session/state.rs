@@ -67,11 +67,11 @@ impl Session {
     }
 
     /// Checks that a request may speak for this session and binds it to the connection it came on, if nothing else carries
-    /// it yet. Answers whether it was bound just now.
+    /// it yet. Returns whether it was bound just now.
     ///
     /// # Errors
-    /// 506 where another connection carries it (RFC 4975 §5.4); 481 where the connection lacks the security that was
-    /// negotiated, or where the From-Path is not that of the session's peer.
+    /// Returns 506 if another connection carries it (RFC 4975 §5.4); 481 if the connection does not have the security that was
+    /// negotiated, or if the From-Path is not that of the session's peer.
     pub fn admit(&mut self, connection: ConnectionId, secure: bool, head: &Head<'_>) -> Result<bool, Status> {
         if self.secure != secure || !self.is_from_peer(head.from_path) {
             return Err(Status::NO_SESSION);
@@ -87,7 +87,7 @@ impl Session {
         }
     }
 
-    /// Changes the terms. Answers the connection that carried the session until now, where another path of the peer means
+    /// Changes the terms. Returns the connection that carried the session until now, where another path of the peer means
     /// that it does not any more.
     pub fn change(&mut self, terms: Terms) -> Option<ConnectionId> {
         let same_path = self.terms.remote == terms.remote && self.terms.local == terms.local;
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_in_between_may_rewrite_all_but_the_session_id() {
+    fn relays_and_sbcs_may_rewrite_all_but_the_session_id() {
         let mut session = session(ALICE);
         assert_eq!(admit(&mut session, 1, false, "msrp://sbc.example:1/theirs;tcp"), Ok(true));
         let relayed = "msrp://relay.example:1/r;tcp msrp://10.0.0.1:9/theirs;tcp";

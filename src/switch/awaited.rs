@@ -23,12 +23,12 @@ pub struct Wait {
     /// Recipients that have not answered; 0 where they answer errors only.
     left: u32,
     /// The message it is part of, if it is one that still goes on: its sender and its Message-ID out.
-    pub(super) stream: Option<(SessionKey, [u8; MESSAGE_ID_LEN])>,
+    pub stream: Option<(SessionKey, [u8; MESSAGE_ID_LEN])>,
 }
 
 impl Awaited {
-    /// Waits for `left` responses to `tid`. Answers when to look for missing ones, if nothing was waited for before.
-    pub(super) fn add(
+    /// Waits for `left` responses to `tid`. Returns when to look for missing ones, if nothing was waited for before.
+    pub fn add(
         &mut self,
         tid: u64,
         left: u32,
@@ -48,7 +48,7 @@ impl Awaited {
     }
 
     /// A response to `tid` has come. `None`: nobody waits for it.
-    pub(super) fn take(&mut self, tid: u64) -> Option<Wait> {
+    pub fn take(&mut self, tid: u64) -> Option<Wait> {
         let wait = self.by_tid.get_mut(&tid)?;
         let was = *wait;
         wait.left = was.left.saturating_sub(1);
@@ -58,8 +58,8 @@ impl Awaited {
         Some(was)
     }
 
-    /// Forgets what is too old. Answers how many responses are missing, and when to look again.
-    pub(super) fn expire(&mut self, now: Instant) -> (u64, Option<Instant>) {
+    /// Forgets what is too old. Returns how many responses are missing, and when to look again.
+    pub fn expire(&mut self, now: Instant) -> (u64, Option<Instant>) {
         let mut missing = 0;
         while let Some((at, tid)) = self.order.front().copied() {
             if at > now {

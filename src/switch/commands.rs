@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use super::alarm::Alarm;
 use super::egress::Log;
-use super::state::{Entry, Switch};
+use super::state::{SessionEntry, Switch};
 use crate::facts::{Command, EndReason, Event, OpenRoom, OpenSession, Refusal, Terms};
 use crate::ids::{ConnectionId, RoomId, RoomKey, SessionId, SessionKey};
-use crate::room::{Room, Seating};
+use crate::room::{MemberTerms, Room};
 use crate::session::Session;
 
 impl Switch {
@@ -41,7 +41,7 @@ impl Switch {
             return;
         }
         let key = self.rooms.insert(Room::new(open));
-        self.outlets.logs.insert(key, Log::default());
+        self.egress.logs.insert(key, Log::default());
         self.by_room_id.insert(open.room, key);
     }
 
@@ -56,8 +56,8 @@ impl Switch {
         self.check_quarantine(key, now);
     }
 
-    /// The time that was set for a room has come.
-    pub(super) fn ring_room(&mut self, key: RoomKey, now: Instant) {
+    /// The timer of a room is due.
+    pub(super) fn on_room_timer(&mut self, key: RoomKey, now: Instant) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         // An earlier time may have been set meanwhile, and have come already.
         if room.alarm.is_some_and(|at| at <= now) {
@@ -78,7 +78,7 @@ impl Switch {
         } else if room.closing && room.sessions == 0 {
             let id = room.id;
             self.rooms.remove(key);
-            self.outlets.logs.remove(key);
+            self.egress.logs.remove(key);
             self.by_room_id.remove(&id);
             self.push_event(Event::RoomClosed { room: id });
         }
@@ -106,7 +106,7 @@ impl Switch {
         if let Some(before) = &open.formerly {
             room.nicknames.inherit(before, &open.member.user);
         }
-        let key = self.sessions.insert(Entry {
+        let key = self.sessions.insert(SessionEntry {
             session: Session::new(open.session, open.member, open.terms),
             room: room_key,
             streams: Vec::new(),
@@ -115,7 +115,7 @@ impl Switch {
             streams_alarm: false,
             nickname: None,
             nickname_pending: false,
-            asked: None,
+            pending_nickname: None,
             missed: 0,
             bind_by: None,
             dialling: false,
@@ -137,33 +137,33 @@ impl Switch {
         match entry.session.change(terms) {
             Some(connection) => {
                 self.drop_streams(key, now);
-                self.stand_up(key);
+                self.suspend_member(key);
                 self.unbind(connection, key, now);
                 self.expect_binding(session, now);
             }
-            None if first => self.answered(key, now),
-            None => self.sit(key),
+            None if first => self.on_answer(key, now),
+            None => self.add_member(key),
         }
     }
 
     /// The answer to our offer is known. Whoever is bound already takes part, if they have shown the certificate it speaks of.
-    fn answered(&mut self, key: SessionKey, now: Instant) {
+    fn on_answer(&mut self, key: SessionKey, now: Instant) {
         let Some(entry) = self.sessions.get(key) else { return };
         let Some(id) = entry.session.connection() else { return };
-        let certificate = self.outlets.connections.get(id).and_then(|connection| connection.certificate.as_deref());
+        let certificate = self.egress.connections.get(id).and_then(|connection| connection.certificate.as_deref());
         if entry.session.is_secure() && !entry.session.trusts(certificate, false) {
             return self.reject_certificate(id, key, now);
         }
-        self.joined(key, now);
+        self.on_joined(key, now);
     }
 
-    /// Gives a bound session its seat in the room, by its terms as they are now.
-    pub(super) fn sit(&mut self, key: SessionKey) {
+    /// Makes a bound session a member of its room, by its terms as they are now.
+    pub(super) fn add_member(&mut self, key: SessionKey) {
         let Some(entry) = self.sessions.get(key) else { return };
         let Some(connection) = entry.session.connection() else { return };
         let Some(room) = self.rooms.get_mut(entry.room) else { return };
         let terms = &entry.session.terms;
-        let seating = Seating {
+        let member_terms = MemberTerms {
             user: &entry.session.member.user,
             aliases: entry.session.member.aliases(),
             max_size: terms.max_size,
@@ -172,10 +172,10 @@ impl Switch {
             takes_private: room.policy.private_messages_to_unaware
                 || terms.chatroom.is_some_and(|tokens| tokens.private_messages),
         };
-        self.outlets.stand(entry.room, Some(connection), key);
-        room.roster.sit(key, connection, entry.session.paths().clone(), &seating);
-        if let Some(seat) = room.roster.seat(key) {
-            self.outlets.sit(entry.room, connection, key, seat);
+        self.egress.remove_member(entry.room, Some(connection), key);
+        room.roster.add_member(key, connection, entry.session.paths().clone(), &member_terms);
+        if let Some(member) = room.roster.member(key) {
+            self.egress.add_member(entry.room, connection, key, member);
         }
     }
 
@@ -201,7 +201,7 @@ impl Switch {
     /// Forgets a session. The connection that carried it still counts it.
     fn remove_session(&mut self, key: SessionKey, now: Instant) -> Option<(SessionId, Option<ConnectionId>)> {
         self.drop_streams(key, now);
-        self.leave(key, now);
+        self.remove_member(key, now);
         let entry = self.sessions.remove(key)?;
         self.by_id.remove(&entry.session.id);
         if let Some(room) = self.rooms.get_mut(entry.room) {
@@ -211,35 +211,35 @@ impl Switch {
         Some((entry.session.id, entry.session.connection()))
     }
 
-    /// A session gets nothing until it is bound again. Its nickname stays its own.
-    fn stand_up(&mut self, key: SessionKey) {
+    /// A session is no member until it is bound again. Its nickname stays its own.
+    fn suspend_member(&mut self, key: SessionKey) {
         let Some(entry) = self.sessions.get(key) else { return };
         let Some(room) = self.rooms.get_mut(entry.room) else { return };
-        if let Some(seat) = room.roster.seat(key) {
-            self.outlets.stand(entry.room, Some(seat.connection), key);
+        if let Some(member) = room.roster.member(key) {
+            self.egress.remove_member(entry.room, Some(member.connection), key);
         }
-        room.roster.leave(key, &entry.session.member.user);
+        room.roster.remove_member(key, &entry.session.member.user);
     }
 
-    /// A session does not take part any more.
-    fn leave(&mut self, key: SessionKey, now: Instant) {
+    /// A session is no member of its room any more.
+    fn remove_member(&mut self, key: SessionKey, now: Instant) {
         let Some(entry) = self.sessions.get(key) else { return };
         let Some(room) = self.rooms.get_mut(entry.room) else { return };
-        if let Some(seat) = room.roster.seat(key) {
-            self.outlets.stand(entry.room, Some(seat.connection), key);
+        if let Some(member) = room.roster.member(key) {
+            self.egress.remove_member(entry.room, Some(member.connection), key);
         }
         let user = &entry.session.member.user;
-        let gone = room.roster.leave(key, user);
+        let gone = room.roster.remove_member(key, user);
         room.nicknames.leave(key, user, gone, now, room.policy.nickname_quarantine);
     }
 
     /// A connection carries a session no more. Without any session left it is closed once its outbox is empty
     /// (RFC 4975 §5.4).
     fn unbind(&mut self, id: ConnectionId, key: SessionKey, now: Instant) {
-        let Some(connection) = self.outlets.connections.get_mut(id) else { return };
+        let Some(connection) = self.egress.connections.get_mut(id) else { return };
         connection.sessions.retain(|other| *other != key);
         if connection.sessions.is_empty() {
-            self.outlets.forget_holds(id);
+            self.egress.forget_holds(id);
             self.close_when_sent(id, now);
         }
     }
@@ -248,7 +248,7 @@ impl Switch {
     fn drain(&mut self, now: Instant) {
         self.draining = true;
         let unused: Vec<_> =
-            self.outlets.connections.iter().filter(|(_, c)| c.sessions.is_empty()).map(|(id, _)| id).collect();
+            self.egress.connections.iter().filter(|(_, c)| c.sessions.is_empty()).map(|(id, _)| id).collect();
         for id in unused {
             self.close_when_sent(id, now);
         }

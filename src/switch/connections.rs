@@ -12,19 +12,19 @@ impl Switch {
     /// A connection is there that a peer has made. It is closed if no session is bound to it within `bind_timeout`, or sooner where its
     /// network has the most of too many such connections.
     pub fn adopt(&mut self, peer: SocketAddr, secure: bool, now: Instant) -> ConnectionId {
-        let id = self.take_in(peer, secure, now);
+        let id = self.add_connection(peer, secure, now);
         if !self.draining
             && let Some(other) = self.unbound.add(id, peer.ip())
         {
             // Nothing is owed to one that binds nothing.
-            self.outlets.close_now(other);
+            self.egress.close_now(other);
         }
         id
     }
 
-    pub(super) fn take_in(&mut self, peer: SocketAddr, secure: bool, now: Instant) -> ConnectionId {
+    pub(super) fn add_connection(&mut self, peer: SocketAddr, secure: bool, now: Instant) -> ConnectionId {
         let bind_by = now + self.settings.bind_timeout;
-        let id = self.outlets.adopt(peer, secure, Some(bind_by));
+        let id = self.egress.adopt(peer, secure, Some(bind_by));
         if self.draining {
             self.close_when_sent(id, now);
         } else {
@@ -36,21 +36,21 @@ impl Switch {
     /// A connection is gone, for whatever reason: its sessions have failed (RFC 4975 §5.4).
     pub fn closed(&mut self, id: ConnectionId, why: EndReason, now: Instant) {
         self.unbound.remove(id);
-        self.outlets.forget_holds(id);
-        self.outlets.part(id);
-        let Some(connection) = self.outlets.connections.remove(id) else { return };
+        self.egress.forget_holds(id);
+        self.egress.detach(id);
+        let Some(connection) = self.egress.connections.remove(id) else { return };
         self.dialled_lost(connection.dialled.as_deref(), now);
-        self.outlets.resumed.retain(|other| *other != id);
+        self.egress.resumed.retain(|other| *other != id);
         for key in connection.sessions {
             self.end_session(key, Some(why), now);
         }
     }
 
     pub(super) fn check_connection(&mut self, id: ConnectionId, now: Instant) {
-        let Some(connection) = self.outlets.connections.get(id) else { return };
+        let Some(connection) = self.egress.connections.get(id) else { return };
         match connection.deadline {
             Some(at) if at > now => self.timers.set_earliest(Alarm::Connection(id), at),
-            Some(_) if connection.closing => self.outlets.closing.push(id),
+            Some(_) if connection.closing => self.egress.closing.push(id),
             Some(_) => self.close_when_sent(id, now),
             None => {}
         }
@@ -60,7 +60,7 @@ impl Switch {
     /// that for as long as it might have delayed binding a session.
     pub(super) fn close_when_sent(&mut self, id: ConnectionId, now: Instant) {
         let deadline = now + self.settings.bind_timeout;
-        if self.outlets.close_when_sent(id, deadline) {
+        if self.egress.close_when_sent(id, deadline) {
             self.timers.set_earliest(Alarm::Connection(id), deadline);
         }
     }

@@ -58,11 +58,11 @@ impl Switch {
             self.dial(dial.session);
             return None;
         }
-        let id = self.take_in(dial.address, dial.tls.is_some(), now);
-        let connection = self.outlets.connections.get_mut(id)?;
+        let id = self.add_connection(dial.address, dial.tls.is_some(), now);
+        let connection = self.egress.connections.get_mut(id)?;
         connection.dialled = Some(Box::new(Dialled { session: dial.session, tid: None }));
         if dial.tls.is_none() {
-            self.ask_to_bind(id);
+            self.send_binding_request(id);
         }
         Some(id)
     }
@@ -83,12 +83,12 @@ impl Switch {
     /// The TLS handshake of a connection is over, and this is what its other end has shown; `None` where that is nothing, or where
     /// one whom we have connected to has shown something else than it had to.
     pub fn handshaken(&mut self, id: ConnectionId, certificate: Option<Certificate>, now: Instant) {
-        let Some(connection) = self.outlets.connections.get_mut(id) else { return };
+        let Some(connection) = self.egress.connections.get_mut(id) else { return };
         connection.certificate = certificate.map(Box::new);
         let Some(dialled) = connection.dialled.as_deref().copied() else { return };
         let Some(entry) = self.sessions.get(dialled.session) else { return };
         if entry.session.trusts(connection.certificate.as_deref(), true) {
-            self.ask_to_bind(id);
+            self.send_binding_request(id);
         } else {
             self.reject_certificate(id, dialled.session, now);
         }
@@ -110,9 +110,9 @@ impl Switch {
     }
 
     /// The first request on a connection of ours: a SEND without a body, as clients make it (RFC 4975 §5.4).
-    fn ask_to_bind(&mut self, id: ConnectionId) {
+    fn send_binding_request(&mut self, id: ConnectionId) {
         let (tid, message_id) = (random_id(self.rng.next_u64()), random_id(self.rng.next_u64()));
-        let Some(dialled) = self.outlets.connections.get_mut(id).and_then(|one| one.dialled.as_deref_mut()) else {
+        let Some(dialled) = self.egress.connections.get_mut(id).and_then(|one| one.dialled.as_deref_mut()) else {
             return;
         };
         dialled.tid = Some(tid);
@@ -129,12 +129,12 @@ impl Switch {
             body: None,
             continuation: Continuation::Complete,
         };
-        self.outlets.control(id, |out| encode::send(out, &send));
+        self.egress.write_control(id, |out| encode::send(out, &send));
     }
 
-    /// A response has come on a connection of ours. Answers whether it was the one to the binding SEND.
+    /// A response has come on a connection of ours. Returns whether it was the one to the binding SEND.
     pub(super) fn binding_answered(&mut self, id: ConnectionId, tid: &[u8], status: Status, now: Instant) -> bool {
-        let Some(connection) = self.outlets.connections.get_mut(id) else { return false };
+        let Some(connection) = self.egress.connections.get_mut(id) else { return false };
         let asked = connection.dialled.take_if(|dialled| dialled.tid.as_ref().is_some_and(|asked| asked[..] == *tid));
         let Some(Dialled { session, .. }) = asked.as_deref() else { return false };
         let Some(entry) = self.sessions.get_mut(*session) else { return true };
@@ -144,7 +144,7 @@ impl Switch {
         }
         if status.is_success() {
             entry.session.bind(id);
-            self.bound(*session, id, now);
+            self.on_bound(*session, id, now);
         } else {
             self.end_session(*session, Some(EndReason::BindRefused), now);
             self.close_when_sent(id, now);

@@ -15,52 +15,52 @@ impl Switch {
     /// Who is at the other end of a connection, for logs.
     #[must_use]
     pub fn peer(&self, id: ConnectionId) -> Option<SocketAddr> {
-        self.outlets.connections.get(id).map(|connection| connection.peer)
+        self.egress.connections.get(id).map(|connection| connection.peer)
     }
 
     /// Moves the list of connections with something to send to the end of `into`. Each of them is to be gathered.
     pub fn take_dirty(&mut self, into: &mut Vec<ConnectionId>) {
-        self.outlets.pressing = false;
-        self.outlets.mark_followers();
-        into.append(&mut self.outlets.dirty);
+        self.egress.flush_now = false;
+        self.egress.mark_readers();
+        into.append(&mut self.egress.dirty);
     }
 
     /// Whether something waits to be sent.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
-        !self.outlets.dirty.is_empty() || !self.outlets.fresh.is_empty()
+        !self.egress.dirty.is_empty() || !self.egress.updated_rooms.is_empty()
     }
 
     /// Whether an outbox is so full that the driver should send before it reads on.
     #[must_use]
-    pub fn is_pressing(&self) -> bool {
-        self.outlets.pressing
+    pub fn must_flush_now(&self) -> bool {
+        self.egress.flush_now
     }
 
-    /// Hands what waits for a connection to a sink, `max` octets at most, and no more than it has room for. Answers how many. They
+    /// Hands what waits for a connection to a sink, `max` octets at most, and no more than it has room for. Returns how many. They
     /// stay where they are for as long as the switch is borrowed, and wait until [`Switch::sent`] says what became of them.
     pub fn gather(&self, id: ConnectionId, sink: &mut impl PieceSink, max: usize) -> usize {
-        self.outlets.gather(id, sink, max)
+        self.egress.gather(id, sink, max)
     }
 
     /// The kernel took `n` octets of what was gathered for a connection, which can be sent to again.
     pub fn sent(&mut self, id: ConnectionId, n: usize, now: Instant) {
-        self.outlets.sent(id, n, now);
-        self.tell_recovered(now);
+        self.egress.sent(id, n, now);
+        self.notify_recovered(now);
     }
 
     /// The kernel takes nothing for a connection at the moment. It is not on the dirty list until [`Switch::sent`] says that
     /// something has left.
     pub fn blocked(&mut self, id: ConnectionId, now: Instant) {
-        self.outlets.blocked(id);
-        self.press(id, now);
-        self.watch_congested(now);
+        self.egress.blocked(id);
+        self.apply_backpressure(id, now);
+        self.start_congestion_timers(now);
     }
 
     /// Whether a connection must not be read at the moment: somebody cannot keep up with what it sends.
     #[must_use]
     pub fn is_paused(&self, id: ConnectionId) -> bool {
-        self.outlets.connections.get(id).is_some_and(|connection| connection.congestion.is_paused())
+        self.egress.connections.get(id).is_some_and(|connection| connection.congestion.is_paused())
     }
 
     /// When [`Switch::handle_timeout`] is to be called.
@@ -78,9 +78,9 @@ impl Switch {
                 Alarm::Streams(key) => self.check_streams(key, now),
                 Alarm::Patience(id) => self.check_patience(id, now),
                 Alarm::Congestion(id) => self.check_congestion(id, now),
-                Alarm::Room(key) => self.ring_room(key, now),
+                Alarm::Room(key) => self.on_room_timer(key, now),
                 Alarm::Responses => self.check_responses(now),
-                Alarm::Load => self.tell_load(now),
+                Alarm::Load => self.report_load(now),
             }
         }
     }
@@ -88,13 +88,13 @@ impl Switch {
     /// What has been done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.outlets.counters
+        self.egress.counters
     }
 
     /// Connections, sessions and rooms at the moment.
     #[must_use]
     pub fn sizes(&self) -> (usize, usize, usize) {
-        (self.outlets.connections.len(), self.sessions.len(), self.rooms.len())
+        (self.egress.connections.len(), self.sessions.len(), self.rooms.len())
     }
 
     /// Octets of incomplete messages in memory.
@@ -106,18 +106,18 @@ impl Switch {
     /// Whether the server is ending and nobody is left.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.draining && self.outlets.connections.is_empty()
+        self.draining && self.egress.connections.is_empty()
     }
 
     /// What is to be done next: first connections to be closed, then those to be made, then those to be read again, then events.
     pub fn poll_output(&mut self) -> Option<Output> {
-        if let Some(id) = self.outlets.closing.pop() {
+        if let Some(id) = self.egress.closing.pop() {
             return Some(Output::Close(id));
         }
         if let Some(dial) = self.next_dial() {
             return Some(Output::Connect(dial));
         }
-        if let Some(id) = self.outlets.resumed.pop() {
+        if let Some(id) = self.egress.resumed.pop() {
             return Some(Output::Resume(id));
         }
         self.next_event().map(Output::Event)

@@ -3,14 +3,13 @@
 use std::time::Instant;
 
 use super::alarm::Alarm;
-use super::egress::{Body, Label, Seed};
-use super::egress::{Delivery, Frames, Outlets};
+use super::egress::{Body, ChunkTemplate, Delivery, Egress, Frames, Label};
 use super::state::Switch;
 use super::stream::{Phase, Stream};
 use crate::facts::FailureReport;
 use crate::ids::SessionKey;
 use crate::limits::UNINTERRUPTIBLE_CHUNK_BYTES_MAX;
-use crate::room::{Audience, MESSAGE_ID_LEN, Room, Seat, wrapped_type};
+use crate::room::{Audience, MESSAGE_ID_LEN, Room, RoomMember, wrapped_type};
 use crate::session::{Session, is_reporting};
 use parlor_proto::cpim::Wrapper;
 use parlor_proto::msrp::{ByteRange, Continuation, Status};
@@ -19,7 +18,7 @@ impl Switch {
     /// Puts copies of a whole message on the outboxes of its audience.
     ///
     /// # Errors
-    /// 413 where a private message reaches nobody because the addressee is congested or takes nothing that large.
+    /// Returns 413 if a private message reaches nobody because the addressee is congested or takes nothing that large.
     pub(super) fn fan_out(
         &mut self,
         sender: SessionKey,
@@ -29,7 +28,7 @@ impl Switch {
         body: Body<'_>,
         now: Instant,
     ) -> Result<(), Status> {
-        self.outlets.counters.messages += 1;
+        self.egress.counters.messages += 1;
         match audience {
             Audience::Room => self.deliver_to_room(sender, wrapper, label, body, now),
             Audience::Private(_) => {
@@ -42,7 +41,7 @@ impl Switch {
         Ok(())
     }
 
-    /// The hot path. What everybody takes goes into the room's log; only who does not follow that one is asked.
+    /// The hot path. What everybody takes goes into the room's log; only members that are detached from that are asked.
     fn deliver_to_room(
         &mut self,
         sender: SessionKey,
@@ -58,38 +57,38 @@ impl Switch {
         let verdicts = room.roster.verdicts(wrapped_type(wrapper));
         let reports = label.reports;
         let len = body.len() as u64;
-        let passes = room.policy.passes_congestion(len);
-        let seed = whole(label, failure_report, body);
-        let said = from.filter(|_| verdicts.all()).and_then(|from| self.outlets.say(room_key, from, &seed));
-        let mut frames = self.outlets.frames(seed, passes, now);
-        let (outlets, sessions) = (&mut self.outlets, &mut self.sessions);
-        let mut deliver = |outlets: &mut Outlets, seat: &Seat| {
-            if seat.session != sender
-                && (seat.receives || reports)
-                && seat.max_size >= len
-                && verdicts.accepts(seat)
-                && outlets.deliver(seat.connection, &seat.paths, &mut frames) == Delivery::Discarded
-                && let Some(entry) = sessions.get_mut(seat.session)
+        let bypasses_congestion = room.policy.bypasses_congestion(len);
+        let template = whole(label, failure_report, body);
+        let appended = from.filter(|_| verdicts.all()).and_then(|from| self.egress.append(room_key, from, &template));
+        let mut frames = self.egress.frames(template, bypasses_congestion, now);
+        let (egress, sessions) = (&mut self.egress, &mut self.sessions);
+        let mut deliver = |egress: &mut Egress, member: &RoomMember| {
+            if member.session != sender
+                && (member.receives || reports)
+                && member.max_size >= len
+                && verdicts.accepts(member)
+                && egress.deliver(member.connection, &member.paths, &mut frames) == Delivery::Discarded
+                && let Some(entry) = sessions.get_mut(member.session)
             {
                 entry.missed += 1;
             }
         };
-        if said.is_none() {
-            room.roster.seats().iter().for_each(|seat| deliver(outlets, seat));
+        if appended.is_none() {
+            room.roster.members().iter().for_each(|member| deliver(egress, member));
         } else {
-            // Nobody begins or ends to follow by getting a copy here.
+            // Nobody is attached or detached by getting a copy here.
             let mut at = 0;
-            while let Some(session) = outlets.other(room_key, at) {
-                if let Some(seat) = room.roster.seat(session) {
-                    deliver(outlets, seat);
+            while let Some(session) = egress.detached(room_key, at) {
+                if let Some(member) = room.roster.member(session) {
+                    deliver(egress, member);
                 }
                 at += 1;
             }
         }
-        self.forwarded(failure_report, frames.transactions().chain(said), None, now);
+        self.forwarded(failure_report, frames.transactions().chain(appended), None, now);
     }
 
-    /// Puts copies of a whole message on the outboxes of certain sessions. Answers how many could take it.
+    /// Puts copies of a whole message on the outboxes of certain sessions. Returns how many could take it.
     pub(super) fn deliver_whole(
         &mut self,
         sender: SessionKey,
@@ -99,8 +98,8 @@ impl Switch {
         now: Instant,
     ) -> usize {
         let (failure_report, len) = (self.failure_report_of(sender), body.len() as u64);
-        let passes = self.room_of(sender).is_some_and(|room| room.policy.passes_congestion(len));
-        let mut frames = self.outlets.frames(whole(label, failure_report, body), passes, now);
+        let bypasses_congestion = self.room_of(sender).is_some_and(|room| room.policy.bypasses_congestion(len));
+        let mut frames = self.egress.frames(whole(label, failure_report, body), bypasses_congestion, now);
         let mut delivered = 0;
         for key in recipients {
             let Some(session) = self.sessions.get(*key).map(|entry| &entry.session) else { continue };
@@ -108,9 +107,9 @@ impl Switch {
             let Some(connection) = session.connection().filter(|_| takes(session, len, label.reports)) else {
                 continue;
             };
-            match self.outlets.deliver(connection, session.paths(), &mut frames) {
+            match self.egress.deliver(connection, session.paths(), &mut frames) {
                 Delivery::Queued => delivered += 1,
-                Delivery::Discarded => self.missed(*key),
+                Delivery::Discarded => self.count_missed(*key),
             }
         }
         self.forwarded(failure_report, frames.transactions(), None, now);
@@ -130,20 +129,23 @@ impl Switch {
         };
         let kind = wrapped_type(wrapper);
         let reports = is_reporting(kind);
-        let fits = |seat: &&Seat| (seat.receives || reports) && seat.max_size >= len;
+        let fits = |member: &&RoomMember| (member.receives || reports) && member.max_size >= len;
         match audience {
             Audience::Room => {
                 let verdicts = room.roster.verdicts(kind);
-                let others = room.roster.seats().iter().filter(|seat| seat.session != sender);
-                others.filter(fits).filter(|seat| verdicts.accepts(seat)).map(|seat| seat.session).collect()
+                let others = room.roster.members().iter().filter(|member| member.session != sender);
+                others.filter(fits).filter(|member| verdicts.accepts(member)).map(|member| member.session).collect()
             }
-            Audience::Private(sessions) => {
-                sessions.iter().filter_map(|key| room.roster.seat(*key)).filter(fits).map(|seat| seat.session).collect()
-            }
+            Audience::Private(sessions) => sessions
+                .iter()
+                .filter_map(|key| room.roster.member(*key))
+                .filter(fits)
+                .map(|member| member.session)
+                .collect(),
         }
     }
 
-    /// Sends on what has come of a stream, to those who can still take it. Answers how many those are.
+    /// Sends on what has come of a stream, to those who can still take it. Returns how many those are.
     pub(super) fn emit(&mut self, sender: SessionKey, stream: &mut Stream, ends: bool, now: Instant) -> usize {
         let Phase::Flowing(flow) = &mut stream.phase else { return 0 };
         let received = flow.sent + flow.waiting();
@@ -163,9 +165,9 @@ impl Switch {
         let failure_report = self.failure_report_of(sender);
         let content = stream.content.as_deref();
         let label = Label { message_id: &stream.out_id, content, reports: stream.reports };
-        let seed = Seed { label, range, failure_report, body, continuation };
+        let template = ChunkTemplate { label, range, failure_report, body, continuation };
         let mut emission =
-            Emission { sender, frames: self.outlets.frames(seed, false, now), end: flow.sent + len, ends, now };
+            Emission { sender, frames: self.egress.frames(template, false, now), end: flow.sent + len, ends, now };
         flow.recipients.retain(|key| self.emit_to(*key, &mut emission));
         flow.sent += len;
         self.forwarded(failure_report, emission.frames.transactions(), Some((sender, stream.out_id)), now);
@@ -176,17 +178,21 @@ impl Switch {
     fn emit_to(&mut self, key: SessionKey, emission: &mut Emission<'_>) -> bool {
         let Some(session) = self.sessions.get(key).map(|entry| &entry.session) else { return false };
         let Some(connection) = session.connection() else { return false };
-        let takes = takes(session, emission.end, emission.frames.seed().label.reports);
+        let takes = takes(session, emission.end, emission.frames.template().label.reports);
         let delivered =
-            takes && self.outlets.deliver(connection, session.paths(), &mut emission.frames) == Delivery::Queued;
-        let seed = emission.frames.seed();
-        if !delivered && seed.range.start > 1 {
-            self.outlets.deliver_end(connection, session.paths(), &abort(seed.label.message_id, seed.failure_report));
+            takes && self.egress.deliver(connection, session.paths(), &mut emission.frames) == Delivery::Queued;
+        let template = emission.frames.template();
+        if !delivered && template.range.start > 1 {
+            self.egress.deliver_end(
+                connection,
+                session.paths(),
+                &abort(template.label.message_id, template.failure_report),
+            );
         } else if delivered && !emission.ends {
             self.hold_back(connection, emission.sender, emission.now);
         }
         if takes && !delivered {
-            self.missed(key);
+            self.count_missed(key);
         }
         delivered
     }
@@ -198,10 +204,10 @@ impl Switch {
         if flow.sent == 0 {
             return;
         }
-        let seed = abort(&stream.out_id, self.failure_report_of(sender));
+        let template = abort(&stream.out_id, self.failure_report_of(sender));
         for session in recipients.iter().filter_map(|key| self.sessions.get(*key)).map(|entry| &entry.session) {
             if let Some(connection) = session.connection() {
-                self.outlets.deliver_end(connection, session.paths(), &seed);
+                self.egress.deliver_end(connection, session.paths(), &template);
             }
         }
         self.set_load_alarm(now);
@@ -217,7 +223,7 @@ impl Switch {
         flow.recipients.remove(at);
         let Some(session) = self.sessions.get(recipient).map(|entry| &entry.session) else { return };
         if let Some(connection) = session.connection() {
-            self.outlets.deliver_end(connection, session.paths(), &abort(out_id, failure_report));
+            self.egress.deliver_end(connection, session.paths(), &abort(out_id, failure_report));
         }
     }
 
@@ -230,7 +236,7 @@ impl Switch {
         now: Instant,
     ) {
         self.set_load_alarm(now);
-        self.watch_congested(now);
+        self.start_congestion_timers(now);
         if failure_report == FailureReport::No {
             return;
         }
@@ -267,17 +273,17 @@ fn takes(session: &Session, len: u64, reports: bool) -> bool {
     (session.terms.direction.receives || reports) && session.terms.max_size.is_none_or(|max| len <= max)
 }
 
-fn whole<'a>(label: Label<'a>, failure_report: FailureReport, body: Body<'a>) -> Seed<'a> {
+fn whole<'a>(label: Label<'a>, failure_report: FailureReport, body: Body<'a>) -> ChunkTemplate<'a> {
     let len = body.len() as u64;
     let range = byte_range(1, len, Some(len));
-    Seed { label, range, failure_report, body, continuation: Continuation::Complete }
+    ChunkTemplate { label, range, failure_report, body, continuation: Continuation::Complete }
 }
 
 /// What ends a message of which no more comes. It carries nothing, and then its range starts at 1 (RFC 4975 §7.1.1).
-fn abort(message_id: &[u8], failure_report: FailureReport) -> Seed<'_> {
+fn abort(message_id: &[u8], failure_report: FailureReport) -> ChunkTemplate<'_> {
     let range = ByteRange { start: 1, end: Some(0), total: None };
     let label = Label::of(message_id);
-    Seed { label, range, failure_report, body: Body::None, continuation: Continuation::Abort }
+    ChunkTemplate { label, range, failure_report, body: Body::None, continuation: Continuation::Abort }
 }
 
 /// A chunk that is larger than may go uninterrupted has no range-end (RFC 4975 §7.1.1).

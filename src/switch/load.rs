@@ -6,23 +6,24 @@ use super::alarm::Alarm;
 use super::state::Switch;
 use crate::facts::Event;
 
-/// How often the focus is told the load at most.
+/// How often the load is reported to the focus at most.
 const LOAD_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Switch {
-    /// The focus is told the load once a second while something is delivered, and once more when that has ended.
-    pub(super) fn tell_load(&mut self, now: Instant) {
-        self.told_load.alarm = false;
-        let deliveries = self.outlets.counters.deliveries;
-        let since = deliveries - std::mem::replace(&mut self.told_load.deliveries, deliveries);
+    /// Reports the load to the focus: once a second while something is delivered, and once more when that has ended.
+    pub(super) fn report_load(&mut self, now: Instant) {
+        self.reported_load.alarm = false;
+        let deliveries = self.egress.counters.deliveries;
+        let since = deliveries - std::mem::replace(&mut self.reported_load.deliveries, deliveries);
         self.push_event(Event::Load { deliveries_per_second: since });
         if since > 0 {
             self.set_load_alarm(now);
         }
     }
 
+    /// Sees to it that the load is reported within the second.
     pub(super) fn set_load_alarm(&mut self, now: Instant) {
-        if !std::mem::replace(&mut self.told_load.alarm, true) {
+        if !std::mem::replace(&mut self.reported_load.alarm, true) {
             self.timers.set_earliest(Alarm::Load, now + LOAD_INTERVAL);
         }
     }

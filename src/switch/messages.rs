@@ -29,7 +29,7 @@ impl Switch {
         now: Instant,
     ) {
         let Task::Message { session, message_id, range, seen, cpim, content, .. } = &mut incoming.task else {
-            return self.pass_over(incoming, end);
+            return self.skip_refused(incoming, end);
         };
         let piece = Piece {
             octets,
@@ -67,7 +67,7 @@ impl Switch {
     }
 
     /// The end of a chunk that was refused may be the end of its message, and then nothing of it has to be remembered.
-    fn pass_over(&mut self, incoming: &Incoming, end: Option<Continuation>) {
+    fn skip_refused(&mut self, incoming: &Incoming, end: Option<Continuation>) {
         if let Task::Refused { session, message_id } = &incoming.task
             && matches!(end, Some(Continuation::Complete | Continuation::Abort))
         {
@@ -157,13 +157,13 @@ impl Switch {
     }
 
     /// A chunk of a message has ended at `position`; `None` where it had no body. Its flag may end the message, and what it
-    /// carried may have been the last that was missing. `wish`: it asks for a success report.
+    /// carried may have been the last that was missing. `report_wanted`: it asks for a success report.
     pub(super) fn end_chunk(
         &mut self,
         key: SessionKey,
         message_id: &[u8],
         position: Option<u64>,
-        wish: bool,
+        report_wanted: bool,
         continuation: Continuation,
         now: Instant,
     ) -> Result<Option<Receipt>, Status> {
@@ -173,9 +173,9 @@ impl Switch {
         }
         let Some(mut stream) = self.take_stream(key, message_id) else {
             // A message of no octets, which have all arrived (RFC 4975 §7.1.3).
-            return Ok(wish.then(|| Receipt { message_id: message_id.into(), len: 0, cpim: None }));
+            return Ok(report_wanted.then(|| Receipt { message_id: message_id.into(), len: 0, cpim: None }));
         };
-        stream.success_report |= wish;
+        stream.success_report |= report_wanted;
         if continuation == Continuation::Complete {
             stream.assembly.end_at(position.unwrap_or_else(|| stream.assembly.furthest()));
         }
@@ -202,7 +202,7 @@ impl Switch {
             }
             Phase::Flowing(_) => self.emit(key, stream, true, now),
         };
-        self.outlets.counters.messages += 1;
+        self.egress.counters.messages += 1;
         if stream.private && delivered == 0 {
             return Err(Status::STOP_SENDING);
         }

@@ -9,24 +9,30 @@ use parlor_proto::msrp::{Head, TransactionId, path_uris};
 /// A nickname that the focus decides about, and what the same session has asked for since. That waits: it has to be done in the
 /// order in which it was asked.
 #[derive(Debug)]
-pub struct Asked {
+pub struct PendingNickname {
+    /// The nickname.
     pub nickname: Arc<str>,
-    pub request: Request,
+    /// The request for it.
+    pub request: DeferredRequest,
     /// Use-Nickname as it stands in each request.
-    pub later: VecDeque<(Box<[u8]>, Request)>,
+    pub later: VecDeque<(Box<[u8]>, DeferredRequest)>,
 }
 
 /// A request that has to be answered later.
 #[derive(Debug)]
-pub struct Request {
+pub struct DeferredRequest {
+    /// Where it came.
     pub connection: ConnectionId,
+    /// Its transaction id.
     pub tid: TransactionId,
+    /// To-Path of the response.
     pub to_path: Box<[u8]>,
+    /// From-Path of the response.
     pub from_path: Box<[u8]>,
 }
 
-impl Request {
-    /// That of a head.
+impl DeferredRequest {
+    /// The request with this head.
     pub fn of(connection: ConnectionId, head: &Head<'_>) -> Self {
         Self {
             connection,

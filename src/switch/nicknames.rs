@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::nickname_request::{Asked, Request};
+use super::nickname_request::{DeferredRequest, PendingNickname};
 use super::output::PendingEvent;
 use super::state::Switch;
 use crate::facts::{Event, NicknameScope};
@@ -23,9 +23,9 @@ impl Switch {
         head: &Head<'_>,
         now: Instant,
     ) {
-        if let Some(asked) = self.sessions.get_mut(key).and_then(|entry| entry.asked.as_mut()) {
-            if asked.later.len() < NICKNAME_REQUESTS_WAITING_MAX {
-                asked.later.push_back((value.into(), Request::of(id, head)));
+        if let Some(pending) = self.sessions.get_mut(key).and_then(|entry| entry.pending_nickname.as_mut()) {
+            if pending.later.len() < NICKNAME_REQUESTS_WAITING_MAX {
+                pending.later.push_back((value.into(), DeferredRequest::of(id, head)));
             } else {
                 self.refuse(id, head, Status::FORBIDDEN);
             }
@@ -33,12 +33,12 @@ impl Switch {
         }
         match self.use_nickname(key, value, now) {
             Ok(None) => self.answer_head(id, head, Status::OK),
-            Ok(Some(nickname)) => self.ask_focus(key, nickname, Request::of(id, head), VecDeque::new()),
+            Ok(Some(nickname)) => self.ask_focus(key, nickname, DeferredRequest::of(id, head), VecDeque::new()),
             Err(status) => self.refuse(id, head, status),
         }
     }
 
-    /// Takes a nickname or gives one up. Answers the nickname about which the focus is to be asked first.
+    /// Takes a nickname or gives one up. Returns the nickname about which the focus is to be asked first.
     fn use_nickname(&mut self, key: SessionKey, value: &[u8], now: Instant) -> Result<Option<Arc<str>>, Status> {
         let entry = self.sessions.get_mut(key).ok_or(Status::NO_SESSION)?;
         let room = self.rooms.get_mut(entry.room).ok_or(Status::NO_SESSION)?;
@@ -74,22 +74,23 @@ impl Switch {
         &mut self,
         key: SessionKey,
         nickname: Arc<str>,
-        request: Request,
-        later: VecDeque<(Box<[u8]>, Request)>,
+        request: DeferredRequest,
+        later: VecDeque<(Box<[u8]>, DeferredRequest)>,
     ) {
         let Some(entry) = self.sessions.get_mut(key) else { return };
         let session = entry.session.id;
-        entry.asked = Some(Box::new(Asked { nickname: nickname.clone(), request, later }));
+        entry.pending_nickname = Some(Box::new(PendingNickname { nickname: nickname.clone(), request, later }));
         self.push_event(Event::NicknameAsked { session, nickname });
     }
 
     /// The focus has decided about a nickname. What was asked for since is done now, up to the next that it decides about.
     pub(super) fn nickname_decided(&mut self, session: SessionId, granted: bool, now: Instant) {
         let Some(key) = self.by_id.get(&session).copied() else { return };
-        let Some(asked) = self.sessions.get_mut(key).and_then(|entry| entry.asked.take()) else { return };
-        let outcome = if granted { self.take_nickname(key, &asked.nickname, now) } else { Err(Status::NICKNAME_TAKEN) };
-        self.answer_later(&asked.request, outcome);
-        let mut later = asked.later;
+        let Some(pending) = self.sessions.get_mut(key).and_then(|entry| entry.pending_nickname.take()) else { return };
+        let outcome =
+            if granted { self.take_nickname(key, &pending.nickname, now) } else { Err(Status::NICKNAME_TAKEN) };
+        self.answer_later(&pending.request, outcome);
+        let mut later = pending.later;
         while let Some((value, request)) = later.pop_front() {
             match self.use_nickname(key, &value, now) {
                 Ok(Some(nickname)) => return self.ask_focus(key, nickname, request, later),
@@ -99,9 +100,9 @@ impl Switch {
         }
     }
 
-    fn answer_later(&mut self, request: &Request, outcome: Result<(), Status>) {
+    fn answer_later(&mut self, request: &DeferredRequest, outcome: Result<(), Status>) {
         let status = outcome.err().unwrap_or(Status::OK);
-        self.outlets.control(request.connection, |out| {
+        self.egress.write_control(request.connection, |out| {
             encode::response(out, request.tid.get(), status, &request.to_path, &request.from_path);
         });
     }

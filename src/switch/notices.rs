@@ -16,7 +16,7 @@ impl Switch {
     /// Sends a text from the room to one session, if it is bound and takes such text.
     pub(super) fn notify(&mut self, key: SessionKey, text: &str, now: Instant) {
         let Some(room) = self.sessions.get(key).and_then(|entry| self.rooms.get(entry.room)) else { return };
-        if !room.roster.seat(key).is_some_and(|seat| room.roster.accepts(seat, Some("text/plain"))) {
+        if !room.roster.member(key).is_some_and(|seat| room.roster.accepts(seat, Some("text/plain"))) {
             return;
         }
         let mut body = cpim::encode(&room.uri, &room.uri, None, TYPE);
@@ -27,7 +27,7 @@ impl Switch {
 
     /// Tells a user whose client knows nothing of chat rooms where it is, and who is there (RFC 7701 §11): once for each
     /// user and room, however often it comes and on however many devices.
-    pub(super) fn tell_unaware(&mut self, key: SessionKey, now: Instant) {
+    pub(super) fn notify_unaware(&mut self, key: SessionKey, now: Instant) {
         let Some(entry) = self.sessions.get(key).filter(|entry| entry.session.terms.chatroom.is_none()) else { return };
         let Some(room) = self.rooms.get_mut(entry.room) else { return };
         if !room.policy.notice_to_unaware || !room.meet_unaware(&entry.session.member.user) {
@@ -44,7 +44,7 @@ impl Switch {
     }
 
     /// Tells an anonymous member the address that the others know it by (RFC 7701 §6.1), at each binding.
-    pub(super) fn tell_anonymous(&mut self, key: SessionKey, now: Instant) {
+    pub(super) fn notify_anonymous(&mut self, key: SessionKey, now: Instant) {
         let Some(entry) = self.sessions.get(key).filter(|entry| entry.session.member.anonymous) else { return };
         let text = format!("You are anonymous here. The others know you as {}.", entry.session.member.uri);
         self.notify(key, &text, now);
@@ -54,10 +54,10 @@ impl Switch {
     fn roster_text(&self, key: SessionKey) -> String {
         let mut text = String::from("In the room:");
         let Some(room) = self.sessions.get(key).and_then(|entry| self.rooms.get(entry.room)) else { return text };
-        let (mut told, mut left) = (HashSet::new(), 0usize);
-        for entry in room.roster.seats().iter().filter_map(|seat| self.sessions.get(seat.session)) {
+        let (mut listed, mut left) = (HashSet::new(), 0usize);
+        for entry in room.roster.members().iter().filter_map(|seat| self.sessions.get(seat.session)) {
             let member = &entry.session.member;
-            if !told.insert(&member.user) {
+            if !listed.insert(&member.user) {
                 continue;
             }
             if text.len() >= ROSTER_NOTICE_BYTES_MAX {
@@ -76,22 +76,22 @@ impl Switch {
     }
 
     /// A copy for this session was not made because its connection is congested.
-    pub(super) fn missed(&mut self, key: SessionKey) {
+    pub(super) fn count_missed(&mut self, key: SessionKey) {
         if let Some(entry) = self.sessions.get_mut(key) {
             entry.missed += 1;
         }
     }
 
     /// Tells members whose connections have recovered how much they have missed (RFC 7701 §6.4), in one message each.
-    pub(super) fn tell_recovered(&mut self, now: Instant) {
-        while let Some(connection) = self.outlets.recovered.pop() {
-            let Some(connection) = self.outlets.connections.get(connection) else { continue };
+    pub(super) fn notify_recovered(&mut self, now: Instant) {
+        while let Some(connection) = self.egress.recovered.pop() {
+            let Some(connection) = self.egress.connections.get(connection) else { continue };
             for key in connection.sessions.clone() {
                 let Some(entry) = self.sessions.get_mut(key) else { continue };
                 let missed = std::mem::take(&mut entry.missed);
                 if missed > 0 {
                     tracing::debug!(session = entry.session.id.short(), missed, "a member keeps up again");
-                    self.outlets.counters.missed += missed;
+                    self.egress.counters.missed += missed;
                     let messages = if missed == 1 { "1 message was" } else { &format!("{missed} messages were") };
                     let text = format!("{messages} not sent to you, because your connection could not keep up.");
                     self.notify(key, &text, now);

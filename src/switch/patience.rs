@@ -14,18 +14,18 @@ impl Switch {
     /// who is sending it one.
     pub(super) fn hold_back(&mut self, recipient: ConnectionId, sender: SessionKey, now: Instant) {
         let Some(from) = self.sessions.get(sender).and_then(|entry| entry.session.connection()) else { return };
-        self.press(recipient, now);
+        self.apply_backpressure(recipient, now);
         self.hold(recipient, from, now);
     }
 
     /// Holds back everybody who is sending streams to a recipient, if that cannot keep up. Each of them may have a whole receive
     /// on its way: held back one by one, as their pieces come, a few of them would fill an outbox before any patience was used.
-    pub(super) fn press(&mut self, recipient: ConnectionId, now: Instant) {
-        if !self.outlets.is_pressed(recipient) || self.outlets.is_holding(recipient) {
+    pub(super) fn apply_backpressure(&mut self, recipient: ConnectionId, now: Instant) {
+        if !self.egress.is_backlogged(recipient) || self.egress.is_holding(recipient) {
             return;
         }
         for from in self.streaming_to(recipient) {
-            if from != recipient && self.outlets.can_be_held(from) {
+            if from != recipient && self.egress.can_be_held(from) {
                 self.hold(recipient, from, now);
             }
         }
@@ -33,16 +33,16 @@ impl Switch {
 
     fn hold(&mut self, recipient: ConnectionId, from: ConnectionId, now: Instant) {
         let Some(patience) = self.patience_of(recipient) else { return };
-        match self.outlets.hold(recipient, from, now, patience) {
+        match self.egress.hold(recipient, from, now, patience) {
             Hold::NotNeeded => {}
             Hold::Until(at) => self.timers.set_earliest(Alarm::Patience(recipient), at),
-            Hold::Congested => self.outlets.congest(recipient, now),
+            Hold::Congested => self.egress.congest(recipient, now),
         }
     }
 
     /// The connections of those whose streams go to a recipient at the moment, in no order that chance decides.
     fn streaming_to(&self, recipient: ConnectionId) -> Vec<ConnectionId> {
-        let Some(connection) = self.outlets.connections.get(recipient) else { return Vec::new() };
+        let Some(connection) = self.egress.connections.get(recipient) else { return Vec::new() };
         let here = |key: &SessionKey| connection.sessions.contains(key);
         let goes_here =
             |stream: &Stream| matches!(&stream.phase, Phase::Flowing(flow) if flow.recipients.iter().any(here));
@@ -55,15 +55,15 @@ impl Switch {
 
     pub(super) fn check_patience(&mut self, id: ConnectionId, now: Instant) {
         let Some(patience) = self.patience_of(id) else { return };
-        if let Some(at) = self.outlets.check_patience(id, now, patience) {
+        if let Some(at) = self.egress.check_patience(id, now, patience) {
             self.timers.set_earliest(Alarm::Patience(id), at);
         }
-        self.watch_congested(now);
+        self.start_congestion_timers(now);
     }
 
     /// Sees to it that a connection that does not recover is given up (RFC 7701 §6.4).
-    pub(super) fn watch_congested(&mut self, now: Instant) {
-        while let Some(id) = self.outlets.fallen_behind.pop() {
+    pub(super) fn start_congestion_timers(&mut self, now: Instant) {
+        while let Some(id) = self.egress.newly_congested.pop() {
             tracing::debug!(connection = %id, peer = self.peer(id).map(tracing::field::display), "a member cannot keep up, and gets nothing new");
             let timeout = self.policy_of(id).map_or(Duration::ZERO, |policy| policy.congestion_timeout);
             if !timeout.is_zero() {
@@ -75,7 +75,7 @@ impl Switch {
     /// A connection that has been congested for all of `congestion_timeout` goes, and with it its sessions and calls.
     pub(super) fn check_congestion(&mut self, id: ConnectionId, now: Instant) {
         let Some(timeout) = self.policy_of(id).map(|policy| policy.congestion_timeout) else { return };
-        let Some(connection) = self.outlets.connections.get_mut(id) else { return };
+        let Some(connection) = self.egress.connections.get_mut(id) else { return };
         let Some(since) = connection.congestion.since_congested() else { return };
         if now < since + timeout {
             // It has recovered once since the time was set.
@@ -85,7 +85,7 @@ impl Switch {
         for key in std::mem::take(&mut connection.sessions) {
             self.end_session(key, Some(EndReason::Congested), now);
         }
-        self.outlets.close_now(id);
+        self.egress.close_now(id);
     }
 
     /// The patience that a connection is granted.
@@ -95,7 +95,7 @@ impl Switch {
 
     /// The policy that holds for a connection as a whole: that of its first session's room.
     fn policy_of(&self, id: ConnectionId) -> Option<&RoomPolicy> {
-        let key = self.outlets.connections.get(id)?.sessions.first()?;
+        let key = self.egress.connections.get(id)?.sessions.first()?;
         let room = self.rooms.get(self.sessions.get(*key)?.room)?;
         Some(&room.policy)
     }

@@ -28,8 +28,8 @@ impl Switch {
         let policy = self.rooms.get(entry.room).ok_or(Status::NO_SESSION)?.policy.clone();
         check_size(policy.max_message_size, stream.declared.unwrap_or(0).max(piece.end_position()))?;
         stream.deadline = now + policy.chunk_reception_timeout;
-        self.find_room(key, stream, piece)?;
-        stream.rewrite(piece.position, stream.assembly.again(piece.position, piece.octets));
+        self.reserve_space(key, stream, piece)?;
+        stream.rewrite(piece.position, stream.assembly.overlap(piece.position, piece.octets));
         let fresh = stream.assembly.take(piece.position, piece.octets, policy.forward_whole_up_to);
         let fresh = fresh.map_err(|_| Status::STOP_SENDING)?;
         self.absorb(key, stream, fresh, piece.bytes, now)?;
@@ -47,7 +47,7 @@ impl Switch {
 
     /// Whether a piece may be held, where it has to be. Where too much is held already, a message whose recipients are known
     /// goes out from here on as it comes.
-    fn find_room(&mut self, key: SessionKey, stream: &mut Stream, piece: &Piece<'_>) -> Result<(), Status> {
+    fn reserve_space(&mut self, key: SessionKey, stream: &mut Stream, piece: &Piece<'_>) -> Result<(), Status> {
         let len = piece.octets.len();
         let of_session = self.sessions.get(key).map_or(0, |entry| entry.held_bytes);
         if of_session + len <= HELD_BYTES_PER_SESSION_MAX && self.held_bytes + len <= HELD_BYTES_PER_SHARD_MAX {

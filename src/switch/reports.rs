@@ -15,11 +15,11 @@ use parlor_proto::msrp::{ByteRange, Head, Status};
 #[derive(Debug)]
 pub struct Receipt {
     /// The sender's own Message-ID.
-    pub(super) message_id: MessageId,
+    pub message_id: MessageId,
     /// Octets that have arrived.
-    pub(super) len: u64,
+    pub len: u64,
     /// What the REPORT carries, where the message was private.
-    pub(super) cpim: Option<Box<[u8]>>,
+    pub cpim: Option<Box<[u8]>>,
 }
 
 impl Switch {
@@ -39,7 +39,7 @@ impl Switch {
             status: Status::OK,
             cpim: receipt.cpim.as_deref(),
         };
-        self.outlets.control(connection, |out| report(out, &success));
+        self.egress.write_control(connection, |out| report(out, &success));
     }
 
     /// A recipient reports on what we sent. It is not passed on (RFC 7701 §6.3), and understood as a response would be (RFC 4975

@@ -21,13 +21,13 @@ impl Switch {
     /// Bytes have come on a connection. Body octets that have to be kept are kept as slices of `bytes`.
     ///
     /// # Errors
-    /// What cannot be framed. The connection is on the list of those to be closed, and its sessions have failed.
+    /// Returns an error if the octets are no MSRP. The connection is on the list of those to be closed, and its sessions have failed.
     pub fn handle_bytes(&mut self, id: ConnectionId, bytes: &Bytes, now: Instant) -> Result<(), ParseError> {
-        let Some(connection) = self.outlets.connections.get_mut(id) else { return Ok(()) };
+        let Some(connection) = self.egress.connections.get_mut(id) else { return Ok(()) };
         if connection.closing {
             return Ok(());
         }
-        self.outlets.counters.received_bytes += bytes.len() as u64;
+        self.egress.counters.received_bytes += bytes.len() as u64;
         let mut parser = std::mem::take(&mut connection.parser);
         let mut incoming = connection.incoming.take().map(|incoming| *incoming);
         let mut input = &bytes[..];
@@ -57,7 +57,7 @@ impl Switch {
             }
         };
         self.end_turn(now);
-        if let Some(connection) = self.outlets.connections.get_mut(id) {
+        if let Some(connection) = self.egress.connections.get_mut(id) {
             connection.parser = parser;
             connection.incoming = incoming.map(Box::new);
         }
@@ -68,8 +68,8 @@ impl Switch {
     }
 
     fn fail_connection(&mut self, id: ConnectionId, now: Instant) {
-        self.outlets.counters.unreadable += 1;
-        let Some(connection) = self.outlets.connections.get_mut(id) else { return };
+        self.egress.counters.unreadable += 1;
+        let Some(connection) = self.egress.connections.get_mut(id) else { return };
         for key in std::mem::take(&mut connection.sessions) {
             self.end_session(key, Some(EndReason::ProtocolError), now);
         }
@@ -101,7 +101,7 @@ impl Switch {
     /// Finds the session that a request belongs to, and binds it to the connection with its first request.
     fn admit(&mut self, id: ConnectionId, head: &Head<'_>, now: Instant) -> Result<SessionKey, Status> {
         let key = self.find_session(id, head.to_path).ok_or(Status::NO_SESSION)?;
-        let connection = self.outlets.connections.get(id).ok_or(Status::NO_SESSION)?;
+        let connection = self.egress.connections.get(id).ok_or(Status::NO_SESSION)?;
         let entry = self.sessions.get_mut(key).ok_or(Status::NO_SESSION)?;
         let full = self.draining || connection.sessions.len() >= SESSIONS_PER_CONNECTION_MAX;
         if connection.closing || (full && entry.session.connection().is_none()) {
@@ -116,7 +116,7 @@ impl Switch {
             }
         }
         if entry.session.admit(id, connection.secure, head)? {
-            self.bound(key, id, now);
+            self.on_bound(key, id, now);
         }
         Ok(key)
     }
@@ -124,7 +124,7 @@ impl Switch {
     /// The session-id of the To-Path decides; RFC 4975 §7.3 has exactly one URI there.
     pub(super) fn find_session(&self, id: ConnectionId, to_path: &[u8]) -> Option<SessionKey> {
         // Nearly always it is the connection's only session, written as we wrote it.
-        let usual = self.outlets.connections.get(id).and_then(|connection| connection.sessions.first());
+        let usual = self.egress.connections.get(id).and_then(|connection| connection.sessions.first());
         if let Some(key) = usual
             && self.sessions.get(*key).is_some_and(|e| e.session.terms.local.as_str().as_bytes() == to_path)
         {
@@ -184,8 +184,8 @@ impl Switch {
             Continuation::Complete | Continuation::Abort => {
                 let refused = self.refusal(*session, message_id).is_some();
                 self.forget_refusal(*session, message_id);
-                let wish = incoming.success_report && !refused;
-                self.end_chunk(*session, message_id, None, wish, continuation, now)
+                let report_wanted = incoming.success_report && !refused;
+                self.end_chunk(*session, message_id, None, report_wanted, continuation, now)
             }
         };
         match outcome {
@@ -195,28 +195,28 @@ impl Switch {
     }
 
     /// A connection carries a session now: its user takes part, once its terms are known.
-    pub(super) fn bound(&mut self, key: SessionKey, id: ConnectionId, now: Instant) {
+    pub(super) fn on_bound(&mut self, key: SessionKey, id: ConnectionId, now: Instant) {
         let Some(entry) = self.sessions.get_mut(key) else { return };
         entry.bind_by = None;
         self.unbound.remove(id);
         let answered = entry.session.terms.are_answered();
-        if let Some(connection) = self.outlets.connections.get_mut(id) {
+        if let Some(connection) = self.egress.connections.get_mut(id) {
             connection.sessions.push(key);
             connection.deadline = None;
         }
         if answered {
-            self.joined(key, now);
+            self.on_joined(key, now);
         }
     }
 
     /// A session is bound and its terms are known: its user takes part.
-    pub(super) fn joined(&mut self, key: SessionKey, now: Instant) {
+    pub(super) fn on_joined(&mut self, key: SessionKey, now: Instant) {
         let Some(session) = self.sessions.get(key).map(|entry| entry.session.id) else { return };
-        self.sit(key);
+        self.add_member(key);
         self.set_load_alarm(now);
         self.push_event(Event::SessionBound { session });
-        self.tell_anonymous(key, now);
-        self.tell_unaware(key, now);
+        self.notify_anonymous(key, now);
+        self.notify_unaware(key, now);
     }
 
     pub(super) fn check_unbound_session(&mut self, key: SessionKey, now: Instant) {

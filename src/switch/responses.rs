@@ -8,13 +8,13 @@ use super::incoming::{Incoming, Task};
 use super::reports::Receipt;
 use super::state::Switch;
 use crate::ids::{ConnectionId, SessionKey};
-use crate::session::answered;
+use crate::session::wants_response;
 use parlor_proto::msrp::{Head, Method, Status, encode, path_uris};
 
 impl Switch {
     pub(super) fn check_responses(&mut self, now: Instant) {
         let (missing, next) = self.awaited.expire(now);
-        self.outlets.counters.recipient_timeouts += missing;
+        self.egress.counters.recipient_timeouts += missing;
         if let Some(at) = next {
             self.timers.set_earliest(Alarm::Responses, at);
         }
@@ -45,11 +45,11 @@ impl Switch {
     /// Answers a chunk of a message, if its Failure-Report wants it.
     pub(super) fn answer(&mut self, id: ConnectionId, incoming: &Incoming, key: SessionKey, status: Status) {
         if !status.is_success() {
-            self.outlets.counters.refused += 1;
+            self.egress.counters.refused += 1;
             let session = self.sessions.get(key).map(|entry| entry.session.id);
             tracing::debug!(session = session.map(|id| id.short()), status = status.0, "a message was refused");
         }
-        if !answered(incoming.failure_report, status) {
+        if !wants_response(incoming.failure_report, status) {
             return;
         }
         let Some(entry) = self.sessions.get(key) else { return };
@@ -60,19 +60,19 @@ impl Switch {
             None => terms.remote.first().as_bytes(),
         };
         let from = terms.local.as_str().as_bytes();
-        self.outlets.control(id, |out| encode::response(out, incoming.tid.get(), status, to, from));
+        self.egress.write_control(id, |out| encode::response(out, incoming.tid.get(), status, to, from));
     }
 
     /// Refuses a request of which only the head is known, and perhaps no session.
     pub(super) fn refuse(&mut self, id: ConnectionId, head: &Head<'_>, status: Status) {
-        self.outlets.counters.refused += 1;
+        self.egress.counters.refused += 1;
         tracing::debug!(connection = %id, status = status.0, "an MSRP request was refused");
         let wanted = match head.method() {
             // A REPORT is never answered (RFC 4975 §7.1.2).
             Some(Method::Report) => false,
             // It has no Failure-Report (RFC 7701 §7.1), and one that it has all the same means nothing.
             Some(Method::Nickname) => true,
-            _ => answered(head.failure_report, status),
+            _ => wants_response(head.failure_report, status),
         };
         if wanted {
             self.answer_head(id, head, status);
@@ -90,7 +90,7 @@ impl Switch {
             // Without paths nobody can be answered, and what cannot stand in one is not sent back.
             return;
         }
-        self.outlets.control(id, |out| encode::response(out, head.tid, status, to, from));
+        self.egress.write_control(id, |out| encode::response(out, head.tid, status, to, from));
     }
 
     /// A recipient has answered a copy, or the peer of a session that we have connected for has agreed.
@@ -99,7 +99,7 @@ impl Switch {
             return;
         }
         let Some(wait) = awaited::drawn(head.tid).and_then(|tid| self.awaited.take(tid)) else {
-            self.outlets.counters.stray_responses += 1;
+            self.egress.counters.stray_responses += 1;
             return;
         };
         if status.is_success() {
@@ -116,7 +116,7 @@ impl Switch {
 
     /// A recipient did not get a copy. A 408 is as good as no answer (RFC 4975 §10.4).
     pub(super) fn count_failure(&mut self, status: Status) {
-        let counters = &mut self.outlets.counters;
+        let counters = &mut self.egress.counters;
         let counter = match status {
             Status::TIMED_OUT => &mut counters.recipient_timeouts,
             _ => &mut counters.recipient_errors,
@@ -126,7 +126,7 @@ impl Switch {
 
     /// The session that a response is from. Where the connection carries only one there is no doubt, whatever the paths say.
     fn answering(&self, id: ConnectionId, head: &Head<'_>) -> Option<SessionKey> {
-        let sessions = &self.outlets.connections.get(id)?.sessions;
+        let sessions = &self.egress.connections.get(id)?.sessions;
         match sessions.as_slice() {
             [only] => Some(*only),
             _ => self.find_session(id, head.to_path).filter(|key| sessions.contains(key)),

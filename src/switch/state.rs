@@ -10,9 +10,9 @@ use slotmap::SlotMap;
 
 use super::alarm::Alarms;
 use super::awaited::Awaited;
-use super::egress::Outlets;
+use super::egress::Egress;
 use super::incoming::MessageId;
-use super::nickname_request::Asked;
+use super::nickname_request::PendingNickname;
 use super::output::PendingEvent;
 use super::senders::Senders;
 use super::settings::Settings;
@@ -28,8 +28,8 @@ use parlor_proto::msrp::Status;
 #[derive(Debug)]
 pub struct Switch {
     pub(super) settings: Settings,
-    pub(super) outlets: Outlets,
-    pub(super) sessions: SlotMap<SessionKey, Entry>,
+    pub(super) egress: Egress,
+    pub(super) sessions: SlotMap<SessionKey, SessionEntry>,
     pub(super) by_id: HashMap<SessionId, SessionKey>,
     /// Sessions that are over and keep their connections, for as long as the focus says.
     pub(super) suspended: HashMap<SessionId, (ConnectionId, SessionKey)>,
@@ -50,14 +50,14 @@ pub struct Switch {
     pub(super) flowing: Vec<SessionKey>,
     /// Who sends the messages that go out as they come.
     pub(super) senders: Senders,
-    pub(super) told_load: Load,
+    pub(super) reported_load: Load,
     pub(super) draining: bool,
     pub(super) rng: ChaCha8Rng,
 }
 
 /// A session, its room, and the messages that it is sending.
 #[derive(Debug)]
-pub struct Entry {
+pub struct SessionEntry {
     pub session: Session,
     pub room: RoomKey,
     pub streams: Vec<Stream>,
@@ -68,7 +68,7 @@ pub struct Entry {
     pub nickname: Option<Arc<str>>,
     pub nickname_pending: bool,
     /// A nickname that the focus decides about.
-    pub asked: Option<Box<Asked>>,
+    pub pending_nickname: Option<Box<PendingNickname>>,
     /// Messages that it did not get since its connection became congested.
     pub missed: u64,
     pub bind_by: Option<Instant>,
@@ -91,7 +91,7 @@ impl Switch {
         let ids = ChaCha8Rng::from_rng(&mut rng);
         Self {
             settings,
-            outlets: Outlets::new(settings.outbox_max, ids),
+            egress: Egress::new(settings.outbox_max, ids),
             sessions: SlotMap::with_key(),
             by_id: HashMap::new(),
             suspended: HashMap::new(),
@@ -107,7 +107,7 @@ impl Switch {
             sessions_max: CONNECTIONS_PER_SHARD_MAX,
             flowing: Vec::new(),
             senders: Senders::default(),
-            told_load: Load::default(),
+            reported_load: Load::default(),
             draining: false,
             rng,
         }

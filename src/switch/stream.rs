@@ -24,26 +24,26 @@ use parlor_proto::cpim::Scanner;
 /// One message in flight towards us.
 #[derive(Debug)]
 pub struct Stream {
-    pub(super) message_id: MessageId,
+    pub message_id: MessageId,
     /// Its Message-ID on the way out.
-    pub(super) out_id: [u8; MESSAGE_ID_LEN],
-    pub(super) assembly: Assembly,
+    pub out_id: [u8; MESSAGE_ID_LEN],
+    pub assembly: Assembly,
     /// Octets of the whole message, as its sender has it.
-    pub(super) declared: Option<u64>,
-    pub(super) success_report: bool,
+    pub declared: Option<u64>,
+    pub success_report: bool,
     /// What its first chunk says about its body.
-    pub(super) content: ContentLines,
+    pub content: ContentLines,
     /// Octets have come again and otherwise: whom it is for is to be decided anew before anything of it goes out.
-    pub(super) rewritten: bool,
+    pub rewritten: bool,
     /// It is for one user, and of no use if nobody can take it.
-    pub(super) private: bool,
+    pub private: bool,
     /// It only tells about other messages.
-    pub(super) reports: bool,
+    pub reports: bool,
     /// What a REPORT about it carries, where it is private.
-    pub(super) report_cpim: Option<Box<[u8]>>,
+    pub report_cpim: Option<Box<[u8]>>,
     /// The chunk reception timer: when we give it up unless more has come.
-    pub(super) deadline: Instant,
-    pub(super) phase: Phase,
+    pub deadline: Instant,
+    pub phase: Phase,
 }
 
 /// How far it is.
@@ -71,19 +71,19 @@ pub enum Phase {
 #[derive(Debug, Default)]
 pub struct Flow {
     /// Who gets it and can still take it.
-    pub(super) recipients: Vec<SessionKey>,
+    pub recipients: Vec<SessionKey>,
     /// Octets that have gone out. `sent <= sent + waiting == received`.
-    pub(super) sent: u64,
+    pub sent: u64,
     /// Octets of this turn, where they were received.
-    pub(super) pending: SmallVec<[Bytes; 4]>,
+    pub pending: SmallVec<[Bytes; 4]>,
     /// Octets of the turns before that are too few for a chunk of their own. Once something has gone out there is one at
     /// least, so that the message's last chunk is never empty.
-    pub(super) tail: Vec<u8>,
+    pub tail: Vec<u8>,
 }
 
 impl Stream {
     /// A message of which nothing is there yet.
-    pub(super) fn new(message_id: MessageId, out_id: [u8; MESSAGE_ID_LEN], deadline: Instant) -> Self {
+    pub fn new(message_id: MessageId, out_id: [u8; MESSAGE_ID_LEN], deadline: Instant) -> Self {
         Self {
             message_id,
             out_id,
@@ -102,7 +102,7 @@ impl Stream {
 
     /// Octets have come again from `position` on. Where nothing has gone out the last to come count (RFC 4975 §7.3.1), and what
     /// was found out about those before holds no more: neither who sent it nor whom it is for.
-    pub(super) fn rewrite(&mut self, position: u64, again: &[u8]) {
+    pub fn rewrite(&mut self, position: u64, again: &[u8]) {
         let (Phase::Wrapper { octets, .. } | Phase::Held { octets, .. }) = &mut self.phase else { return };
         let start = usize::try_from(position).unwrap_or(usize::MAX);
         let Some(before) = start.checked_add(again.len()).and_then(|end| octets.get_mut(start..end)) else { return };
@@ -115,7 +115,7 @@ impl Stream {
     }
 
     /// Octets of it that are held in memory.
-    pub(super) fn held_bytes(&self) -> usize {
+    pub fn held_bytes(&self) -> usize {
         let octets = match &self.phase {
             Phase::Wrapper { octets, .. } | Phase::Held { octets, .. } => octets.len(),
             Phase::Flowing(flow) => flow.tail.len(),
@@ -126,19 +126,19 @@ impl Stream {
 
 impl Flow {
     /// A message that was held until now.
-    pub(super) fn of(recipients: Vec<SessionKey>, octets: Vec<u8>) -> Self {
+    pub fn of(recipients: Vec<SessionKey>, octets: Vec<u8>) -> Self {
         Self { recipients, sent: 0, pending: SmallVec::from_iter([Bytes::from(octets)]), tail: Vec::new() }
     }
 
     /// Octets that have not gone out.
-    pub(super) fn waiting(&self) -> u64 {
+    pub fn waiting(&self) -> u64 {
         self.pending.iter().map(|slice| slice.len() as u64).sum::<u64>() + self.tail.len() as u64
     }
 
     /// Takes what goes out now: first the octets kept back, then the slices. Nothing of either goes out if they are too few for
     /// a chunk of their own (RFC 4975 §7.1.1) and the message does not end here. A sender that lets a message trickle
     /// would otherwise cost every recipient a chunk for each octet.
-    pub(super) fn take(&mut self, ends: bool) -> (Vec<u8>, SmallVec<[Bytes; 4]>) {
+    pub fn take(&mut self, ends: bool) -> (Vec<u8>, SmallVec<[Bytes; 4]>) {
         if !ends && self.waiting() <= FORWARDED_CHUNK_BYTES_MIN as u64 {
             for slice in self.pending.drain(..) {
                 self.tail.extend_from_slice(&slice);
@@ -190,7 +190,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_turns_every_octet_comes_out_once(turns in prop::collection::vec(
+        fn every_octet_is_taken_once_in_whatever_turns_it_arrives(turns in prop::collection::vec(
             prop::collection::vec(0usize..3000, 0..4), 1..12)) {
             let mut flow = Flow::default();
             let (mut put, mut got, mut n) = (Vec::new(), Vec::new(), 0u8);

@@ -6,7 +6,7 @@ use rand_core::Rng;
 
 use super::alarm::Alarm;
 use super::incoming::MessageId;
-use super::state::{Entry, Switch};
+use super::state::{SessionEntry, Switch};
 use super::stream::{Phase, Stream};
 use crate::ids::SessionKey;
 use crate::limits::{REFUSED_MESSAGES_PER_SESSION_MAX, STREAMS_PER_SESSION_MAX};
@@ -63,7 +63,7 @@ impl Switch {
     /// A message is given up by its sender: who has a part of it is told.
     pub(super) fn abort_stream(&mut self, key: SessionKey, message_id: &[u8], now: Instant) {
         if let Some(mut stream) = self.take_stream(key, message_id) {
-            self.outlets.counters.aborted += 1;
+            self.egress.counters.aborted += 1;
             self.senders.end(&stream.out_id);
             self.end_for_everybody(key, &mut stream, now);
             self.book_held(key);
@@ -106,7 +106,7 @@ impl Switch {
     /// The sender is gone, and with it the rest of what it was sending.
     pub(super) fn drop_streams(&mut self, key: SessionKey, now: Instant) {
         while let Some(mut stream) = self.sessions.get_mut(key).and_then(|entry| entry.streams.pop()) {
-            self.outlets.counters.aborted += 1;
+            self.egress.counters.aborted += 1;
             self.senders.end(&stream.out_id);
             self.end_for_everybody(key, &mut stream, now);
         }
@@ -133,7 +133,7 @@ impl Switch {
     /// The turn is over: what came of streams goes out, and nothing refers to the receive slab any more.
     pub(super) fn end_turn(&mut self, now: Instant) {
         while let Some(key) = self.flowing.pop() {
-            while let Some(mut stream) = self.sessions.get_mut(key).and_then(Entry::take_flowing) {
+            while let Some(mut stream) = self.sessions.get_mut(key).and_then(SessionEntry::take_flowing) {
                 self.emit(key, &mut stream, false, now);
                 if let Some(entry) = self.sessions.get_mut(key) {
                     entry.streams.push(stream);
@@ -144,7 +144,7 @@ impl Switch {
     }
 }
 
-impl Entry {
+impl SessionEntry {
     /// Takes a stream of which something came in this turn.
     fn take_flowing(&mut self) -> Option<Stream> {
         let came = |stream: &Stream| matches!(&stream.phase, Phase::Flowing(flow) if !flow.pending.is_empty());

@@ -12,7 +12,7 @@ use crate::shares::network;
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Unbound {
+pub struct Unbound {
     networks: SecondaryMap<ConnectionId, IpAddr>,
     by_network: HashMap<IpAddr, OfNetwork>,
 }
@@ -28,7 +28,7 @@ struct OfNetwork {
 impl Unbound {
     /// A peer has made a connection. The answer is one to be closed in its stead: the oldest of the network that has the most, where
     /// there are more than [`UNBOUND_CONNECTIONS_MAX`] and that network has more than one; or the new one itself, where there are twice as many.
-    pub(super) fn add(&mut self, id: ConnectionId, peer: IpAddr) -> Option<ConnectionId> {
+    pub fn add(&mut self, id: ConnectionId, peer: IpAddr) -> Option<ConnectionId> {
         let network = network(peer);
         self.networks.insert(id, network);
         let own = self.by_network.entry(network).or_default();
@@ -50,7 +50,7 @@ impl Unbound {
     }
 
     /// A connection carries a session, or is gone.
-    pub(super) fn remove(&mut self, id: ConnectionId) {
+    pub fn remove(&mut self, id: ConnectionId) {
         let Some(network) = self.networks.remove(id) else { return };
         let Some(own) = self.by_network.get_mut(&network) else { return };
         own.count -= 1;

@@ -92,7 +92,7 @@ impl Shell {
     /// Does what the machine asks for after an input. Sending is left to the flusher, so that it comes after every reader of
     /// this turn; unless an outbox is so full that it cannot wait.
     pub(super) fn settle(self: &Rc<Self>) {
-        if self.switch.borrow().is_pressing() {
+        if self.switch.borrow().must_flush_now() {
             self.flush_now();
         }
         loop {

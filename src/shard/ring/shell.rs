@@ -157,7 +157,7 @@ impl Shell {
     /// Does what the machine asks for after an input. Sending is left to the flush, so that it comes after every receive of this
     /// turn; unless an outbox is so full that it cannot wait.
     pub(super) fn settle(&mut self, now: Instant) {
-        if self.switch.is_pressing() {
+        if self.switch.must_flush_now() {
             self.flush();
         }
         while let Some(output) = self.switch.poll_output() {

@@ -1,17 +1,17 @@
-//! Who holds whom back, who is congested, and who has recovered; see [`super::congestion_state`].
+//! Senders are paused and resumed, recipients become congested and recover; see [`super::congestion_state`].
 
 use std::time::{Duration, Instant};
 
 use super::congestion_state::Hold;
 use super::connection::Sending;
-use super::state::Outlets;
+use super::state::Egress;
 use crate::ids::ConnectionId;
 use crate::limits::CONTROL_LANE_BYTES_MAX;
 
-impl Outlets {
+impl Egress {
     /// Whether a recipient holds those back who fill its outbox: that is above half, and the kernel takes nothing at the moment.
     /// Before it has refused anything the next flush may empty the outbox.
-    pub fn is_pressed(&self, recipient: ConnectionId) -> bool {
+    pub fn is_backlogged(&self, recipient: ConnectionId) -> bool {
         self.connections.get(recipient).is_some_and(|connection| {
             connection.state == Sending::Blocked
                 && connection.outbox.message_bytes() > self.outbox_max / 2
@@ -21,8 +21,8 @@ impl Outlets {
 
     /// Whether a recipient holds somebody back.
     pub fn is_holding(&self, recipient: ConnectionId) -> bool {
-        let course = self.connections.get(recipient).and_then(|connection| connection.congestion.0.as_ref());
-        course.is_some_and(|course| course.since.is_some())
+        let state = self.connections.get(recipient).and_then(|connection| connection.congestion.0.as_ref());
+        state.is_some_and(|state| state.since.is_some())
     }
 
     /// Whether a connection can be paused: not where others than the one who sends would wait.
@@ -32,41 +32,41 @@ impl Outlets {
 
     /// `recipient` was given a piece of a stream that comes on `sender`. Pauses the sender if its outbox is above half.
     pub fn hold(&mut self, recipient: ConnectionId, sender: ConnectionId, now: Instant, patience: Duration) -> Hold {
-        if !self.is_pressed(recipient) {
+        if !self.is_backlogged(recipient) {
             return Hold::NotNeeded;
         }
         let sender_has_one = self.can_be_held(sender);
         let Some(connection) = self.connections.get_mut(recipient) else { return Hold::NotNeeded };
-        let course = connection.congestion.course();
-        if course.holding.contains(&sender) {
+        let state = connection.congestion.state_mut();
+        if state.holding.contains(&sender) {
             return Hold::NotNeeded;
         }
-        let left = course.left(now, patience);
+        let left = state.left(now, patience);
         if !sender_has_one || left.is_zero() || sender == recipient {
             return Hold::Congested;
         }
-        course.holding.push(sender);
-        let since = *course.since.get_or_insert(now);
+        state.holding.push(sender);
+        let since = *state.since.get_or_insert(now);
         if let Some(sender) = self.connections.get_mut(sender) {
-            sender.congestion.course().held_by.push(recipient);
+            sender.congestion.state_mut().held_by.push(recipient);
         }
         Hold::Until(since + left)
     }
 
-    /// The patience of `recipient` may be used up. Answers when to look again, if it holds somebody back for longer; where its
+    /// The patience of `recipient` may be used up. Returns when to look again, if it holds somebody back for longer; where its
     /// patience has ended, it is congested and everybody is released.
     pub fn check_patience(&mut self, recipient: ConnectionId, now: Instant, patience: Duration) -> Option<Instant> {
-        let course = self.connections.get_mut(recipient)?.congestion.0.as_mut()?;
-        let since = course.since?;
+        let state = self.connections.get_mut(recipient)?.congestion.0.as_mut()?;
+        let since = state.since?;
         let spent = now.saturating_duration_since(since);
-        let left = course.left(since, patience);
+        let left = state.left(since, patience);
         if spent < left {
             return Some(since + left);
         }
-        if course.is_held() {
+        if state.is_held() {
             // No budget runs against a member whose own connection we have paused: that one is resumed first.
-            course.since = Some(now);
-            let left = course.left(now, patience).max(Duration::from_millis(1));
+            state.since = Some(now);
+            let left = state.left(now, patience).max(Duration::from_millis(1));
             self.resume(recipient);
             return Some(now + left);
         }
@@ -79,34 +79,34 @@ impl Outlets {
         if let Some(connection) = self.connections.get_mut(recipient)
             && !connection.congestion.is_congested()
         {
-            connection.congestion.course().congested = Some(now);
+            connection.congestion.state_mut().congested = Some(now);
             self.counters.congested += 1;
-            self.fallen_behind.push(recipient);
+            self.newly_congested.push(recipient);
             self.release_all(recipient, Some(now));
         }
     }
 
     /// `connection` has sent something: below a quarter it has recovered, and those it held back go on.
-    pub fn relieve(&mut self, id: ConnectionId, now: Instant) {
+    pub fn update_congestion(&mut self, id: ConnectionId, now: Instant) {
         let quarter = self.outbox_max / 4;
         let Some(connection) = self.connections.get_mut(id) else { return };
         let waiting = connection.outbox.message_bytes();
         if waiting > quarter {
             return;
         }
-        let Some(course) = &mut connection.congestion.0 else { return };
-        if course.congested.take().is_some() {
+        let Some(state) = &mut connection.congestion.0 else { return };
+        if state.congested.take().is_some() {
             self.recovered.push(id);
         }
         if waiting == 0 {
-            course.spent = Duration::ZERO;
-            course.window = None;
+            state.spent = Duration::ZERO;
+            state.window = None;
         }
-        if course.since.is_some() {
+        if state.since.is_some() {
             self.release_all(id, (waiting > 0).then_some(now));
         }
         if let Some(connection) = self.connections.get_mut(id)
-            && connection.congestion.0.as_ref().is_some_and(|course| course.is_over())
+            && connection.congestion.0.as_ref().is_some_and(|state| state.is_over())
         {
             connection.congestion.0 = None;
         }
@@ -114,15 +114,15 @@ impl Outlets {
 
     /// Something was put into the lane of responses and REPORTs, or has left it. A peer that asks faster than it reads the
     /// answers is not read until it has caught up.
-    pub fn balance(&mut self, id: ConnectionId) {
+    pub fn update_control_throttle(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let waiting = connection.outbox.control_bytes();
         if waiting > CONTROL_LANE_BYTES_MAX / 4 {
-            connection.congestion.course().chokes = true;
+            connection.congestion.state_mut().control_throttled = true;
         } else if waiting <= CONTROL_LANE_BYTES_MAX / 8
-            && let Some(course) = &mut connection.congestion.0
-            && std::mem::take(&mut course.chokes)
-            && !course.is_held()
+            && let Some(state) = &mut connection.congestion.0
+            && std::mem::take(&mut state.control_throttled)
+            && !state.is_held()
         {
             self.resumed.push(id);
         }
@@ -131,14 +131,14 @@ impl Outlets {
     /// Lets go of everybody whom `holder` holds back, and books the time until `now` on its budget.
     pub fn release_all(&mut self, holder: ConnectionId, now: Option<Instant>) {
         let Some(connection) = self.connections.get_mut(holder) else { return };
-        let Some(course) = &mut connection.congestion.0 else { return };
-        if let (Some(since), Some(now)) = (course.since.take(), now) {
-            course.spent += now.saturating_duration_since(since);
+        let Some(state) = &mut connection.congestion.0 else { return };
+        if let (Some(since), Some(now)) = (state.since.take(), now) {
+            state.spent += now.saturating_duration_since(since);
         }
-        for held in std::mem::take(&mut course.holding) {
-            if let Some(course) = self.connections.get_mut(held).and_then(|held| held.congestion.0.as_mut()) {
-                course.held_by.retain(|other| *other != holder);
-                if !course.is_paused() {
+        for held in std::mem::take(&mut state.holding) {
+            if let Some(state) = self.connections.get_mut(held).and_then(|held| held.congestion.0.as_mut()) {
+                state.held_by.retain(|other| *other != holder);
+                if !state.is_paused() {
                     self.resumed.push(held);
                 }
             }
@@ -147,15 +147,15 @@ impl Outlets {
 
     /// Lets `paused` be read again, whoever holds it back.
     fn resume(&mut self, paused: ConnectionId) {
-        let course = self.connections.get_mut(paused).and_then(|paused| paused.congestion.0.as_mut());
-        let Some(course) = course else { return };
-        let holders = std::mem::take(&mut course.held_by);
-        if !holders.is_empty() && !course.is_paused() {
+        let state = self.connections.get_mut(paused).and_then(|paused| paused.congestion.0.as_mut());
+        let Some(state) = state else { return };
+        let holders = std::mem::take(&mut state.held_by);
+        if !holders.is_empty() && !state.is_paused() {
             self.resumed.push(paused);
         }
         for holder in holders {
-            if let Some(course) = self.connections.get_mut(holder).and_then(|holder| holder.congestion.0.as_mut()) {
-                course.holding.retain(|held| *held != paused);
+            if let Some(state) = self.connections.get_mut(holder).and_then(|holder| holder.congestion.0.as_mut()) {
+                state.holding.retain(|held| *held != paused);
             }
         }
     }

@@ -3,7 +3,8 @@
 //! Every outbox is bounded. Only streams (messages that are forwarded as they arrive) hold their sender back: a recipient whose
 //! outbox is above half pauses the connections that fill it, out of a budget of its own. The budget spent, or four fifths of
 //! the bound reached, it is congested: it gets nothing but the end of what it has begun (or, by policy, small messages), until
-//! it is below a quarter; then it is told how much it has missed. Congested for too long, it is given up. So a file goes through whole to everyone who can take it, and a stalled member slows nobody for longer than its budget.
+//! it is below a quarter; then a notice says how much it has missed. Congested for too long, it is closed. So a file goes through
+//! whole to everyone who can take it, and a stalled member slows nobody for longer than its budget.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +12,13 @@ use smallvec::SmallVec;
 
 use crate::ids::ConnectionId;
 
-/// What one connection's congestion state is. Most never have any, and keep no room for it.
+/// The congestion state of one connection. Most never have any, and keep no room for it.
 #[derive(Debug, Default)]
-pub struct Congestion(pub Option<Box<Course>>);
+pub struct Congestion(pub Option<Box<CongestionState>>);
 
 /// The state of a connection that is congested, paused, or holds somebody back.
 #[derive(Debug, Default)]
-pub struct Course {
+pub struct CongestionState {
     /// Since when it gets nothing new, if it is congested.
     pub congested: Option<Instant>,
     /// Connections that it holds back.
@@ -28,7 +29,7 @@ pub struct Course {
     pub spent: Duration,
     pub window: Option<Instant>,
     /// It has to read the responses that wait for it before more of its requests are read.
-    pub chokes: bool,
+    pub control_throttled: bool,
     /// Connections that hold it back.
     pub held_by: SmallVec<[ConnectionId; 1]>,
 }
@@ -52,17 +53,18 @@ impl Congestion {
     /// Whether its own sending is paused.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.0.as_ref().is_some_and(|course| course.is_paused())
+        self.0.as_ref().is_some_and(|state| state.is_paused())
     }
 
-    pub fn course(&mut self) -> &mut Course {
+    /// Its state, to be changed.
+    pub fn state_mut(&mut self) -> &mut CongestionState {
         self.0.get_or_insert_default()
     }
 }
 
-impl Course {
+impl CongestionState {
     pub fn is_paused(&self) -> bool {
-        self.is_held() || self.chokes
+        self.is_held() || self.control_throttled
     }
 
     /// Whether somebody else holds it back.

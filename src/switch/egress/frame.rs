@@ -68,7 +68,7 @@ impl<'a> Label<'a> {
 /// What a frame is made from. Several sessions on one connection need a transaction id each, so more than one frame may come
 /// of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Seed<'a> {
+pub struct ChunkTemplate<'a> {
     /// What is the same for all of its message.
     pub label: Label<'a>,
     /// Byte-Range.
@@ -107,17 +107,17 @@ impl Frame {
     /// Makes a frame under a transaction id that is drawn now, when the octets are known: nobody can have put its end-line
     /// into them (RFC 4975 §7.1).
     #[must_use]
-    pub fn new(seed: &Seed<'_>, rng: &mut impl Rng) -> (u64, Rc<Self>) {
-        let tid = draw(seed, rng);
-        (tid, Rc::new(Self::with_tid(seed, &random_id(tid))))
+    pub fn new(template: &ChunkTemplate<'_>, rng: &mut impl Rng) -> (u64, Rc<Self>) {
+        let tid = draw(template, rng);
+        (tid, Rc::new(Self::with_tid(template, &random_id(tid))))
     }
 
-    /// Writes a frame whose body is copied into a buffer. Answers its transaction id, drawn as [`Frame::new`] does, and behind
+    /// Writes a frame whose body is copied into a buffer. Returns its transaction id, drawn as [`Frame::new`] does, and behind
     /// how many of its octets the recipient's path lines go.
-    pub fn write(seed: &Seed<'_>, rng: &mut impl Rng, out: &mut Vec<u8>) -> (u64, usize) {
-        let tid = draw(seed, rng);
+    pub fn write(template: &ChunkTemplate<'_>, rng: &mut impl Rng, out: &mut Vec<u8>) -> (u64, usize) {
+        let tid = draw(template, rng);
         let start = out.len();
-        let (split, _) = write(seed, &random_id(tid), out);
+        let (split, _) = write(template, &random_id(tid), out);
         (tid, split - start)
     }
 
@@ -128,15 +128,15 @@ impl Frame {
         Self { octets, start: split, body_at: len, body: RefCell::default(), len }
     }
 
-    fn with_tid(seed: &Seed<'_>, tid: &[u8; RANDOM_ID_BYTES]) -> Self {
+    fn with_tid(template: &ChunkTemplate<'_>, tid: &[u8; RANDOM_ID_BYTES]) -> Self {
         const HEAD_LEN: usize = 5 + RANDOM_ID_BYTES + 7 + 200 + 14 + RANDOM_ID_BYTES;
-        let (copied, shared): (&[u8], &[Bytes]) = match seed.body {
+        let (copied, shared): (&[u8], &[Bytes]) = match template.body {
             Body::None => (&[], &[]),
             Body::Copied(octets) => (octets, &[]),
             Body::Shared(first, slices) => (first, slices),
         };
         let mut octets = Vec::with_capacity(HEAD_LEN + copied.len());
-        let (start, body_at) = write(seed, tid, &mut octets);
+        let (start, body_at) = write(template, tid, &mut octets);
         let body: SmallVec<[Bytes; 1]> = shared.iter().cloned().collect();
         let len = octets.len() + body.iter().map(Bytes::len).sum::<usize>();
         Self { octets, start, body_at, body: RefCell::new(body), len }
@@ -151,7 +151,7 @@ impl Frame {
 
     /// Moves the body out of the receive slab into memory of its own, once for all who hold the frame. What waits behind a
     /// full socket must not pin a slab.
-    pub fn detach(&self) {
+    pub fn release_slab(&self) {
         let mut body = self.body.borrow_mut();
         if body.is_empty() || (body.len() == 1 && body[0].is_unique()) {
             return;
@@ -178,41 +178,41 @@ impl Frame {
     }
 }
 
-fn draw(seed: &Seed<'_>, rng: &mut impl Rng) -> u64 {
+fn draw(template: &ChunkTemplate<'_>, rng: &mut impl Rng) -> u64 {
     let mut tid = rng.next_u64();
-    while seed.body.ends(&random_id(tid)) {
+    while template.body.ends(&random_id(tid)) {
         tid = rng.next_u64();
     }
     tid
 }
 
-/// Writes all but the path lines and what is shared. Answers where those lines go, and where the shared octets.
-fn write(seed: &Seed<'_>, tid: &[u8; RANDOM_ID_BYTES], out: &mut Vec<u8>) -> (usize, usize) {
+/// Writes all but the path lines and what is shared. Returns where those lines go, and where the shared octets.
+fn write(template: &ChunkTemplate<'_>, tid: &[u8; RANDOM_ID_BYTES], out: &mut Vec<u8>) -> (usize, usize) {
     out.extend_from_slice(b"MSRP ");
     out.extend_from_slice(tid);
     out.extend_from_slice(b" SEND\r\n");
     let start = out.len();
     out.extend_from_slice(b"Message-ID: ");
-    out.extend_from_slice(seed.label.message_id);
+    out.extend_from_slice(template.label.message_id);
     out.extend_from_slice(b"\r\nByte-Range: ");
-    byte_range(out, seed.range);
-    out.extend_from_slice(match seed.failure_report {
+    byte_range(out, template.range);
+    out.extend_from_slice(match template.failure_report {
         FailureReport::No => b"\r\nFailure-Report: no\r\n",
         FailureReport::Partial => b"\r\nFailure-Report: partial\r\n",
         FailureReport::Yes => b"\r\n",
     });
-    if !matches!(seed.body, Body::None) {
-        out.extend_from_slice(seed.label.content.unwrap_or(b"Content-Type: message/cpim\r\n"));
+    if !matches!(template.body, Body::None) {
+        out.extend_from_slice(template.label.content.unwrap_or(b"Content-Type: message/cpim\r\n"));
         out.extend_from_slice(b"\r\n");
     }
-    if let Body::Copied(octets) | Body::Shared(octets, _) = seed.body {
+    if let Body::Copied(octets) | Body::Shared(octets, _) = template.body {
         out.extend_from_slice(octets);
     }
     let body_at = out.len();
-    if !matches!(seed.body, Body::None) {
+    if !matches!(template.body, Body::None) {
         out.extend_from_slice(b"\r\n");
     }
-    end(out, tid, seed.continuation);
+    end(out, tid, template.continuation);
     (start, body_at)
 }
 
@@ -224,8 +224,8 @@ mod tests {
 
     const PATHS: &[u8] = b"To-Path: msrp://a/1;tcp\r\nFrom-Path: msrp://b/2;tcp\r\n";
 
-    fn seed(body: Body<'_>) -> Seed<'_> {
-        Seed {
+    fn template(body: Body<'_>) -> ChunkTemplate<'_> {
+        ChunkTemplate {
             label: Label::of(b"0123456789abcdef01234567"),
             range: ByteRange { start: 1, end: Some(10), total: Some(10) },
             failure_report: FailureReport::No,
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_copy_is_a_whole_chunk() {
-        let frame = Frame::with_tid(&seed(Body::Copied(b"0123456789")), b"aaaabbbbccccdddd");
+        let frame = Frame::with_tid(&template(Body::Copied(b"0123456789")), b"aaaabbbbccccdddd");
         let text = written(&frame, 0, usize::MAX);
         assert_eq!(
             String::from_utf8(text).unwrap(),
@@ -258,12 +258,12 @@ mod tests {
     fn shared_and_copied_bodies_look_the_same_on_the_wire() {
         let slab = Bytes::from_static(b"..0123456789..");
         let slices = [slab.slice(3..5), slab.slice(5..12)];
-        let shared = Frame::with_tid(&seed(Body::Shared(b"0", &slices)), b"aaaabbbbccccdddd");
-        let copied = Frame::with_tid(&seed(Body::Copied(b"0123456789")), b"aaaabbbbccccdddd");
+        let shared = Frame::with_tid(&template(Body::Shared(b"0", &slices)), b"aaaabbbbccccdddd");
+        let copied = Frame::with_tid(&template(Body::Copied(b"0123456789")), b"aaaabbbbccccdddd");
         let whole = written(&copied, 0, usize::MAX);
         assert_eq!(written(&shared, 0, usize::MAX), whole);
         assert_eq!(shared.len(), copied.len());
-        shared.detach();
+        shared.release_slab();
         assert_eq!(written(&shared, 0, usize::MAX), whole);
         for skip in 0..=whole.len() {
             for max in [0, 1, 7, 100, usize::MAX] {
@@ -277,10 +277,10 @@ mod tests {
     fn detaching_lets_go_of_the_slab() {
         let mut slab = BytesMut::from(&b"0123456789"[..]);
         let received = slab.split().freeze();
-        let frame = Frame::with_tid(&seed(Body::Shared(b"", &[received.slice(..)])), b"aaaabbbbccccdddd");
+        let frame = Frame::with_tid(&template(Body::Shared(b"", &[received.slice(..)])), b"aaaabbbbccccdddd");
         drop(received);
         assert!(!slab.try_reclaim(10), "the frame pins it");
-        frame.detach();
+        frame.release_slab();
         assert!(slab.try_reclaim(10));
     }
 
@@ -288,15 +288,15 @@ mod tests {
     fn the_transaction_id_is_not_in_the_body() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let first = random_id(rng.clone().next_u64());
-        let (tid, _) = Frame::new(&seed(Body::Copied(&[b"-------", &first[..]].concat())), &mut rng);
+        let (tid, _) = Frame::new(&template(Body::Copied(&[b"-------", &first[..]].concat())), &mut rng);
         assert_ne!(random_id(tid), first);
     }
 
     #[test]
     fn a_message_given_up_ends_without_a_body() {
-        let mut seed = seed(Body::None);
-        seed.continuation = Continuation::Abort;
-        let text = String::from_utf8(written(&Frame::with_tid(&seed, b"aaaabbbbccccdddd"), 0, usize::MAX)).unwrap();
+        let mut template = template(Body::None);
+        template.continuation = Continuation::Abort;
+        let text = String::from_utf8(written(&Frame::with_tid(&template, b"aaaabbbbccccdddd"), 0, usize::MAX)).unwrap();
         assert!(text.ends_with("Failure-Report: no\r\n-------aaaabbbbccccdddd#\r\n"), "{text}");
     }
 }

@@ -1,84 +1,85 @@
-//! Who reads a room's log, and what is appended to it; see [`super::room_log`].
+//! Messages are appended to a room's log, and connections are attached to it and detached from it; see [`super::room_log`].
 
 use std::cell::OnceCell;
 
 use super::connection::{Connection, Sending};
-use super::frame::{Body, Frame, Seed};
+use super::frame::{Body, ChunkTemplate, Frame};
 use super::piece_sink::{BoundedSink, PieceSink};
-use super::room_log::{Content, Page, Place, Said};
-use super::state::Outlets;
+use super::room_log::{Content, LogEntry, LogReader, Page};
+use super::state::Egress;
 use crate::ids::{ConnectionId, RoomKey, SessionKey};
 use crate::limits::SPARE_PAGES_MAX;
-use crate::room::Seat;
+use crate::room::RoomMember;
 
-impl Outlets {
-    /// Who sits in a room and does not follow, one after the other.
-    pub fn other(&self, room: RoomKey, at: usize) -> Option<SessionKey> {
-        self.logs.get(room)?.others.get(at).map(|(session, _)| *session)
+impl Egress {
+    /// The session at index `at` of those in a room that are not attached to its log.
+    pub fn detached(&self, room: RoomKey, at: usize) -> Option<SessionKey> {
+        self.logs.get(room)?.detached.get(at).map(|(session, _)| *session)
     }
 
-    /// Says something to everybody who follows a room, its sender left out: once, whatever their number. Answers the transaction
-    /// id and how many copies it will be. `None`: not everybody who follows can take it that way.
-    pub fn say(&mut self, room: RoomKey, from: ConnectionId, seed: &Seed<'_>) -> Option<(u64, u32)> {
+    /// Appends a chunk to a room's log, for everybody who is attached but its sender. Returns the transaction id and how many copies
+    /// it will be; `None` where not everybody who is attached can take it that way.
+    pub fn append(&mut self, room: RoomKey, from: ConnectionId, template: &ChunkTemplate<'_>) -> Option<(u64, u32)> {
         let log = self.logs.get_mut(room)?;
-        let mut place = self.connections.get_mut(from).and_then(|c| c.place.as_mut()).filter(|place| place.follows);
-        let copies = log.followers.len() - usize::from(place.is_some());
-        if copies == 0 || seed.body.len() as u64 > log.size_max {
+        let mut reader =
+            self.connections.get_mut(from).and_then(|c| c.reader.as_mut()).filter(|reader| reader.attached);
+        let copies = log.attached.len() - usize::from(reader.is_some());
+        if copies == 0 || template.body.len() as u64 > log.size_max {
             return None;
         }
-        if log.page.said.is_empty() {
-            self.stamp += 1;
-            log.page = Page { number: self.stamp, ..self.spare.pop().unwrap_or_default() };
+        if log.page.entries.is_empty() {
+            self.sequence += 1;
+            log.page = Page { number: self.sequence, ..self.spare_pages.pop().unwrap_or_default() };
         }
         let page = &mut log.page;
         let start = page.octets.len();
-        let (tid, len, content) = match seed.body {
+        let (tid, len, content) = match template.body {
             Body::Shared(..) => {
-                let (tid, frame) = Frame::new(seed, &mut self.rng);
+                let (tid, frame) = Frame::new(template, &mut self.rng);
                 (tid, frame.len(), Content::Framed(frame))
             }
             Body::None | Body::Copied(_) => {
-                let (tid, split) = Frame::write(seed, &mut self.rng, &mut page.octets);
+                let (tid, split) = Frame::write(template, &mut self.rng, &mut page.octets);
                 let end = page.octets.len();
                 let content = Content::Logged { start, split: start + split, end, frame: OnceCell::new() };
                 (tid, end - start, content)
             }
         };
-        let after = page.len + len + (page.said.len() + 1) * log.paths_max;
-        if !page.said.is_empty() && after > self.outbox_max {
+        let after = page.len + len + (page.entries.len() + 1) * log.paths_max;
+        if !page.entries.is_empty() && after > self.outbox_max {
             // Somebody's bound may be reached: each is asked.
             page.octets.truncate(start);
             return None;
         }
         page.len += len;
-        page.said.push(Said { from, len, content });
-        log.behind = log.followers.len();
-        if let Some(place) = place.as_mut().filter(|place| place.next + 1 == log.end()) {
-            // Nothing but its own words is new to the sender.
-            log.has_read(place);
+        page.entries.push(LogEntry { from, len, content });
+        log.behind = log.attached.len();
+        if let Some(reader) = reader.as_mut().filter(|reader| reader.next + 1 == log.end()) {
+            // Nothing but its own message is new to the sender.
+            log.mark_read(reader);
         }
-        self.pressing |= after > self.outbox_max / 2;
-        if !std::mem::replace(&mut log.fresh, true) {
-            self.fresh.push(room);
+        self.flush_now |= after > self.outbox_max / 2;
+        if !std::mem::replace(&mut log.is_updated, true) {
+            self.updated_rooms.push(room);
         }
         self.counters.deliveries += copies as u64;
         Some((tid, copies as u32))
     }
 
-    /// Marks the followers of every room that has something new.
-    pub fn mark_followers(&mut self) {
-        // In the order in which they spoke: who came first must not be sent to last.
-        let mut fresh = std::mem::take(&mut self.fresh);
-        for room in fresh.drain(..) {
+    /// Puts everybody who has something to read in a log on the list of those to be sent to.
+    pub fn mark_readers(&mut self) {
+        // In the order of the rooms' first messages: who came first must not be sent to last.
+        let mut rooms = std::mem::take(&mut self.updated_rooms);
+        for room in rooms.drain(..) {
             let Some(log) = self.logs.get_mut(room) else { continue };
-            log.fresh = false;
-            for at in 0..log.followers.len() {
-                let id = log.followers[at];
+            log.is_updated = false;
+            for at in 0..log.attached.len() {
+                let id = log.attached[at];
                 let Some(connection) = self.connections.get_mut(id) else { continue };
-                let Some(place) = &mut connection.place else { continue };
-                if log.unread(place).iter().all(|said| said.from == id) {
-                    // Its own words alone.
-                    log.has_read(place);
+                let Some(reader) = &mut connection.reader else { continue };
+                if log.unread(reader).iter().all(|entry| entry.from == id) {
+                    // Its own messages alone.
+                    log.mark_read(reader);
                 } else if connection.state == Sending::Idle {
                     connection.state = Sending::Dirty;
                     self.dirty.push(id);
@@ -86,153 +87,157 @@ impl Outlets {
             }
             self.empty_when_read(room);
         }
-        self.fresh = fresh;
+        self.updated_rooms = rooms;
     }
 
     pub fn empty_when_read(&mut self, room: RoomKey) {
         let Some(log) = self.logs.get_mut(room) else { return };
-        if log.behind > 0 || log.page.said.is_empty() {
+        if log.behind > 0 || log.page.entries.is_empty() {
             return;
         }
         log.first = log.end();
         let mut page = std::mem::take(&mut log.page);
         page.clear();
-        if self.spare.len() < SPARE_PAGES_MAX {
-            self.spare.push(page);
+        if self.spare_pages.len() < SPARE_PAGES_MAX {
+            self.spare_pages.push(page);
         }
     }
 
-    /// A session has sat down, or sits differently.
-    pub fn sit(&mut self, room: RoomKey, id: ConnectionId, session: SessionKey, seat: &Seat) {
+    /// A session has become a member of a room, or its terms have changed.
+    pub fn add_member(&mut self, room: RoomKey, id: ConnectionId, session: SessionKey, member: &RoomMember) {
         let Some(log) = self.logs.get_mut(room) else { return };
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let index = log.others.len();
-        log.others.push((session, id));
+        let index = log.detached.len();
+        log.detached.push((session, id));
         if connection.sessions.as_slice() == [session] {
-            let (paths, receives, max_size) = (seat.paths.clone(), seat.receives, seat.max_size);
-            connection.place = Some(Place { room, session, paths, receives, max_size, follows: false, index, next: 0 });
-            self.follow(id);
+            let (paths, receives, max_size) = (member.paths.clone(), member.receives, member.max_size);
+            connection.reader =
+                Some(LogReader { room, session, paths, receives, max_size, attached: false, index, next: 0 });
+            self.attach(id);
         } else {
             // Several sessions on a connection need copies of their own.
-            self.part(id);
+            self.detach(id);
             if let Some(connection) = self.connections.get_mut(id) {
-                connection.place = None;
+                connection.reader = None;
             }
         }
     }
 
-    /// A session has stood up. What was said before it did is still for it.
-    pub fn stand(&mut self, room: RoomKey, id: Option<ConnectionId>, session: SessionKey) {
+    /// A session is no member any more. What was sent before is still for it.
+    pub fn remove_member(&mut self, room: RoomKey, id: Option<ConnectionId>, session: SessionKey) {
         let connection = id.and_then(|id| self.connections.get(id));
-        let place = connection.and_then(|connection| connection.place.as_ref());
-        let index = match (id, place.filter(|place| place.session == session && place.room == room)) {
+        let reader = connection.and_then(|connection| connection.reader.as_ref());
+        let index = match (id, reader.filter(|reader| reader.session == session && reader.room == room)) {
             (Some(id), Some(_)) => {
-                self.part(id);
-                self.connections.get_mut(id).and_then(|connection| connection.place.take()).map(|place| place.index)
+                self.detach(id);
+                self.connections.get_mut(id).and_then(|connection| connection.reader.take()).map(|reader| reader.index)
             }
-            _ => self.logs.get(room).and_then(|log| log.others.iter().position(|(other, _)| *other == session)),
+            _ => self.logs.get(room).and_then(|log| log.detached.iter().position(|(other, _)| *other == session)),
         };
         if let Some(index) = index {
-            self.leave_others(room, index);
+            self.remove_detached(room, index);
         }
     }
 
-    /// A connection whose messages have all left reads the log again, if nothing is in the way.
-    pub fn follow(&mut self, id: ConnectionId) {
+    /// Attaches a connection to its room's log, if all its messages have left and nothing is in the way.
+    pub fn attach(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let free = connection.state != Sending::Blocked && connection.outbox.message_bytes() == 0;
         if !free || connection.closing || connection.congestion.is_congested() {
             return;
         }
-        let Some(place) = connection.place.as_mut().filter(|place| place.receives && !place.follows) else { return };
-        let Some(log) = self.logs.get_mut(place.room) else { return };
-        let (room, index) = (place.room, place.index);
-        place.follows = true;
-        place.index = log.followers.len();
-        place.next = log.end();
-        if log.followers.is_empty() {
+        let Some(reader) = connection.reader.as_mut().filter(|reader| reader.receives && !reader.attached) else {
+            return;
+        };
+        let Some(log) = self.logs.get_mut(reader.room) else { return };
+        let (room, index) = (reader.room, reader.index);
+        reader.attached = true;
+        reader.index = log.attached.len();
+        reader.next = log.end();
+        if log.attached.is_empty() {
             (log.size_max, log.paths_max) = (u64::MAX, 0);
         }
-        log.size_max = log.size_max.min(place.max_size);
-        log.paths_max = log.paths_max.max(place.paths.len());
-        log.followers.push(id);
-        self.leave_others(room, index);
+        log.size_max = log.size_max.min(reader.max_size);
+        log.paths_max = log.paths_max.max(reader.paths.len());
+        log.attached.push(id);
+        self.remove_detached(room, index);
     }
 
-    /// A connection reads the log no more: what it has not read moves into its outbox.
-    pub fn part(&mut self, id: ConnectionId) {
+    /// Detaches a connection from the log. What it has not read moves into its outbox.
+    pub fn detach(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let Some(place) = connection.place.as_mut().filter(|place| place.follows) else { return };
-        let Some(log) = self.logs.get_mut(place.room) else { return };
-        for said in log.unread(place).iter().filter(|said| said.from != id) {
-            connection.outbox.push(said.frame(&log.page.octets).clone(), place.paths.clone());
+        let Some(reader) = connection.reader.as_mut().filter(|reader| reader.attached) else { return };
+        let Some(log) = self.logs.get_mut(reader.room) else { return };
+        for entry in log.unread(reader).iter().filter(|entry| entry.from != id) {
+            connection.outbox.push(entry.frame(&log.page.octets).clone(), reader.paths.clone());
         }
-        log.has_read(place);
-        let (room, index) = (place.room, place.index);
-        place.follows = false;
-        place.index = log.others.len();
-        log.others.push((place.session, id));
-        log.followers.swap_remove(index);
-        if let Some(moved) = log.followers.get(index).and_then(|moved| self.connections.get_mut(*moved))
-            && let Some(place) = &mut moved.place
+        log.mark_read(reader);
+        let (room, index) = (reader.room, reader.index);
+        reader.attached = false;
+        reader.index = log.detached.len();
+        log.detached.push((reader.session, id));
+        log.attached.swap_remove(index);
+        if let Some(moved) = log.attached.get(index).and_then(|moved| self.connections.get_mut(*moved))
+            && let Some(reader) = &mut moved.reader
         {
-            place.index = index;
+            reader.index = index;
         }
         if !self.connections.get(id).is_none_or(|connection| connection.outbox.is_empty()) {
-            self.mark(id);
+            self.mark_dirty(id);
         }
         self.empty_when_read(room);
     }
 
-    pub fn leave_others(&mut self, room: RoomKey, index: usize) {
+    pub fn remove_detached(&mut self, room: RoomKey, index: usize) {
         let Some(log) = self.logs.get_mut(room) else { return };
-        log.others.swap_remove(index);
-        if let Some((session, id)) = log.others.get(index)
-            && let Some(place) = self.connections.get_mut(*id).and_then(|connection| connection.place.as_mut())
-            && place.session == *session
+        log.detached.swap_remove(index);
+        if let Some((session, id)) = log.detached.get(index)
+            && let Some(reader) = self.connections.get_mut(*id).and_then(|connection| connection.reader.as_mut())
+            && reader.session == *session
         {
-            place.index = index;
+            reader.index = index;
         }
     }
 
-    /// Hands what a follower has not read to a sink.
+    /// Hands what an attached connection has not read to a sink.
     pub fn gather_log<S: PieceSink>(&self, connection: &Connection, id: ConnectionId, sink: &mut BoundedSink<'_, S>) {
-        let Some(place) = connection.place.as_ref().filter(|place| place.follows) else { return };
-        if let Some(log) = self.logs.get(place.room) {
-            log.gather(id, place, sink);
+        let Some(reader) = connection.reader.as_ref().filter(|reader| reader.attached) else { return };
+        if let Some(log) = self.logs.get(reader.room) {
+            log.gather(id, reader, sink);
         }
     }
 
-    /// `n` octets of what a follower had not read have left. Where they are not all of it, the rest moves into its outbox.
+    /// `n` octets of what an attached connection had not read have left. Where they are not all of it, the rest moves into its
+    /// outbox.
     pub fn sent_log(&mut self, id: ConnectionId, n: usize) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let Some(place) = connection.place.as_mut().filter(|place| place.follows) else { return };
-        let Some(log) = self.logs.get_mut(place.room) else { return };
-        let waiting = log.waiting(id, place);
+        let Some(reader) = connection.reader.as_mut().filter(|reader| reader.attached) else { return };
+        let Some(log) = self.logs.get_mut(reader.room) else { return };
+        let waiting = log.waiting(id, reader);
         if n == waiting {
-            let room = place.room;
-            log.has_read(place);
+            let room = reader.room;
+            log.mark_read(reader);
             self.empty_when_read(room);
         } else if n > 0 {
-            self.part(id);
+            self.detach(id);
             if let Some(connection) = self.connections.get_mut(id) {
                 connection.outbox.sent(n);
             }
         }
     }
 
-    /// Whether a follower has something to read.
+    /// Whether an attached connection has something to read.
     pub fn has_unread(&self, connection: &Connection, id: ConnectionId) -> bool {
-        let Some(place) = connection.place.as_ref().filter(|place| place.follows) else { return false };
-        self.logs.get(place.room).is_some_and(|log| log.unread(place).iter().any(|said| said.from != id))
+        let Some(reader) = connection.reader.as_ref().filter(|reader| reader.attached) else { return false };
+        self.logs.get(reader.room).is_some_and(|log| log.unread(reader).iter().any(|entry| entry.from != id))
     }
 }
 
 #[cfg(test)]
-impl Outlets {
-    /// Followers, others and entries of all rooms.
+impl Egress {
+    /// Attached, detached and entries of all rooms.
     pub fn log_sizes(&self) -> (usize, usize, usize) {
-        let sizes = self.logs.values().map(|log| (log.followers.len(), log.others.len(), log.page.said.len()));
+        let sizes = self.logs.values().map(|log| (log.attached.len(), log.detached.len(), log.page.entries.len()));
         sizes.fold((0, 0, 0), |sum, log| (sum.0 + log.0, sum.1 + log.1, sum.2 + log.2))
     }
 
@@ -244,22 +249,24 @@ impl Outlets {
         self.log_sizes().2 == 0 && self.logs.values().all(|log| log.behind == 0)
     }
 
-    /// What is said of a log and its followers above.
+    /// Asserts what is said of a log and its readers.
     pub fn check_logs(&self) {
         for log in self.logs.values() {
             let mut behind = 0;
-            for (at, id) in log.followers.iter().enumerate() {
+            for (at, id) in log.attached.iter().enumerate() {
                 let connection = &self.connections[*id];
-                let place = connection.place.as_ref().unwrap();
-                assert!(place.follows && place.index == at && place.next <= log.end());
+                let reader = connection.reader.as_ref().unwrap();
+                assert!(reader.attached && reader.index == at && reader.next <= log.end());
                 assert!(connection.outbox.message_bytes() == 0 && connection.state != Sending::Blocked);
                 assert!(!connection.congestion.is_congested() && !connection.closing);
-                behind += usize::from(place.next < log.end());
+                behind += usize::from(reader.next < log.end());
             }
             assert_eq!(log.behind, behind);
-            for (at, (session, id)) in log.others.iter().enumerate() {
-                let place = self.connections.get(*id).and_then(|connection| connection.place.as_ref());
-                assert!(place.is_none_or(|place| place.session != *session || (!place.follows && place.index == at)));
+            for (at, (session, id)) in log.detached.iter().enumerate() {
+                let reader = self.connections.get(*id).and_then(|connection| connection.reader.as_ref());
+                assert!(
+                    reader.is_none_or(|reader| reader.session != *session || (!reader.attached && reader.index == at))
+                );
             }
         }
     }

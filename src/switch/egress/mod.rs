@@ -1,7 +1,7 @@
 //! What leaves: the connections of a shard, what waits on them, and who holds whom back.
 //!
 //! Plain data: [`piece_sink`], [`frame`], [`outbox`], [`room_log`], [`congestion_state`], [`connection`]; all of it is in
-//! [`Outlets`] ([`state`]). What is done with it: [`log_readers`], [`congestion`], [`delivery`], [`sending`].
+//! [`Egress`] ([`state`]). What is done with it: [`log_readers`], [`congestion`], [`delivery`], [`sending`].
 
 mod congestion;
 mod congestion_state;
@@ -17,7 +17,7 @@ mod state;
 
 pub use congestion_state::Hold;
 pub use delivery::{Delivery, Frames};
-pub use frame::{Body, Label, Seed};
+pub use frame::{Body, ChunkTemplate, Label};
 pub use piece_sink::{Mark, PieceSink};
 pub use room_log::Log;
-pub use state::Outlets;
+pub use state::Egress;

@@ -63,7 +63,7 @@ impl Outbox {
     }
 
     /// The lane of responses and REPORTs, to be written to at its end. It is made of one of `spare` where there is none yet.
-    pub fn control(&mut self, spare: &mut Lanes) -> &mut Vec<u8> {
+    pub fn control_lane(&mut self, spare: &mut Lanes) -> &mut Vec<u8> {
         if self.control.capacity() == 0
             && let Some(lane) = spare.0.pop()
         {
@@ -100,7 +100,7 @@ impl Outbox {
         }
     }
 
-    /// Takes off what was sent: `n` octets of what [`Outbox::gather`] hands out. Answers how many copies were finished.
+    /// Takes off what was sent: `n` octets of what [`Outbox::gather`] hands out. Returns how many copies were finished.
     pub fn sent(&mut self, mut n: usize) -> usize {
         let mut finished = 0;
         if self.front_sent > 0 {
@@ -138,10 +138,10 @@ impl Outbox {
         n - taken
     }
 
-    /// Lets go of the receive slab; see [`Frame::detach`].
-    pub fn detach(&self) {
+    /// Lets go of the receive slab; see [`Frame::release_slab`].
+    pub fn release_slab(&self) {
         for copy in &self.messages {
-            copy.frame.detach();
+            copy.frame.release_slab();
         }
     }
 }
@@ -150,21 +150,21 @@ impl Outbox {
 mod tests {
     use super::*;
     use crate::facts::FailureReport;
-    use crate::switch::egress::{Body, Label, Seed};
+    use crate::switch::egress::{Body, ChunkTemplate, Label};
     use parlor_proto::msrp::{ByteRange, Continuation};
     use proptest::prelude::*;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
 
     fn frame(body: &[u8], rng: &mut ChaCha8Rng) -> Rc<Frame> {
-        let seed = Seed {
+        let template = ChunkTemplate {
             label: Label::of(b"id"),
             range: ByteRange::DEFAULT,
             failure_report: FailureReport::No,
             body: Body::Copied(body),
             continuation: Continuation::Complete,
         };
-        Frame::new(&seed, rng).1
+        Frame::new(&template, rng).1
     }
 
     fn gather(outbox: &Outbox, max: usize, out: &mut Vec<u8>) -> usize {
@@ -180,12 +180,12 @@ mod tests {
         let paths: Rc<[u8]> = Rc::from(&b"P\r\n"[..]);
         outbox.push(frame(b"one", &mut rng), paths.clone());
         outbox.push(frame(b"two", &mut rng), paths);
-        outbox.control(&mut Lanes::default()).extend_from_slice(b"<response>");
+        outbox.control_lane(&mut Lanes::default()).extend_from_slice(b"<response>");
         let mut out = Vec::new();
         gather(&outbox, usize::MAX, &mut out);
         assert!(out.starts_with(b"<response>MSRP "));
         outbox.sent(12);
-        outbox.control(&mut Lanes::default()).extend_from_slice(b"<second>");
+        outbox.control_lane(&mut Lanes::default()).extend_from_slice(b"<second>");
         out.clear();
         gather(&outbox, usize::MAX, &mut out);
         let text = String::from_utf8(out).unwrap();
@@ -199,7 +199,7 @@ mod tests {
         let mut lanes = Lanes::default();
         for _ in 0..=SPARE_LANES_MAX {
             let mut outbox = Outbox::default();
-            outbox.control(&mut Lanes::default()).extend_from_slice(&[b'r'; 100 * SPARE_LANE_BYTES_MAX]);
+            outbox.control_lane(&mut Lanes::default()).extend_from_slice(&[b'r'; 100 * SPARE_LANE_BYTES_MAX]);
             outbox.sent(100 * SPARE_LANE_BYTES_MAX);
             outbox.spare_control(&mut lanes);
         }
@@ -234,7 +234,7 @@ mod tests {
                     1 => {
                         let response = format!("<{}>", "r".repeat(amount));
                         put += response.len();
-                        outbox.control(&mut Lanes::default()).extend_from_slice(response.as_bytes());
+                        outbox.control_lane(&mut Lanes::default()).extend_from_slice(response.as_bytes());
                     }
                     _ => {
                         let before = wire.len();

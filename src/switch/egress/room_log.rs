@@ -1,8 +1,8 @@
-//! What a room has said since it was last flushed: each message once, however many it is for.
+//! The log of a room: what was sent to everybody in it since the last flush, each message once.
 //!
 //! A push on every outbox for every message is what a fan-out costs most, once the sends are batched. So a message to everybody
 //! goes into the room's log, and the outboxes of those who take everything stay empty: at the flush each of them reads the log
-//! from where it stands, with its own path lines in between.
+//! from its own position, with its own path lines in between.
 //!
 //! ```text
 //!   octets   MSRP t1 SEND|Message-ID … body … t1$ MSRP t2 SEND|Message-ID … body … t2$
@@ -10,10 +10,10 @@
 //!   pieces   ├──────────┤ P ├─────────────────────────────────┤ P ├──────────────────┤
 //! ```
 //!
-//! Who reads the log is a follower: the only session of its connection, which receives, is not congested and not blocked, and
+//! Who reads the log is attached to it: the only session of its connection, which receives, is not congested and not blocked, and
 //! has no message in its outbox. Whatever else happens to it (a private message, a piece of a stream, a socket that is full or
 //! takes a part, an end) first moves what it has not read into its outbox, and from then on it is served like everybody was
-//! before: a copy of each frame, in order, with the bounds of its outbox. When that has drained, it follows again. A log is
+//! before: a copy of each frame, in order, with the bounds of its outbox. When that has drained, it is attached again. A log is
 //! emptied when all have read it.
 
 use std::cell::OnceCell;
@@ -25,53 +25,55 @@ use super::piece_sink::{BoundedSink, Mark, PieceSink};
 use crate::ids::{ConnectionId, RoomKey, SessionKey};
 use crate::limits::{SPARE_PAGE_BYTES_MAX, SPARE_PAGE_ENTRIES_MAX};
 
-/// The log of one room. `behind` of the followers have not read all of the page; it is empty when that is 0.
+/// The log of one room.
 #[derive(Debug)]
 pub struct Log {
-    pub followers: Vec<ConnectionId>,
-    /// Seats that do not follow, and the connections they are on.
-    pub others: Vec<(SessionKey, ConnectionId)>,
+    /// Connections that read it.
+    pub attached: Vec<ConnectionId>,
+    /// Members of the room that do not, and the connections they are on.
+    pub detached: Vec<(SessionKey, ConnectionId)>,
     pub page: Page,
     /// The number of the page's first entry. They are numbered for as long as the room lasts.
     pub first: u64,
+    /// How many that are attached have not read all of the page, which is empty when that is 0.
     pub behind: usize,
-    /// Octets of the largest message that every follower takes.
+    /// Octets of the largest message that everybody who is attached takes.
     pub size_max: u64,
-    /// Octets of the longest path lines of a follower.
+    /// Octets of the longest path lines of those.
     pub paths_max: usize,
-    /// It is on the list of those that have something new.
-    pub fresh: bool,
+    /// It is on the list of those that have something new to read.
+    pub is_updated: bool,
 }
 
-/// Where a session that is alone on its connection sits.
+/// A session that is alone on its connection, as a reader of its room's log.
 #[derive(Debug)]
-pub struct Place {
+pub struct LogReader {
     pub room: RoomKey,
     pub session: SessionKey,
     pub paths: Rc<[u8]>,
     pub receives: bool,
     pub max_size: u64,
-    /// Whether it follows the log; in which of its lists `index` is.
-    pub follows: bool,
+    /// Whether it is attached to the log; `index` is its place in that list of the log, or else in that of the detached.
+    pub attached: bool,
     pub index: usize,
     /// The number of the entry that it reads next.
     pub next: u64,
 }
 
-/// What was said. Used again by one room after the other, so that nothing is allocated for a message.
+/// What a log holds. Used again by one room after the other, so that nothing is allocated for a message.
 #[derive(Debug, Default)]
 pub struct Page {
-    /// Another one each time that it is used.
+    /// A new number each time that it is used.
     pub number: u64,
     pub octets: Vec<u8>,
-    pub said: Vec<Said>,
+    pub entries: Vec<LogEntry>,
     /// Octets of all entries.
     pub len: usize,
 }
 
 /// One message.
 #[derive(Debug)]
-pub struct Said {
+pub struct LogEntry {
     pub from: ConnectionId,
     pub len: usize,
     pub content: Content,
@@ -89,70 +91,73 @@ pub enum Content {
 impl Default for Log {
     fn default() -> Self {
         Self {
-            followers: Vec::new(),
-            others: Vec::new(),
+            attached: Vec::new(),
+            detached: Vec::new(),
             page: Page::default(),
             first: 0,
             behind: 0,
             size_max: u64::MAX,
             paths_max: 0,
-            fresh: false,
+            is_updated: false,
         }
     }
 }
 
 impl Log {
-    pub fn unread(&self, place: &Place) -> &[Said] {
-        let read = usize::try_from(place.next.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        self.page.said.get(read..).unwrap_or_default()
+    /// What a reader has not read, what it has sent itself included.
+    pub fn unread(&self, reader: &LogReader) -> &[LogEntry] {
+        let read = usize::try_from(reader.next.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        self.page.entries.get(read..).unwrap_or_default()
     }
 
+    /// The number that the next entry gets.
     pub fn end(&self) -> u64 {
-        self.first + self.page.said.len() as u64
+        self.first + self.page.entries.len() as u64
     }
 
-    /// Octets that a follower has not read.
-    pub fn waiting(&self, id: ConnectionId, place: &Place) -> usize {
-        let own = place.paths.len();
-        self.unread(place).iter().map(|said| if said.from == id { 0 } else { said.len + own }).sum()
+    /// Octets that a reader has not read.
+    pub fn waiting(&self, id: ConnectionId, reader: &LogReader) -> usize {
+        let own = reader.paths.len();
+        self.unread(reader).iter().map(|entry| if entry.from == id { 0 } else { entry.len + own }).sum()
     }
 
-    pub fn has_read(&mut self, place: &mut Place) {
+    /// A reader has read everything.
+    pub fn mark_read(&mut self, reader: &mut LogReader) {
         let end = self.end();
-        if place.next < end {
-            place.next = end;
+        if reader.next < end {
+            reader.next = end;
             self.behind -= 1;
         }
     }
 
-    /// Hands what a follower has not read to a sink. The end of one entry and the beginning of the next are one piece.
-    pub fn gather<S: PieceSink>(&self, id: ConnectionId, place: &Place, sink: &mut BoundedSink<'_, S>) {
+    /// Hands what a reader has not read to a sink. The end of one entry and the beginning of the next are one piece.
+    pub fn gather<S: PieceSink>(&self, id: ConnectionId, reader: &LogReader, sink: &mut BoundedSink<'_, S>) {
         let Page { number: page, octets, .. } = &self.page;
         let push = |sink: &mut BoundedSink<'_, S>, run: Range<usize>| {
             sink.push_marked(&octets[run.clone()], Mark { page: *page, at: run.start })
         };
         let mut run = 0..0;
-        for said in self.unread(place) {
-            if said.from == id {
+        for entry in self.unread(reader) {
+            if entry.from == id {
                 continue;
             }
             if sink.is_full() {
                 return;
             }
-            match &said.content {
+            match &entry.content {
                 Content::Logged { start, split, end, .. } => {
                     if run.end != *start {
                         push(sink, run);
                         run = *start..*start;
                     }
                     push(sink, run.start..*split);
-                    sink.push(&place.paths);
+                    sink.push(&reader.paths);
                     run = *split..*end;
                 }
                 Content::Framed(frame) => {
                     push(sink, run);
                     run = 0..0;
-                    frame.gather(&place.paths, 0, sink);
+                    frame.gather(&reader.paths, 0, sink);
                 }
             }
         }
@@ -160,7 +165,8 @@ impl Log {
     }
 }
 
-impl Said {
+impl LogEntry {
+    /// It as a frame; `octets` are those of its page.
     pub fn frame(&self, octets: &[u8]) -> &Rc<Frame> {
         match &self.content {
             Content::Framed(frame) => frame,
@@ -172,11 +178,12 @@ impl Said {
 }
 
 impl Page {
+    /// Empties it, and keeps some of its memory.
     pub fn clear(&mut self) {
         self.octets.clear();
         self.octets.shrink_to(SPARE_PAGE_BYTES_MAX);
-        self.said.clear();
-        self.said.shrink_to(SPARE_PAGE_ENTRIES_MAX);
+        self.entries.clear();
+        self.entries.shrink_to(SPARE_PAGE_ENTRIES_MAX);
         self.len = 0;
     }
 }

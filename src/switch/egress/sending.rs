@@ -4,22 +4,22 @@ use std::time::Instant;
 
 use super::connection::Sending;
 use super::piece_sink::{BoundedSink, PieceSink};
-use super::state::Outlets;
+use super::state::Egress;
 use crate::ids::ConnectionId;
 use crate::limits::CONTROL_LANE_BYTES_MAX;
 
-impl Outlets {
+impl Egress {
     /// Writes into a connection's lane of responses and REPORTs.
-    pub fn control(&mut self, id: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn write_control(&mut self, id: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        write(connection.outbox.control(&mut self.spare_lanes));
+        write(connection.outbox.control_lane(&mut self.spare_lanes));
         let waiting = connection.outbox.control_bytes();
-        self.mark(id);
+        self.mark_dirty(id);
         if waiting > CONTROL_LANE_BYTES_MAX {
             // A peer that asks and never reads: nothing may be discarded here, so the connection goes.
             self.overrun(id);
         }
-        self.balance(id);
+        self.update_control_throttle(id);
     }
 
     fn overrun(&mut self, id: ConnectionId) {
@@ -31,13 +31,14 @@ impl Outlets {
 
     /// Closes a connection, whatever waits on it.
     pub fn close_now(&mut self, id: ConnectionId) {
-        self.part(id);
+        self.detach(id);
         if let Some(connection) = self.connections.get_mut(id) {
             connection.closing = true;
             self.closing.push(id);
         }
     }
 
+    /// Hands what waits for a connection to a sink, `max` octets at most. Returns how many.
     pub fn gather(&self, id: ConnectionId, sink: &mut impl PieceSink, max: usize) -> usize {
         let Some(connection) = self.connections.get(id) else { return 0 };
         let mut sink = BoundedSink::new(max, sink);
@@ -51,7 +52,7 @@ impl Outlets {
         let Some(connection) = self.connections.get_mut(id) else { return };
         self.counters.sent_bytes += n as u64;
         connection.state = Sending::Idle;
-        if connection.follows() {
+        if connection.is_attached() {
             let control = n.min(connection.outbox.control_bytes());
             connection.outbox.sent(control);
             self.sent_log(id, n - control);
@@ -66,19 +67,19 @@ impl Outlets {
             self.closing.push(id);
         }
         if !empty {
-            self.mark(id);
+            self.mark_dirty(id);
         }
-        self.balance(id);
-        self.relieve(id, now);
-        self.follow(id);
+        self.update_control_throttle(id);
+        self.update_congestion(id, now);
+        self.attach(id);
     }
 
     /// The kernel takes nothing at the moment: the connection stays out of the dirty list, and its outbox lets go of the
     /// receive slabs.
     pub fn blocked(&mut self, id: ConnectionId) {
-        self.part(id);
+        self.detach(id);
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.outbox.detach();
+            connection.outbox.release_slab();
             let was = std::mem::replace(&mut connection.state, Sending::Blocked);
             if was == Sending::Dirty {
                 // It took a part and then no more. `sent` has put it last, as a rule.
@@ -90,10 +91,10 @@ impl Outlets {
         }
     }
 
-    /// Reads nothing more from a connection, and closes it once its outbox is empty, at `deadline` at the latest. Answers whether
+    /// Reads nothing more from a connection, and closes it once its outbox is empty, at `deadline` at the latest. Returns whether
     /// that is still to come.
     pub fn close_when_sent(&mut self, id: ConnectionId, deadline: Instant) -> bool {
-        self.part(id);
+        self.detach(id);
         let Some(connection) = self.connections.get_mut(id) else { return false };
         if std::mem::replace(&mut connection.closing, true) {
             return false;

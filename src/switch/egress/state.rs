@@ -1,4 +1,4 @@
-//! The connections of a shard and what waits on them.
+//! Every connection of a shard with what waits on it.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -14,9 +14,12 @@ use crate::switch::settings::Counters;
 
 /// Every connection with its outbox, and the lists of what the shell has to do about them.
 #[derive(Debug)]
-pub struct Outlets {
+pub struct Egress {
+    /// The connections.
     pub connections: SlotMap<ConnectionId, Connection>,
+    /// Octets of messages that may wait on one of them.
     pub outbox_max: usize,
+    /// What was done so far.
     pub counters: Counters,
     /// Connections with something to send that are not blocked.
     pub dirty: Vec<ConnectionId>,
@@ -24,23 +27,28 @@ pub struct Outlets {
     pub resumed: Vec<ConnectionId>,
     /// Connections to be closed.
     pub closing: Vec<ConnectionId>,
-    /// Connections that have become congested, and those that are not any more.
-    pub fallen_behind: Vec<ConnectionId>,
+    /// Connections that have become congested.
+    pub newly_congested: Vec<ConnectionId>,
+    /// Connections that are not congested any more.
     pub recovered: Vec<ConnectionId>,
     /// An outbox is so full that sending should not wait for the end of the turn.
-    pub pressing: bool,
-    /// What each room has said since it was last flushed.
+    pub flush_now: bool,
+    /// The log of each room.
     pub logs: SecondaryMap<RoomKey, Log>,
-    /// Rooms that have said something new.
-    pub fresh: Vec<RoomKey>,
-    pub spare: Vec<Page>,
+    /// Rooms whose logs have something new.
+    pub updated_rooms: Vec<RoomKey>,
+    /// Empty pages of logs.
+    pub spare_pages: Vec<Page>,
+    /// Empty lanes of responses and REPORTs.
     pub spare_lanes: Lanes,
+    /// Transaction ids are drawn from it.
     pub rng: ChaCha8Rng,
     /// Numbers messages, and pages of logs.
-    pub stamp: u64,
+    pub sequence: u64,
 }
 
-impl Outlets {
+impl Egress {
+    /// Without connections.
     pub fn new(outbox_max: usize, rng: ChaCha8Rng) -> Self {
         Self {
             connections: SlotMap::with_key(),
@@ -49,23 +57,25 @@ impl Outlets {
             dirty: Vec::new(),
             resumed: Vec::new(),
             closing: Vec::new(),
-            fallen_behind: Vec::new(),
+            newly_congested: Vec::new(),
             recovered: Vec::new(),
-            pressing: false,
+            flush_now: false,
             logs: SecondaryMap::new(),
-            fresh: Vec::new(),
-            spare: Vec::new(),
+            updated_rooms: Vec::new(),
+            spare_pages: Vec::new(),
             spare_lanes: Lanes::default(),
             rng,
-            stamp: 0,
+            sequence: 0,
         }
     }
 
+    /// Adds a connection.
     pub fn adopt(&mut self, peer: SocketAddr, secure: bool, deadline: Option<Instant>) -> ConnectionId {
         self.connections.insert(Connection::new(peer, secure, deadline))
     }
 
-    pub fn mark(&mut self, id: ConnectionId) {
+    /// Puts a connection on the list of those with something to send.
+    pub fn mark_dirty(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id)
             && connection.state == Sending::Idle
         {

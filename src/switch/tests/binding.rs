@@ -59,16 +59,16 @@ fn an_empty_send_keeps_alive_and_is_forwarded_to_nobody() {
 #[test]
 fn an_empty_send_is_reported_where_that_is_wished() {
     let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
-    let wish = "Message-ID: k\r\nByte-Range: 1-0/0\r\nSuccess-Report: yes\r\n";
+    let report_wanted = "Message-ID: k\r\nByte-Range: 1-0/0\r\nSuccess-Report: yes\r\n";
     let report = " REPORT\r\n";
     for (headers, flag, body, answers, reports) in [
-        (wish.to_owned(), '$', None, 1, 1),
-        (wish.to_owned(), '$', Some(""), 1, 1),
-        (wish.replace("Byte-Range: 1-0/0\r\n", ""), '$', None, 1, 1),
-        (format!("{wish}Failure-Report: no\r\n"), '$', None, 0, 1),
-        (format!("{wish}Failure-Report: partial\r\n"), '$', None, 0, 1),
-        (wish.to_owned(), '#', None, 1, 0),
-        (wish.to_owned(), '+', None, 1, 0),
+        (report_wanted.to_owned(), '$', None, 1, 1),
+        (report_wanted.to_owned(), '$', Some(""), 1, 1),
+        (report_wanted.replace("Byte-Range: 1-0/0\r\n", ""), '$', None, 1, 1),
+        (format!("{report_wanted}Failure-Report: no\r\n"), '$', None, 0, 1),
+        (format!("{report_wanted}Failure-Report: partial\r\n"), '$', None, 0, 1),
+        (report_wanted.to_owned(), '#', None, 1, 0),
+        (report_wanted.to_owned(), '+', None, 1, 0),
     ] {
         let alive = room.chunk(0, "alive001", "SEND", &headers, body, flag);
         room.send(0, &alive);
@@ -183,7 +183,7 @@ fn what_is_not_msrp_ends_its_own_connection_only() {
 }
 
 #[test]
-fn who_binds_nothing_is_hung_up_on() {
+fn a_connection_that_binds_nothing_is_closed() {
     let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
     let stranger = room.connect();
     let late = room.negotiate("bob", &Options::default());

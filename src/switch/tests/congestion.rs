@@ -70,7 +70,7 @@ fn congest_bob(room: &mut Fixture) {
 
 /// Octets of messages that wait for a member.
 fn waiting(room: &Fixture, at: usize) -> usize {
-    room.switch.outlets.connections[room.members[at].connection].outbox.message_bytes()
+    room.switch.egress.connections[room.members[at].connection].outbox.message_bytes()
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn small_messages_pass_where_policy_limits_instead_of_discarding() {
 }
 
 #[test]
-fn who_stays_congested_is_given_up_with_session_and_call() {
+fn congestion_that_lasts_ends_session_and_call() {
     let policy = RoomPolicy { congestion_timeout: Duration::from_secs(60), ..RoomPolicy::default() };
     let mut room = Fixture::new(policy, &["alice", "bob", "carol"]);
     congest_bob(&mut room);
@@ -104,7 +104,7 @@ fn who_stays_congested_is_given_up_with_session_and_call() {
 }
 
 #[test]
-fn who_has_recovered_is_not_given_up_by_an_old_alarm() {
+fn a_recovered_member_is_not_ended_by_an_old_timer() {
     let policy = RoomPolicy { congestion_timeout: Duration::from_secs(60), ..RoomPolicy::default() };
     let mut room = Fixture::new(policy, &["alice", "bob"]);
     congest_bob(&mut room);
@@ -121,9 +121,9 @@ fn who_has_recovered_is_not_given_up_by_an_old_alarm() {
 }
 
 #[test]
-fn who_is_congested_has_recovered_below_a_quarter_and_not_before() {
+fn congestion_ends_below_a_quarter_of_the_outbox() {
     let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
-    let quarter = room.switch.outlets.outbox_max / 4;
+    let quarter = room.switch.egress.outbox_max / 4;
     congest_bob(&mut room);
     let send = |room: &mut Fixture, id: &str| {
         let discarded = room.switch.counters().discarded;
@@ -149,7 +149,7 @@ fn a_message_above_the_bound_goes_to_whom_nothing_waits_for() {
     for to in [ROOM_URI, "sip:bob@example.com"] {
         let policy = RoomPolicy { forward_whole_up_to: 1 << 20, ..RoomPolicy::default() };
         let mut room = Fixture::new(policy, &["alice", "bob"]);
-        let body = room.cpim(0, to, &"x".repeat(room.switch.outlets.outbox_max + 1));
+        let body = room.cpim(0, to, &"x".repeat(room.switch.egress.outbox_max + 1));
         for (id, reaches) in [("first", true), ("second", false)] {
             let message = room.message(0, id, &body);
             room.send(0, &message);
@@ -173,7 +173,7 @@ fn a_peer_that_lets_more_answers_pile_up_than_the_lane_holds_loses_its_connectio
             assert_eq!((closing, room.switch.counters().overrun), (connection, 1));
             break;
         }
-        lane = room.switch.outlets.connections[connection].outbox.control_bytes();
+        lane = room.switch.egress.connections[connection].outbox.control_bytes();
         assert!(lane <= CONTROL_LANE_BYTES_MAX, "{lane} after {n}");
     }
     assert!(lane > CONTROL_LANE_BYTES_MAX - 1024, "and not before: {lane}");
@@ -332,7 +332,7 @@ fn two_members_who_send_each_other_files_both_come_through() {
 }
 
 #[test]
-fn who_asks_and_does_not_read_the_answers_is_not_read_itself() {
+fn a_peer_that_does_not_read_its_responses_is_paused() {
     let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
     room.block(0);
     let mut asked = 0;

@@ -78,7 +78,7 @@ fn a_listener_takes_part_once_it_has_agreed() {
 }
 
 #[test]
-fn a_listener_may_speak_before_it_has_answered() {
+fn a_listener_may_send_before_it_answers_the_binding_request() {
     let (mut room, dial) = with_listener(|_| {});
     room.members[1].connection = room.switch.connected(&dial, room.now).unwrap();
     let tid = asked(&mut room);
@@ -92,7 +92,7 @@ fn a_listener_may_speak_before_it_has_answered() {
 }
 
 #[test]
-fn who_cannot_be_reached_does_not_agree_or_does_not_answer_is_hung_up_on() {
+fn a_listener_that_is_unreachable_refuses_or_does_not_answer_loses_its_session() {
     let (mut room, dial) = with_listener(|_| {});
     room.switch.unconnected(&dial, room.now);
     room.pass(Duration::ZERO);
@@ -163,7 +163,7 @@ fn over_tls_whom_we_connect_to_has_to_show_the_right_certificate() {
 }
 
 #[test]
-fn who_connects_with_another_certificate_than_negotiated_is_hung_up_on() {
+fn a_certificate_other_than_negotiated_ends_the_session() {
     for (shown, good) in [(Some(certificate(1, false)), true), (Some(certificate(2, false)), false), (None, false)] {
         let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
         let bob = room.negotiate("bob", &Options::default());

@@ -61,7 +61,7 @@ fn a_new_path_keeps_the_nickname() {
 }
 
 #[test]
-fn alarms_do_not_pile_up_while_members_come_and_go() {
+fn timers_do_not_accumulate_while_members_come_and_go() {
     let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
     for n in 0..200 {
         let at = room.join("bob", Options::default());

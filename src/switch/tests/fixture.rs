@@ -34,7 +34,7 @@ pub struct Options {
     pub room: Option<u64>,
 }
 
-pub struct Seated {
+pub struct TestMember {
     pub name: String,
     pub session: SessionId,
     pub connection: ConnectionId,
@@ -45,7 +45,7 @@ pub struct Seated {
 pub struct Fixture {
     pub switch: Switch,
     pub now: Instant,
-    pub members: Vec<Seated>,
+    pub members: Vec<TestMember>,
     pub events: Vec<Event>,
     closes: VecDeque<ConnectionId>,
     dials: VecDeque<Dial>,
@@ -121,7 +121,7 @@ impl Fixture {
         self.dials.pop_front()
     }
 
-    /// Negotiates a session and binds it. Answers the member's number.
+    /// Negotiates a session and binds it. Returns the member's number.
     pub fn join(&mut self, name: &str, options: Options) -> usize {
         let at = self.negotiate(name, &options);
         self.bind(at);
@@ -168,7 +168,7 @@ impl Fixture {
             open
         };
         self.control(Command::OpenSession(Box::new(open)));
-        self.members.push(Seated { name: name.into(), session, connection, local, remote });
+        self.members.push(TestMember { name: name.into(), session, connection, local, remote });
         at
     }
 
@@ -193,7 +193,7 @@ impl Fixture {
 
     /// A chunk of member `at`, written out.
     pub fn chunk(&self, at: usize, tid: &str, method: &str, headers: &str, body: Option<&str>, flag: char) -> String {
-        let Seated { local, remote, .. } = &self.members[at];
+        let TestMember { local, remote, .. } = &self.members[at];
         let body = body.map(|body| format!("\r\n{body}\r\n")).unwrap_or_default();
         format!(
             "MSRP {tid} {method}\r\nTo-Path: {local}\r\nFrom-Path: {remote}\r\n{headers}{body}-------{tid}{flag}\r\n"

@@ -16,7 +16,7 @@ fn typed(room: &Fixture, to: &str, kind: &str, len: usize) -> String {
     room.cpim(0, to, &"x".repeat(len)).replace("text/plain", kind)
 }
 
-/// Sends a message of the first member, whole or in two chunks. Answers the status of its end.
+/// Sends a message of the first member, whole or in two chunks. Returns the status of its end.
 fn send(room: &mut Fixture, body: &str, chunks: usize) -> Option<u16> {
     let total = body.len();
     let step = total.div_ceil(chunks);

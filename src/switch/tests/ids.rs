@@ -41,7 +41,7 @@ fn two_devices_that_use_one_id_at_a_time_send_two_messages() {
 }
 
 #[test]
-fn whoever_counts_from_1_again_sends_new_messages() {
+fn reused_message_ids_are_new_messages() {
     let mut room = Fixture::new(RoomPolicy::default(), &["bob", "alice"]);
     let mut seen = HashSet::new();
     let mut say = |room: &mut Fixture, at: usize, text: &str| {

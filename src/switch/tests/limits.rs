@@ -230,7 +230,7 @@ fn a_shard_makes_so_many_connections_at_a_time() {
 }
 
 #[test]
-fn whoever_connects_and_binds_nothing_loses_its_own_oldest_connections() {
+fn a_network_with_too_many_unbound_connections_loses_its_oldest() {
     let mut room = Fixture::new(RoomPolicy::default(), &["alice"]);
     let now = room.now;
     let adopt = |room: &mut Fixture, peer: &str| room.switch.adopt(peer.parse().unwrap(), false, now);
@@ -250,7 +250,7 @@ fn whoever_connects_and_binds_nothing_loses_its_own_oldest_connections() {
 }
 
 #[test]
-fn where_everybody_has_one_connection_nobody_goes_for_another() {
+fn at_twice_the_limit_a_new_unbound_connection_is_closed() {
     let mut room = Fixture::new(RoomPolicy::default(), &[]);
     for n in 0..u32::try_from(UNBOUND_CONNECTIONS_MAX).unwrap() + 2 {
         let peer = (std::net::Ipv4Addr::from(0x0a00_0000 + n), 1000).into();

@@ -206,11 +206,11 @@ proptest! {
     fn a_log_is_a_queue_for_each_member(steps in prop::collection::vec(step(), 1..120)) {
         let mut room = Fixture::new(RoomPolicy::default(), &["u0", "u1", "u2"]);
         // More than all steps can say: nobody is to become congested here.
-        room.switch.outlets.outbox_max = 8 << 20;
+        room.switch.egress.outbox_max = 8 << 20;
         let mut model = Model { present: vec![0, 1, 2], ..Model::default() };
         for step in &steps {
             model.apply(&mut room, step);
-            room.switch.outlets.check_logs();
+            room.switch.egress.check_logs();
         }
         for at in model.stuck.clone() {
             model.take(&mut room, at, usize::MAX);
@@ -222,24 +222,24 @@ proptest! {
         for at in 0..room.members.len() {
             prop_assert_eq!(heard.get(&at).cloned().unwrap_or_default(), model.due.get(&at).cloned().unwrap_or_default());
         }
-        prop_assert!(room.switch.outlets.logs_are_empty(), "nothing is kept that everybody has");
+        prop_assert!(room.switch.egress.logs_are_empty(), "nothing is kept that everybody has");
     }
 }
 
 #[test]
-fn everybody_follows_and_a_blocked_member_follows_again_once_it_has_drained() {
+fn a_blocked_member_is_attached_to_the_log_again_once_it_has_drained() {
     let mut room = Fixture::new(RoomPolicy::default(), &["a", "b", "c"]);
-    assert_eq!(room.switch.outlets.log_sizes(), (3, 0, 0));
+    assert_eq!(room.switch.egress.log_sizes(), (3, 0, 0));
     let say = |room: &mut Fixture, id: &str| room.send(0, &room.message(0, id, &room.to_room(0, id)));
     say(&mut room, "one");
-    assert_eq!(room.switch.outlets.log_sizes(), (3, 0, 1));
+    assert_eq!(room.switch.egress.log_sizes(), (3, 0, 1));
     room.block(1);
-    assert_eq!(room.switch.outlets.log_sizes(), (2, 1, 1));
+    assert_eq!(room.switch.egress.log_sizes(), (2, 1, 1));
     say(&mut room, "two");
     assert_eq!(bodies(&room.received_bytes(1)).len(), 2);
-    assert_eq!(room.switch.outlets.log_sizes(), (3, 0, 2));
+    assert_eq!(room.switch.egress.log_sizes(), (3, 0, 2));
     room.received_bytes(2);
-    assert_eq!(room.switch.outlets.log_sizes(), (3, 0, 0), "all have read it");
+    assert_eq!(room.switch.egress.log_sizes(), (3, 0, 0), "all have read it");
 }
 
 #[test]
@@ -266,9 +266,9 @@ fn a_log_never_holds_more_than_an_outbox() {
     let body = room.to_room(0, &"x".repeat(3000));
     for n in 0..200 {
         room.send(0, &room.message(0, &format!("m{n}"), &body));
-        assert!(room.switch.outlets.log_octets() <= 256 * 1024);
+        assert!(room.switch.egress.log_octets() <= 256 * 1024);
     }
-    assert!(room.switch.is_pressing());
+    assert!(room.switch.must_flush_now());
     let counters = room.switch.counters();
     assert_eq!(counters.deliveries + counters.discarded, 400, "each copy is queued or counted as missed");
     assert!(counters.discarded > 0 && counters.congested == 2);

@@ -2,7 +2,6 @@
 
 mod fixture;
 
-mod again;
 mod binding;
 mod bounds;
 mod congestion;
@@ -18,6 +17,7 @@ mod namespaces;
 mod nicknames;
 mod notices;
 mod order;
+mod overlap;
 mod pieces;
 mod private;
 mod refused;

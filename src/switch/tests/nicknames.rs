@@ -75,7 +75,7 @@ fn quarantine_outlives_the_session_and_the_empty_room() {
 }
 
 #[test]
-fn who_comes_back_behind_another_mask_finds_its_nickname_in_quarantine() {
+fn a_user_who_returns_under_another_alias_finds_its_nickname_in_quarantine() {
     let mut room = Fixture::new(RoomPolicy::default(), &["mask1", "bob"]);
     ask(&mut room, 0, "\"Owl\"");
     room.close(0);
@@ -120,8 +120,8 @@ fn a_server_wide_nickname_is_answered_when_the_focus_has_decided() {
     for (granted, status) in [(false, 425), (true, 200)] {
         room.events.clear();
         assert_eq!(ask(&mut room, 0, "\"Ally\""), None, "not yet");
-        let asked = Event::NicknameAsked { session, nickname: "Ally".into() };
-        assert_eq!(room.events, [asked]);
+        let pending = Event::NicknameAsked { session, nickname: "Ally".into() };
+        assert_eq!(room.events, [pending]);
         room.control(Command::DecideNickname { session, granted });
         assert_eq!(room.answer(0, "nick0001"), Some(status));
         let shown = room.events.contains(&Event::Nickname { session, nickname: Some("Ally".into()) });
@@ -181,7 +181,7 @@ fn a_nickname_is_answered_whatever_failure_report_it_has() {
 }
 
 #[test]
-fn a_decision_that_comes_too_late_hurts_nobody() {
+fn a_late_nickname_decision_changes_nothing() {
     let mut room = server_wide();
     let session = room.members[0].session;
     ask(&mut room, 0, "\"Ally\"");

@@ -71,14 +71,14 @@ fn what_a_sink_has_no_room_for_comes_next() {
                     + String::from_utf8_lossy(&wire).matches(" 200 OK").count();
                 assert_eq!(answers, 6);
             }
-            room.switch.outlets.check_logs();
+            room.switch.egress.check_logs();
         }
     }
 }
 
 /// Who spoke first is not sent to last.
 #[test]
-fn rooms_are_sent_to_in_the_order_in_which_they_spoke() {
+fn rooms_are_flushed_in_the_order_of_their_first_messages() {
     let mut rooms = Fixture::new(RoomPolicy::default(), &[]);
     let spoken = [3, 1, 5, 2, 4];
     (2..=5).for_each(|room| rooms.open_another_room(room));

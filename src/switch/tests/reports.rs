@@ -133,7 +133,7 @@ fn copies_ask_for_what_the_room_wants_and_missing_answers_are_counted() {
 }
 
 #[test]
-fn however_many_answers_are_waited_for_one_alarm_looks_for_them() {
+fn one_timer_serves_all_awaited_responses() {
     let policy = RoomPolicy { failure_report: FailureReport::Yes, ..RoomPolicy::default() };
     let mut room = Fixture::new(policy, &["alice", "bob"]);
     let mut set = 0;
@@ -198,9 +198,9 @@ fn a_message_in_chunks_is_reported_once_it_is_whole() {
 #[test]
 fn who_does_not_ask_for_success_reports_gets_none() {
     let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
-    for wish in ["", "Success-Report: no\r\n"] {
+    for report_wanted in ["", "Success-Report: no\r\n"] {
         let body = room.to_room(0, "hi");
-        let message = room.message_with(0, "m1", wish, &body);
+        let message = room.message_with(0, "m1", report_wanted, &body);
         room.send(0, &message);
         let wire = room.received(0);
         assert!(wire.contains("200 OK") && !wire.contains("REPORT"), "{wire}");

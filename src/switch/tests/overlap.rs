@@ -90,7 +90,7 @@ fn other_headers_may_come_in_pieces_of_any_size() {
 }
 
 #[test]
-fn what_comes_again_as_it_was_changes_nothing() {
+fn an_identical_retransmission_changes_nothing() {
     let mut room = Fixture::new(RoomPolicy::default(), &["alice", "bob"]);
     let body = room.to_room(0, "hello");
     assert_eq!(send(&mut room, 0, &body, '+'), Some(200));
