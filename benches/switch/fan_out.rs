@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput};
 
 use crate::plane::Plane;
-use crate::{TEXT, in_batches, say_allocations};
+use crate::{TEXT, in_batches, print_allocations};
 
 pub fn benches(c: &mut Criterion) {
     let mut group = c.benchmark_group("take a message to everybody");
     for members in [10, 100, 1000] {
         group.throughput(Throughput::Elements(members));
-        group.bench_function(BenchmarkId::new("all follow the log", members), |b| {
+        group.bench_function(BenchmarkId::new("all attached to the log", members), |b| {
             let mut plane = Plane::new(1, members as usize + 1);
             b.iter_custom(|n| in_batches(n, |batch| take(&mut plane, batch, false)));
         });
-        group.bench_function(BenchmarkId::new("all are behind a full socket", members), |b| {
+        group.bench_function(BenchmarkId::new("all sockets full", members), |b| {
             let mut plane = Plane::new(1, members as usize + 1);
             b.iter_custom(|n| in_batches(n, |batch| take(&mut plane, batch, true)));
         });
@@ -28,8 +28,8 @@ pub fn benches(c: &mut Criterion) {
         });
         for stuck in [false, true] {
             let mut plane = Plane::new(1, members as usize + 1);
-            let who = if stuck { "behind full sockets" } else { "who follow" };
-            say_allocations(&format!("a delivery, sent, of {members} {who}"), 64 * members, || {
+            let who = if stuck { "behind full sockets" } else { "attached to the log" };
+            print_allocations(&format!("a delivery, sent, of {members} {who}"), 64 * members, || {
                 take(&mut plane, 64, stuck);
             });
         }

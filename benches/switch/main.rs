@@ -36,8 +36,8 @@ fn in_batches(iterations: u64, mut some: impl FnMut(u64) -> Duration) -> Duratio
     total
 }
 
-/// Says what something allocates, once it runs evenly.
-fn say_allocations(what: &str, units: u64, mut run: impl FnMut()) {
+/// Prints what something allocates, once it runs evenly.
+fn print_allocations(what: &str, units: u64, mut run: impl FnMut()) {
     const RUNS: u64 = 200;
     for _ in 0..10 {
         run();

@@ -8,7 +8,7 @@ use parlor_proto::cpim;
 use parlor_proto::msrp::ChunkParser;
 
 use crate::plane::Plane;
-use crate::{TEXT, say_allocations};
+use crate::{TEXT, print_allocations};
 
 pub fn benches(c: &mut Criterion) {
     chunks(c);
@@ -21,7 +21,7 @@ fn chunks(c: &mut Criterion) {
     for size in [TEXT, 30_000] {
         let chunk = plane.message(0, size);
         let mut parser = ChunkParser::new();
-        say_allocations(&format!("parse a chunk of {size}"), 1, || parse(&mut parser, &chunk));
+        print_allocations(&format!("parse a chunk of {size}"), 1, || parse(&mut parser, &chunk));
         group.throughput(Throughput::Bytes(chunk.len() as u64));
         group.bench_with_input(BenchmarkId::new("parser", size), &chunk, |b, chunk| {
             b.iter(|| parse(&mut parser, black_box(chunk)));
@@ -44,7 +44,7 @@ fn wrappers(c: &mut Criterion) {
     for name in ["rfc7701-9.3", "sipsimple-text"] {
         let path = format!("{}/tests/wire/cpim/{name}.cpim", env!("CARGO_MANIFEST_DIR"));
         let body = std::fs::read(path).unwrap();
-        say_allocations(&format!("read the wrapper of {name}"), 1, || {
+        print_allocations(&format!("read the wrapper of {name}"), 1, || {
             let _ = black_box(cpim::parse_complete(&body));
         });
         group.throughput(Throughput::Bytes(body.len() as u64));

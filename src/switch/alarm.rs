@@ -1,12 +1,12 @@
-//! What the switch looks at when its time has come. Who has set an alarm checks then whether it is still meant, and sets it again
-//! where it has come too early.
+//! What a timer of the switch is about. The handler of a timer checks whether there is still something to do, and sets the timer
+//! again where it was too early.
 
 use std::hash::BuildHasherDefault;
 
 use crate::ids::{ConnectionId, KeyHasher, RoomKey, SessionKey};
 use crate::timers::Timers;
 
-/// What an alarm is about.
+/// The subject of a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Alarm {
     /// A connection that may have bound no session.
@@ -27,5 +27,5 @@ pub enum Alarm {
     Load,
 }
 
-/// The alarms that are set, each once: however often a peer makes us set one, there are no more than there is to look at.
+/// The timers that are set, one for each subject: however often a peer makes us set one, there are no more than there are subjects.
 pub type Alarms = Timers<Alarm, BuildHasherDefault<KeyHasher>>;

@@ -10,7 +10,7 @@ use crate::room::MESSAGE_ID_LEN;
 /// How long a recipient may take to answer (RFC 4975 §7.1.1).
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The transactions whose responses are waited for, oldest first.
+/// The transactions whose responses are awaited, oldest first.
 #[derive(Debug, Default)]
 pub struct Awaited {
     by_tid: HashMap<u64, Wait>,
@@ -22,7 +22,7 @@ pub struct Awaited {
 pub struct Wait {
     /// Recipients that have not answered; 0 where they answer errors only.
     left: u32,
-    /// The message it is part of, if it is one that still goes on: its sender and its Message-ID out.
+    /// The message that it is part of, if that is forwarded as it arrives: its sender and its Message-ID on the way out.
     pub stream: Option<(SessionKey, [u8; MESSAGE_ID_LEN])>,
 }
 
@@ -35,7 +35,7 @@ impl Awaited {
         stream: Option<(SessionKey, [u8; MESSAGE_ID_LEN])>,
         now: Instant,
     ) -> Option<Instant> {
-        // What was answered by everybody is not waited for until its time is up.
+        // Transactions that everybody has answered are forgotten before their time is up.
         while self.order.front().is_some_and(|(_, tid)| !self.by_tid.contains_key(tid)) {
             self.order.pop_front();
         }
@@ -47,7 +47,7 @@ impl Awaited {
         (self.order.len() == 1).then_some(now + RESPONSE_TIMEOUT)
     }
 
-    /// A response to `tid` has come. `None`: nobody waits for it.
+    /// A response to `tid` has come. `None`: it is not awaited.
     pub fn take(&mut self, tid: u64) -> Option<Wait> {
         let wait = self.by_tid.get_mut(&tid)?;
         let was = *wait;
@@ -58,7 +58,7 @@ impl Awaited {
         Some(was)
     }
 
-    /// Forgets what is too old. Returns how many responses are missing, and when to look again.
+    /// Forgets transactions that are too old. Returns how many responses are missing, and when to look again.
     pub fn expire(&mut self, now: Instant) -> (u64, Option<Instant>) {
         let mut missing = 0;
         while let Some((at, tid)) = self.order.front().copied() {
@@ -72,7 +72,7 @@ impl Awaited {
     }
 }
 
-/// Reads a transaction id that we may have drawn.
+/// Reads a transaction id of our own form; `None` for any other.
 #[must_use]
 pub fn drawn(tid: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(tid).ok().filter(|text| text.len() == 16)?;

@@ -1,4 +1,4 @@
-//! What the focus decides: rooms and sessions begin, change and end.
+//! Commands of the focus: rooms and sessions begin, change and end.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::room::{MemberTerms, Room};
 use crate::session::Session;
 
 impl Switch {
-    /// Carries out what the focus has decided.
+    /// Carries out a command of the focus.
     pub fn handle_control(&mut self, command: Command, now: Instant) {
         match command {
             Command::OpenRoom(open) => self.open_room(&open),
@@ -146,7 +146,8 @@ impl Switch {
         }
     }
 
-    /// The answer to our offer is known. Whoever is bound already takes part, if they have shown the certificate it speaks of.
+    /// The answer to our offer is known. A session that is bound already joins its room, if its peer has shown the certificate that
+    /// was negotiated.
     fn on_answer(&mut self, key: SessionKey, now: Instant) {
         let Some(entry) = self.sessions.get(key) else { return };
         let Some(id) = entry.session.connection() else { return };
@@ -179,7 +180,7 @@ impl Switch {
         }
     }
 
-    /// Ends a session. With a reason the focus is told, which sends the BYE; without one it was the focus that ended it.
+    /// Ends a session. With a reason the focus gets an event and sends the BYE; without one it was the focus that ended it.
     pub(super) fn end_session(&mut self, key: SessionKey, why: Option<EndReason>, now: Instant) {
         let Some((session, connection)) = self.remove_session(key, now) else { return };
         if let Some(connection) = connection {
@@ -233,7 +234,7 @@ impl Switch {
         room.nicknames.leave(key, user, gone, now, room.policy.nickname_quarantine);
     }
 
-    /// A connection carries a session no more. Without any session left it is closed once its outbox is empty
+    /// A connection carries a session no more. Without sessions it is closed once its outbox is empty
     /// (RFC 4975 §5.4).
     fn unbind(&mut self, id: ConnectionId, key: SessionKey, now: Instant) {
         let Some(connection) = self.egress.connections.get_mut(id) else { return };

@@ -1,4 +1,4 @@
-//! Connections come, from wherever, and go.
+//! Connections are added, and closed.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -9,14 +9,14 @@ use crate::facts::EndReason;
 use crate::ids::ConnectionId;
 
 impl Switch {
-    /// A connection is there that a peer has made. It is closed if no session is bound to it within `bind_timeout`, or sooner where its
-    /// network has the most of too many such connections.
+    /// Adds a connection that a peer has made; `secure` if it has TLS. It is closed if no session is bound to it within `bind_timeout`,
+    /// or sooner where there are too many such connections and its network has the most of them.
     pub fn adopt(&mut self, peer: SocketAddr, secure: bool, now: Instant) -> ConnectionId {
         let id = self.add_connection(peer, secure, now);
         if !self.draining
             && let Some(other) = self.unbound.add(id, peer.ip())
         {
-            // Nothing is owed to one that binds nothing.
+            // It has bound nothing, so nothing waits on it that somebody needs.
             self.egress.close_now(other);
         }
         id
@@ -33,7 +33,7 @@ impl Switch {
         id
     }
 
-    /// A connection is gone, for whatever reason: its sessions have failed (RFC 4975 §5.4).
+    /// A connection was closed, for the reason `why`: its sessions have failed (RFC 4975 §5.4).
     pub fn closed(&mut self, id: ConnectionId, why: EndReason, now: Instant) {
         self.unbound.remove(id);
         self.egress.forget_holds(id);
@@ -57,7 +57,7 @@ impl Switch {
     }
 
     /// Reads nothing more from a connection, and closes it once what waits on it has left. A peer that takes nothing may delay
-    /// that for as long as it might have delayed binding a session.
+    /// that by `bind_timeout`.
     pub(super) fn close_when_sent(&mut self, id: ConnectionId, now: Instant) {
         let deadline = now + self.settings.bind_timeout;
         if self.egress.close_when_sent(id, deadline) {

@@ -1,4 +1,4 @@
-//! What a SEND says about its body beside that it is message/cpim: the copies say it too (RFC 4975 §7.1, §9).
+//! Headers of a SEND that describe its body, beside `Content-Type: message/cpim`: the copies have them too (RFC 4975 §7.1, §9).
 
 use crate::limits::MSRP_CONTENT_HEADERS_BYTES_MAX;
 use parlor_proto::msrp::Head;
@@ -6,7 +6,7 @@ use parlor_proto::msrp::Head;
 /// The headers of a body, Content-Type the last of them, each with its line end.
 pub type ContentLines = Option<Box<[u8]>>;
 
-/// More is said about a body than goes out with it.
+/// The headers that describe a body are longer than goes out with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooMuch;
 

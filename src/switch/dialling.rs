@@ -1,5 +1,5 @@
-//! Connections that the switch asks for, because the peer only listens (RFC 4975 §5.4, RFC 6135), and what both sides of a TLS
-//! connection show of themselves.
+//! Connections that the switch asks for, because the peer only listens (RFC 4975 §5.4, RFC 6135), and the certificates of both kinds
+//! of TLS connections.
 //!
 //! ```text
 //!   to dial ──Connect──► dialling ──connected──► (TLS: handshaken) ──binding SEND──► asked ──200──► bound
@@ -80,8 +80,8 @@ impl Switch {
         }
     }
 
-    /// The TLS handshake of a connection is over, and this is what its other end has shown; `None` where that is nothing, or where
-    /// one whom we have connected to has shown something else than it had to.
+    /// The TLS handshake of a connection is over. `certificate` is that of the other end; `None` where it has shown none, or where we
+    /// have connected and it has shown another one than it had to.
     pub fn handshaken(&mut self, id: ConnectionId, certificate: Option<Certificate>, now: Instant) {
         let Some(connection) = self.egress.connections.get_mut(id) else { return };
         connection.certificate = certificate.map(Box::new);
@@ -94,7 +94,7 @@ impl Switch {
         }
     }
 
-    /// What was shown is not what the description spoke of: the session ends at once (RFC 4975 §14.4, RFC 8122 §6.2).
+    /// The certificate is not the one that was negotiated: the session ends at once (RFC 4975 §14.4, RFC 8122 §6.2).
     pub(super) fn reject_certificate(&mut self, id: ConnectionId, session: SessionKey, now: Instant) {
         self.end_session(session, Some(EndReason::Certificate), now);
         self.close_when_sent(id, now);
@@ -160,7 +160,7 @@ impl Switch {
         }
     }
 
-    /// Waits for the peer to bind a session, or sets out to do that ourselves.
+    /// Waits for the peer to bind a session, or connects to it where it only listens.
     pub(super) fn await_binding(&mut self, key: SessionKey, now: Instant) {
         let Some(entry) = self.sessions.get_mut(key) else { return };
         if entry.session.connection().is_none() {

@@ -1,4 +1,4 @@
-//! What a driver calls between awaits, beside the inputs.
+//! Public API of the switch, for its driver: what is to be sent, what else is to be done, and when.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::facts::Event;
 use crate::ids::ConnectionId;
 
 impl Switch {
-    /// Who is at the other end of a connection, for logs.
+    /// The address of the other end of a connection, for logs.
     #[must_use]
     pub fn peer(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.egress.connections.get(id).map(|connection| connection.peer)
@@ -69,7 +69,7 @@ impl Switch {
         self.timers.next()
     }
 
-    /// Time has passed.
+    /// Handles all timers that are due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(alarm) = self.timers.pop_due(now) {
             match alarm {
@@ -85,13 +85,13 @@ impl Switch {
         }
     }
 
-    /// What has been done so far.
+    /// What was counted since the switch began.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.egress.counters
     }
 
-    /// Connections, sessions and rooms at the moment.
+    /// How many connections, sessions and rooms there are.
     #[must_use]
     pub fn sizes(&self) -> (usize, usize, usize) {
         (self.egress.connections.len(), self.sessions.len(), self.rooms.len())
@@ -103,7 +103,7 @@ impl Switch {
         self.held_bytes
     }
 
-    /// Whether the server is ending and nobody is left.
+    /// Whether the server is ending and no connection is left.
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.draining && self.egress.connections.is_empty()

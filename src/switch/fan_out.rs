@@ -103,7 +103,7 @@ impl Switch {
         let mut delivered = 0;
         for key in recipients {
             let Some(session) = self.sessions.get(*key).map(|entry| &entry.session) else { continue };
-            // How large it is was not known for sure when its recipients were.
+            // Its size was not known for sure when its recipients were chosen.
             let Some(connection) = session.connection().filter(|_| takes(session, len, label.reports)) else {
                 continue;
             };
@@ -145,7 +145,7 @@ impl Switch {
         }
     }
 
-    /// Sends on what has come of a stream, to those who can still take it. Returns how many those are.
+    /// Forwards what has come of a stream, to those who can still take it. Returns how many those are.
     pub(super) fn emit(&mut self, sender: SessionKey, stream: &mut Stream, ends: bool, now: Instant) -> usize {
         let Phase::Flowing(flow) = &mut stream.phase else { return 0 };
         let received = flow.sent + flow.waiting();
@@ -157,7 +157,7 @@ impl Switch {
         }
         let total = match ends {
             true => Some(received),
-            // Some count characters where octets are meant: what has come decides.
+            // Some clients count characters instead of octets: what has come decides.
             false => stream.declared.filter(|total| *total > received),
         };
         let range = byte_range(flow.sent + 1, len, total);
@@ -197,7 +197,7 @@ impl Switch {
         delivered
     }
 
-    /// Tells everybody who has a part of a message that no more of it comes.
+    /// Ends a message (`#`) for everybody who has a part of it.
     pub(super) fn end_for_everybody(&mut self, sender: SessionKey, stream: &mut Stream, now: Instant) {
         let Phase::Flowing(flow) = &mut stream.phase else { return };
         let recipients = std::mem::take(&mut flow.recipients);
@@ -227,7 +227,7 @@ impl Switch {
         }
     }
 
-    /// Sees to it that answers to a message, or to a piece of one, are waited for.
+    /// A message, or a piece of one, was forwarded: awaits the responses to it, where the room wants any.
     fn forwarded(
         &mut self,
         failure_report: FailureReport,

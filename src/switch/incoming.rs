@@ -24,18 +24,18 @@ pub enum Task {
     Drop,
     /// Dropped, being a part of a message that was refused.
     Refused {
-        /// Whose.
+        /// The session that has sent it.
         session: SessionKey,
         /// Its Message-ID.
         message_id: MessageId,
     },
     /// A piece of a message.
     Message {
-        /// Whose.
+        /// The session that has sent it.
         session: SessionKey,
         /// Its Message-ID.
         message_id: MessageId,
-        /// What its head says.
+        /// The Byte-Range of its head.
         range: ByteRange,
         /// Octets of the chunk so far.
         seen: u64,
@@ -43,7 +43,7 @@ pub enum Task {
         cpim: bool,
         /// There is a Content-Type.
         typed: bool,
-        /// What else is said about the body.
+        /// The headers that describe the body.
         content: ContentLines,
     },
 }

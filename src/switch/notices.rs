@@ -1,4 +1,4 @@
-//! What the room itself says to a member: text from the room's URI to the room's URI (RFC 7701 §6.4, §11).
+//! Notices of the room to a member: text from the room's URI to the room's URI (RFC 7701 §6.4, §11).
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -25,8 +25,8 @@ impl Switch {
         self.deliver_whole(key, &[key], Label::of(&out_id), Body::Copied(&body), now);
     }
 
-    /// Tells a user whose client knows nothing of chat rooms where it is, and who is there (RFC 7701 §11): once for each
-    /// user and room, however often it comes and on however many devices.
+    /// Sends a user whose client knows nothing of chat rooms the room's address and its roster (RFC 7701 §11): once for each user and
+    /// room, however often the user joins and on however many devices.
     pub(super) fn notify_unaware(&mut self, key: SessionKey, now: Instant) {
         let Some(entry) = self.sessions.get(key).filter(|entry| entry.session.terms.chatroom.is_none()) else { return };
         let Some(room) = self.rooms.get_mut(entry.room) else { return };
@@ -43,7 +43,7 @@ impl Switch {
         self.notify(key, &roster, now);
     }
 
-    /// Tells an anonymous member the address that the others know it by (RFC 7701 §6.1), at each binding.
+    /// Sends an anonymous member the address that the others know it by (RFC 7701 §6.1), at each binding.
     pub(super) fn notify_anonymous(&mut self, key: SessionKey, now: Instant) {
         let Some(entry) = self.sessions.get(key).filter(|entry| entry.session.member.anonymous) else { return };
         let text = format!("You are anonymous here. The others know you as {}.", entry.session.member.uri);
@@ -82,7 +82,7 @@ impl Switch {
         }
     }
 
-    /// Tells members whose connections have recovered how much they have missed (RFC 7701 §6.4), in one message each.
+    /// Notifies members whose connections have recovered of how much they have missed (RFC 7701 §6.4), in one message each.
     pub(super) fn notify_recovered(&mut self, now: Instant) {
         while let Some(connection) = self.egress.recovered.pop() {
             let Some(connection) = self.egress.connections.get(connection) else { continue };
@@ -90,7 +90,7 @@ impl Switch {
                 let Some(entry) = self.sessions.get_mut(key) else { continue };
                 let missed = std::mem::take(&mut entry.missed);
                 if missed > 0 {
-                    tracing::debug!(session = entry.session.id.short(), missed, "a member keeps up again");
+                    tracing::debug!(session = entry.session.id.short(), missed, "member recovered from congestion");
                     self.egress.counters.missed += missed;
                     let messages = if missed == 1 { "1 message was" } else { &format!("{missed} messages were") };
                     let text = format!("{messages} not sent to you, because your connection could not keep up.");

@@ -1,4 +1,4 @@
-//! What the driver has to do after an input, one thing after the other.
+//! What the driver has to do after an input, one output after the other.
 
 use super::dial::Dial;
 use crate::facts::Event;
@@ -7,20 +7,20 @@ use crate::ids::{ConnectionId, SessionKey};
 /// What the driver has to do.
 #[derive(Debug)]
 pub enum Output {
-    /// To close a connection, and then to call [`super::Switch::closed`].
+    /// Close this connection, then call [`super::Switch::closed`].
     Close(ConnectionId),
-    /// To make a connection, and then to call [`super::Switch::connected`] or [`super::Switch::unconnected`].
+    /// Make this connection, then call [`super::Switch::connected`] or [`super::Switch::unconnected`].
     Connect(Dial),
-    /// To read a connection again that was paused.
+    /// Read this connection again, which was paused.
     Resume(ConnectionId),
-    /// To send an event to the focus.
+    /// Send this event to the focus.
     Event(Event),
 }
 
-/// An event that the driver has not taken. Of what may change again only the place is kept.
+/// An event that the driver has not taken. A nickname may change again until then, so only its place is kept.
 #[derive(Debug)]
 pub enum PendingEvent {
-    /// This one.
+    /// An event as it is.
     Event(Event),
     /// The nickname that a session has when the event is taken.
     Nickname(SessionKey),

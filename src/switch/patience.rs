@@ -1,4 +1,5 @@
-//! How long a room is patient with a member that cannot keep up, and what happens then (RFC 7701 §6.4).
+//! Backpressure and its limits: senders are held back for a member that cannot keep up, for `congestion_patience`; a member that
+//! stays congested for `congestion_timeout` is closed (RFC 7701 §6.4).
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,7 @@ impl Switch {
         }
     }
 
-    /// The connections of those whose streams go to a recipient at the moment, in no order that chance decides.
+    /// The connections of those whose streams go to a recipient at the moment, in an order that does not depend on chance.
     fn streaming_to(&self, recipient: ConnectionId) -> Vec<ConnectionId> {
         let Some(connection) = self.egress.connections.get(recipient) else { return Vec::new() };
         let here = |key: &SessionKey| connection.sessions.contains(key);
@@ -61,10 +62,10 @@ impl Switch {
         self.start_congestion_timers(now);
     }
 
-    /// Sees to it that a connection that does not recover is given up (RFC 7701 §6.4).
+    /// Starts the timers that close connections which do not recover (RFC 7701 §6.4).
     pub(super) fn start_congestion_timers(&mut self, now: Instant) {
         while let Some(id) = self.egress.newly_congested.pop() {
-            tracing::debug!(connection = %id, peer = self.peer(id).map(tracing::field::display), "a member cannot keep up, and gets nothing new");
+            tracing::debug!(connection = %id, peer = self.peer(id).map(tracing::field::display), "member congested");
             let timeout = self.policy_of(id).map_or(Duration::ZERO, |policy| policy.congestion_timeout);
             if !timeout.is_zero() {
                 self.timers.set_earliest(Alarm::Congestion(id), now + timeout);
@@ -72,7 +73,7 @@ impl Switch {
         }
     }
 
-    /// A connection that has been congested for all of `congestion_timeout` goes, and with it its sessions and calls.
+    /// Closes a connection that has been congested for all of `congestion_timeout`; its sessions and calls end.
     pub(super) fn check_congestion(&mut self, id: ConnectionId, now: Instant) {
         let Some(timeout) = self.policy_of(id).map(|policy| policy.congestion_timeout) else { return };
         let Some(connection) = self.egress.connections.get_mut(id) else { return };

@@ -1,4 +1,4 @@
-//! The pieces of a message are put in order, and it is found out who the message is for (RFC 4975 §7.3.1, RFC 7701 §6).
+//! Reassembly: the pieces of a message are put in order, and its recipients are decided (RFC 4975 §7.3.1, RFC 7701 §6).
 
 use std::time::Instant;
 
@@ -106,7 +106,7 @@ impl Switch {
         }
     }
 
-    /// A message of which octets came again and otherwise is addressed anew: once it is whole, as is one that was not addressed
+    /// A message of which octets came again with other values is addressed anew: once it is whole, as is one that was not addressed
     /// yet, or here, where more of it has come than is held.
     fn check_rewritten(&mut self, key: SessionKey, stream: &mut Stream) -> Result<(), Status> {
         if !self.is_large(key, stream) {
@@ -140,7 +140,7 @@ impl Switch {
         Ok(())
     }
 
-    /// Whether a message is, or says it is, larger than what is held until it is complete.
+    /// Whether a message is, or is declared to be, larger than what is held until it is complete.
     fn is_large(&self, key: SessionKey, stream: &Stream) -> bool {
         let (Phase::Wrapper { octets, .. } | Phase::Held { octets, .. }) = &stream.phase else { return false };
         let room = self.sessions.get(key).and_then(|entry| self.rooms.get(entry.room));

@@ -11,7 +11,7 @@ use parlor_proto::cpim::{Header, Wrapper};
 use parlor_proto::msrp::encode::{Report, random_id, report};
 use parlor_proto::msrp::{ByteRange, Head, Status};
 
-/// That a message has arrived whole, for a sender who wants to know.
+/// A success report to be sent: a message has arrived whole.
 #[derive(Debug)]
 pub struct Receipt {
     /// The sender's own Message-ID.
@@ -23,7 +23,7 @@ pub struct Receipt {
 }
 
 impl Switch {
-    /// Tells the sender that its message has arrived whole (RFC 4975 §7.1.3). `from_path` is the From-Path of its last chunk, where
+    /// Sends the success report of a message (RFC 4975 §7.1.3). `from_path` is the From-Path of its last chunk, where
     /// that is not the path from SDP.
     pub(super) fn report_success(&mut self, key: SessionKey, receipt: &Receipt, from_path: Option<&[u8]>) {
         let tid = random_id(self.rng.next_u64());
@@ -71,6 +71,6 @@ pub fn report_cpim(audience: &Audience, wrapper: &Wrapper<'_>) -> Option<Box<[u8
     }
     // There is no text to report about, but a wrapper has a type (RFC 3862 §2.4).
     out.extend_from_slice(b"\r\nContent-Type: text/plain\r\n\r\n");
-    // Only a sender with an address of kilobytes goes without.
+    // Left out only where an address has kilobytes.
     (out.len() <= REPORT_BODY_BYTES_MAX).then(|| out.into())
 }

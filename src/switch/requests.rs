@@ -1,4 +1,4 @@
-//! Bytes in: heads, and what each asks for.
+//! Octets in: requests and responses are read and dispatched.
 
 use std::time::Instant;
 

@@ -47,7 +47,7 @@ impl Switch {
         if !status.is_success() {
             self.egress.counters.refused += 1;
             let session = self.sessions.get(key).map(|entry| entry.session.id);
-            tracing::debug!(session = session.map(|id| id.short()), status = status.0, "a message was refused");
+            tracing::debug!(session = session.map(|id| id.short()), status = status.0, "message refused");
         }
         if !wants_response(incoming.failure_report, status) {
             return;
@@ -66,7 +66,7 @@ impl Switch {
     /// Refuses a request of which only the head is known, and perhaps no session.
     pub(super) fn refuse(&mut self, id: ConnectionId, head: &Head<'_>, status: Status) {
         self.egress.counters.refused += 1;
-        tracing::debug!(connection = %id, status = status.0, "an MSRP request was refused");
+        tracing::debug!(connection = %id, status = status.0, "MSRP request refused");
         let wanted = match head.method() {
             // A REPORT is never answered (RFC 4975 §7.1.2).
             Some(Method::Report) => false,
@@ -87,7 +87,7 @@ impl Switch {
         };
         let from = path_uris(head.to_path).next().unwrap_or_default();
         if !is_path(to) || !is_path(from) {
-            // Without paths nobody can be answered, and what cannot stand in one is not sent back.
+            // Without paths there is nobody to respond to, and octets that are no path are not sent back.
             return;
         }
         self.egress.write_control(id, |out| encode::response(out, head.tid, status, to, from));
@@ -124,7 +124,7 @@ impl Switch {
         *counter += 1;
     }
 
-    /// The session that a response is from. Where the connection carries only one there is no doubt, whatever the paths say.
+    /// The session that a response is from. Where the connection carries only one, the paths do not matter.
     fn answering(&self, id: ConnectionId, head: &Head<'_>) -> Option<SessionKey> {
         let sessions = &self.egress.connections.get(id)?.sessions;
         match sessions.as_slice() {

@@ -1,11 +1,11 @@
-//! Who is sending what at the moment.
+//! The senders of messages that are forwarded as they arrive.
 
 use std::collections::HashMap;
 
 use crate::ids::SessionKey;
 use crate::room::MESSAGE_ID_LEN;
 
-/// Who sends the messages that go out as they come, by the Message-IDs that these have on the way out.
+/// Senders by the Message-IDs that their messages have on the way out.
 #[derive(Debug, Default)]
 pub struct Senders(HashMap<[u8; MESSAGE_ID_LEN], SessionKey>);
 
@@ -18,12 +18,12 @@ impl Senders {
         self.0.remove(out_id);
     }
 
-    /// Who is sending the message.
+    /// The sender of a message.
     pub fn of(&self, out_id: &[u8; MESSAGE_ID_LEN]) -> Option<SessionKey> {
         self.0.get(out_id).copied()
     }
 
-    /// Everybody who sends such messages, once for each.
+    /// All senders, once for each message.
     pub fn all(&self) -> impl Iterator<Item = SessionKey> + '_ {
         self.0.values().copied()
     }

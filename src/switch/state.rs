@@ -1,4 +1,4 @@
-//! What a switch knows.
+//! The state of a switch.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub struct Switch {
     pub(super) dials: VecDeque<SessionKey>,
     /// Connections that the driver is making.
     pub(super) dials_under_way: usize,
-    /// Sessions that there may be.
+    /// How many sessions there may be.
     pub(super) sessions_max: usize,
     /// Sessions with a message that goes out as it comes, of which something came in this turn. Empty between turns.
     pub(super) flowing: Vec<SessionKey>,
@@ -62,7 +62,7 @@ pub struct SessionEntry {
     pub room: RoomKey,
     pub streams: Vec<Stream>,
     pub held_bytes: usize,
-    /// Messages of which more may come that is refused too, and with what; oldest first.
+    /// Messages that were refused and of which more may come, with the status; oldest first.
     pub refused: Vec<(MessageId, Status)>,
     pub streams_alarm: bool,
     pub nickname: Option<Arc<str>>,
@@ -72,7 +72,7 @@ pub struct SessionEntry {
     /// Messages that it did not get since its connection became congested.
     pub missed: u64,
     pub bind_by: Option<Instant>,
-    /// Its peer is on the list of those to be connected to, or is being connected to.
+    /// A connection to its peer is to be made, or is being made.
     pub dialling: bool,
 }
 

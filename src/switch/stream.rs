@@ -6,7 +6,7 @@
 //!      └──headers complete, a large message──────────────────► Flowing
 //! ```
 //!
-//! From Held back to Wrapper it goes where octets come again and otherwise.
+//! It goes back from Held to Wrapper where octets come again with other values.
 
 use std::time::Instant;
 
@@ -31,11 +31,11 @@ pub struct Stream {
     /// Octets of the whole message, as its sender has it.
     pub declared: Option<u64>,
     pub success_report: bool,
-    /// What its first chunk says about its body.
+    /// The headers of its first chunk that describe the body.
     pub content: ContentLines,
-    /// Octets have come again and otherwise: whom it is for is to be decided anew before anything of it goes out.
+    /// Octets have come again with other values: its recipients are to be decided anew before anything of it goes out.
     pub rewritten: bool,
-    /// It is for one user, and of no use if nobody can take it.
+    /// It is for one user, and refused if that cannot take it.
     pub private: bool,
     /// It only tells about other messages.
     pub reports: bool,
@@ -46,7 +46,7 @@ pub struct Stream {
     pub phase: Phase,
 }
 
-/// How far it is.
+/// How far a message has come.
 #[derive(Debug)]
 pub enum Phase {
     /// Its CPIM headers are not complete.
@@ -100,8 +100,8 @@ impl Stream {
         }
     }
 
-    /// Octets have come again from `position` on. Where nothing has gone out the last to come count (RFC 4975 §7.3.1), and what
-    /// was found out about those before holds no more: neither who sent it nor whom it is for.
+    /// Octets have come again from `position` on. Where nothing has gone out the last to come count (RFC 4975 §7.3.1), and its sender
+    /// and recipients are to be found out anew.
     pub fn rewrite(&mut self, position: u64, again: &[u8]) {
         let (Phase::Wrapper { octets, .. } | Phase::Held { octets, .. }) = &mut self.phase else { return };
         let start = usize::try_from(position).unwrap_or(usize::MAX);

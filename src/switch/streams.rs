@@ -39,7 +39,7 @@ impl Switch {
         Ok(Stream::new(message_id, out_id, deadline))
     }
 
-    /// Puts a stream back with its session, and books what it holds.
+    /// Puts a stream back with its session, and counts what it holds.
     pub(super) fn store(&mut self, key: SessionKey, stream: Stream) {
         if let Some(entry) = self.sessions.get_mut(key) {
             entry.streams.push(stream);
@@ -53,14 +53,14 @@ impl Switch {
         self.held_bytes = self.held_bytes - std::mem::replace(&mut entry.held_bytes, held) + held;
     }
 
-    /// Takes a stream from its session, to be worked on. Who takes it stores it again, or ends it and books what is held.
+    /// Takes a stream from its session, to be worked on. The caller stores it again, or ends it and counts what is held.
     pub(super) fn take_stream(&mut self, key: SessionKey, message_id: &[u8]) -> Option<Stream> {
         let streams = &mut self.sessions.get_mut(key)?.streams;
         let at = streams.iter().position(|stream| stream.message_id[..] == *message_id)?;
         Some(streams.swap_remove(at))
     }
 
-    /// A message is given up by its sender: who has a part of it is told.
+    /// A message is aborted by its sender: it is ended for everybody who has a part of it.
     pub(super) fn abort_stream(&mut self, key: SessionKey, message_id: &[u8], now: Instant) {
         if let Some(mut stream) = self.take_stream(key, message_id) {
             self.egress.counters.aborted += 1;
@@ -91,7 +91,7 @@ impl Switch {
         }
     }
 
-    /// With what a message was refused, of which more has come.
+    /// The status that a message was refused with, if it was.
     pub(super) fn refusal(&self, key: SessionKey, message_id: &[u8]) -> Option<Status> {
         let mut refused = self.sessions.get(key)?.refused.iter();
         refused.find(|(id, _)| id[..] == *message_id).map(|(_, status)| *status)

@@ -1,5 +1,5 @@
-//! Connections that peers have made and to which no session is bound yet, by where they come from. Whoever makes very many loses
-//! its oldest ones, so that there are descriptors left for others.
+//! Connections that peers have made and to which no session is bound yet, by the network that they come from. A network
+//! with very many loses its oldest ones, so that there are descriptors left for others.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ struct OfNetwork {
 }
 
 impl Unbound {
-    /// A peer has made a connection. The answer is one to be closed in its stead: the oldest of the network that has the most, where
+    /// A peer has made a connection. Returns one that is to be closed for it: the oldest of the network that has the most, where
     /// there are more than [`UNBOUND_CONNECTIONS_MAX`] and that network has more than one; or the new one itself, where there are twice as many.
     pub fn add(&mut self, id: ConnectionId, peer: IpAddr) -> Option<ConnectionId> {
         let network = network(peer);

@@ -1,4 +1,4 @@
-//! Copies of a message onto the outboxes of its recipients.
+//! Copies of a message are put on the outboxes of its recipients.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -98,7 +98,7 @@ impl Egress {
         Delivery::Queued
     }
 
-    /// Puts a chunk on an outbox that is not asked whether it has room: what ends a message that has been begun.
+    /// Puts the end of a message that has been begun on an outbox, whether there is room or not.
     pub fn deliver_end(&mut self, id: ConnectionId, paths: &Rc<[u8]>, template: &ChunkTemplate<'_>) {
         self.detach(id);
         let Some(connection) = self.connections.get_mut(id) else { return };

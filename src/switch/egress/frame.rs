@@ -53,12 +53,12 @@ pub struct Label<'a> {
     pub message_id: &'a [u8],
     /// The headers of the body, each with its line end, where they are not the usual `Content-Type: message/cpim`.
     pub content: Option<&'a [u8]>,
-    /// It only tells about other messages, and is for members on hold too.
+    /// It only reports on other messages, and is for members on hold too.
     pub reports: bool,
 }
 
 impl<'a> Label<'a> {
-    /// That of a message with the usual headers.
+    /// The label of a message with the usual headers.
     #[must_use]
     pub fn of(message_id: &'a [u8]) -> Self {
         Self { message_id, content: None, reports: false }
@@ -69,7 +69,7 @@ impl<'a> Label<'a> {
 /// of it.
 #[derive(Debug, Clone, Copy)]
 pub struct ChunkTemplate<'a> {
-    /// What is the same for all of its message.
+    /// What all chunks of its message have in common.
     pub label: Label<'a>,
     /// Byte-Range.
     pub range: ByteRange,
@@ -77,7 +77,7 @@ pub struct ChunkTemplate<'a> {
     pub failure_report: FailureReport,
     /// What it carries.
     pub body: Body<'a>,
-    /// What its end-line says.
+    /// The continuation flag of its end-line.
     pub continuation: Continuation,
 }
 
@@ -92,7 +92,7 @@ impl Body<'_> {
         }
     }
 
-    /// Whether it has what would end a chunk of that transaction id.
+    /// Whether it contains the end-line of a chunk with that transaction id.
     fn ends(&self, tid: &[u8]) -> bool {
         let in_slice = |octets: &[u8]| contains_end_line(octets, tid);
         match self {

@@ -2,7 +2,7 @@
 
 /// Where the octets that wait for a connection are put: an array of pieces, a scratch buffer, a TLS record.
 pub trait PieceSink {
-    /// How many pieces it takes still, at least. Once that is none, it takes none until it is begun anew.
+    /// How many more pieces it takes, at least. At 0 it takes none until it is begun anew.
     fn room(&self) -> usize {
         usize::MAX
     }
@@ -17,16 +17,16 @@ pub trait PieceSink {
     }
 }
 
-/// What octets that several connections get are known by.
+/// Identifies octets that several connections get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
-    /// Which page; numbers are not used again.
+    /// The number of the page; numbers are not used again.
     pub page: u64,
-    /// Where on the page.
+    /// The offset on the page.
     pub at: usize,
 }
 
-/// Lets so many octets through to a sink, as far as that has room, and nothing behind what it had no room for.
+/// Passes so many octets on to a sink, as far as that has room, and nothing behind what it had no room for.
 pub struct BoundedSink<'a, S> {
     left: usize,
     taken: usize,
@@ -36,22 +36,22 @@ pub struct BoundedSink<'a, S> {
 }
 
 impl<'a, S: PieceSink> BoundedSink<'a, S> {
-    /// Lets `max` octets through to `sink`.
+    /// Passes `max` octets on to `sink`.
     pub fn new(max: usize, sink: &'a mut S) -> Self {
         Self { left: max, taken: 0, room: sink.room(), sink }
     }
 
-    /// Octets that have gone through.
+    /// Octets that were passed on.
     pub fn taken(&self) -> usize {
         self.taken
     }
 
-    /// Whether nothing more goes through.
+    /// Whether nothing more is passed on.
     pub fn is_full(&self) -> bool {
         self.left == 0
     }
 
-    /// Lets the next octets through; see [`PieceSink::push`].
+    /// Passes the next octets on; see [`PieceSink::push`].
     #[inline]
     pub fn push(&mut self, piece: &[u8]) {
         if let Some(piece) = self.clip(piece) {
@@ -59,7 +59,7 @@ impl<'a, S: PieceSink> BoundedSink<'a, S> {
         }
     }
 
-    /// Lets the next octets through; see [`PieceSink::push_marked`].
+    /// Passes the next octets on; see [`PieceSink::push_marked`].
     #[inline]
     pub fn push_marked(&mut self, piece: &[u8], mark: Mark) {
         if let Some(piece) = self.clip(piece) {

@@ -1,4 +1,4 @@
-//! What waits for a connection leaves, and the connection is closed behind it.
+//! What waits on a connection is sent, and the connection is closed behind it.
 
 use std::time::Instant;
 
