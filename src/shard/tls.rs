@@ -87,11 +87,11 @@ impl TlsLink {
         loop {
             let n = self.receive(&mut input, slab.writable()).inspect_err(|error| {
                 if self.ours && matches!(error, TlsError::InvalidCertificate(_)) {
-                    switch.handshaken(id, None, now);
+                    switch.handshake_done(id, None, now);
                 }
             })?;
             if let Some(certificate) = self.take_handshake() {
-                switch.handshaken(id, certificate, now);
+                switch.handshake_done(id, certificate, now);
             }
             if n == 0 {
                 return Ok(());

@@ -7,7 +7,7 @@ use crate::facts::Fingerprint;
 use crate::ids::SessionKey;
 use parlor_proto::msrp::encode::RANDOM_ID_BYTES;
 
-/// A connection that the driver is to make. It is given back, once, to [`super::Switch::connected`] or [`super::Switch::unconnected`].
+/// A connection that the driver is to make. It is given back, once, to [`super::Switch::connected`] or [`super::Switch::connect_failed`].
 #[derive(Debug, Clone)]
 pub struct Dial {
     pub(super) session: SessionKey,

@@ -2,9 +2,9 @@
 //! of TLS connections.
 //!
 //! ```text
-//!   to dial ──Connect──► dialling ──connected──► (TLS: handshaken) ──binding SEND──► asked ──200──► bound
-//!                                │                          │                               │
-//!                                └──────unconnected─────────┴──certificate does not fit─────┴──any other──► session ended
+//!   to dial ──Connect──► dialling ──connected──► (TLS: handshake_done) ──binding SEND──► asked ──200──► bound
+//!                                │                             │                            │
+//!                                └───────connect_failed────────┴──certificate does not fit──┴──any other──► session ended
 //! ```
 //!
 //! Whatever does not come to an end within `bind_timeout` of the ACK ends with the session.
@@ -42,7 +42,7 @@ impl Switch {
         None
     }
 
-    /// A connection was made. `None`: it is not wanted any more, and is to be closed. Over TLS [`Switch::handshaken`] follows.
+    /// A connection was made. `None`: it is not wanted any more, and is to be closed. Over TLS [`Switch::handshake_done`] follows.
     pub fn connected(&mut self, dial: &Dial, now: Instant) -> Option<ConnectionId> {
         self.dials_under_way = self.dials_under_way.saturating_sub(1);
         let entry = self.sessions.get_mut(dial.session)?;
@@ -68,7 +68,7 @@ impl Switch {
     }
 
     /// A connection could not be made.
-    pub fn unconnected(&mut self, dial: &Dial, now: Instant) {
+    pub fn connect_failed(&mut self, dial: &Dial, now: Instant) {
         self.dials_under_way = self.dials_under_way.saturating_sub(1);
         let Some(entry) = self.sessions.get_mut(dial.session) else { return };
         entry.dialling = false;
@@ -82,7 +82,7 @@ impl Switch {
 
     /// The TLS handshake of a connection is over. `certificate` is that of the other end; `None` where it has shown none, or where we
     /// have connected and it has shown another one than it had to.
-    pub fn handshaken(&mut self, id: ConnectionId, certificate: Option<Certificate>, now: Instant) {
+    pub fn handshake_done(&mut self, id: ConnectionId, certificate: Option<Certificate>, now: Instant) {
         let Some(connection) = self.egress.connections.get_mut(id) else { return };
         connection.certificate = certificate.map(Box::new);
         let Some(dialled) = connection.dialled.as_deref().copied() else { return };

@@ -7,8 +7,8 @@
 //! - **bytes out**: [`Switch::take_dirty`] lists the connections with something to send; for each of them [`Switch::gather`],
 //!   then either [`Switch::sent`] with what the kernel took or [`Switch::blocked`];
 //! - **what else is to be done**: [`Switch::poll_output`]: connections to be closed, to be made and to be read again, and
-//!   events for the focus. After [`Output::Connect`] it calls [`Switch::connected`] or [`Switch::unconnected`], and over TLS
-//!   [`Switch::handshaken`] before it hands over the first octets;
+//!   events for the focus. After [`Output::Connect`] it calls [`Switch::connected`] or [`Switch::connect_failed`], and over TLS
+//!   [`Switch::handshake_done`] before it hands over the first octets;
 //! - **questions**: [`Switch::is_paused`] (do not read this connection), [`Switch::poll_timeout`].
 //!
 //! After each input the driver polls until there is no output left. Nothing is lost if it does not, but somebody waits.

@@ -9,7 +9,7 @@ use crate::ids::{ConnectionId, SessionKey};
 pub enum Output {
     /// Close this connection, then call [`super::Switch::closed`].
     Close(ConnectionId),
-    /// Make this connection, then call [`super::Switch::connected`] or [`super::Switch::unconnected`].
+    /// Make this connection, then call [`super::Switch::connected`] or [`super::Switch::connect_failed`].
     Connect(Dial),
     /// Read this connection again, which was paused.
     Resume(ConnectionId),

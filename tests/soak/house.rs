@@ -241,7 +241,7 @@ impl House {
                                 self.guests[at].gone();
                             }
                         }
-                        switch::Output::Connect(dial) => self.shards[n].unconnected(&dial, self.now),
+                        switch::Output::Connect(dial) => self.shards[n].connect_failed(&dial, self.now),
                         switch::Output::Resume(_) => {}
                         switch::Output::Event(event) => {
                             self.focus.handle_event(ShardId(n as u16), event, self.now);

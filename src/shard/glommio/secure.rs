@@ -114,7 +114,7 @@ impl Shell {
             }
             Err(error) => {
                 debug!(shard = %self.id, address = %dial.address, error, "nobody to connect to");
-                self.switch.borrow_mut().unconnected(&dial, Instant::now());
+                self.switch.borrow_mut().connect_failed(&dial, Instant::now());
                 self.settle();
             }
         }

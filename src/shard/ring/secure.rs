@@ -92,7 +92,7 @@ impl Shell {
             }
             Err(error) => {
                 debug!(shard = %self.id, address = %dial.address, %error, "nobody to connect to");
-                self.switch.unconnected(&dial, now);
+                self.switch.connect_failed(&dial, now);
             }
         }
     }
@@ -113,7 +113,7 @@ impl Shell {
             }
             Err(error) => {
                 debug!(shard = %self.id, address = %dial.address, error, "nobody to connect to");
-                self.switch.unconnected(&dial, now);
+                self.switch.connect_failed(&dial, now);
             }
         }
         self.settle(now);
@@ -136,7 +136,7 @@ impl Shell {
             let Some(UnderWay { dial, socket }) = self.dials.under_way.remove(&number) else { continue };
             // What the ring has under way for it ends by this.
             let _ = SockRef::from(&*socket).shutdown(Shutdown::Both);
-            self.switch.unconnected(&dial, now);
+            self.switch.connect_failed(&dial, now);
         }
     }
 }

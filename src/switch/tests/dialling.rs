@@ -94,7 +94,7 @@ fn a_listener_may_send_before_it_answers_the_binding_request() {
 #[test]
 fn a_listener_that_is_unreachable_refuses_or_does_not_answer_loses_its_session() {
     let (mut room, dial) = with_listener(|_| {});
-    room.switch.unconnected(&dial, room.now);
+    room.switch.connect_failed(&dial, room.now);
     room.pass(Duration::ZERO);
     assert!(ended(&room, EndReason::Unreachable));
 
@@ -148,7 +148,7 @@ fn over_tls_whom_we_connect_to_has_to_show_the_right_certificate() {
         let connection = room.switch.connected(&dial, room.now).unwrap();
         room.members[1].connection = connection;
         assert_eq!(room.received(1), "", "nothing before the handshake");
-        room.switch.handshaken(connection, shown.clone(), room.now);
+        room.switch.handshake_done(connection, shown.clone(), room.now);
         room.pass(Duration::ZERO);
         if good {
             let tid = asked(&mut room);
@@ -175,7 +175,7 @@ fn a_certificate_other_than_negotiated_ends_the_session() {
         room.control(Command::ChangeSession { session, terms: Box::new(terms) });
         let connection = room.switch.adopt("192.0.2.7:1".parse().unwrap(), true, room.now);
         room.members[bob].connection = connection;
-        room.switch.handshaken(connection, shown.clone(), room.now);
+        room.switch.handshake_done(connection, shown.clone(), room.now);
         let bind = room.chunk(bob, "bind0000", "SEND", "Message-ID: b\r\nByte-Range: 1-0/0\r\n", None, '$');
         room.send(bob, &bind);
         assert_eq!(room.events.contains(&Event::SessionBound { session }), good, "{shown:?}");

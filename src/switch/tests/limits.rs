@@ -225,7 +225,7 @@ fn a_shard_makes_so_many_connections_at_a_time() {
     assert!(room.switch.connected(&dials.pop().unwrap(), now).is_some());
     dials.extend(room.next_dial());
     assert!(room.next_dial().is_none(), "one for one");
-    room.switch.unconnected(&dials.pop().unwrap(), now);
+    room.switch.connect_failed(&dials.pop().unwrap(), now);
     assert!(room.next_dial().is_some() && room.next_dial().is_none());
 }
 
