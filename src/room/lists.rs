@@ -40,14 +40,14 @@ impl Class {
 
 /// For each list whether it has the type of one message.
 #[derive(Debug, Clone, Copy)]
-pub struct Verdicts<'a> {
+pub struct TypeMatches<'a> {
     lists: &'a TypeLists,
     media_type: Option<&'a str>,
     /// One bit for each class.
     taken: u64,
 }
 
-impl Verdicts<'_> {
+impl TypeMatches<'_> {
     /// Whether the member of a session takes the message's type.
     pub(super) fn take(&self, session: SessionKey, class: Class) -> bool {
         match class {
@@ -103,7 +103,7 @@ impl TypeLists {
         }
     }
 
-    /// Whether one member takes a type; see [`super::Roster::verdicts`].
+    /// Whether one member takes a type; see [`super::Roster::match_type`].
     pub fn accepts(&self, session: SessionKey, class: Class, media_type: Option<&str>) -> bool {
         let list = match class {
             Class::OWN => self.own.get(&session),
@@ -113,11 +113,11 @@ impl TypeLists {
     }
 
     /// Which lists have a type.
-    pub fn verdicts<'a>(&'a self, media_type: Option<&'a str>) -> Verdicts<'a> {
+    pub fn match_type<'a>(&'a self, media_type: Option<&'a str>) -> TypeMatches<'a> {
         let refused =
             self.shared.iter().enumerate().filter(|(_, shared)| shared.members > 0 && !has(&shared.list, media_type));
         let taken = refused.fold(u64::MAX, |taken, (place, _)| taken & !(1 << (place + 1)));
-        Verdicts { lists: self, media_type, taken }
+        TypeMatches { lists: self, media_type, taken }
     }
 
     #[cfg(test)]

@@ -5,7 +5,7 @@ mod room_state;
 mod roster;
 
 pub use audience::{Audience, wrapped_type};
-pub use lists::Verdicts;
+pub use lists::TypeMatches;
 pub use room_state::{MESSAGE_ID_LEN, Room, message_id_of};
 pub use roster::{MemberTerms, RoomMember, Roster};
 

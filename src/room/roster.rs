@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use super::lists::{Class, TypeLists, Verdicts};
+use super::lists::{Class, TypeLists, TypeMatches};
 use crate::ids::{ConnectionId, KeyHasher, SessionKey};
 use parlor_proto::sdp::AcceptTypes;
 use parlor_proto::uri::Aor;
@@ -60,7 +60,7 @@ pub struct Roster {
     lists: TypeLists,
 }
 
-impl Verdicts<'_> {
+impl TypeMatches<'_> {
     /// Whether the member takes the message's type.
     #[must_use]
     pub fn accepts(&self, member: &RoomMember) -> bool {
@@ -133,8 +133,8 @@ impl Roster {
 
     /// Which lists of accepted types have this one. A type that cannot be read (`None`) goes to those who take everything.
     #[must_use]
-    pub fn verdicts<'a>(&'a self, media_type: Option<&'a str>) -> Verdicts<'a> {
-        self.lists.verdicts(media_type)
+    pub fn match_type<'a>(&'a self, media_type: Option<&'a str>) -> TypeMatches<'a> {
+        self.lists.match_type(media_type)
     }
 
     /// The same for one member alone.
@@ -227,11 +227,11 @@ mod tests {
 
     /// What each member takes, asked both ways.
     fn takes(roster: &Roster, media_type: Option<&str>) -> Vec<bool> {
-        let verdicts = roster.verdicts(media_type);
+        let matches = roster.match_type(media_type);
         let one_by_one: Vec<_> = roster.members().iter().map(|member| roster.accepts(member, media_type)).collect();
-        let at_once: Vec<_> = roster.members().iter().map(|member| verdicts.accepts(member)).collect();
+        let at_once: Vec<_> = roster.members().iter().map(|member| matches.accepts(member)).collect();
         assert_eq!(one_by_one, at_once);
-        assert!(!verdicts.all() || at_once.iter().all(|taken| *taken));
+        assert!(!matches.all() || at_once.iter().all(|taken| *taken));
         at_once
     }
 
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(takes(&roster, Some("text/plain")), [true, false]);
         add(&mut roster, 1, &users[1], None);
         assert_eq!(roster.lists.counts(), (1, 0));
-        assert!(roster.verdicts(Some("text/plain")).all());
+        assert!(roster.match_type(Some("text/plain")).all());
     }
 
     #[test]

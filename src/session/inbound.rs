@@ -4,7 +4,7 @@ use parlor_proto::msrp::{FailureReport, Head, Method, Start, Status};
 
 /// What to do with a chunk, as far as its head tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict<'a> {
+pub enum ChunkAction<'a> {
     /// A SEND with a Message-ID. It carries a message, or nothing and keeps the connection alive.
     Send(&'a [u8]),
     /// A NICKNAME with the value of its Use-Nickname.
@@ -17,28 +17,28 @@ pub enum Verdict<'a> {
     Response(Status),
 }
 
-/// Looks at a head.
+/// Decides by the head of a chunk.
 #[must_use]
-pub fn judge<'a>(head: &Head<'a>) -> Verdict<'a> {
+pub fn classify<'a>(head: &Head<'a>) -> ChunkAction<'a> {
     let method = match head.start {
-        Start::Response(status, _) => return Verdict::Response(status),
+        Start::Response(status, _) => return ChunkAction::Response(status),
         Start::Request(method) => method,
     };
     match method {
-        Method::Other(_) => Verdict::Refuse(Status::UNKNOWN_METHOD),
-        _ if head.from_path.is_empty() || head.malformed.is_some() => Verdict::Refuse(Status::BAD_REQUEST),
-        Method::Send => head.message_id.map_or(Verdict::Refuse(Status::BAD_REQUEST), Verdict::Send),
-        Method::Report => Verdict::Report,
-        Method::Nickname => judge_nickname(head),
+        Method::Other(_) => ChunkAction::Refuse(Status::UNKNOWN_METHOD),
+        _ if head.from_path.is_empty() || head.malformed.is_some() => ChunkAction::Refuse(Status::BAD_REQUEST),
+        Method::Send => head.message_id.map_or(ChunkAction::Refuse(Status::BAD_REQUEST), ChunkAction::Send),
+        Method::Report => ChunkAction::Report,
+        Method::Nickname => classify_nickname(head),
     }
 }
 
-fn judge_nickname<'a>(head: &Head<'a>) -> Verdict<'a> {
+fn classify_nickname<'a>(head: &Head<'a>) -> ChunkAction<'a> {
     match head.use_nickname {
         // RFC 7701 §7.1: a NICKNAME has no Success-Report and no Failure-Report.
-        _ if head.has_report_headers => Verdict::Refuse(Status::BAD_REQUEST),
-        None => Verdict::Refuse(Status::BAD_REQUEST),
-        Some(value) => Verdict::Nickname(value),
+        _ if head.has_report_headers => ChunkAction::Refuse(Status::BAD_REQUEST),
+        None => ChunkAction::Refuse(Status::BAD_REQUEST),
+        Some(value) => ChunkAction::Nickname(value),
     }
 }
 
@@ -56,9 +56,9 @@ pub fn wants_response(failure_report: FailureReport, status: Status) -> bool {
 mod tests {
     use super::*;
 
-    fn verdict(lines: &[&str]) -> String {
+    fn action(lines: &[&str]) -> String {
         let text = lines.join("\r\n") + "\r\n";
-        format!("{:?}", judge(&Head::parse(text.as_bytes()).unwrap()))
+        format!("{:?}", classify(&Head::parse(text.as_bytes()).unwrap()))
     }
 
     const TO: &str = "To-Path: msrp://a/1;tcp";
@@ -66,10 +66,10 @@ mod tests {
 
     #[test]
     fn requests_are_told_apart() {
-        assert_eq!(verdict(&["MSRP abcd SEND", TO, FROM, "Message-ID: 1"]), "Send([49])");
-        assert_eq!(verdict(&["MSRP abcd NICKNAME", TO, FROM, "Use-Nickname: \"A\""]), "Nickname([34, 65, 34])");
-        assert_eq!(verdict(&["MSRP abcd REPORT", TO, FROM, "Message-ID: 1", "Status: 000 200 OK"]), "Report");
-        assert_eq!(verdict(&["MSRP abcd 200 OK", TO, FROM]), "Response(Status(200))");
+        assert_eq!(action(&["MSRP abcd SEND", TO, FROM, "Message-ID: 1"]), "Send([49])");
+        assert_eq!(action(&["MSRP abcd NICKNAME", TO, FROM, "Use-Nickname: \"A\""]), "Nickname([34, 65, 34])");
+        assert_eq!(action(&["MSRP abcd REPORT", TO, FROM, "Message-ID: 1", "Status: 000 200 OK"]), "Report");
+        assert_eq!(action(&["MSRP abcd 200 OK", TO, FROM]), "Response(Status(200))");
     }
 
     #[test]
@@ -83,14 +83,14 @@ mod tests {
             &["MSRP abcd NICKNAME", TO, FROM, "Use-Nickname: \"A\"", "Success-Report: no"],
             &["MSRP abcd NICKNAME", TO, FROM, "Use-Nickname: \"A\"", "Failure-Report: yes"],
         ] {
-            assert_eq!(verdict(lines), "Refuse(Status(400))", "{lines:?}");
+            assert_eq!(action(lines), "Refuse(Status(400))", "{lines:?}");
         }
     }
 
     #[test]
     fn an_unknown_method_is_501() {
-        assert_eq!(verdict(&["MSRP abcd AUTH", TO, FROM]), "Refuse(Status(501))");
-        assert_eq!(verdict(&["MSRP abcd FILE_OFFSET"]), "Refuse(Status(501))");
+        assert_eq!(action(&["MSRP abcd AUTH", TO, FROM]), "Refuse(Status(501))");
+        assert_eq!(action(&["MSRP abcd FILE_OFFSET"]), "Refuse(Status(501))");
     }
 
     #[test]

@@ -5,5 +5,5 @@ mod inbound;
 mod state;
 
 pub use assembly::{Assembly, TooScattered};
-pub use inbound::{Verdict, judge, wants_response};
+pub use inbound::{ChunkAction, classify, wants_response};
 pub use state::{Binding, Session, is_reporting};

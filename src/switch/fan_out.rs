@@ -54,19 +54,19 @@ impl Switch {
         let (room_key, from) = (entry.room, entry.session.connection());
         let Some(room) = self.rooms.get(room_key) else { return };
         let failure_report = room.policy.failure_report;
-        let verdicts = room.roster.verdicts(wrapped_type(wrapper));
+        let matches = room.roster.match_type(wrapped_type(wrapper));
         let reports = label.reports;
         let len = body.len() as u64;
         let bypasses_congestion = room.policy.bypasses_congestion(len);
         let template = whole(label, failure_report, body);
-        let appended = from.filter(|_| verdicts.all()).and_then(|from| self.egress.append(room_key, from, &template));
+        let appended = from.filter(|_| matches.all()).and_then(|from| self.egress.append(room_key, from, &template));
         let mut frames = self.egress.frames(template, bypasses_congestion, now);
         let (egress, sessions) = (&mut self.egress, &mut self.sessions);
         let mut deliver = |egress: &mut Egress, member: &RoomMember| {
             if member.session != sender
                 && (member.receives || reports)
                 && member.max_size >= len
-                && verdicts.accepts(member)
+                && matches.accepts(member)
                 && egress.deliver(member.connection, &member.paths, &mut frames) == Delivery::Discarded
                 && let Some(entry) = sessions.get_mut(member.session)
             {
@@ -132,9 +132,9 @@ impl Switch {
         let fits = |member: &&RoomMember| (member.receives || reports) && member.max_size >= len;
         match audience {
             Audience::Room => {
-                let verdicts = room.roster.verdicts(kind);
+                let matches = room.roster.match_type(kind);
                 let others = room.roster.members().iter().filter(|member| member.session != sender);
-                others.filter(fits).filter(|member| verdicts.accepts(member)).map(|member| member.session).collect()
+                others.filter(fits).filter(|member| matches.accepts(member)).map(|member| member.session).collect()
             }
             Audience::Private(sessions) => sessions
                 .iter()

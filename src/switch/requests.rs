@@ -11,7 +11,7 @@ use super::state::Switch;
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
 use crate::limits::SESSIONS_PER_CONNECTION_MAX;
-use crate::session::{Verdict, judge};
+use crate::session::{ChunkAction, classify};
 use parlor_proto::mime::Value;
 use parlor_proto::msrp::{
     ByteRange, Continuation, Event as Chunk, Head, MsrpUri, ParseError, Status, TransactionId, path_uris,
@@ -84,7 +84,7 @@ impl Switch {
             from_path: None,
             task: Task::Drop,
         };
-        if let Verdict::Response(status) = judge(head) {
+        if let ChunkAction::Response(status) = classify(head) {
             self.handle_response(id, head, status, now);
             return incoming;
         }
@@ -138,21 +138,21 @@ impl Switch {
 
     /// Carries out what a head asks for. `None`: it is answered, and a body is dropped.
     fn handle_request(&mut self, id: ConnectionId, key: SessionKey, head: &Head<'_>, now: Instant) -> Option<Task> {
-        match judge(head) {
-            Verdict::Send(message_id) => Some(self.handle_send(id, key, message_id.into(), head, now)),
-            Verdict::Nickname(value) => {
+        match classify(head) {
+            ChunkAction::Send(message_id) => Some(self.handle_send(id, key, message_id.into(), head, now)),
+            ChunkAction::Nickname(value) => {
                 self.handle_nickname(id, key, value, head, now);
                 None
             }
-            Verdict::Report => {
+            ChunkAction::Report => {
                 self.handle_report(key, head);
                 None
             }
-            Verdict::Refuse(status) => {
+            ChunkAction::Refuse(status) => {
                 self.refuse(id, head, status);
                 None
             }
-            Verdict::Response(_) => None,
+            ChunkAction::Response(_) => None,
         }
     }
 
