@@ -14,6 +14,8 @@ use source::Source;
 
 const FILE_LINES_MAX: usize = 500;
 const UNSAFE_FOLDER: &str = "src/shard/socket/";
+/// The crate `parlor-bench`, which knows the grammar and nothing of the server.
+const BENCH_FOLDER: &str = "benches/load";
 
 /// Every module at the top of the crate and its floor. One that is missing here breaks the test until it has a floor.
 const FLOORS: [(&str, u8); 20] = [
@@ -104,7 +106,7 @@ fn the_source_keeps_to_its_floors() {
 
 #[test]
 fn nothing_prints_where_that_may_panic() {
-    let files = rust_files("src");
+    let files = [rust_files("src"), rust_files(BENCH_FOLDER)].concat();
     let tests: Vec<String> = files.iter().flat_map(|(path, text)| test_places(path, text)).collect();
     let files = files.iter().filter(|(path, _)| !tests.iter().any(|place| is_at(path, place)));
     let wrong: Vec<String> = files.filter_map(|(path, text)| panicking_print(path, text)).collect();
@@ -115,7 +117,8 @@ fn nothing_prints_where_that_may_panic() {
 
 #[test]
 fn unsafe_stands_in_one_folder() {
-    let wrong: Vec<String> = rust_files("src").iter().filter_map(|(path, text)| misplaced_unsafe(path, text)).collect();
+    let files = ["src", BENCH_FOLDER].into_iter().flat_map(rust_files);
+    let wrong: Vec<String> = files.filter_map(|(path, text)| misplaced_unsafe(&path, &text)).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
@@ -124,6 +127,16 @@ fn no_file_is_too_long() {
     let files = ["src", "tests", "benches"].into_iter().flat_map(rust_files);
     let wrong: Vec<String> = files.filter_map(|(path, text)| too_long(&path, &text)).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn the_load_generator_knows_nothing_of_the_server() {
+    let files = rust_files(BENCH_FOLDER);
+    assert!(files.len() > 20, "the load generator is there: {} files", files.len());
+    let wrong: Vec<String> = files.iter().filter_map(|(path, text)| names_the_server(path, text)).collect();
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    assert!(names_the_server("benches/load/x.rs", "use parlor::cli;").is_some());
+    assert!(names_the_server("benches/load/x.rs", "use parlor_proto::msrp;").is_none());
 }
 
 /// Every `.rs` file below a folder of the package, with its path from there.
@@ -212,6 +225,11 @@ fn panicking_print(path: &str, text: &str) -> Option<String> {
     let prints = ["print!", "println!", "eprint!", "eprintln!", "dbg!"];
     let call = Source::read(text).calls().into_iter().find(|call| prints.contains(&&**call))?;
     Some(format!("{path}: {call}"))
+}
+
+fn names_the_server(path: &str, text: &str) -> Option<String> {
+    let named = Source::read(text).paths().into_iter().find(|named| named.len() > 1 && named[0] == "parlor")?;
+    Some(format!("{path}: {}", named.join("::")))
 }
 
 fn misplaced_unsafe(path: &str, text: &str) -> Option<String> {

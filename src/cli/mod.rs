@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 it ran and something was wrong, 2 usage or config.
 
+#[cfg(feature = "bench")]
 mod bench;
 mod chat;
 mod check;
@@ -40,7 +41,8 @@ enum Command {
     /// Look at the config and the machine without starting
     Check(check::CheckArguments),
     /// Measure what a delivery costs
-    Bench(bench::BenchArguments),
+    #[cfg(feature = "bench")]
+    Bench(parlor_bench::BenchArguments),
     /// Join a room from a terminal, or from a script
     Chat(chat::ChatArguments),
     /// Print a completion script for a shell
@@ -56,6 +58,7 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        #[cfg(feature = "bench")]
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Chat(arguments) => chat::run(&arguments),
         Command::Completions(arguments) => completions::print(&arguments),

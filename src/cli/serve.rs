@@ -2,7 +2,6 @@
 
 mod signals;
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use rand_core::Rng;
 use rustix::process::{Signal as ProcessSignal, set_parent_process_death_signal};
 use tokio::sync::mpsc;
@@ -98,7 +97,8 @@ fn parse_copy_below(text: &str) -> Result<u64, String> {
 }
 
 impl ServeArguments {
-    fn config(&self) -> Result<Config, ConfigErrors> {
+    /// The config file with these arguments over it.
+    pub(super) fn config(&self) -> Result<Config, ConfigErrors> {
         let mut config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
         let shards = &mut config.shards;
         if let Some(cores) = &self.cores {
@@ -112,29 +112,6 @@ impl ServeArguments {
         shards.copy_below = copy_below.unwrap_or(shards.copy_below);
         Ok(config)
     }
-}
-
-/// What `[shards]` has in force for a server that is started with these flags, by key; the cores aside. Nothing, where the
-/// flags are none of `serve`.
-pub(super) fn shards_in_force(flags: &[String]) -> BTreeMap<String, String> {
-    #[derive(clap::Parser)]
-    struct Flags {
-        #[command(flatten)]
-        serve: ServeArguments,
-    }
-    let flags = std::iter::once("serve").chain(flags.iter().map(String::as_str));
-    let Some(config) = Flags::try_parse_from(flags).ok().and_then(|flags| flags.serve.config().ok()) else {
-        return BTreeMap::new();
-    };
-    let shards = config.shards;
-    let settings = [
-        ("io", format!("{:?}", shards.io).to_lowercase()),
-        ("spin_before_park", format!("{:?}", shards.spin_before_park)),
-        ("ring_depth", shards.ring_depth.to_string()),
-        ("send_batch", shards.send_batch.to_string()),
-        ("copy_below", shards.copy_below.to_string()),
-    ];
-    settings.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 /// Runs until a signal ends it.

@@ -1,0 +1,44 @@
+//! `bench`: what the load generator takes from the server that it measures.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use clap::Parser;
+use parlor_bench::{BenchArguments, Host};
+
+use super::output;
+use super::serve::ServeArguments;
+
+/// Runs a scenario.
+pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
+    let host = Host {
+        server_version: concat!("Parlor ", env!("CARGO_PKG_VERSION")),
+        shard_settings,
+        print: output::print,
+        complain: |text| output::complain(text),
+    };
+    parlor_bench::run(arguments, &host)
+}
+
+/// The settings of `[shards]`, by key and without the cores, of a server that is started with these flags. None, if `serve` does
+/// not take the flags.
+fn shard_settings(flags: &[String]) -> BTreeMap<String, String> {
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        serve: ServeArguments,
+    }
+    let flags = std::iter::once("serve").chain(flags.iter().map(String::as_str));
+    let Some(config) = Flags::try_parse_from(flags).ok().and_then(|flags| flags.serve.config().ok()) else {
+        return BTreeMap::new();
+    };
+    let shards = config.shards;
+    let settings = [
+        ("io", format!("{:?}", shards.io).to_lowercase()),
+        ("spin_before_park", format!("{:?}", shards.spin_before_park)),
+        ("ring_depth", shards.ring_depth.to_string()),
+        ("send_batch", shards.send_batch.to_string()),
+        ("copy_below", shards.copy_below.to_string()),
+    ];
+    settings.map(|(name, value)| (name.to_owned(), value)).into()
+}
