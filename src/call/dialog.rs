@@ -50,7 +50,7 @@ impl Dialog {
     /// The dialog of one who is called (RFC 3261 §12.1.1). `hop` is where the request came from.
     ///
     /// # Errors
-    /// What is missing.
+    /// Returns an error that names the header that is missing or malformed.
     pub fn called(invite: &Request, local_tag: &str, hop: Hop) -> Result<Self, DialogError> {
         let headers = &invite.headers;
         let to = text(headers, &HeaderName::To).ok_or(DialogError::Header)?;
@@ -72,7 +72,7 @@ impl Dialog {
     /// by which connection.
     ///
     /// # Errors
-    /// What is missing.
+    /// Returns an error that names the header that is missing or malformed.
     pub fn calling(invite: &Request, answer: &Response, hop: Hop) -> Result<Self, DialogError> {
         let headers = &answer.headers;
         let mut routes = route_set(headers)?;
@@ -212,16 +212,16 @@ impl Dialog {
     fn over(&self, method: Method, number: u32, hop: Hop, sent_by: &str, branch: &str) -> RequestBuilder {
         let transport = hop.transport.name();
         let (target, routes) = route_request(&self.target, &self.routes);
-        let mut ask = RequestBuilder::new(method.clone(), target)
+        let mut builder = RequestBuilder::new(method.clone(), target)
             .header(HeaderName::Via, format!("SIP/2.0/{transport} {sent_by};branch={branch};rport"))
             .header(HeaderName::From, self.local.clone())
             .header(HeaderName::To, self.remote.clone())
             .header(HeaderName::CallId, self.call_id.clone())
             .header(HeaderName::CSeq, format!("{number} {method}"));
         for route in routes {
-            ask = ask.header(HeaderName::Route, route);
+            builder = builder.header(HeaderName::Route, route);
         }
-        ask
+        builder
     }
 
     /// Toward those who came over a connection it is that connection. Else it is the address of the first route or of the
@@ -319,8 +319,8 @@ mod tests {
     }
 
     fn bye(dialog: &mut Dialog) -> (String, Hop) {
-        let (ask, hop) = dialog.request(Method::Bye, "192.0.2.1:5060", "z9hG4bKx");
-        (String::from_utf8(Message::Request(ask.empty()).to_bytes().to_vec()).unwrap(), hop)
+        let (builder, hop) = dialog.request(Method::Bye, "192.0.2.1:5060", "z9hG4bKx");
+        (String::from_utf8(Message::Request(builder.empty()).to_bytes().to_vec()).unwrap(), hop)
     }
 
     #[test]

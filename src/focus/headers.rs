@@ -36,8 +36,9 @@ pub fn supported(settings: &Settings) -> &'static str {
 }
 
 /// What requests of ours that are about a session have in common.
-pub fn introduce(settings: &Settings, ask: RequestBuilder, contact: String) -> RequestBuilder {
-    ask.header(HeaderName::Contact, contact)
+pub fn introduce(settings: &Settings, builder: RequestBuilder, contact: String) -> RequestBuilder {
+    builder
+        .header(HeaderName::Contact, contact)
         .header(HeaderName::Allow, ALLOW)
         .header(HeaderName::Supported, supported(settings))
         .header(HeaderName::Accept, "application/sdp")

@@ -43,24 +43,24 @@ pub fn refuse_invite(cx: &mut Context<'_>, opening: &Opening, refusal: &Refusal,
 }
 
 pub fn rejection(settings: &Settings, request: &Request, refusal: &Refusal, tag: &str) -> Response {
-    let mut reply = reply(settings, request, refusal.status, tag);
+    let mut builder = builder(settings, request, refusal.status, tag);
     if let Some(phrase) = &refusal.phrase {
-        reply = reply.reason(phrase);
+        builder = builder.reason(phrase);
     }
     for (name, value) in refusal.headers.iter().cloned() {
-        reply = reply.header(name, value);
+        builder = builder.header(name, value);
     }
-    reply.empty()
+    builder.empty()
 }
 
-pub fn reply(settings: &Settings, request: &Request, status: u16, tag: &str) -> ResponseBuilder {
+pub fn builder(settings: &Settings, request: &Request, status: u16, tag: &str) -> ResponseBuilder {
     ResponseBuilder::new(request, status, tag).header(HeaderName::Server, settings.software.clone())
 }
 
 /// A 200 that says what we can: Allow, Supported, Accept (RFC 3261 §11.2, §13.3.1.4) and Allow-Events
 /// (RFC 6665 §4.4.4).
-pub fn welcome(settings: &Settings, request: &Request, tag: &str, contact: String) -> ResponseBuilder {
-    reply(settings, request, 200, tag)
+pub fn ok(settings: &Settings, request: &Request, tag: &str, contact: String) -> ResponseBuilder {
+    builder(settings, request, 200, tag)
         .header(HeaderName::Contact, contact)
         .header(HeaderName::Allow, ALLOW)
         .header(HeaderName::Supported, headers::supported(settings))

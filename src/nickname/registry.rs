@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use super::{Likeness, NicknameKey, likenesses};
+use super::{NicknameKey, Skeleton, skeletons};
 use parlor_proto::msrp::Status;
 use parlor_proto::uri::Aor;
 
@@ -15,10 +15,10 @@ use parlor_proto::uri::Aor;
 #[derive(Debug)]
 pub struct Registry<S> {
     reserved: HashSet<NicknameKey>,
-    reserved_likenesses: HashSet<Likeness>,
+    reserved_skeletons: HashSet<Skeleton>,
     taken: HashMap<NicknameKey, Holder<S>>,
-    /// What the taken ones look like, each with those that do.
-    likenesses: HashMap<Likeness, SmallVec<[NicknameKey; 1]>>,
+    /// The skeletons of the taken ones, each with the nicknames that have it.
+    skeletons: HashMap<Skeleton, SmallVec<[NicknameKey; 1]>>,
     of_session: HashMap<S, NicknameKey>,
 }
 
@@ -26,7 +26,7 @@ pub struct Registry<S> {
 struct Holder<S> {
     user: Aor,
     sessions: SmallVec<[S; 1]>,
-    likenesses: SmallVec<[Likeness; 2]>,
+    skeletons: SmallVec<[Skeleton; 2]>,
     /// When the nickname is free again; `None` while its user is in the room.
     free_at: Option<Instant>,
 }
@@ -35,16 +35,16 @@ impl<S> Default for Registry<S> {
     fn default() -> Self {
         Self {
             reserved: HashSet::new(),
-            reserved_likenesses: HashSet::new(),
+            reserved_skeletons: HashSet::new(),
             taken: HashMap::new(),
-            likenesses: HashMap::new(),
+            skeletons: HashMap::new(),
             of_session: HashMap::new(),
         }
     }
 }
 
 impl<S: Copy + Eq + Hash> Registry<S> {
-    /// No nicknames, and words that nobody may have. Words that are no nicknames need no keeping.
+    /// No nicknames, and reserved words. Words that are no nicknames are left out.
     #[must_use]
     pub fn new(reserved: &[String]) -> Self {
         let mut nicknames = Self::default();
@@ -52,30 +52,30 @@ impl<S: Copy + Eq + Hash> Registry<S> {
         nicknames
     }
 
-    /// Changes the words that nobody may have. Who has one keeps it.
+    /// Changes the reserved words. A user that has one keeps it.
     pub fn reserve_words(&mut self, reserved: &[String]) {
         self.reserved = reserved.iter().filter_map(|word| NicknameKey::of(word).ok()).collect();
-        self.reserved_likenesses = reserved.iter().filter_map(|word| likenesses(word).ok()).flatten().collect();
+        self.reserved_skeletons = reserved.iter().filter_map(|word| skeletons(word).ok()).flatten().collect();
     }
 
     /// Whether `user` may have a nickname; with `strict`, one that looks like another user's or like a reserved word is refused
     /// too (§7.1).
     ///
     /// # Errors
-    /// 425 where the nickname is reserved or another user's, and 424 where it is none.
+    /// Returns 425 if the nickname is reserved or another user's, and 424 if the text is no nickname.
     pub fn check(&self, user: &Aor, nickname: &str, strict: bool, now: Instant) -> Result<(), Status> {
         let key = NicknameKey::of(nickname).map_err(|_| Status::MALFORMED_NICKNAME)?;
-        let free = !self.reserved.contains(&key) && !self.is_anothers(&key, user, now);
+        let free = !self.reserved.contains(&key) && !self.is_taken_by_other(&key, user, now);
         let distinct = || {
-            likenesses(nickname).unwrap_or_default().iter().all(|likeness| {
-                let mut alike = self.likenesses.get(likeness).into_iter().flatten();
-                !self.reserved_likenesses.contains(likeness) && alike.all(|key| !self.is_anothers(key, user, now))
+            skeletons(nickname).unwrap_or_default().iter().all(|skeleton| {
+                let mut alike = self.skeletons.get(skeleton).into_iter().flatten();
+                !self.reserved_skeletons.contains(skeleton) && alike.all(|key| !self.is_taken_by_other(key, user, now))
             })
         };
         if free && (!strict || distinct()) { Ok(()) } else { Err(Status::NICKNAME_TAKEN) }
     }
 
-    fn is_anothers(&self, key: &NicknameKey, user: &Aor, now: Instant) -> bool {
+    fn is_taken_by_other(&self, key: &NicknameKey, user: &Aor, now: Instant) -> bool {
         self.taken.get(key).is_some_and(|holder| holder.user != *user && holder.free_at.is_none_or(|at| at > now))
     }
 
@@ -83,7 +83,7 @@ impl<S: Copy + Eq + Hash> Registry<S> {
     /// [`Registry::check`].
     ///
     /// # Errors
-    /// As [`Registry::check`]. The session keeps what it has.
+    /// Returns an error as [`Registry::check`] does. The session keeps its nickname then.
     pub fn take(&mut self, session: S, user: &Aor, nickname: &str, strict: bool, now: Instant) -> Result<(), Status> {
         self.check(user, nickname, strict, now)?;
         let key = NicknameKey::of(nickname).map_err(|_| Status::MALFORMED_NICKNAME)?;
@@ -94,11 +94,11 @@ impl<S: Copy + Eq + Hash> Registry<S> {
             self.forget(&key);
         }
         if !self.taken.contains_key(&key) {
-            let likenesses = likenesses(nickname).unwrap_or_default();
-            for likeness in &likenesses {
-                self.likenesses.entry(likeness.clone()).or_default().push(key.clone());
+            let skeletons = skeletons(nickname).unwrap_or_default();
+            for skeleton in &skeletons {
+                self.skeletons.entry(skeleton.clone()).or_default().push(key.clone());
             }
-            let holder = Holder { user: user.clone(), sessions: SmallVec::new(), likenesses, free_at: None };
+            let holder = Holder { user: user.clone(), sessions: SmallVec::new(), skeletons, free_at: None };
             self.taken.insert(key.clone(), holder);
         }
         if let Some(holder) = self.taken.get_mut(&key) {
@@ -111,18 +111,18 @@ impl<S: Copy + Eq + Hash> Registry<S> {
 
     fn forget(&mut self, key: &NicknameKey) {
         let Some(holder) = self.taken.remove(key) else { return };
-        for likeness in holder.likenesses {
-            if let Some(alike) = self.likenesses.get_mut(&likeness) {
+        for skeleton in holder.skeletons {
+            if let Some(alike) = self.skeletons.get_mut(&skeleton) {
                 alike.retain(|other| other != key);
                 if alike.is_empty() {
-                    self.likenesses.remove(&likeness);
+                    self.skeletons.remove(&skeleton);
                 }
             }
         }
     }
 
-    /// Takes a session's nickname away, at its own wish: it is free at once, unless another session of the user has it.
-    /// Answers whether it had one.
+    /// Removes the nickname of a session that requests it: it is free at once, unless another session of the user has it.
+    /// Returns whether it had one.
     pub fn release(&mut self, session: S) -> bool {
         let Some(key) = self.of_session.remove(&session) else { return false };
         if let Some(holder) = self.taken.get_mut(&key) {
@@ -151,11 +151,10 @@ impl<S: Copy + Eq + Hash> Registry<S> {
         self.expire(now);
     }
 
-    /// Somebody who was `before` has come back as `now_is`, by which the others do not know it: what is kept for it is kept for that
-    /// one. What `before` has on another device stays as it is.
-    pub fn inherit(&mut self, before: &Aor, now_is: &Aor) {
+    /// A user that was `before` has come back under the alias `after`: what is in quarantine for `before` is so for `after`. What `before` has on another device stays as it is.
+    pub fn inherit(&mut self, before: &Aor, after: &Aor) {
         for holder in self.taken.values_mut().filter(|holder| holder.user == *before && holder.free_at.is_some()) {
-            holder.user = now_is.clone();
+            holder.user = after.clone();
         }
     }
 
@@ -282,6 +281,6 @@ mod tests {
         names.leave(session(3), &bob, true, now, QUARANTINE);
         assert_eq!(names.check(&alice, "Alice", true, now), Err(Status::NICKNAME_TAKEN), "in quarantine too");
         names.expire(now + QUARANTINE);
-        assert!(names.is_empty() && names.likenesses.is_empty());
+        assert!(names.is_empty() && names.skeletons.is_empty());
     }
 }

@@ -1,25 +1,25 @@
 //! Nicknames that look alike (RFC 7701 §7.1 and §11; the skeletons of UTS 39 §4).
 
 use smallvec::{SmallVec, smallvec};
-use unicode_security::skeleton;
+use unicode_security::skeleton as skeleton_of;
 
 use super::{NicknameError, NicknameKey};
 
-/// What a nickname looks like: two nicknames of which one has a likeness that the other has too can be taken for each other.
+/// A skeleton of a nickname: two nicknames that share one can be mistaken for each other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Likeness(Box<str>);
+pub struct Skeleton(Box<str>);
 
-/// The likenesses of a nickname: as it is written, where a capital I may pass for an l, and in lower case, as many clients
+/// The skeletons of a nickname: as it is written, where a capital I may pass for an l, and in lower case, as many clients
 /// show it when they compare.
 ///
 /// # Errors
-/// Where the text is no nickname.
-pub fn likenesses(nickname: &str) -> Result<SmallVec<[Likeness; 2]>, NicknameError> {
+/// Returns an error if the text is no nickname.
+pub fn skeletons(nickname: &str) -> Result<SmallVec<[Skeleton; 2]>, NicknameError> {
     let key = NicknameKey::of(nickname)?;
-    let folded = Likeness(skeleton(key.as_str()).collect::<String>().into());
+    let folded = Skeleton(skeleton_of(key.as_str()).collect::<String>().into());
     // Case is no difference between two nicknames, so it is none between what they look like.
-    let shown = skeleton(nickname.trim()).collect::<String>().to_lowercase();
-    let written = Likeness(skeleton(&shown).collect::<String>().into());
+    let shown = skeleton_of(nickname.trim()).collect::<String>().to_lowercase();
+    let written = Skeleton(skeleton_of(&shown).collect::<String>().into());
     Ok(if written == folded { smallvec![folded] } else { smallvec![folded, written] })
 }
 
@@ -28,8 +28,8 @@ mod tests {
     use super::*;
 
     fn alike(a: &str, b: &str) -> bool {
-        let (a, b) = (likenesses(a).unwrap(), likenesses(b).unwrap());
-        a.iter().any(|likeness| b.contains(likeness))
+        let (a, b) = (skeletons(a).unwrap(), skeletons(b).unwrap());
+        a.iter().any(|skeleton| b.contains(skeleton))
     }
 
     #[test]
@@ -52,6 +52,6 @@ mod tests {
         for (a, b) in [("Alice", "Bob"), ("Alice", "Alicia"), ("你好", "你们"), ("mail", "nail")] {
             assert!(!alike(a, b), "{a} {b}");
         }
-        assert_eq!(likenesses(" "), Err(NicknameError));
+        assert_eq!(skeletons(" "), Err(NicknameError));
     }
 }

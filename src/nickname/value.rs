@@ -1,4 +1,4 @@
-//! Nicknames: what a NICKNAME request asks for, and when two of them are the same (RFC 7701 §7, RFC 8266).
+//! Nicknames: the Use-Nickname header, and when two nicknames are the same (RFC 7701 §7, RFC 8266).
 
 use precis_core::profile::{PrecisFastInvocation, Rules, stabilize};
 use precis_profiles::Nickname;
@@ -15,12 +15,12 @@ pub struct NicknameKey(Box<str>);
 #[error("not a nickname by RFC 8266")]
 pub struct NicknameError;
 
-/// What a Use-Nickname header asks for.
+/// The request of a Use-Nickname header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Requested {
-    /// To be known by no nickname any more (RFC 7701 §7.3).
+    /// To remove the nickname (RFC 7701 §7.3).
     Remove,
-    /// To be known by this one, which is in the form that the profile prescribes (RFC 8266 §2.3): spaces trimmed and
+    /// To take this one, in the form that the profile prescribes (RFC 8266 §2.3): spaces trimmed and
     /// made one, compatibility characters replaced.
     Take(String),
 }
@@ -34,7 +34,7 @@ impl NicknameKey {
     /// The key of a nickname.
     ///
     /// # Errors
-    /// Where the text is none.
+    /// Returns an error if the text is no nickname.
     pub fn of(nickname: &str) -> Result<Self, NicknameError> {
         // The rules of §2.4 in their order, repeated until they change nothing (RFC 8264 §7).
         let profile = Nickname::new();
@@ -61,7 +61,7 @@ impl NicknameKey {
 /// `unquoted_allowed` also bare text as sipsimple sends it, where nothing at all means removal.
 ///
 /// # Errors
-/// Where it is neither, is no UTF-8, or is no nickname by RFC 8266.
+/// Returns [`Malformed`] if it is neither, is no UTF-8, or is no nickname by RFC 8266.
 pub fn parse_use_nickname(value: &[u8], unquoted_allowed: bool) -> Result<Requested, Malformed> {
     let value = std::str::from_utf8(value.trim_ascii()).map_err(|_| Malformed)?;
     let quoted = value.starts_with('"') || value.ends_with('"');

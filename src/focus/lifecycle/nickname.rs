@@ -21,9 +21,9 @@ pub fn decide(cx: &mut Context<'_>, session: SessionId, nickname: &Arc<str>) {
 
 /// A session has left a room. Its nickname goes into quarantine with the last session of its user.
 pub fn leave(cx: &mut Context<'_>, session: SessionId, user: &Aor, room: RoomId) {
-    if let Some(room) = cx.rooms.get(room) {
-        cx.nicknames.leave(session, user, room.policy.nickname_quarantine, cx.now);
-        expire(cx);
+    let Some(room) = cx.rooms.get(room) else { return };
+    if let Some(ends) = cx.nicknames.leave(session, user, room.policy.nickname_quarantine, cx.now) {
+        cx.core.timers.set_earliest(Timer::Nicknames, ends);
     }
 }
 

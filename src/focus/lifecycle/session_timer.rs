@@ -22,28 +22,28 @@ pub fn negotiate(settings: &Settings, request: &Request) -> Result<Option<Sessio
 }
 
 /// What the 200 to a request of the peer says about a timer.
-pub fn response_headers(reply: ResponseBuilder, timer: Option<SessionTimer>) -> ResponseBuilder {
-    let Some(timer) = timer else { return reply };
-    let reply = reply.header(HeaderName::SessionExpires, timer.response_value());
+pub fn response_headers(builder: ResponseBuilder, timer: Option<SessionTimer>) -> ResponseBuilder {
+    let Some(timer) = timer else { return builder };
+    let builder = builder.header(HeaderName::SessionExpires, timer.response_value());
     // MUST where the peer refreshes, SHOULD where it knows what it is told (RFC 4028 §9).
-    if timer.peer_supports { reply.header(HeaderName::Require, TIMER_TAG) } else { reply }
+    if timer.peer_supports { builder.header(HeaderName::Require, TIMER_TAG) } else { builder }
 }
 
 /// What a request of ours says about timers (RFC 4028 §7.1, §7.4).
-pub fn request_headers(settings: &Settings, ask: RequestBuilder, timing: &Timing) -> RequestBuilder {
+pub fn request_headers(settings: &Settings, builder: RequestBuilder, timing: &Timing) -> RequestBuilder {
     let wanted = settings.session_expires;
     if wanted.is_zero() {
-        return ask;
+        return builder;
     }
     let floor = timing.min_se.unwrap_or(INTERVAL_MIN);
     let expires = match timing.timer {
         Some(timer) => SessionTimer { interval: timer.interval.max(floor), ..timer }.request_value(),
         None => wanted.max(floor).as_secs().to_string(),
     };
-    let ask = ask.header(HeaderName::SessionExpires, expires);
+    let builder = builder.header(HeaderName::SessionExpires, expires);
     match timing.min_se {
-        Some(floor) => ask.header(HeaderName::MinSe, floor.as_secs().to_string()),
-        None => ask,
+        Some(floor) => builder.header(HeaderName::MinSe, floor.as_secs().to_string()),
+        None => builder,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::focus::awareness::is_of_aware;
 use crate::focus::store::call_state::CallState;
 use crate::focus::store::local_description::LocalDescription;
 use crate::focus::store::session_state::SessionState;
-use crate::focus::store::timing::Timing;
+use crate::focus::store::timing::{Refresh, Timing};
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::shares::Share;
 use parlor_proto::msrp::Path;
@@ -81,6 +81,7 @@ impl Call {
 
     /// Whether an offer of ours waits for its answer, so that none of the peer's can be taken (RFC 3264 §4).
     pub fn is_offering(&self) -> bool {
-        self.timing.offering || self.state.unacknowledged().is_some_and(|response| response.awaits_answer)
+        self.timing.refresh == Refresh::Invite
+            || self.state.unacknowledged().is_some_and(|response| response.awaits_answer)
     }
 }

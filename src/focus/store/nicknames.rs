@@ -26,8 +26,8 @@ impl ServerNicknames {
         self.registry.take(session, user, nickname, strict, now).is_ok()
     }
 
-    /// A session has left its room, whose policy has this quarantine.
-    pub fn leave(&mut self, session: SessionId, user: &Aor, quarantine: Duration, now: Instant) {
+    /// A session has left its room, whose policy has this quarantine. Returns when that ends, if it begins now.
+    pub fn leave(&mut self, session: SessionId, user: &Aor, quarantine: Duration, now: Instant) -> Option<Instant> {
         let left = self.sessions.get(user).map_or(0, |sessions| sessions.saturating_sub(1));
         if left == 0 {
             self.sessions.remove(user);
@@ -35,6 +35,7 @@ impl ServerNicknames {
             self.sessions.insert(user.clone(), left);
         }
         self.registry.leave(session, user, left == 0, now, quarantine);
+        (left == 0 && !self.registry.is_empty()).then(|| now + quarantine)
     }
 
     /// Frees the nicknames whose quarantine has ended. Returns when the next quarantine ends.

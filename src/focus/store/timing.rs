@@ -17,14 +17,24 @@ pub struct Timing {
     pub min_se: Option<Duration>,
     /// The peer has said that it takes UPDATE.
     pub updates: bool,
-    /// A refresh of ours has no answer yet.
-    pub in_flight: bool,
-    /// Our re-INVITE has no answer yet, and with it our offer.
-    pub offering: bool,
+    /// The refresh of ours that has no answer yet.
+    pub refresh: Refresh,
     /// The ACK of our re-INVITE, for a 200 that comes again, under the number of both.
     pub acknowledged: Option<(u32, Hop, Bytes)>,
     /// We made the call: the Call-ID is ours.
     pub caller: bool,
+}
+
+/// A refresh of a session by us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Refresh {
+    /// None is awaited.
+    #[default]
+    None,
+    /// An UPDATE without an offer.
+    Update,
+    /// A re-INVITE with our offer.
+    Invite,
 }
 
 impl Timing {

@@ -8,8 +8,8 @@ use parlor_proto::sip::{Message, Response, cseq_number};
 pub fn send(cx: &mut Context<'_>, tag: Tag, number: u32) {
     let branch = cx.core.branch();
     let Some(call) = cx.calls.get_mut(tag) else { return };
-    let (ask, hop) = call.dialog.ack(number, &call.sent_by, &branch);
-    let bytes = Message::Request(ask.empty()).to_bytes();
+    let (builder, hop) = call.dialog.ack(number, &call.sent_by, &branch);
+    let bytes = Message::Request(builder.empty()).to_bytes();
     call.timing.acknowledged = Some((number, hop, bytes.clone()));
     cx.core.send(hop, bytes);
 }

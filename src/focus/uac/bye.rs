@@ -65,14 +65,14 @@ fn refuse_invite(cx: &mut Context<'_>, tag: Tag, refusal: &Refusal) {
 pub fn send(cx: &mut Context<'_>, tag: Tag, reason: ByeReason) {
     let branch = cx.core.branch();
     let Some(call) = cx.calls.get_mut(tag) else { return };
-    let (ask, hop) = call.dialog.request(Method::Bye, &call.sent_by, &branch);
+    let (builder, hop) = call.dialog.request(Method::Bye, &call.sent_by, &branch);
     let session = call.session_state.take_suspended().then_some((call.shard, call.session));
     let ending = Ending { tag, dialog: call.dialog.clone(), session };
     let (user, room) = (call.member.user.clone(), call.room);
     let room = cx.rooms.get(room).map(|room| tracing::field::display(room.name.clone()));
     leave::remove(cx, tag);
     tracing::info!(call = %tag, room, user = %user, reason = reason.text, "hanging up");
-    if !send_with_reason(cx, ask, hop, reason, Some(ending))
+    if !send_with_reason(cx, builder, hop, reason, Some(ending))
         && let Some((shard, session)) = session
     {
         cx.core.command(shard, Command::CloseSession { session });

@@ -45,36 +45,36 @@ fn invite_over(cx: &mut Context<'_>, tag: Tag, hop: Hop) -> Option<Request> {
         Some(name) => format!("{} <{}>", quoted(name), address_text(target)),
         None => format!("<{}>", address_text(target)),
     };
-    let mut ask = RequestBuilder::new(Method::Invite, route.target.clone())
+    let mut builder = RequestBuilder::new(Method::Invite, route.target.clone())
         .header(HeaderName::Via, format!("SIP/2.0/{} {};branch={branch};rport", hop.transport.name(), outgoing.sent_by))
         .header(HeaderName::To, to)
         .header(HeaderName::CallId, outgoing.call_id.clone())
         .header(HeaderName::CSeq, format!("{} INVITE", outgoing.sequence))
         .header(HeaderName::Expires, RINGING_SECONDS_MAX.to_string());
     for route in &route.routes {
-        ask = ask.header(HeaderName::Route, route.clone());
+        builder = builder.header(HeaderName::Route, route.clone());
     }
     if let Some(by) = &outgoing.invitation.referred_by {
-        ask = ask.header(HeaderName::ReferredBy, by.clone());
+        builder = builder.header(HeaderName::ReferredBy, by.clone());
     }
     if let Some(replaces) = &outgoing.invitation.replaces {
-        ask = ask.header(HeaderName::Replaces, replaces.clone()).header(HeaderName::Require, "replaces");
+        builder = builder.header(HeaderName::Replaces, replaces.clone()).header(HeaderName::Require, "replaces");
     }
     let (room, contact) = (outgoing.invitation.room, outgoing.contact.clone());
     let history = outgoing.invitation.history.clone();
-    let ask = ask.header(HeaderName::From, room_address(cx, room, tag)?);
+    let builder = builder.header(HeaderName::From, room_address(cx, room, tag)?);
     let outgoing = cx.outgoing.get(tag)?;
-    let ask = session_timer::request_headers(
+    let builder = session_timer::request_headers(
         &cx.core.settings,
-        headers::introduce(&cx.core.settings, ask, contact),
+        headers::introduce(&cx.core.settings, builder, contact),
         &outgoing.timing,
     );
     Some(match history {
         Some(history) => {
             let (media_type, body) = multipart_with_history(&body, &history);
-            ask.body(&media_type, body)
+            builder.body(&media_type, body)
         }
-        None => ask.body("application/sdp", body),
+        None => builder.body("application/sdp", body),
     })
 }
 

@@ -40,19 +40,19 @@ pub fn send_due(cx: &mut Context<'_>, id: SubscriptionId) {
     // RFC 3261 §18.1.1: what is large goes over a stream.
     let own = contact.len() + software.len() + supported.len();
     let large = body.as_ref().map_or(0, |(_, body)| body.len()) + dialog.weight() + own > DATAGRAM_REQUEST_BYTES_MAX;
-    let (ask, hop) = match large && !datagrams_only {
+    let (builder, hop) = match large && !datagrams_only {
         true => dialog.large_request(Method::Notify, sent_by, &branch),
         false => dialog.request(Method::Notify, sent_by, &branch),
     };
-    let ask = ask
+    let builder = builder
         .header(HeaderName::Contact, contact.to_owned())
         .header(HeaderName::Event, event)
         .header(HeaderName::SubscriptionState, state)
         .header(HeaderName::Supported, supported)
         .header(HeaderName::UserAgent, software);
     let notify = match body {
-        Some((media_type, body)) => ask.body(media_type, body),
-        None => ask.empty(),
+        Some((media_type, body)) => builder.body(media_type, body),
+        None => builder.empty(),
     };
     let octets = notify.body().len();
     match cx.core.transactions.request(notify, hop) {

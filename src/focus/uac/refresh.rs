@@ -7,6 +7,7 @@ use crate::focus::lifecycle::{session, session_timer};
 use crate::focus::media::{description, negotiation};
 use crate::focus::store::call_state::{ByeReason, CallState};
 use crate::focus::store::pending::Pending;
+use crate::focus::store::timing::Refresh;
 use crate::focus::tag::Tag;
 use crate::focus::timer::Timer;
 use crate::focus::uac::{ack, bye, request};
@@ -20,7 +21,7 @@ pub fn on_timer(cx: &mut Context<'_>, tag: Tag) {
     if !timer.we_refresh || cx.now >= expires {
         return bye::end(cx, tag, ByeReason { cause: 408, text: "The session has expired" });
     }
-    if call.timing.in_flight {
+    if call.timing.refresh != Refresh::None {
         return cx.core.timers.set(Timer::Session(tag), expires);
     }
     // Not two INVITEs at a time (RFC 3261 §14.1).
@@ -39,20 +40,20 @@ fn send(cx: &mut Context<'_>, tag: Tag) {
     let direction = call.session_state.terms().map(|terms| terms.direction).unwrap_or_default();
     let offer = if call.timing.updates { None } else { description::describe_offer(cx, tag, direction) };
     let Some(call) = cx.calls.get_mut(tag) else { return };
-    call.timing.in_flight = true;
-    call.timing.offering = !call.timing.updates;
-    let method = if call.timing.updates { Method::Update } else { Method::Invite };
-    let (ask, hop) = call.dialog.request(method, &call.sent_by, &branch);
+    let updates = call.timing.updates;
+    let (method, refresh) = if updates { (Method::Update, Refresh::Update) } else { (Method::Invite, Refresh::Invite) };
+    call.timing.refresh = refresh;
+    let (builder, hop) = call.dialog.request(method, &call.sent_by, &branch);
     let contact = call.contact.clone();
     let Some(call) = cx.calls.get(tag) else { return };
-    let ask = session_timer::request_headers(
+    let builder = session_timer::request_headers(
         &cx.core.settings,
-        headers::introduce(&cx.core.settings, ask, contact),
+        headers::introduce(&cx.core.settings, builder, contact),
         &call.timing,
     );
     let request = match offer {
-        Some(offer) => ask.body("application/sdp", offer),
-        None => ask.empty(),
+        Some(offer) => builder.body("application/sdp", offer),
+        None => builder.empty(),
     };
     request::send(cx, request, hop, Pending::Refresh(tag));
 }
@@ -62,22 +63,21 @@ pub fn on_response(cx: &mut Context<'_>, tag: Tag, response: &Response) {
         return;
     }
     let Some(call) = cx.calls.get_mut(tag) else { return };
-    let was_offer = std::mem::take(&mut call.timing.offering);
-    let first = std::mem::take(&mut call.timing.in_flight);
+    let refresh = std::mem::take(&mut call.timing.refresh);
     match response.status.code() {
-        200..=299 if first => on_2xx(cx, tag, response, was_offer),
-        200..=299 => ack::send_again(cx, tag, response),
+        200..=299 if refresh == Refresh::None => ack::send_again(cx, tag, response),
+        200..=299 => on_2xx(cx, tag, response, refresh),
         // RFC 4028 §10.
         408 | 481 => bye::end(cx, tag, ByeReason { cause: 408, text: "A session refresh was not answered" }),
-        status => on_rejection(cx, tag, status, response, was_offer),
+        status => on_rejection(cx, tag, status, response, refresh),
     }
 }
 
-fn on_2xx(cx: &mut Context<'_>, tag: Tag, response: &Response, was_offer: bool) {
+fn on_2xx(cx: &mut Context<'_>, tag: Tag, response: &Response, refresh: Refresh) {
     if let Some(call) = cx.calls.get_mut(tag) {
         call.learn_agent(&response.headers);
     }
-    if was_offer {
+    if refresh == Refresh::Invite {
         let number = cseq_number(&response.headers).unwrap_or_default();
         ack::send(cx, tag, number);
         let route = cx.calls.get(tag).map(|call| (call.dialog.hop(), call.local_description.cema));
@@ -94,7 +94,7 @@ fn on_2xx(cx: &mut Context<'_>, tag: Tag, response: &Response, was_offer: bool) 
 }
 
 /// What can be done about it is tried once more; else the session lasts until it expires.
-fn on_rejection(cx: &mut Context<'_>, tag: Tag, status: u16, response: &Response, was_offer: bool) {
+fn on_rejection(cx: &mut Context<'_>, tag: Tag, status: u16, response: &Response, refresh: Refresh) {
     let glare = glare_delay(cx, tag);
     let Some(call) = cx.calls.get_mut(tag) else { return };
     let floor = call.timing.min_se;
@@ -103,7 +103,7 @@ fn on_rejection(cx: &mut Context<'_>, tag: Tag, status: u16, response: &Response
     let left = expires.saturating_duration_since(cx.now);
     let wait = match status {
         422 if call.timing.min_se > floor => Duration::ZERO,
-        405 | 420 | 501 if !was_offer => {
+        405 | 420 | 501 if refresh == Refresh::Update => {
             call.timing.updates = false;
             Duration::ZERO
         }

@@ -31,8 +31,8 @@ pub struct Acceptance<'a> {
 /// Sends a 200 with a description, and again until its ACK comes.
 pub fn send(core: &mut Core, acceptance: Acceptance<'_>, now: Instant) -> Unacknowledged {
     let Acceptance { invite, request, tag, contact, arrival, timer, body, offers } = acceptance;
-    let reply = responses::welcome(&core.settings, request, &tag.to_string(), contact.to_owned());
-    let response = session_timer::response_headers(reply, timer)
+    let builder = responses::ok(&core.settings, request, &tag.to_string(), contact.to_owned());
+    let response = session_timer::response_headers(builder, timer)
         .echo(request, &HeaderName::RecordRoute)
         .body("application/sdp", body);
     core.timers.set(Timer::Retransmit200(tag), now + Transactions::t1());

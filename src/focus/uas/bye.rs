@@ -9,7 +9,7 @@ use parlor_proto::sip::Request;
 
 /// The peer hangs up (RFC 3261 §15.1.2).
 pub fn handle(cx: &mut Context<'_>, id: &TransactionId, request: &Request, tag: Tag) {
-    let response = responses::reply(&cx.core.settings, request, 200, &tag.to_string()).empty();
+    let response = responses::builder(&cx.core.settings, request, 200, &tag.to_string()).empty();
     cx.core.transactions.respond(id, response);
     if let Some(call) = cx.calls.get(tag) {
         let room = cx.rooms.get(call.room).map(|room| tracing::field::display(&room.name));
@@ -21,6 +21,6 @@ pub fn handle(cx: &mut Context<'_>, id: &TransactionId, request: &Request, tag: 
 
 /// The peer's BYE has crossed ours: the dialog that both are about was there when it was sent (RFC 3261 §15.1.2).
 pub fn handle_crossing(cx: &mut Context<'_>, id: &TransactionId, request: &Request, tag: Tag) {
-    let response = responses::reply(&cx.core.settings, request, 200, &tag.to_string()).empty();
+    let response = responses::builder(&cx.core.settings, request, 200, &tag.to_string()).empty();
     cx.core.transactions.respond(id, response);
 }

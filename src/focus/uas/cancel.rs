@@ -22,7 +22,7 @@ pub fn handle(cx: &mut Context<'_>, id: &TransactionId, request: &Request) {
         cx.admission.merged.begun_by(origin)
     });
     let own = known.unwrap_or(Tag(cx.core.random())).to_string();
-    let response = responses::reply(&cx.core.settings, request, 200, &own).empty();
+    let response = responses::builder(&cx.core.settings, request, 200, &own).empty();
     cx.core.transactions.respond(id, response);
     if let Some(tag) = opening {
         leave::detach(cx, tag);

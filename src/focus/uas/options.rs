@@ -56,11 +56,11 @@ fn response(
     let takes_sdp =
         request.headers.get(&HeaderName::Accept).is_none() || accepts_media_type(&request.headers, "application/sdp");
     let description = room.filter(|_| takes_sdp).and_then(|room| description::capabilities_of(cx, room, hop));
-    let reply =
-        responses::welcome(&cx.core.settings, request, tag, contact).header(HeaderName::AcceptEncoding, "identity");
-    let reply = reply.header(HeaderName::AcceptLanguage, "*");
+    let builder =
+        responses::ok(&cx.core.settings, request, tag, contact).header(HeaderName::AcceptEncoding, "identity");
+    let builder = builder.header(HeaderName::AcceptLanguage, "*");
     match description {
-        Some(description) => reply.body("application/sdp", description),
-        None => reply.empty(),
+        Some(description) => builder.body("application/sdp", description),
+        None => builder.empty(),
     }
 }

@@ -52,16 +52,16 @@ pub fn handle(
             return responses::refuse(cx, id, request, &refusal);
         }
     };
-    let reply = responses::reply(&cx.core.settings, request, 202, &tag.to_string())
+    let builder = responses::builder(&cx.core.settings, request, 202, &tag.to_string())
         .header(HeaderName::Contact, contact.clone());
-    let reply = reply
+    let builder = builder
         .header(HeaderName::Allow, ALLOW)
         .header(HeaderName::Supported, headers::supported(&cx.core.settings))
         .header(HeaderName::AllowEvents, EVENTS)
         .echo(request, &HeaderName::RecordRoute);
     // RFC 4488 §4: no subscription where none is wanted, and the answer says so.
-    let reply = if silent { reply.header(HeaderName::ReferSub, "false") } else { reply };
-    cx.core.transactions.respond(id, reply.empty());
+    let builder = if silent { builder.header(HeaderName::ReferSub, "false") } else { builder };
+    cx.core.transactions.respond(id, builder.empty());
     if dialog.is_some() {
         admit::begin_merging(cx, request, tag, hop);
     }

@@ -48,9 +48,9 @@ pub fn refuse_malformed(core: &mut Core, mut malformed: MalformedRequest, hop: H
     tracing::debug!(peer = %hop.remote, why = %malformed.error, "a request that cannot be read");
     add_received(&mut malformed.headers, hop.remote);
     let tag = core.stateless_tag(&malformed.headers);
-    let reply =
+    let builder =
         ResponseBuilder::for_headers(&malformed.headers, malformed.status(), &tag).reason(&malformed.reason_phrase());
-    let response = reply.header(HeaderName::Server, core.settings.software.clone()).empty();
+    let response = builder.header(HeaderName::Server, core.settings.software.clone()).empty();
     core.send(response_hop(&malformed.headers, hop), Message::Response(response).to_bytes());
 }
 

@@ -187,7 +187,7 @@ fn admit_in_dialog(cx: &mut Context<'_>, tag: Tag, claim: &Claim) -> Result<Watc
 /// The 200 to a SUBSCRIBE; its NOTIFY follows at once (RFC 6665 §4.2.1.2).
 fn grant(cx: &mut Context<'_>, id: &TransactionId, request: &Request, tag: Tag, wanted: &SubscribeRequest) {
     let contact = dialogs::contact_in(cx, tag).unwrap_or_default();
-    let response = responses::reply(&cx.core.settings, request, 200, &tag.to_string())
+    let response = responses::builder(&cx.core.settings, request, 200, &tag.to_string())
         .header(HeaderName::Contact, contact)
         .header(HeaderName::Expires, wanted.granted.as_secs().to_string())
         .header(HeaderName::Allow, ALLOW)

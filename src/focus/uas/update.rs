@@ -27,11 +27,11 @@ pub fn handle(cx: &mut Context<'_>, id: &TransactionId, request: &Request, tag: 
     call.learn_agent(&request.headers);
     call.timing.learn(&request.headers);
     session_timer::arm(cx.core, &mut call.timing, tag, timer, cx.now);
-    let reply = responses::welcome(&cx.core.settings, request, &tag.to_string(), call.contact.clone());
-    let reply = session_timer::response_headers(reply, timer);
+    let builder = responses::ok(&cx.core.settings, request, &tag.to_string(), call.contact.clone());
+    let builder = session_timer::response_headers(builder, timer);
     let response = match offer.and_then(|offer| session::apply_offer(cx, tag, &offer)) {
-        Some(body) => reply.body("application/sdp", body),
-        None => reply.empty(),
+        Some(body) => builder.body("application/sdp", body),
+        None => builder.empty(),
     };
     cx.core.transactions.respond(id, response);
 }
