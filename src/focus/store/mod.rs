@@ -11,6 +11,7 @@ pub mod local_description;
 pub mod merged;
 pub mod nicknames;
 pub mod outgoing;
+pub mod outgoing_state;
 pub mod participant;
 pub mod pending;
 pub mod room;

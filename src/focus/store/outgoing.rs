@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use crate::facts::Member;
 use crate::focus::store::local_description::LocalDescription;
+use crate::focus::store::outgoing_state::OutgoingState;
 use crate::focus::store::subscription::SubscriptionId;
 use crate::focus::store::timing::Timing;
 use crate::focus::tag::Tag;
 use crate::ids::{RoomId, SessionId, ShardId};
 use crate::limits::{OUTGOING_CALLS_MAX, PARTS_KEPT_FOR_OTHERS};
 use crate::shares::{Claim, Share, Shares};
-use crate::transaction::TransactionId;
 use parlor_proto::msrp::Path;
 use parlor_proto::sip::{Hop, Transport, Uri};
 use parlor_proto::uri::Aor;
@@ -50,13 +50,7 @@ pub struct OutgoingCall {
     pub stream: Option<bool>,
     /// Where to, once that is known.
     pub route: Option<Route>,
-    /// The shard takes the session.
-    pub ready: bool,
-    pub invite: Option<TransactionId>,
-    /// A provisional response has come: it can be cancelled.
-    pub ringing: bool,
-    /// It is to end; for a 487, or a 200 that crosses it.
-    pub given_up: bool,
+    pub state: OutgoingState,
     /// What it takes of a common limit, and for which holder.
     pub share: Option<Share>,
 }
@@ -70,12 +64,6 @@ pub struct Route {
 }
 
 impl OutgoingCall {
-    /// It is to go out once more, under the next number.
-    pub fn reset_for_retry(&mut self) {
-        self.invite = None;
-        self.ringing = false;
-    }
-
     /// The stream that was tried because of the size could not be had: a datagram then (RFC 3261 §18.1.1).
     pub fn fall_back_to_datagram(&mut self) -> bool {
         let tried = self.stream == Some(true);
@@ -83,7 +71,6 @@ impl OutgoingCall {
             self.stream = None;
             // Nobody has had it: it is the same request still.
             self.sequence -= 1;
-            self.reset_for_retry();
         }
         tried
     }

@@ -6,6 +6,7 @@ use crate::facts::{Command, Refusal as ShardRefusal};
 use crate::focus::context::Context;
 use crate::focus::headers;
 use crate::focus::lifecycle::room;
+use crate::focus::store::outgoing_state::OutgoingState;
 use crate::focus::store::pending::Pending;
 use crate::focus::tag::Tag;
 use crate::focus::timer::Timer;
@@ -17,23 +18,24 @@ use parlor_proto::sip::{HeaderName, reason_phrase};
 /// (RFC 3261 §9.1).
 pub fn give_up(cx: &mut Context<'_>, tag: Tag) {
     let Some(outgoing) = cx.outgoing.get_mut(tag) else { return };
-    if outgoing.invite.is_none() {
-        return fail(cx, tag, 487, "Request Terminated");
-    }
-    if std::mem::replace(&mut outgoing.given_up, true) {
-        return;
-    }
-    let ringing = outgoing.ringing;
-    cx.core.timers.set(Timer::Outgoing(tag), cx.now + 64 * Transactions::t1() + Duration::from_secs(1));
-    if ringing {
-        send(cx, tag);
+    match outgoing.state {
+        OutgoingState::Preparing { .. } => fail(cx, tag, 487, "Request Terminated"),
+        OutgoingState::Inviting(_) => {
+            let at_once = outgoing.state.advance(OutgoingState::cancelled);
+            cx.core.timers.set(Timer::Outgoing(tag), cx.now + 64 * Transactions::t1() + Duration::from_secs(1));
+            if at_once {
+                send(cx, tag);
+            }
+        }
+        OutgoingState::Cancelling(_) => {}
     }
 }
 
+/// Sends the CANCEL.
 pub fn send(cx: &mut Context<'_>, tag: Tag) {
-    let Some(id) = cx.outgoing.get(tag).and_then(|outgoing| outgoing.invite.clone()) else { return };
-    let hop = cx.core.transactions.hop(&id);
-    if let (Some(cancel), Some(hop)) = (cx.core.transactions.cancel_of(&id), hop) {
+    let Some(sent) = cx.outgoing.get(tag).and_then(|outgoing| outgoing.state.sent()) else { return };
+    let hop = cx.core.transactions.hop(&sent.transaction);
+    if let (Some(cancel), Some(hop)) = (cx.core.transactions.cancel_of(&sent.transaction), hop) {
         // RFC 4028 §7.1: in each request but ACK.
         let cancel = cancel.header(HeaderName::Supported, headers::supported(&cx.core.settings));
         request::send(cx, cancel.empty(), hop, Pending::Cancel);
@@ -57,10 +59,10 @@ pub fn fail(cx: &mut Context<'_>, tag: Tag, status: u16, phrase: &str) {
 /// A step has taken too long: the shard, the name lookup, the answer, or the answer to our CANCEL.
 pub fn on_timer(cx: &mut Context<'_>, tag: Tag) {
     let Some(outgoing) = cx.outgoing.get(tag) else { return };
-    match (outgoing.invite.is_some(), outgoing.given_up) {
-        (false, _) => fail(cx, tag, 503, "Service Unavailable"),
-        (true, false) => give_up(cx, tag),
-        (true, true) => fail(cx, tag, 487, "Request Terminated"),
+    match outgoing.state {
+        OutgoingState::Preparing { .. } => fail(cx, tag, 503, "Service Unavailable"),
+        OutgoingState::Inviting(_) => give_up(cx, tag),
+        OutgoingState::Cancelling(_) => fail(cx, tag, 487, "Request Terminated"),
     }
 }
 

@@ -31,7 +31,7 @@ pub fn send(cx: &mut Context<'_>, tag: Tag) {
     }
     let invite = request::send(cx, request, hop, Pending::Invite(tag));
     if let Some(outgoing) = cx.outgoing.get_mut(tag) {
-        outgoing.invite = invite;
+        outgoing.state.advance(|state| (state.invited(invite), ()));
         outgoing.stream = outgoing.stream.map(|_| by_size);
     }
 }

@@ -11,6 +11,7 @@ use crate::focus::roster::membership;
 use crate::focus::store::call::Call;
 use crate::focus::store::call_state::{ByeReason, CallState};
 use crate::focus::store::outgoing::OutgoingCall;
+use crate::focus::store::outgoing_state::OutgoingState;
 use crate::focus::store::session_state::SessionState;
 use crate::focus::tag::Tag;
 use crate::focus::timer::Timer;
@@ -23,7 +24,7 @@ use parlor_proto::uri::Aor;
 
 /// A response to an INVITE of ours.
 pub fn on_response(cx: &mut Context<'_>, id: &TransactionId, tag: Tag, response: &Response, hop: Hop) {
-    let current = cx.outgoing.get(tag).is_some_and(|outgoing| outgoing.invite.as_ref() == Some(id));
+    let current = cx.outgoing.get(tag).is_some_and(|outgoing| outgoing.state.is_invite(id));
     match response.status.code() {
         100..=199 if current => on_provisional(cx, tag),
         200..=299 if current => on_2xx(cx, id, tag, response, hop),
@@ -35,8 +36,7 @@ pub fn on_response(cx: &mut Context<'_>, id: &TransactionId, tag: Tag, response:
 
 fn on_provisional(cx: &mut Context<'_>, tag: Tag) {
     let Some(outgoing) = cx.outgoing.get_mut(tag) else { return };
-    let first = !std::mem::replace(&mut outgoing.ringing, true);
-    if first && outgoing.given_up {
+    if outgoing.state.advance(OutgoingState::rings) {
         cancel::send(cx, tag);
     }
 }
@@ -51,7 +51,7 @@ fn on_2xx(cx: &mut Context<'_>, id: &TransactionId, tag: Tag, response: &Respons
     let media = negotiation::answer_in(cx, response, name.as_deref().unwrap_or_default(), hop, false);
     let place = name.is_some_and(|name| access::check_room(cx, &name, &member, Some(&member.user), None).is_ok());
     let refused = match (&dialog, &media) {
-        _ if outgoing.given_up => Some((487, "Nobody waits any more")),
+        _ if matches!(outgoing.state, OutgoingState::Cancelling(_)) => Some((487, "Nobody waits any more")),
         (_, None) => Some((488, "No usable answer to the offer")),
         _ if !place => Some((486, "There is no place any more")),
         (Err(_), _) => Some((500, "No usable Contact")),
@@ -151,7 +151,7 @@ fn invite_and_hop(cx: &Context<'_>, id: &TransactionId, from: Hop) -> Option<(Re
 fn on_rejection(cx: &mut Context<'_>, tag: Tag, response: &Response) {
     let status = response.status.code();
     let Some(outgoing) = cx.outgoing.get_mut(tag) else { return };
-    let once_more = !outgoing.given_up
+    let once_more = matches!(outgoing.state, OutgoingState::Inviting(_))
         && outgoing.tries() < INVITE_TRIES_MAX
         && match status {
             422 => outgoing.timing.learn_min_se(&response.headers),
@@ -160,7 +160,6 @@ fn on_rejection(cx: &mut Context<'_>, tag: Tag, response: &Response) {
             _ => false,
         };
     if once_more {
-        outgoing.reset_for_retry();
         return invite::send(cx, tag);
     }
     let reason = String::from_utf8_lossy(&response.reason).into_owned();
@@ -169,7 +168,7 @@ fn on_rejection(cx: &mut Context<'_>, tag: Tag, response: &Response) {
 
 /// An INVITE was not answered, or could not be sent.
 pub fn on_failure(cx: &mut Context<'_>, id: &TransactionId, tag: Tag, status: u16) {
-    let Some(outgoing) = cx.outgoing.get_mut(tag).filter(|outgoing| outgoing.invite.as_ref() == Some(id)) else {
+    let Some(outgoing) = cx.outgoing.get_mut(tag).filter(|outgoing| outgoing.state.is_invite(id)) else {
         return;
     };
     // A stream that was only tried because of the size (RFC 3261 §18.1.1).

@@ -14,6 +14,7 @@ use crate::focus::output::Output;
 use crate::focus::refusal::Refusal;
 use crate::focus::store::local_description::LocalDescription;
 use crate::focus::store::outgoing::{Invitation, OutgoingCall, Route};
+use crate::focus::store::outgoing_state::OutgoingState;
 use crate::focus::store::timing::Timing;
 use crate::focus::tag::Tag;
 use crate::focus::timer::Timer;
@@ -57,10 +58,7 @@ pub fn start(cx: &mut Context<'_>, invitation: Invitation) -> Result<Tag, Refusa
         sequence: 0,
         stream: Some(false),
         route: None,
-        ready: false,
-        invite: None,
-        ringing: false,
-        given_up: false,
+        state: OutgoingState::Preparing { ready: false },
         share: None,
     };
     cx.outgoing.insert(tag, outgoing);
@@ -132,14 +130,14 @@ fn set_route(cx: &mut Context<'_>, tag: Tag, route: Route) {
 /// The shard takes the session of a call that is being made.
 pub fn on_session_ready(cx: &mut Context<'_>, tag: Tag) {
     if let Some(outgoing) = cx.outgoing.get_mut(tag) {
-        outgoing.ready = true;
+        outgoing.state.advance(|state| (state.ready(), ()));
         invite_if_ready(cx, tag);
     }
 }
 
 fn invite_if_ready(cx: &mut Context<'_>, tag: Tag) {
     let Some(outgoing) = cx.outgoing.get(tag) else { return };
-    if outgoing.ready && outgoing.route.is_some() && outgoing.invite.is_none() {
+    if matches!(outgoing.state, OutgoingState::Preparing { ready: true }) && outgoing.route.is_some() {
         cx.core.timers.set(Timer::Outgoing(tag), cx.now + Duration::from_secs(RINGING_SECONDS_MAX));
         invite::send(cx, tag);
     }
