@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use parlor::control::{ControlSettings, Ended, Order, SipSockets, run};
+use parlor::control::{ControlMessage, ControlSettings, ExitReason, SipSockets, run};
 use parlor::facts::{Command, Event};
 use parlor::focus::{Focus, RoomSettings, Settings, ShardAddress};
 use parlor::ids::ShardId;
@@ -22,19 +22,19 @@ const PATIENCE: Duration = Duration::from_secs(25);
 struct Server {
     udp: SocketAddr,
     tcp: SocketAddr,
-    orders: mpsc::Sender<Order>,
-    done: JoinHandle<std::io::Result<Ended>>,
+    orders: mpsc::Sender<ControlMessage>,
+    done: JoinHandle<std::io::Result<ExitReason>>,
 }
 
 /// A shard that takes every session, and ends when it is drained.
-async fn agree(port: ShardPort, orders: mpsc::Sender<Order>) {
+async fn agree(port: ShardPort, orders: mpsc::Sender<ControlMessage>) {
     while let Ok(command) = port.commands.recv().await {
         match command {
             Command::OpenSession(open) => {
                 let _ = port.events.send((port.id, Event::SessionReady { session: open.session })).await;
             }
             Command::Drain => {
-                let _ = orders.send(Order::ShardEnded(port.id, Ok(()))).await;
+                let _ = orders.send(ControlMessage::ShardEnded(port.id, Ok(()))).await;
                 return;
             }
             _ => {}
@@ -131,7 +131,7 @@ async fn join_over_tcp(server: &Server, name: &str, contact: SocketAddr) -> TcpS
 }
 
 #[test]
-fn a_datagram_is_answered_to_its_source_where_it_asks_for_that() {
+fn a_request_with_rport_is_answered_to_its_source() {
     with_server(|server| async move {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let port = socket.local_addr().unwrap().port();
@@ -144,7 +144,7 @@ fn a_datagram_is_answered_to_its_source_where_it_asks_for_that() {
 }
 
 #[test]
-fn a_datagram_is_answered_to_the_port_it_names_otherwise() {
+fn a_request_without_rport_is_answered_to_the_port_of_its_via() {
     with_server(|server| async move {
         let (sender, named) =
             (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
@@ -158,7 +158,7 @@ fn a_datagram_is_answered_to_the_port_it_names_otherwise() {
 fn a_call_over_tcp_stays_on_its_connection() {
     with_server(|server| async move {
         let mut stream = join_over_tcp(&server, "ann", "127.0.0.1:9".parse().unwrap()).await;
-        server.orders.send(Order::Drain).await.unwrap();
+        server.orders.send(ControlMessage::Drain).await.unwrap();
         let bye = message(&mut stream).await;
         assert!(bye.starts_with("BYE sip:ann@127.0.0.1:9 SIP/2.0\r\n"), "{bye}");
         let copied = ["Via:", "From:", "To:", "Call-ID:", "CSeq:", "Content-Length:"];
@@ -171,7 +171,7 @@ fn a_call_over_tcp_stays_on_its_connection() {
 }
 
 #[test]
-fn a_stream_may_bring_several_messages_at_once_or_one_in_pieces() {
+fn a_stream_is_framed_into_messages() {
     with_server(|server| async move {
         let mut stream = TcpStream::connect(server.tcp).await.unwrap();
         let options = |name: &str| request("OPTIONS", name, "SIP/2.0/TCP 127.0.0.1:9", "", "");
@@ -193,7 +193,7 @@ fn a_stream_may_bring_several_messages_at_once_or_one_in_pieces() {
 }
 
 #[test]
-fn a_request_that_cannot_be_read_is_answered() {
+fn a_malformed_request_is_answered() {
     with_server(|server| async move {
         let broken = |name: &str, via: &str| request("OPTIONS", name, via, "", "").replacen("OPTIONS ", "OPTIONS  ", 1);
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -223,7 +223,7 @@ fn a_request_that_cannot_be_read_is_answered() {
 }
 
 #[test]
-fn what_cannot_be_framed_closes_its_connection_only() {
+fn a_framing_error_closes_its_connection_only() {
     with_server(|server| async move {
         let mut good = join_over_tcp(&server, "ann", "127.0.0.1:9".parse().unwrap()).await;
         let mut bad = TcpStream::connect(server.tcp).await.unwrap();
@@ -238,43 +238,43 @@ fn what_cannot_be_framed_closes_its_connection_only() {
 }
 
 #[test]
-fn a_peer_whose_connection_is_gone_is_called_at_its_contact() {
+fn a_peer_with_a_closed_connection_is_connected_to() {
     with_server(|server| async move {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut first = join_over_tcp(&server, "ann", listener.local_addr().unwrap()).await;
         first.shutdown().await.unwrap();
         assert_eq!(first.read(&mut [0; 9]).await.unwrap(), 0, "the server has let go too");
-        server.orders.send(Order::Drain).await.unwrap();
+        server.orders.send(ControlMessage::Drain).await.unwrap();
         let (mut stream, _) = listener.accept().await.unwrap();
         assert!(message(&mut stream).await.starts_with("BYE sip:ann@"));
     });
 }
 
 #[test]
-fn a_drain_does_not_wait_for_peers_that_nobody_can_reach() {
+fn a_drain_does_not_wait_for_unreachable_peers() {
     with_server(|server| async move {
         let gone = "127.0.0.1:9".parse().unwrap();
         let streams = [join_over_tcp(&server, "ann", gone).await, join_over_tcp(&server, "bob", gone).await];
         drop(streams);
-        server.orders.send(Order::Drain).await.unwrap();
+        server.orders.send(ControlMessage::Drain).await.unwrap();
         // Without word from the sockets both BYEs would be waited for for 32 s.
-        assert_eq!(server.done.await.unwrap().unwrap(), Ended::Drained);
+        assert_eq!(server.done.await.unwrap().unwrap(), ExitReason::Drained);
     });
 }
 
 #[test]
-fn an_end_is_at_once() {
+fn a_stop_is_immediate() {
     with_server(|server| async move {
         let _stream = join_over_tcp(&server, "ann", "127.0.0.1:9".parse().unwrap()).await;
-        server.orders.send(Order::End).await.unwrap();
-        assert_eq!(server.done.await.unwrap().unwrap(), Ended::Stopped);
+        server.orders.send(ControlMessage::Stop).await.unwrap();
+        assert_eq!(server.done.await.unwrap().unwrap(), ExitReason::Stopped);
     });
 }
 
 #[test]
-fn a_shard_that_ends_takes_the_server_with_it() {
+fn the_server_fails_with_its_shard() {
     with_server(|server| async move {
-        server.orders.send(Order::ShardEnded(ShardId(0), Err("no memory".into()))).await.unwrap();
+        server.orders.send(ControlMessage::ShardEnded(ShardId(0), Err("no memory".into()))).await.unwrap();
         assert!(server.done.await.unwrap().unwrap_err().to_string().contains("no memory"));
     });
 }
@@ -291,7 +291,7 @@ async fn read_to_end(stream: &mut TcpStream) -> String {
 }
 
 #[test]
-fn what_was_asked_right_before_the_end_of_a_connection_is_answered() {
+fn requests_before_a_half_close_are_answered() {
     with_server(|server| async move {
         for count in [1, 40] {
             let mut stream = TcpStream::connect(server.tcp).await.unwrap();
@@ -305,7 +305,7 @@ fn what_was_asked_right_before_the_end_of_a_connection_is_answered() {
 }
 
 #[test]
-fn a_call_is_answered_to_one_who_sends_nothing_more() {
+fn an_invite_before_a_half_close_is_answered() {
     with_server(|server| async move {
         let mut stream = TcpStream::connect(server.tcp).await.unwrap();
         let contact = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -323,7 +323,7 @@ fn a_call_is_answered_to_one_who_sends_nothing_more() {
 }
 
 #[test]
-fn what_cannot_be_read_is_answered_to_one_who_sends_nothing_more() {
+fn a_malformed_request_before_a_half_close_is_answered() {
     with_server(|server| async move {
         let mut stream = TcpStream::connect(server.tcp).await.unwrap();
         let broken = options(1).replace("CSeq: 1 OPTIONS", "CSeq: many OPTIONS");
@@ -334,7 +334,7 @@ fn what_cannot_be_read_is_answered_to_one_who_sends_nothing_more() {
 }
 
 #[test]
-fn a_connection_that_owes_nothing_ends_with_its_peer() {
+fn a_half_closed_connection_without_requests_is_closed() {
     with_server(|server| async move {
         let mut stream = TcpStream::connect(server.tcp).await.unwrap();
         // The beginning of a request, to which no answer will come.
@@ -364,7 +364,7 @@ async fn asks(stream: &mut TcpStream, number: usize) -> String {
 }
 
 #[test]
-fn one_who_opens_all_the_connections_there_may_be_locks_nobody_out() {
+fn one_host_with_all_connections_locks_no_one_out() {
     if !has_descriptors_for(SIP_CONNECTIONS_MAX) {
         return eprintln!("too few descriptors on this machine");
     }

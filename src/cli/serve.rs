@@ -1,4 +1,4 @@
-//! `parlor serve`: the server.
+//! `parlor serve`: starts the server and runs it until a signal ends it.
 
 mod signals;
 
@@ -23,49 +23,49 @@ use super::{check, random};
 use crate::config::{
     COPY_BELOW_BYTES_MAX, Config, ConfigErrors, Cores, SPIN_MAX, parse_cores, parse_duration, parse_size,
 };
-use crate::control::{self, ControlSettings, Ended, Order, SipSockets};
+use crate::control::{self, ControlMessage, ControlSettings, ExitReason, SipSockets};
 use crate::focus::{Focus, ShardAddress};
 use crate::shard::{self, BoundShard, Io, Listeners, ShardThread, mesh};
 use crate::tls::{Identity, TlsSetup, Trust};
 use parlor_proto::sip::Transport;
 
-/// Orders that may wait for the control thread.
-const ORDERS_MAX: usize = 64;
+/// Messages that wait for the control thread.
+const MESSAGES_MAX: usize = 64;
 
-/// Arguments of `serve`. Every key of `[shards]` has a flag of its name, which wins over the file.
+/// Arguments of `serve`. Every key of `[shards]` has a flag of its name, which overrides the file.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  parlor serve                                  on loopback, rooms made on demand
+  parlor serve                                  loopback, rooms created on demand
   parlor serve --config /etc/parlor/parlor.toml
-  parlor serve --cores 2-3                      rooms on these two cores only
+  parlor serve --cores 2-3                      rooms on two cores only
 
-TERM and INT drain: nobody joins any more, calls are ended, and what waits is still sent. A second
-one ends at once. HUP reads rooms, policies, users, the certificate and the level of the log again.")]
-pub(super) struct ServeArguments {
-    /// The config file; without it everything has its default
+TERM and INT drain: new calls are refused, calls are ended, queued messages are sent. A second
+signal exits at once. HUP reloads rooms, policies, users, the certificate and the log level.")]
+pub struct ServeArguments {
+    /// The config file. Default: the default config
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Cores that carry rooms: all, 0, 0-3,8
+    /// Cores for rooms: all, 0, 0-3,8
     #[arg(long, value_name = "CORES", value_parser = parse_cores)]
     cores: Option<Cores>,
-    /// What carries the shards: a loop on a ring of its own, or glommio's executor
-    #[arg(long, value_enum, value_name = "SHELL")]
+    /// The I/O back end of the shards: an io_uring event loop, or glommio
+    #[arg(long, value_enum, value_name = "BACKEND")]
     io: Option<IoArgument>,
-    /// How long a shard without work polls before it sleeps: 0us, 20us
+    /// How long an idle shard polls before it sleeps: 0us, 20us
     #[arg(long, value_name = "TIME", value_parser = parse_spin)]
     spin_before_park: Option<Duration>,
-    /// Entries that a shard's rings take at once: more only helps where very many talk at once
+    /// Entries of a shard's rings; more helps only if very many participants send at once
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(16..=4096))]
     ring_depth: Option<u16>,
-    /// Connections in one submission: few cost up to a third more, above 64 nothing is gained
+    /// Connections in one submission; fewer cost up to a third more, above 64 nothing is gained
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=4096))]
     send_batch: Option<u16>,
-    /// Pieces smaller than this are copied into the send buffer, larger ones gathered: 1KiB, and at
-    /// most 64KiB; to copy large messages costs a tenth or two
+    /// Smaller pieces are copied into the send buffer, larger ones are gathered: 1KiB, at most 64KiB.
+    /// Copying large messages costs 10 to 20 %
     #[arg(long, value_name = "SIZE", value_parser = parse_copy_below)]
     copy_below: Option<u64>,
-    /// End at once when whoever started this ends
+    /// Exit when the parent process exits
     #[arg(long, hide = true)]
     end_with_parent: bool,
 }
@@ -86,12 +86,12 @@ impl From<IoArgument> for Io {
     }
 }
 
-/// A time to spin, within what the config takes.
+/// Parses `--spin-before-park`, within the bounds of the config key.
 fn parse_spin(text: &str) -> Result<Duration, String> {
     Some(parse_duration(text)?).filter(|time| *time <= SPIN_MAX).ok_or_else(|| "0us to 1s".into())
 }
 
-/// A size to copy below, within what the config takes.
+/// Parses `--copy-below`, within the bounds of the config key.
 fn parse_copy_below(text: &str) -> Result<u64, String> {
     Some(parse_size(text)?).filter(|octets| *octets <= COPY_BELOW_BYTES_MAX).ok_or_else(|| "0 to 64KiB".into())
 }
@@ -114,8 +114,8 @@ impl ServeArguments {
     }
 }
 
-/// Runs until a signal ends it.
-pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
+/// Runs the server until a signal ends it.
+pub fn run(arguments: &ServeArguments) -> ExitCode {
     if arguments.end_with_parent
         && let Err(error) = set_parent_process_death_signal(Some(ProcessSignal::KILL))
     {
@@ -129,10 +129,10 @@ pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // Where the kernel does not allow it, the checks tell how many there are.
+    // If the kernel refuses, the checks below report the limit.
     let _ = control::raise_limit();
-    if let Some(obstacle) = check::obstacles(&config).first() {
-        complain(obstacle.line());
+    if let Some(error) = check::startup_errors(&config).first() {
+        complain(error.line());
         return ExitCode::FAILURE;
     }
     let tls = match Tls::load(&config) {
@@ -145,24 +145,24 @@ pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
     let log = match Log::start(config.log) {
         Ok(log) => log,
         Err(error) => {
-            complain(format_args!("there is no log: {error}"));
+            complain(format_args!("the log cannot be started: {error}"));
             return ExitCode::FAILURE;
         }
     };
     let mut listeners = Listeners::default();
-    let code = tell_end(serve(&config, tls, arguments, &log, &mut listeners));
+    let code = log_end(serve(&config, tls, arguments, &log, &mut listeners));
     log.close();
-    // After the last line: a shard that still runs would say that it cannot accept.
+    // After the last line: a shard that still runs would log that it cannot accept.
     drop(listeners);
     code
 }
 
-/// The last line of the log: why the server is not there any more.
-fn tell_end(end: Result<io::Result<Ended>, Box<dyn Error>>) -> ExitCode {
+/// Writes the last line of the log: why the server has ended.
+fn log_end(end: Result<io::Result<ExitReason>, Box<dyn Error>>) -> ExitCode {
     match &end {
-        Ok(Ok(Ended::Drained)) => info!(why = "drained after a signal", "the server has ended"),
-        Ok(Ok(Ended::Stopped)) => info!(why = "a second signal", "the server has ended"),
-        Ok(Ok(Ended::DrainTimeout { calls })) => {
+        Ok(Ok(ExitReason::Drained)) => info!(why = "drained after a signal", "the server has ended"),
+        Ok(Ok(ExitReason::Stopped)) => info!(why = "a second signal", "the server has ended"),
+        Ok(Ok(ExitReason::DrainTimeout { calls })) => {
             warn!(why = "the time to drain is over", calls, "the server has ended")
         }
         Ok(Err(error)) => error!(why = %error, "the server has ended"),
@@ -171,17 +171,17 @@ fn tell_end(end: Result<io::Result<Ended>, Box<dyn Error>>) -> ExitCode {
     if matches!(end, Ok(Ok(_))) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Binds everything, starts the shards, says that it is ready, and runs the focus on this thread. The answer within the other is
-/// how a server that was ready has ended.
+/// Binds the sockets, starts the shards, prints the ready line, and runs the control thread. The outer error is one before the ready
+/// line, the inner result is the end of a server that was ready.
 fn serve(
     config: &Config,
     tls: Option<Tls>,
     arguments: &ServeArguments,
     log: &Log,
     listeners: &mut Listeners,
-) -> Result<io::Result<Ended>, Box<dyn Error>> {
-    if let Some(why) = tls.as_ref().and_then(|tls| check::not_in_force(&tls.identity)) {
-        warn!("clients that look at dates will not connect over TLS: the certificate {why}");
+) -> Result<io::Result<ExitReason>, Box<dyn Error>> {
+    if let Some(why) = tls.as_ref().and_then(|tls| check::validity_error(&tls.identity)) {
+        warn!("clients that verify dates will not connect over TLS: the certificate {why}");
     }
     let mut shard_settings = config.shard_settings(&check::allowed_cores());
     shard_settings.tls = tls.as_ref().map(|tls| tls.setup.clone());
@@ -203,8 +203,8 @@ fn serve(
     focus_settings.fingerprints = tls.as_ref().map(|tls| tls.identity.fingerprints.clone()).unwrap_or_default();
     let focus = Focus::new(focus_settings, seed(&mut rng));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (orders, received) = mpsc::channel(ORDERS_MAX);
-    watch_shards(threads, &orders);
+    let (messages, received) = mpsc::channel(MESSAGES_MAX);
+    watch_shards(threads, &messages);
     let setup = tls.map(|tls| tls.setup);
     let settings = ControlSettings { drain_timeout: config.sip.drain_timeout, tls: setup.clone() };
     let reload = reload(config, arguments, setup, log);
@@ -213,13 +213,13 @@ fn serve(
         Signals::new()?
     };
     Ok(LocalSet::new().block_on(&runtime, async move {
-        tokio::task::spawn_local(signals.run(orders, reload));
-        tell_ready(ready);
+        tokio::task::spawn_local(signals.run(messages, reload));
+        print_ready(ready);
         control::run(settings, focus, sockets, handles, events, received).await
     }))
 }
 
-/// What HUP does.
+/// The reload for HUP.
 fn reload(config: &Config, arguments: &ServeArguments, tls: Option<TlsSetup>, log: &Log) -> Reload {
     let (arguments, log) = (arguments.clone(), log.clone());
     Reload {
@@ -231,8 +231,8 @@ fn reload(config: &Config, arguments: &ServeArguments, tls: Option<TlsSetup>, lo
     }
 }
 
-/// Prints the ready line. Whoever is to read it may not do so, which is nothing to wait for.
-fn tell_ready(ready: String) {
+/// Prints the ready line in a thread of its own, because a full pipe may block it.
+fn print_ready(ready: String) {
     let print = move || {
         if let Err(error) = try_print(&format!("{ready}\n")) {
             warn!(%error, "standard output cannot be written");
@@ -261,7 +261,7 @@ fn address_of(shard: &BoundShard) -> ShardAddress {
     ShardAddress { id: shard.id, port: shard.port, tls_port: shard.tls_port }
 }
 
-/// The certificate, and what was made of it.
+/// The certificate and the TLS configs made from it.
 struct Tls {
     setup: TlsSetup,
     identity: Identity,
@@ -276,14 +276,14 @@ impl Tls {
     }
 }
 
-/// Tells the control thread when a shard ends.
-fn watch_shards(threads: Vec<ShardThread>, orders: &mpsc::Sender<Order>) {
+/// Reports the end of each shard thread to the control thread.
+fn watch_shards(threads: Vec<ShardThread>, messages: &mpsc::Sender<ControlMessage>) {
     for thread in threads {
-        let orders = orders.clone();
+        let messages = messages.clone();
         std::thread::spawn(move || {
             let id = thread.id;
             let outcome = thread.join();
-            let _ = orders.blocking_send(Order::ShardEnded(id, outcome));
+            let _ = messages.blocking_send(ControlMessage::ShardEnded(id, outcome));
         });
     }
 }
@@ -293,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_take_what_the_config_takes() {
+    fn flags_have_the_bounds_of_their_config_keys() {
         assert_eq!(parse_copy_below("64KiB"), Ok(65536));
         assert!(parse_copy_below("65537").is_err() && parse_copy_below("much").is_err());
         assert_eq!(parse_spin("1s"), Ok(Duration::from_secs(1)));

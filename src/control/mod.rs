@@ -1,14 +1,23 @@
-//! The shell around the focus: SIP over datagrams and streams, and the channels to the shards, on one thread.
+//! The control thread: SIP over UDP, TCP and TLS, the focus, and the command channels to the shards.
 
-mod datagrams;
-mod descriptors;
+mod command_queue;
+mod connect;
+mod datagram_socket;
+mod descriptor_limit;
 mod driver;
-mod flows;
-mod outbound;
+mod eviction;
+mod inbound;
+mod listen;
+mod message;
+
+mod resolver;
+mod send_queue;
 mod sockets;
 mod stream;
 mod table;
+mod transport;
 
-pub use descriptors::raise_limit;
-pub use driver::{ControlSettings, Ended, Order, run};
+pub use descriptor_limit::raise_limit;
+pub use driver::{ControlSettings, run};
+pub use message::{ControlMessage, ExitReason};
 pub use sockets::{ListenError, SipSockets};

@@ -1,4 +1,4 @@
-//! The sockets that SIP comes in on, bound before anything runs.
+//! The listening sockets of SIP. They are bound before any thread starts.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -9,24 +9,25 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::shard::{TAKEN_PORT_TIMEOUT, bind_until};
 use parlor_proto::sip::Transport;
 
-/// Connections that may wait to be accepted.
+/// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
-/// Octets of datagrams that may wait to be read: a storm of calls comes faster than one thread reads.
+/// Octets of datagrams that wait to be read: calls arrive in bursts faster than one thread reads.
 const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bound sockets.
 #[derive(Debug, Default)]
 pub struct SipSockets {
-    pub(super) udp: Vec<UdpSocket>,
-    pub(super) tcp: Vec<TcpListener>,
-    pub(super) tls: Vec<TcpListener>,
+    /// UDP sockets.
+    pub udp: Vec<UdpSocket>,
+    /// TCP listeners.
+    pub tcp: Vec<TcpListener>,
+    /// TCP listeners for TLS.
+    pub tls: Vec<TcpListener>,
 }
 
-/// A socket that cannot be bound.
+/// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot listen for SIP on {transport}:{address}: {error}; choose another address in [sip] listen, or end what has it"
-)]
+#[error("cannot listen for SIP on {transport}:{address}: {error}; change [sip] listen, or stop what uses the address")]
 pub struct ListenError {
     transport: &'static str,
     address: SocketAddr,
@@ -34,10 +35,10 @@ pub struct ListenError {
 }
 
 impl SipSockets {
-    /// Binds one more. A port that is taken is waited for a little: the server before this one may be about to end.
+    /// Binds an address. A port in use is tried again for [`TAKEN_PORT_TIMEOUT`], in case the previous server is about to exit.
     ///
     /// # Errors
-    /// Where it cannot be bound.
+    /// Returns an error if the address cannot be bound.
     pub fn listen(&mut self, transport: Transport, address: SocketAddr) -> Result<(), ListenError> {
         let name = match transport {
             Transport::Udp => "udp",
@@ -54,7 +55,7 @@ impl SipSockets {
         Ok(())
     }
 
-    /// Where the sockets are, with the ports that they have got.
+    /// The bound addresses, with the ports that the kernel has chosen for port 0.
     #[must_use]
     pub fn addresses(&self) -> Vec<(Transport, SocketAddr)> {
         let udp = self.udp.iter().filter_map(|socket| Some((Transport::Udp, socket.local_addr().ok()?)));
@@ -69,7 +70,7 @@ fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // The kernel may grant less; then it is less.
+    // The kernel may grant less, which is accepted.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
     socket.bind(&address.into())?;
     socket.set_nonblocking(true)?;

@@ -1,4 +1,4 @@
-//! One SIP connection: messages in by Content-Length, messages out in order (RFC 3261 §18.3).
+//! The task of one SIP connection: reads messages by Content-Length and writes queued ones in order (RFC 3261 §18.3).
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -13,153 +13,160 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::debug;
 
-use super::flows::{Arrived, Inbound};
-use super::outbound::{Outbound, Waiting};
+use super::inbound::{Inbound, InboundEvent};
+use super::send_queue::{SendQueue, SendQueueReceiver};
 use crate::tls::Stream;
 use parlor_proto::sip::{Framed, Framer, Hop, Message, Method};
 
-/// Who connects and says nothing, or begins a message and does not end it, for so long is hung up on.
+/// The longest time for a message to arrive completely, and for the first message of a connection.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Who takes nothing of what is sent to it for so long is hung up on.
+/// The longest time for one write.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the answer to what cannot be framed has to leave before the connection is closed.
-const FAREWELL: Duration = Duration::from_millis(500);
-/// How long a peer that sends nothing more is kept for the answers to what it has asked: as long as it would wait for them
-/// (RFC 3261 §17.1.2.2, Timer F).
-const LAST_ANSWERS: Duration = Duration::from_secs(32);
+/// How long the response to an unframed message may take to leave before the connection is closed.
+const CLOSE_DELAY: Duration = Duration::from_millis(500);
+/// How long a half-closed connection is kept for the responses that are still due: as long as the peer waits for them (RFC 3261
+/// §17.1.2.2, Timer F).
+const HALF_CLOSED_TIMEOUT: Duration = Duration::from_secs(32);
 const READ_BYTES_MAX: usize = 16 * 1024;
-/// Messages are put together until they have so many octets.
+/// Queued messages are joined into one write up to so many octets.
 const WRITE_BYTES_MAX: usize = 16 * 1024;
 
-/// The answers that a connection still has to carry.
+/// The responses that a connection still has to carry.
 #[derive(Debug, Default)]
-struct Owed {
-    answers: Cell<usize>,
-    /// The peer sends nothing more.
-    ended: Cell<bool>,
+struct PendingResponses {
+    count: Cell<usize>,
+    /// The peer has closed its sending side.
+    half_closed: Cell<bool>,
     changed: Notify,
 }
 
-impl Owed {
-    fn asked(&self, framed: &Framed) {
-        let wants_answer = match framed {
+impl PendingResponses {
+    fn add_received(&self, framed: &Framed) {
+        let wants_response = match framed {
             Framed::Message(message) => {
                 matches!(&**message, Message::Request(request) if request.method != Method::Ack)
             }
             Framed::Malformed(_) => true,
         };
-        self.answers.set(self.answers.get() + usize::from(wants_answer));
+        self.count.set(self.count.get() + usize::from(wants_response));
     }
 
-    fn answered(&self, message: &[u8]) {
+    fn subtract_sent(&self, message: &[u8]) {
         let is_final = message.strip_prefix(b"SIP/2.0 ").is_some_and(|status| !status.starts_with(b"1"));
-        self.answers.set(self.answers.get().saturating_sub(usize::from(is_final)));
+        self.count.set(self.count.get().saturating_sub(usize::from(is_final)));
     }
 
-    fn end(&self) {
-        self.ended.set(true);
+    fn half_close(&self) {
+        self.half_closed.set(true);
         self.changed.notify_one();
     }
 
-    /// Waits until the peer has ended its side and nothing is owed to it.
-    async fn settled(&self) {
-        while !self.ended.get() || self.answers.get() > 0 {
+    /// Waits until the peer has closed its sending side and every response is sent.
+    async fn done(&self) {
+        while !self.half_closed.get() || self.count.get() > 0 {
             self.changed.notified().await;
         }
     }
 }
 
-/// Carries a connection, once it is there, until either side ends it. Where there will be none, what waits for it comes back.
-pub async fn carry(
+/// Runs a connection from when `stream` has established it until it is closed. If it is not established, the queued messages are
+/// returned as unsent.
+pub async fn run_connection(
     stream: impl Future<Output = Option<Stream>>,
     hop: Hop,
     inbound: mpsc::Sender<Inbound>,
-    mut waiting: Waiting,
-    own: Outbound,
+    mut queue: SendQueueReceiver,
+    own: SendQueue,
 ) {
     match stream.await {
-        Some(stream) => converse(stream, hop, &inbound, &mut waiting, own).await,
-        None => give_back(hop, &inbound, &mut waiting).await,
+        Some(stream) => read_and_write(stream, hop, &inbound, &mut queue, own).await,
+        None => return_unsent(hop, &inbound, &mut queue).await,
     }
     if let Some(connection) = hop.connection {
-        let _ = inbound.send(Inbound { hop, what: Arrived::Closed(connection) }).await;
+        let _ = inbound.send(Inbound { hop, event: InboundEvent::Closed(connection) }).await;
     }
 }
 
-async fn give_back(hop: Hop, inbound: &mpsc::Sender<Inbound>, waiting: &mut Waiting) {
-    waiting.close();
-    while let Some(message) = waiting.recv().await {
-        let _ = inbound.send(Inbound { hop, what: Arrived::Unreachable(message) }).await;
+async fn return_unsent(hop: Hop, inbound: &mpsc::Sender<Inbound>, queue: &mut SendQueueReceiver) {
+    queue.close();
+    while let Some(message) = queue.recv().await {
+        let _ = inbound.send(Inbound { hop, event: InboundEvent::Unsent(message) }).await;
     }
 }
 
-/// A peer that has ended its side may still read: what it has asked is answered (RFC 3261 §18.2.2).
-async fn converse(stream: Stream, hop: Hop, inbound: &mpsc::Sender<Inbound>, waiting: &mut Waiting, own: Outbound) {
+/// A peer that has closed its sending side still gets the responses to its requests (RFC 3261 §18.2.2).
+async fn read_and_write(
+    stream: Stream,
+    hop: Hop,
+    inbound: &mpsc::Sender<Inbound>,
+    queue: &mut SendQueueReceiver,
+    own: SendQueue,
+) {
     let (reader, writer) = tokio::io::split(stream);
-    let owed = Owed::default();
-    let mut writing = pin!(write(writer, waiting, &owed));
+    let pending = PendingResponses::default();
+    let mut writing = pin!(write(writer, queue, &pending));
     let read = tokio::select! {
-        read = read(reader, hop, inbound, own, &owed) => read,
+        read = read(reader, hop, inbound, own, &pending) => read,
         _ = &mut writing => return,
     };
     let Some(connection) = hop.connection.filter(|_| read.is_ok()) else { return };
-    owed.end();
-    let _ = inbound.send(Inbound { hop, what: Arrived::Ended(connection) }).await;
-    let _ = timeout(LAST_ANSWERS, writing).await;
+    pending.half_close();
+    let _ = inbound.send(Inbound { hop, event: InboundEvent::HalfClosed(connection) }).await;
+    let _ = timeout(HALF_CLOSED_TIMEOUT, writing).await;
 }
 
-/// Reads until the peer has ended its side, or nothing can be made of it.
+/// Reads until the peer has closed its sending side; fails if messages cannot be framed any more.
 async fn read(
     mut reader: ReadHalf<Stream>,
     hop: Hop,
     inbound: &mpsc::Sender<Inbound>,
-    own: Outbound,
-    owed: &Owed,
+    own: SendQueue,
+    pending: &PendingResponses,
 ) -> io::Result<()> {
     let mut framer = Framer::default();
-    // By when the message that has begun is to be whole; between messages a connection may rest.
-    let mut whole_by = Some(Instant::now() + MESSAGE_TIMEOUT);
+    // When the message that has begun must be complete. Between messages a connection may be idle.
+    let mut deadline = Some(Instant::now() + MESSAGE_TIMEOUT);
     loop {
         let more = poll_fn(|cx| poll_messages(Pin::new(&mut reader), &mut framer, cx));
-        let framed = match whole_by {
+        let framed = match deadline {
             Some(at) => timeout_at(at, more).await??,
             None => more.await?,
         };
         let Some(framed) = framed else { return Ok(()) };
         for _ in 0..framer.take_pings() {
-            // RFC 5626 §4.4.1. No room means that the peer does not read; it will notice.
+            // RFC 5626 §4.4.1. If the queue is full, the peer does not read and notices that itself.
             let _ = own.try_send(Bytes::from_static(b"\r\n"));
         }
         if !framed.is_empty() {
-            whole_by = None;
+            deadline = None;
         }
         if framer.is_partial() {
-            whole_by = whole_by.or_else(|| Some(Instant::now() + MESSAGE_TIMEOUT));
+            deadline = deadline.or_else(|| Some(Instant::now() + MESSAGE_TIMEOUT));
         }
         for framed in framed {
-            owed.asked(&framed);
-            let what = match framed {
-                Framed::Message(message) => Arrived::Message(message),
-                Framed::Malformed(broken) => Arrived::Malformed(broken),
+            pending.add_received(&framed);
+            let event = match framed {
+                Framed::Message(message) => InboundEvent::Message(message),
+                Framed::Malformed(request) => InboundEvent::Malformed(request),
             };
-            if inbound.send(Inbound { hop, what }).await.is_err() {
+            if inbound.send(Inbound { hop, event }).await.is_err() {
                 return Ok(());
             }
         }
         if let Some(why) = framer.error() {
-            debug!(peer = %hop.remote, %why, "nothing can be made of a SIP connection any more");
-            sleep(FAREWELL).await;
+            debug!(peer = %hop.remote, %why, "framing lost: a SIP connection is closed");
+            sleep(CLOSE_DELAY).await;
             return Err(io::ErrorKind::InvalidData.into());
         }
     }
 }
 
 thread_local! {
-    /// What every connection of the thread reads into: one that rests owns no buffer.
+    /// The read buffer of all connections of the thread: an idle connection owns none.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES_MAX]);
 }
 
-/// Reads once. `None` when the peer has ended the connection; no messages where what came completes none.
+/// Reads once. `None`: the peer has closed its sending side. Empty: no message is complete yet.
 fn poll_messages(
     reader: Pin<&mut ReadHalf<Stream>>,
     framer: &mut Framer,
@@ -168,7 +175,7 @@ fn poll_messages(
     BUFFER.with_borrow_mut(|buffer| {
         let mut buffer = ReadBuf::new(buffer);
         match ready!(reader.poll_read(cx, &mut buffer)) {
-            // Over TLS, an end that was not announced. Every message says its length, so nothing can be cut off unseen.
+            // TLS without close_notify. Every message has its length, so a truncated one is noticed.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Ok(None)),
             read => read?,
         }
@@ -179,9 +186,9 @@ fn poll_messages(
     })
 }
 
-/// Messages that wait together go in one write: each write costs more than all that is done for its message.
-fn with_what_waits(first: Bytes, waiting: &mut Waiting, owed: &Owed) -> Bytes {
-    let mut next = || waiting.try_recv().inspect(|message| owed.answered(message));
+/// Joins a message with the queued ones, because a write costs more than everything else that is done for a message.
+fn join_queued(first: Bytes, queue: &mut SendQueueReceiver, pending: &PendingResponses) -> Bytes {
+    let mut next = || queue.try_recv().inspect(|message| pending.subtract_sent(message));
     if first.len() >= WRITE_BYTES_MAX {
         return first;
     }
@@ -196,23 +203,27 @@ fn with_what_waits(first: Bytes, waiting: &mut Waiting, owed: &Owed) -> Bytes {
     all.into()
 }
 
-/// Writes until there is nothing more to write, ever.
-async fn write(mut writer: WriteHalf<Stream>, waiting: &mut Waiting, owed: &Owed) -> io::Result<()> {
+/// Writes queued messages until all senders are dropped, or until a half-closed connection owes no response.
+async fn write(
+    mut writer: WriteHalf<Stream>,
+    queue: &mut SendQueueReceiver,
+    pending: &PendingResponses,
+) -> io::Result<()> {
     loop {
         let message = tokio::select! {
             biased;
-            message = waiting.recv() => message,
-            () = owed.settled() => None,
+            message = queue.recv() => message,
+            () = pending.done() => None,
         };
         let Some(message) = message else { return writer.shutdown().await };
-        owed.answered(&message);
-        let octets = with_what_waits(message, waiting, owed);
+        pending.subtract_sent(&message);
+        let octets = join_queued(message, queue, pending);
         let written = async {
             writer.write_all(&octets).await?;
-            // TLS keeps what the socket has no room for.
+            // TLS buffers what the socket does not take at once.
             writer.flush().await
         };
         timeout(WRITE_TIMEOUT, written).await??;
-        waiting.written(octets.len());
+        queue.written(octets.len());
     }
 }

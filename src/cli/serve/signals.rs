@@ -1,4 +1,4 @@
-//! Signals: the end of the server, and what HUP reads again.
+//! Signals: drain, exit and reload.
 
 use std::path::PathBuf;
 
@@ -8,13 +8,13 @@ use tracing::{error, info, warn};
 
 use crate::cli::check;
 use crate::config::{Config, ConfigErrors, LogLevel};
-use crate::control::Order;
+use crate::control::ControlMessage;
 use crate::tls::{Identity, TlsSetup};
 
-/// The name of a signal, and which it is.
+/// The name and the number of a signal.
 type Ignored = (&'static str, fn() -> SignalKind);
 
-/// Signals that end a process by default and mean nothing here. QUIT stays what it is, for whoever wants a core dump.
+/// Signals that end a process by default and are ignored here. QUIT is not: it makes a core dump.
 const IGNORED: [Ignored; 7] = [
     ("USR1", SignalKind::user_defined1),
     ("USR2", SignalKind::user_defined2),
@@ -25,8 +25,8 @@ const IGNORED: [Ignored; 7] = [
     ("PWR", || SignalKind::from_raw(libc::SIGPWR)),
 ];
 
-/// Signals that an operator sends.
-pub(super) struct Signals {
+/// The signal handlers.
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
@@ -34,11 +34,11 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Takes them from here on, in place of what they do by default.
+    /// Installs the handlers.
     ///
     /// # Errors
-    /// What the system says.
-    pub(super) fn new() -> std::io::Result<Self> {
+    /// Returns the error of the system.
+    pub fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -50,24 +50,24 @@ impl Signals {
         })
     }
 
-    /// Makes orders of them: the first TERM or INT drains, the second ends, HUP reads the config again.
-    pub(super) async fn run(mut self, orders: mpsc::Sender<Order>, reload: Reload) {
+    /// Turns signals into messages: the first TERM or INT drains, the second stops, HUP reloads the config.
+    pub async fn run(mut self, messages: mpsc::Sender<ControlMessage>, reload: Reload) {
         for (name, mut ignored) in self.ignored.drain(..) {
             tokio::task::spawn_local(async move {
                 while ignored.recv().await.is_some() {
-                    info!(signal = name, "a signal that means nothing here is ignored");
+                    info!(signal = name, "signal ignored");
                 }
             });
         }
         let mut draining = false;
         loop {
             let wanted = tokio::select! {
-                _ = self.terminate.recv() => vec![end_or_drain(&mut draining)],
-                _ = self.interrupt.recv() => vec![end_or_drain(&mut draining)],
-                _ = self.hang_up.recv() => reload.orders(),
+                _ = self.terminate.recv() => vec![drain_or_stop(&mut draining)],
+                _ = self.interrupt.recv() => vec![drain_or_stop(&mut draining)],
+                _ = self.hang_up.recv() => reload.messages(),
             };
-            for order in wanted {
-                if orders.send(order).await.is_err() {
+            for message in wanted {
+                if messages.send(message).await.is_err() {
                     return;
                 }
             }
@@ -75,68 +75,71 @@ impl Signals {
     }
 }
 
-fn end_or_drain(draining: &mut bool) -> Order {
+fn drain_or_stop(draining: &mut bool) -> ControlMessage {
     if std::mem::replace(draining, true) {
-        return Order::End;
+        return ControlMessage::Stop;
     }
-    info!("draining: nobody joins any more; a second signal ends at once");
-    Order::Drain
+    info!("draining: new calls are refused; a second signal stops at once");
+    ControlMessage::Drain
 }
 
-/// What HUP reads again.
-pub(super) struct Reload {
-    /// The config, if there is one.
-    pub(super) path: Option<PathBuf>,
-    /// Reads it, and puts the flags of the command line over it.
-    pub(super) read: Box<dyn Fn() -> Result<Config, ConfigErrors>>,
-    /// What the server has started with.
-    pub(super) started_with: Config,
-    /// Puts a level of the log in force.
-    pub(super) set_level: Box<dyn Fn(LogLevel)>,
-    /// Where another certificate goes.
-    pub(super) tls: Option<TlsSetup>,
+/// The reload of the config.
+pub struct Reload {
+    /// The config file.
+    pub path: Option<PathBuf>,
+    /// Reads it, and applies the flags of the command line.
+    pub read: Box<dyn Fn() -> Result<Config, ConfigErrors>>,
+    /// The config at the start.
+    pub started_with: Config,
+    /// Sets the log level.
+    pub set_level: Box<dyn Fn(LogLevel)>,
+    /// The TLS configs whose certificate is replaced.
+    pub tls: Option<TlsSetup>,
 }
 
 impl Reload {
-    /// Rooms, their policies, the users, the certificate and the level of the log can change while the server runs. A config that is wrong leaves the old one
-    /// in force, and so does a certificate that cannot be used.
-    fn orders(&self) -> Vec<Order> {
+    /// Reads the config. Rooms, policies, users, the certificate and the log level are replaced; an invalid config or certificate leaves
+    /// the old one in force.
+    fn messages(&self) -> Vec<ControlMessage> {
         let Some(path) = self.path.as_deref() else {
-            info!("there is no config to be read again");
+            info!("there is no config file to reload");
             return Vec::new();
         };
         match (self.read)() {
             Ok(config) => {
                 (self.set_level)(config.log.level);
-                info!(config = %path.display(), "rooms, policies, users and log.level were read again");
+                info!(config = %path.display(), "rooms, policies, users and log.level were reloaded");
                 let keys = self.started_with.needs_restart(&config);
                 if !keys.is_empty() {
                     warn!(keys = keys.join(","), "these settings have changed and need a restart");
                 }
-                let rooms = Order::ReplaceRooms(Box::new(config.room_settings()));
-                [rooms, Order::ReplaceUsers(config.users())].into_iter().chain(self.certificate(&config)).collect()
+                let rooms = ControlMessage::ReplaceRooms(Box::new(config.room_settings()));
+                [rooms, ControlMessage::ReplaceUsers(config.users())]
+                    .into_iter()
+                    .chain(self.certificate(&config))
+                    .collect()
             }
             Err(errors) => {
                 for error in &errors.errors {
-                    error!(error = errors.line(error), "the config is wrong, the old one stays in force");
+                    error!(error = errors.line(error), "invalid config: the old one stays in force");
                 }
                 Vec::new()
             }
         }
     }
 
-    fn certificate(&self, config: &Config) -> Option<Order> {
+    fn certificate(&self, config: &Config) -> Option<ControlMessage> {
         let (setup, files) = (self.tls.as_ref()?, config.tls.as_ref()?);
         let identity = Identity::load(&files.certificate, &files.private_key).map_err(|error| error.to_string());
-        // A server without any other one would start with it; this one has another.
-        match identity.and_then(|identity| check::not_in_force(&identity).map_or(Ok(identity), Err)) {
+        // At the start, an expired certificate is used with a warning; here the one in force is better.
+        match identity.and_then(|identity| check::validity_error(&identity).map_or(Ok(identity), Err)) {
             Ok(identity) => {
                 setup.replace(&identity);
-                info!(certificate = %files.certificate.display(), "the certificate was read again");
-                Some(Order::ReplaceFingerprints(identity.fingerprints))
+                info!(certificate = %files.certificate.display(), "the certificate was reloaded");
+                Some(ControlMessage::ReplaceFingerprints(identity.fingerprints))
             }
             Err(error) => {
-                error!(%error, "the certificate cannot be used, the old one stays in force");
+                error!(%error, "invalid certificate: the old one stays in force");
                 None
             }
         }
@@ -150,7 +153,7 @@ mod tests {
     use crate::tls::Trust;
 
     #[test]
-    fn a_certificate_whose_time_is_over_does_not_take_the_place_of_another() {
+    fn an_expired_certificate_does_not_replace_a_valid_one() {
         let folder = tempfile::tempdir().unwrap();
         let (certificate, private_key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
         let certify = |last_year: i32| {
@@ -174,7 +177,7 @@ mod tests {
         certify(2020);
         assert!(reload.certificate(&config).is_none());
         let renewed = certify(4000);
-        let Some(Order::ReplaceFingerprints(fingerprints)) = reload.certificate(&config) else { panic!() };
+        let Some(ControlMessage::ReplaceFingerprints(fingerprints)) = reload.certificate(&config) else { panic!() };
         assert_eq!(fingerprints, renewed.fingerprints);
     }
 }
