@@ -1,40 +1,47 @@
-//! Server transactions that have their final response: little is kept of them, for as long as their request or its ACK may come
-//! (RFC 3261 §17.2, RFC 6026 §7.1).
+//! Server transactions after their final response. Of each only the response is kept, for as long as the request or its ACK may be
+//! retransmitted (RFC 3261 §17.2, RFC 6026 §7.1).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sipx_sip::{Timer, Timers};
 
-use super::{TransactionId, TransactionOutput, Transactions};
-use crate::shares::{Claim, Holder, Reach, Share};
+use super::key::TransactionId;
+use super::output::TransactionOutput;
+use crate::shares::{Claim, Holder, Reach, Share, Shares};
 use parlor_proto::sip::Hop;
 
-/// A server transaction that has its final response: Accepted for a 2xx to an INVITE, and else Completed or Confirmed.
+/// Octets of an answered transaction beside its response: its entries in two tables, those of its timer in two others, and those of
+/// the detection of merged requests. A call over UDP was measured at 1.2 kB in total.
+pub const ANSWERED_BYTES: usize = 384;
+/// Octets of a refused INVITE beside [`ANSWERED_BYTES`]: its hop and another timer.
+pub const REFUSED_BYTES: usize = 256;
+
+/// One server transaction: Accepted after a 2xx to an INVITE, else Completed or Confirmed.
 #[derive(Debug)]
-pub(super) struct Answered {
-    /// What is sent again when the request comes again; `None` for a 2xx to an INVITE, which the focus sends again, and after the ACK
-    /// of a refusal.
-    pub(super) response: Option<Bytes>,
-    /// It is of an INVITE that was refused over datagrams.
+struct Answered {
+    /// The response for retransmissions of the request. `None` for a 2xx to an INVITE, which the focus retransmits itself, and after
+    /// the ACK of a refusal.
+    response: Option<Bytes>,
+    /// Set for an INVITE that was refused over UDP.
     refused: Option<Box<Refused>>,
     source: IpAddr,
     reach: Reach,
 }
 
-/// A refusal that is sent again until its ACK comes (RFC 3261 §17.2.1).
+/// A refusal that is retransmitted until its ACK arrives (RFC 3261 §17.2.1).
 #[derive(Debug)]
 struct Refused {
     hop: Hop,
-    /// What Timer G has been set to last.
+    /// The last interval of Timer G.
     interval: Duration,
     acknowledged: bool,
 }
 
 impl Answered {
-    /// What it is charged with.
+    /// What is charged to its source.
     fn share(&self) -> Share {
         let refused = self.refused.as_ref().map_or(0, |_| REFUSED_BYTES);
         let amount = ANSWERED_BYTES + refused + self.response.as_ref().map_or(0, Bytes::len);
@@ -42,95 +49,129 @@ impl Answered {
     }
 }
 
-/// Octets that an answered transaction takes beside its response: its places in two tables, its timer's in two others, and those of
-/// what its request is merged by. A call over UDP was measured to take 1.2 kB in all.
-pub(super) const ANSWERED_BYTES: usize = 384;
-/// Octets that a refused INVITE takes beside that: its hop, and another timer.
-pub(super) const REFUSED_BYTES: usize = 256;
-impl Transactions {
-    /// An INVITE was accepted: it is absorbed until Timer L.
-    pub(super) fn keep_accepted(&mut self, id: &TransactionId, claim: &Claim) {
-        self.keep(id, claim, None, None, Timer::L);
+/// All answered server transactions.
+#[derive(Debug, Default)]
+pub struct AnsweredTransactions {
+    by_id: HashMap<TransactionId, Answered>,
+}
+
+impl AnsweredTransactions {
+    /// The number of transactions.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
     }
 
-    /// A request over datagrams was answered: it is answered again until Timer J, or, where it is an INVITE that was refused over
-    /// this hop, until its ACK comes or Timer H.
-    pub(super) fn keep_answer(
+    /// Whether a transaction is among them.
+    pub fn contains(&self, id: &TransactionId) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    /// The response for a retransmission of the request; `Some(None)`: there is none.
+    pub fn response(&self, id: &TransactionId) -> Option<Option<&Bytes>> {
+        self.by_id.get(id).map(|answered| answered.response.as_ref())
+    }
+
+    /// Keeps an accepted INVITE until Timer L.
+    pub fn insert_accepted(
+        &mut self,
+        id: &TransactionId,
+        claim: &Claim,
+        shares: &mut Shares,
+        outputs: &mut VecDeque<TransactionOutput>,
+    ) {
+        self.insert(id, claim, None, None, shares);
+        outputs.push_back(set_timer(id, Timer::L, 64 * Timers::default().t1));
+    }
+
+    /// Keeps the response to a request over UDP until Timer J; that of an INVITE refused over `refused_over` until its ACK or Timer H.
+    pub fn insert_response(
         &mut self,
         id: &TransactionId,
         claim: &Claim,
         response: Bytes,
         refused_over: Option<Hop>,
+        shares: &mut Shares,
+        outputs: &mut VecDeque<TransactionOutput>,
     ) {
-        let interval = Self::t1();
+        let interval = Timers::default().t1;
         let refused = refused_over.map(|hop| Box::new(Refused { hop, interval, acknowledged: false }));
         let timer = if refused.is_some() { Timer::H } else { Timer::J };
-        self.keep(id, claim, Some(response), refused, timer);
+        self.insert(id, claim, Some(response), refused, shares);
+        outputs.push_back(set_timer(id, timer, 64 * interval));
         if timer == Timer::H {
-            let again = TransactionOutput::SetTimer { id: id.clone(), timer: Timer::G, after: interval };
-            self.outputs.push_back(again);
+            outputs.push_back(set_timer(id, Timer::G, interval));
         }
     }
 
-    fn keep(
+    fn insert(
         &mut self,
         id: &TransactionId,
         claim: &Claim,
         response: Option<Bytes>,
         refused: Option<Box<Refused>>,
-        timer: Timer,
+        shares: &mut Shares,
     ) {
         let Holder::Network(source) = claim.holder else { return };
         let answered = Answered { response, refused, source, reach: claim.reach };
         let Share { claim, amount } = answered.share();
-        let _ = self.shares.take(&claim, amount);
-        self.servers += 1;
-        self.answered.insert(id.clone(), answered);
-        let after = 64 * Self::t1();
-        self.outputs.push_back(TransactionOutput::SetTimer { id: id.clone(), timer, after });
+        let _ = shares.take(&claim, amount);
+        self.by_id.insert(id.clone(), answered);
     }
 
-    /// Its time is over. `false`: there is none.
-    pub(super) fn forget_answered(&mut self, id: &TransactionId) -> bool {
-        let Some(answered) = self.answered.remove(id) else { return false };
-        self.servers -= 1;
-        self.shares.give_back(answered.share());
-        shrink(&mut self.answered);
+    /// Removes a transaction after its last timer. Returns whether it was there.
+    pub fn remove(
+        &mut self,
+        id: &TransactionId,
+        shares: &mut Shares,
+        outputs: &mut VecDeque<TransactionOutput>,
+    ) -> bool {
+        let Some(answered) = self.by_id.remove(id) else { return false };
+        shares.give_back(answered.share());
+        shrink(&mut self.by_id);
         if answered.refused.is_some() {
-            self.outputs.push_back(TransactionOutput::ClearTimer { id: id.clone(), timer: Timer::G });
+            outputs.push_back(TransactionOutput::ClearTimer { id: id.clone(), timer: Timer::G });
         }
         true
     }
 
-    /// Timer G: a refusal without its ACK goes out again, at intervals that double up to T2.
-    pub(super) fn refuse_again(&mut self, id: &TransactionId) {
-        let Some(answered) = self.answered.get_mut(id) else { return };
+    /// Timer G: retransmits a refusal without ACK, at intervals that double up to T2.
+    pub fn retransmit_refusal(&mut self, id: &TransactionId, outputs: &mut VecDeque<TransactionOutput>) {
+        let Some(answered) = self.by_id.get_mut(id) else { return };
         let (Some(refused), Some(message)) = (&mut answered.refused, answered.response.clone()) else { return };
-        refused.interval = (2 * refused.interval).min(Self::t2());
+        refused.interval = (2 * refused.interval).min(Timers::default().t2);
         let (hop, after) = (refused.hop, refused.interval);
-        self.outputs.push_back(TransactionOutput::Send { hop, message });
-        self.outputs.push_back(TransactionOutput::SetTimer { id: id.clone(), timer: Timer::G, after });
+        outputs.push_back(TransactionOutput::Send { hop, message });
+        outputs.push_back(set_timer(id, Timer::G, after));
     }
 
-    /// The ACK of a refusal has come: what comes of that INVITE now is absorbed until Timer I. `false`: there is no such refusal.
-    pub(super) fn acknowledge(&mut self, id: &TransactionId) -> bool {
-        let Some(answered) = self.answered.get_mut(id) else { return false };
+    /// Handles the ACK of a refusal: its INVITE is absorbed until Timer I. Returns whether there is such a refusal.
+    pub fn acknowledge(
+        &mut self,
+        id: &TransactionId,
+        shares: &mut Shares,
+        outputs: &mut VecDeque<TransactionOutput>,
+    ) -> bool {
+        let Some(answered) = self.by_id.get_mut(id) else { return false };
         let before = answered.share();
         let Some(refused) = answered.refused.as_mut() else { return false };
         if !std::mem::replace(&mut refused.acknowledged, true) {
             answered.response = None;
-            self.shares.give_back(before);
-            let _ = self.shares.take(&answered.share().claim, answered.share().amount);
+            shares.give_back(before);
+            let Share { claim, amount } = answered.share();
+            let _ = shares.take(&claim, amount);
             let clear = |timer| TransactionOutput::ClearTimer { id: id.clone(), timer };
-            self.outputs.extend([Timer::G, Timer::H].map(clear));
-            let after = Timers::default().t4;
-            self.outputs.push_back(TransactionOutput::SetTimer { id: id.clone(), timer: Timer::I, after });
+            outputs.extend([Timer::G, Timer::H].map(clear));
+            outputs.push_back(set_timer(id, Timer::I, Timers::default().t4));
         }
         true
     }
 }
 
-/// Gives memory back after a rush.
+fn set_timer(id: &TransactionId, timer: Timer, after: Duration) -> TransactionOutput {
+    TransactionOutput::SetTimer { id: id.clone(), timer, after }
+}
+
+/// Returns memory after a burst.
 fn shrink<T>(table: &mut HashMap<TransactionId, T>) {
     if table.capacity() > 4096 && table.len() < table.capacity() / 8 {
         table.shrink_to(2 * table.len());

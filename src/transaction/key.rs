@@ -1,4 +1,4 @@
-//! Which transaction a message is of (RFC 3261 §17.1.3, §17.2.3).
+//! Matching messages to transactions (RFC 3261 §17.1.3, §17.2.3).
 
 use std::hash::{Hash, Hasher};
 
@@ -7,46 +7,49 @@ use sipx_sip::{HeaderName, Headers, Method, Request};
 
 use parlor_proto::sip::{TopVia, cseq_number, tag};
 
-/// One transaction: a digest of 128 bits, under keys of ours, of what tells it from others.
+/// The id of a transaction: a keyed 128-bit digest of the fields that identify it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TransactionId(u64, u64);
 
-/// Whose request it is. One that comes back to us is of two transactions.
+/// Which side of the transaction this endpoint is. A request that loops back belongs to one of each.
 #[derive(Debug, Clone, Copy, Hash)]
-pub(super) enum Side {
+pub enum Side {
+    /// The request was received.
     Server,
+    /// The request was sent.
     Client,
 }
 
-/// What ids are made under.
+/// The secret keys of the digest.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Keys(u64, u64);
+pub struct TransactionKeys(u64, u64);
 
-impl Keys {
-    pub(super) fn new(keys: (u64, u64)) -> Self {
+impl TransactionKeys {
+    /// From two random numbers.
+    pub fn new(keys: (u64, u64)) -> Self {
         Self(keys.0, keys.1)
     }
 
-    /// The transaction of a request that has come.
-    pub(super) fn of_request(self, request: &Request) -> Option<TransactionId> {
+    /// The server transaction of a received request.
+    pub fn of_request(self, request: &Request) -> Option<TransactionId> {
         self.of_request_as(request, &request.method)
     }
 
-    /// The transaction of another method that a request names by its branch, as a CANCEL does (RFC 3261 §9.1).
-    pub(super) fn of_request_as(self, request: &Request, method: &Method) -> Option<TransactionId> {
+    /// The server transaction of another method with the same branch, as a CANCEL names it (RFC 3261 §9.1).
+    pub fn of_request_as(self, request: &Request, method: &Method) -> Option<TransactionId> {
         self.of(Side::Server, &request.headers, method).or_else(|| self.without_branch(request, method))
     }
 
-    /// The transaction of a request of ours.
-    pub(super) fn of_ours(self, request: &Request) -> Option<TransactionId> {
+    /// The client transaction of a sent request.
+    pub fn of_ours(self, request: &Request) -> Option<TransactionId> {
         self.of(Side::Client, &request.headers, &request.method)
     }
 
-    /// By branch, sent-by and method; `None` where the branch is not one of RFC 3261.
-    pub(super) fn of(self, side: Side, headers: &Headers, method: &Method) -> Option<TransactionId> {
+    /// Matches by branch, sent-by and method; `None` if the branch is not one of RFC 3261.
+    pub fn of(self, side: Side, headers: &Headers, method: &Method) -> Option<TransactionId> {
         let via = TopVia::of(headers)?;
         let mut hasher = self.hasher(side, method);
-        // A branch is a token, which is compared without case (RFC 3261 §7.3.1, §25.1), and so is a host.
+        // Branches are tokens and compared without case, as hosts are (RFC 3261 §7.3.1, §25.1).
         for part in [via.branch()?, via.sent_by()] {
             hasher.write_usize(part.len());
             part.iter().for_each(|octet| hasher.write_u8(octet.to_ascii_lowercase()));
@@ -54,8 +57,8 @@ impl Keys {
         Some(finished(&hasher))
     }
 
-    /// By what a client of RFC 2543 sends alike with every copy of a request. The tag of To is left out, which the ACK of a refusal has
-    /// from that refusal and its INVITE had not.
+    /// Matches the fields that an RFC 2543 client repeats in retransmissions. The To tag is left out: the ACK of a refusal has it, its
+    /// INVITE has not.
     fn without_branch(self, request: &Request, method: &Method) -> Option<TransactionId> {
         let headers = &request.headers;
         let mut hasher = self.hasher(Side::Server, method);
@@ -67,7 +70,7 @@ impl Keys {
 
     fn hasher(self, side: Side, method: &Method) -> SipHasher13 {
         let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
-        // The ACK of a refusal is of the INVITE's transaction.
+        // The ACK of a refusal belongs to the transaction of its INVITE.
         let method = if *method == Method::Ack { &Method::Invite } else { method };
         (side, method.as_bytes()).hash(&mut hasher);
         hasher

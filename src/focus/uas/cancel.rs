@@ -12,7 +12,7 @@ use parlor_proto::sip::{Method, Request};
 /// Cancels an INVITE that has no final response yet (RFC 3261 §9.2). Every other CANCEL has no effect.
 pub fn handle(cx: &mut Context<'_>, id: &TransactionId, request: &Request) {
     let invite = cx.core.transactions.cancelled(request);
-    if invite.is_none() && !cx.core.transactions.cancels_in_vain(request) {
+    if invite.is_none() && !cx.core.transactions.cancels_other_request(request) {
         return responses::refuse(cx, id, request, &Refusal::new(481));
     }
     let opening = invite.and_then(|invite| cx.calls.of_invite(&invite));

@@ -1,6 +1,6 @@
-//! What transactions do, without sockets and clocks.
+//! Transactions without sockets and clocks.
 
-use super::answered::{ANSWERED_BYTES, REFUSED_BYTES};
+use super::super::answered::{ANSWERED_BYTES, REFUSED_BYTES};
 use super::*;
 use parlor_proto::sip::{ResponseBuilder, SipConnection, Transport, parse_datagram};
 
@@ -39,7 +39,7 @@ fn request(transactions: &mut Transactions, method: &str, transport: Transport) 
 }
 
 #[test]
-fn a_request_comes_once_and_its_answer_as_often_as_it_is_asked_for() {
+fn a_retransmitted_request_gets_the_response_again() {
     let mut transactions = Transactions::default();
     let (id, bye) = request(&mut transactions, "BYE", Transport::Udp);
     transactions.respond(&id, ResponseBuilder::new(&bye, 200, "t").empty());
@@ -52,7 +52,7 @@ fn a_request_comes_once_and_its_answer_as_often_as_it_is_asked_for() {
 }
 
 #[test]
-fn a_refused_invite_is_answered_again_until_it_is_acknowledged() {
+fn a_refusal_is_retransmitted_until_its_ack() {
     let mut transactions = Transactions::default();
     let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
     transactions.respond(&id, ResponseBuilder::new(&invite, 404, "t").empty());
@@ -64,7 +64,7 @@ fn a_refused_invite_is_answered_again_until_it_is_acknowledged() {
 }
 
 #[test]
-fn a_refused_invite_costs_its_answer_and_after_its_ack_not_even_that() {
+fn a_refused_invite_is_charged_for_its_response_until_its_ack() {
     let mut transactions = Transactions::default();
     let source = hop(Transport::Udp).remote.ip();
     let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
@@ -87,7 +87,7 @@ fn a_refused_invite_costs_its_answer_and_after_its_ack_not_even_that() {
 }
 
 #[test]
-fn a_refusal_without_its_ack_goes_out_at_intervals_that_double_and_is_given_up() {
+fn the_interval_of_an_unacknowledged_refusal_doubles_until_timer_h() {
     let mut transactions = Transactions::default();
     let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
     transactions.respond(&id, ResponseBuilder::new(&invite, 404, "t").empty());
@@ -108,7 +108,7 @@ fn a_refusal_without_its_ack_goes_out_at_intervals_that_double_and_is_given_up()
 }
 
 #[test]
-fn a_branch_and_its_sent_by_are_compared_without_case() {
+fn branch_and_sent_by_are_case_insensitive() {
     let mut transactions = Transactions::default();
     let (_, bye) = request(&mut transactions, "BYE", Transport::Udp);
     for (old, new, same) in [("bK1", "Bk1", true), ("UDP h;", "UDP H;", true), ("bK1", "bK2", false)] {
@@ -120,7 +120,7 @@ fn a_branch_and_its_sent_by_are_compared_without_case() {
 }
 
 #[test]
-fn an_answered_request_costs_its_answer_and_little_more() {
+fn an_answered_request_is_charged_for_its_response() {
     let mut transactions = Transactions::default();
     transactions.set_max_bytes(1 << 20);
     let source = hop(Transport::Udp).remote.ip();
@@ -136,7 +136,7 @@ fn an_answered_request_costs_its_answer_and_little_more() {
 }
 
 #[test]
-fn what_is_answered_without_state_is_new_when_it_comes_again_unless_a_provisional_response_went_before() {
+fn a_stateless_response_keeps_no_transaction_unless_a_provisional_one_was_sent() {
     let mut transactions = Transactions::default();
     let (id, invite) = request(&mut transactions, "INVITE", Transport::Udp);
     transactions.respond_without_state(&id, ResponseBuilder::new(&invite, 404, "t").empty());
@@ -151,7 +151,7 @@ fn what_is_answered_without_state_is_new_when_it_comes_again_unless_a_provisiona
 }
 
 #[test]
-fn a_slow_answer_is_announced() {
+fn a_late_response_is_preceded_by_a_100() {
     let mut transactions = Transactions::default();
     let (id, _) = request(&mut transactions, "INVITE", Transport::Udp);
     assert_eq!(outputs(&mut transactions).1, [Timer::Trying100]);
@@ -179,7 +179,7 @@ fn a_100_has_no_tag_and_the_timestamp_of_its_request() {
 }
 
 #[test]
-fn a_response_with_several_vias_or_anothers_address_is_nobodys() {
+fn a_response_with_several_vias_or_another_sent_by_is_dropped() {
     let mut transactions = Transactions::default();
     let Message::Request(bye) = message("BYE") else { unreachable!() };
     transactions.request(bye.clone(), hop(Transport::Udp)).unwrap();
@@ -196,7 +196,7 @@ fn a_response_with_several_vias_or_anothers_address_is_nobodys() {
 }
 
 #[test]
-fn on_a_stream_only_an_accepted_invite_is_remembered() {
+fn over_tcp_only_an_accepted_invite_is_kept() {
     let mut transactions = Transactions::default();
     for (method, status) in [("INVITE", 200), ("INVITE", 404), ("OPTIONS", 200)] {
         let (id, asked) = request(&mut transactions, method, Transport::Tcp);
@@ -214,23 +214,23 @@ fn on_a_stream_only_an_accepted_invite_is_remembered() {
 }
 
 #[test]
-fn a_cancel_finds_its_invite() {
+fn a_cancel_matches_its_invite() {
     let mut transactions = Transactions::default();
     let (id, _) = request(&mut transactions, "INVITE", Transport::Udp);
     let (own, cancel) = request(&mut transactions, "CANCEL", Transport::Udp);
     assert_ne!(own, id);
     assert_eq!(transactions.cancelled(&cancel), Some(id));
-    assert!(!transactions.cancels_in_vain(&cancel));
+    assert!(!transactions.cancels_other_request(&cancel));
     for method in ["SUBSCRIBE", "REFER", "BYE", "OPTIONS", "UPDATE"] {
         let mut transactions = Transactions::default();
         request(&mut transactions, method, Transport::Udp);
         let (_, cancel) = request(&mut transactions, "CANCEL", Transport::Udp);
-        assert!(transactions.cancelled(&cancel).is_none() && transactions.cancels_in_vain(&cancel), "{method}");
+        assert!(transactions.cancelled(&cancel).is_none() && transactions.cancels_other_request(&cancel), "{method}");
     }
 }
 
 #[test]
-fn our_request_is_sent_again_until_it_is_answered_or_given_up() {
+fn a_client_request_is_retransmitted_until_its_response_or_timer_f() {
     let mut transactions = Transactions::default();
     let Message::Request(bye) = message("BYE") else { unreachable!() };
     let id = transactions.request(bye.clone(), hop(Transport::Udp)).unwrap();
