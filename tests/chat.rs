@@ -49,7 +49,7 @@ fn a_line_is_a_message_to_the_others() {
 }
 
 #[test]
-fn who_leaves_is_not_lost() {
+fn leaving_is_not_logged_as_a_lost_connection() {
     let server = Server::start();
     let alice = present(&server, "alice", &[]);
     assert_eq!(alice.end(), (FINE, String::new(), String::new()));
@@ -58,7 +58,7 @@ fn who_leaves_is_not_lost() {
 }
 
 #[test]
-fn who_needs_a_password_is_told_how_to_give_it_and_who_gives_a_wrong_one_that() {
+fn missing_and_wrong_passwords_have_different_errors() {
     let server = Server::with("[sip.auth.users]\nalice = \"wonderland\"\n");
     let (code, _, complaint) = join(&server, "alice", &[]).end();
     assert_eq!(code, Some(1));
@@ -74,7 +74,7 @@ fn who_needs_a_password_is_told_how_to_give_it_and_who_gives_a_wrong_one_that() 
 }
 
 #[test]
-fn whispers_reach_one_and_names_are_found() {
+fn private_messages_are_addressed_by_name() {
     let server = Server::start();
     let mut alice = present(&server, "alice", &[]);
     let mut bob = present(&server, "bob", &["--nick", "Bobby"]);
@@ -93,7 +93,7 @@ fn whispers_reach_one_and_names_are_found() {
 }
 
 #[test]
-fn refusals_are_told_and_show_in_the_exit_code() {
+fn refusals_are_shown_and_set_the_exit_code() {
     let server = Server::start();
     let _bob = present(&server, "bob", &["--nick", "Bob"]);
     let mut alice = join(&server, "alice", &[]);
@@ -108,7 +108,7 @@ fn refusals_are_told_and_show_in_the_exit_code() {
 }
 
 #[test]
-fn a_file_goes_to_everybody() {
+fn a_file_is_sent_to_the_room() {
     let server = Server::start();
     let mut bob = present(&server, "bob", &[]);
     let mut file = tempfile::Builder::new().suffix(".png").tempfile().unwrap();
@@ -128,7 +128,7 @@ fn a_file_goes_to_everybody() {
 }
 
 #[test]
-fn the_end_of_the_input_waits_for_every_answer() {
+fn the_chat_ends_after_every_response() {
     let server = Server::start();
     let mut bob = present(&server, "bob", &[]);
     let mut alice = join(&server, "alice", &[]);
@@ -142,7 +142,7 @@ fn the_end_of_the_input_waits_for_every_answer() {
 }
 
 #[test]
-fn a_host_may_be_a_name() {
+fn a_host_name_is_resolved() {
     let server = Server::start();
     let (_, port) = server.sip.rsplit_once(':').unwrap();
     let by_name = format!("sip:lobby@localhost:{port};transport=tcp");
@@ -152,7 +152,7 @@ fn a_host_may_be_a_name() {
 }
 
 #[test]
-fn a_room_that_lets_nobody_in_says_so() {
+fn a_refused_call_is_an_error() {
     let server = Server::with("[rooms]\non_demand = false\n");
     let (code, _, complaints) = join(&server, "alice", &[]).end();
     assert_eq!(code, Some(1));
@@ -160,7 +160,7 @@ fn a_room_that_lets_nobody_in_says_so() {
 }
 
 #[test]
-fn the_end_of_the_server_is_the_end_of_the_chat() {
+fn the_chat_ends_with_the_server() {
     let server = Server::start();
     let alice = present(&server, "alice", &[]);
     server.signal("TERM");
@@ -191,7 +191,7 @@ fn a_script_with_a_nickname_may_run_again_at_once() {
 }
 
 #[test]
-fn guests_with_different_nicknames_are_different_people() {
+fn guests_with_different_nicknames_are_different_users() {
     let server = Server::start();
     let via = format!("tcp:{}", server.sip);
     let mut bob = present(&server, "bob", &["--nick", "Bob"]);
@@ -205,7 +205,7 @@ fn guests_with_different_nicknames_are_different_people() {
 }
 
 #[test]
-fn a_guest_whose_nickname_is_anothers_is_warned_and_heard_all_the_same() {
+fn a_guest_without_its_nickname_is_warned_and_may_chat() {
     let server = Server::start();
     let mut bob = present(&server, "bob", &["--nick", "Bob"]);
     for (more, input) in
@@ -227,7 +227,7 @@ fn a_guest_whose_nickname_is_anothers_is_warned_and_heard_all_the_same() {
 }
 
 #[test]
-fn a_wrong_domain_is_told_to_who_calls_and_in_the_log() {
+fn a_wrong_domain_is_reported_to_the_caller_and_logged() {
     let server = Server::start();
     let via = format!("tcp:{}", server.sip);
     let wrong = Chat::start(&["sip:lobby@chat.example.com", "--as", "sip:al@localhost", "--via", &via]);
@@ -244,7 +244,7 @@ fn a_wrong_domain_is_told_to_who_calls_and_in_the_log() {
 }
 
 #[test]
-fn members_over_udp_answer_what_came_last_and_hold_no_drain_up() {
+fn members_over_udp_answer_the_last_request_of_a_drain() {
     let server = Server::of(&format!(
         "[sip]\nlisten = [\"udp:127.0.0.1:0\", \"tcp:127.0.0.1:0\"]\ndrain_timeout = \"25s\"\n[msrp]\nport = 0\n{}",
         support::one_shard()

@@ -1,47 +1,47 @@
-//! Messages on their way in: chunks put together, and what came of them.
+//! Reassembly of received messages from their chunks.
 
 use std::collections::HashMap;
 
 use parlor_proto::cpim::{Header, Wrapper, parse_complete};
 use parlor_proto::msrp::Status;
 
-/// Messages that may be on their way at a time.
+/// Incomplete messages at a time.
 const MESSAGES_MAX: usize = 64;
-/// Octets of a message that are kept; of a longer one only the size is told.
+/// Octets of a message that are kept. Of a longer one only the size is shown.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
-/// A message that has come whole.
+/// A complete message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Received {
-    /// Whom it is from: the URI.
+pub struct Received {
+    /// The URI of its sender.
     pub from: String,
-    /// The display name of the sender, if there was one.
+    /// The display name of its sender.
     pub name: Option<String>,
-    /// Whom it is to: the URI.
+    /// The URI of its recipient.
     pub to: String,
-    /// What it says.
+    /// Its content.
     pub content: Content,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Content {
+pub enum Content {
     /// Text.
     Text(String),
-    /// That somebody is typing, and the like: nothing to show.
+    /// A typing notification or a delivery report, which is not shown.
     Status,
-    /// Something that a terminal cannot show.
+    /// Content that a terminal cannot show.
     Other {
         /// Its media type, without parameters.
         media_type: String,
-        /// Its size.
+        /// Its size in octets.
         octets: u64,
     },
 }
 
-/// Messages that have come in part.
+/// The incomplete messages.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
+pub struct Inbox {
     parts: HashMap<Vec<u8>, Part>,
 }
 
@@ -52,14 +52,14 @@ struct Part {
 }
 
 impl Inbox {
-    /// Whether the rest of a message is to come.
-    pub(super) fn expects_more(&self) -> bool {
+    /// Whether a message is incomplete.
+    pub fn is_receiving(&self) -> bool {
         !self.parts.is_empty()
     }
 
-    /// A chunk begins at a position, counted from 1. The answer is the status for it: chunks come in order, so one that
-    /// does not follow what is there belongs to a message that cannot be put together any more.
-    pub(super) fn begin(&mut self, message_id: &[u8], start: u64) -> Status {
+    /// Begins a chunk at the octet `start`, counted from 1. Returns the status for it: the server sends chunks in order, so one that
+    /// leaves a gap belongs to a message that cannot be completed.
+    pub fn begin(&mut self, message_id: &[u8], start: u64) -> Status {
         if start == 1 {
             if self.parts.len() >= MESSAGES_MAX {
                 return Status::STOP_SENDING;
@@ -70,34 +70,34 @@ impl Inbox {
         match self.parts.get(message_id) {
             Some(part) if part.octets == start - 1 => Status::OK,
             _ => {
-                self.forget(message_id);
+                self.discard(message_id);
                 Status::STOP_SENDING
             }
         }
     }
 
-    /// Octets of the chunk.
-    pub(super) fn add(&mut self, message_id: &[u8], piece: &[u8]) {
+    /// Adds octets of the chunk.
+    pub fn add(&mut self, message_id: &[u8], piece: &[u8]) {
         let Some(part) = self.parts.get_mut(message_id) else { return };
         let room = KEPT_BYTES_MAX.saturating_sub(part.kept.len());
         part.kept.extend_from_slice(&piece[..piece.len().min(room)]);
         part.octets += piece.len() as u64;
     }
 
-    /// Nothing more of a message will come.
-    pub(super) fn forget(&mut self, message_id: &[u8]) {
+    /// Discards an incomplete message.
+    pub fn discard(&mut self, message_id: &[u8]) {
         self.parts.remove(message_id);
     }
 
-    /// Forgets a message of which nothing has come: a keep-alive.
-    pub(super) fn forget_empty(&mut self, message_id: &[u8]) {
+    /// Discards a message without octets, as a keep-alive is.
+    pub fn discard_empty(&mut self, message_id: &[u8]) {
         if self.parts.get(message_id).is_some_and(|part| part.octets == 0) {
-            self.forget(message_id);
+            self.discard(message_id);
         }
     }
 
-    /// The message is whole. `None`: it is nothing that can be read.
-    pub(super) fn finish(&mut self, message_id: &[u8]) -> Option<Received> {
+    /// Completes a message; `None` if it is not valid CPIM.
+    pub fn finish(&mut self, message_id: &[u8]) -> Option<Received> {
         let part = self.parts.remove(message_id)?;
         let wrapper = parse_complete(&part.kept).ok()?;
         let lossy = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_shown_and_the_rest_is_told_of() {
+    fn text_is_kept_and_other_content_is_described() {
         let message =
             |mime: &str| format!("From: Bob <sip:b@h>\r\nTo: <sip:r@h>\r\n\r\n{mime}\r\n\r\nhello").into_bytes();
         let text = received(&message("Content-Type: text/plain;charset=utf-8")).unwrap();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_message_only_the_size_is_kept() {
+    fn a_long_message_is_reduced_to_its_size() {
         let head = b"From: <sip:b@h>\r\nTo: <sip:r@h>\r\n\r\nContent-Type: text/plain\r\n\r\n";
         let message = [&head[..], &vec![b'x'; KEPT_BYTES_MAX]].concat();
         let octets = KEPT_BYTES_MAX as u64;
@@ -158,18 +158,18 @@ mod tests {
     }
 
     #[test]
-    fn chunks_that_do_not_follow_are_refused() {
+    fn a_chunk_after_a_gap_is_refused() {
         let mut inbox = Inbox::default();
         assert_eq!(inbox.begin(b"1", 5), Status::STOP_SENDING);
         assert_eq!(inbox.begin(b"1", 1), Status::OK);
         inbox.add(b"1", b"abc");
         assert_eq!(inbox.begin(b"1", 4), Status::OK);
         assert_eq!(inbox.begin(b"1", 9), Status::STOP_SENDING);
-        assert!(!inbox.expects_more());
+        assert!(!inbox.is_receiving());
     }
 
     #[test]
-    fn not_more_messages_than_allowed_are_put_together() {
+    fn incomplete_messages_are_limited() {
         let mut inbox = Inbox::default();
         for i in 0..MESSAGES_MAX {
             assert_eq!(inbox.begin(&i.to_le_bytes(), 1), Status::OK);

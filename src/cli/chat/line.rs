@@ -1,78 +1,79 @@
-//! What a typed or piped line asks for.
+//! Parsing a line of input: a message or a command.
 
 use std::path::PathBuf;
 
 /// One line of input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Line {
-    /// Nothing.
+pub enum Line {
+    /// Only white space.
     Empty,
     /// A message to the room.
-    Say(String),
-    /// A message to one member.
-    Whisper {
-        /// Whom, as it was typed.
+    Message(String),
+    /// A private message.
+    PrivateMessage {
+        /// The recipient, as typed.
         who: String,
-        /// What.
+        /// The text.
         text: String,
     },
-    /// Another nickname; none where it is empty.
+    /// Request a nickname; empty: give it up.
     Nick(String),
-    /// Who is there.
+    /// List the participants.
     Who,
     /// Send a file to the room.
     SendFile(PathBuf),
-    /// Leave.
+    /// Leave the room.
     Quit,
-    /// What can be typed.
+    /// Show the commands.
     Help,
-    /// Something that begins with a slash and is none of the above: what to type instead.
-    Wrong(String),
+    /// An invalid command, with what is expected.
+    Invalid(String),
 }
 
-pub(super) const HELP: &str = "\
-/msg WHO TEXT   a message to one member: a name that was seen, \"a name\", or a URI
-/nick NAME      another nickname; without NAME none
-/who            who is in the room
-/send FILE      a file to everybody
-/quit           leave
-//TEXT          a message that begins with a slash";
+/// The commands.
+pub const HELP: &str = "\
+/msg WHO TEXT   send a private message; WHO is a name, \"a name\" or a URI
+/nick NAME      request a nickname; without NAME give it up
+/who            list the participants
+/send FILE      send a file to the room
+/quit           leave the room
+//TEXT          send a message that begins with a slash";
 
 impl Line {
-    /// Reads a line without its line end.
-    pub(super) fn parse(line: &str) -> Self {
+    /// Parses a line.
+    pub fn parse(line: &str) -> Self {
         let line = line.trim_end();
         let Some(command) = line.strip_prefix('/') else {
-            return if line.is_empty() { Self::Empty } else { Self::Say(line.to_owned()) };
+            return if line.is_empty() { Self::Empty } else { Self::Message(line.to_owned()) };
         };
         if command.starts_with('/') {
-            return Self::Say(command.to_owned());
+            return Self::Message(command.to_owned());
         }
         let (word, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
         let rest = rest.trim();
         match word {
-            "msg" => whisper(rest),
+            "msg" => private_message(rest),
             "nick" => Self::Nick(rest.to_owned()),
             "who" => Self::Who,
-            "send" if rest.is_empty() => Self::Wrong("type /send and the path of a file".into()),
+            "send" if rest.is_empty() => Self::Invalid("usage: /send FILE".into()),
             "send" => Self::SendFile(PathBuf::from(rest)),
             "quit" | "exit" => Self::Quit,
             "help" | "?" => Self::Help,
-            _ => Self::Wrong(format!("there is no /{word}; /help tells what there is")),
+            _ => Self::Invalid(format!("there is no /{word}; /help lists the commands")),
         }
     }
 }
 
-fn whisper(rest: &str) -> Line {
+fn private_message(rest: &str) -> Line {
     let split = match rest.strip_prefix('"') {
         Some(quoted) => quoted.split_once('"'),
         None => rest.split_once(char::is_whitespace),
     };
     match split {
         Some((who, text)) if !who.is_empty() && !text.trim().is_empty() => {
-            Line::Whisper { who: who.to_owned(), text: text.trim().to_owned() }
+            Line::PrivateMessage { who: who.to_owned(), text: text.trim().to_owned() }
         }
-        _ => Line::Wrong("type /msg, whom, and the text".into()),
+        _ => Line::Invalid("usage: /msg WHO TEXT".into()),
     }
 }
 
@@ -82,17 +83,17 @@ mod tests {
 
     #[test]
     fn a_line_is_a_message_unless_it_begins_with_a_slash() {
-        assert_eq!(Line::parse("hello there \r"), Line::Say("hello there".into()));
-        assert_eq!(Line::parse("  indented"), Line::Say("  indented".into()));
-        assert_eq!(Line::parse("//etc/hosts"), Line::Say("/etc/hosts".into()));
+        assert_eq!(Line::parse("hello there \r"), Line::Message("hello there".into()));
+        assert_eq!(Line::parse("  indented"), Line::Message("  indented".into()));
+        assert_eq!(Line::parse("//etc/hosts"), Line::Message("/etc/hosts".into()));
         assert_eq!(Line::parse("   "), Line::Empty);
     }
 
     #[test]
-    fn commands_are_read() {
-        let whisper = |who: &str| Line::Whisper { who: who.into(), text: "hi you".into() };
-        assert_eq!(Line::parse("/msg bob hi you"), whisper("bob"));
-        assert_eq!(Line::parse("/msg \"Bob B\"  hi you"), whisper("Bob B"));
+    fn commands_are_parsed() {
+        let private = |who: &str| Line::PrivateMessage { who: who.into(), text: "hi you".into() };
+        assert_eq!(Line::parse("/msg bob hi you"), private("bob"));
+        assert_eq!(Line::parse("/msg \"Bob B\"  hi you"), private("Bob B"));
         assert_eq!(Line::parse("/nick Al the Great"), Line::Nick("Al the Great".into()));
         assert_eq!(Line::parse("/nick"), Line::Nick(String::new()));
         assert_eq!(Line::parse("/send a file.txt"), Line::SendFile("a file.txt".into()));
@@ -100,9 +101,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_says_what_to_type() {
+    fn an_invalid_command_shows_its_usage() {
         for line in ["/msg", "/msg bob", "/msg \"bob hi", "/send", "/dance", "/"] {
-            assert!(matches!(Line::parse(line), Line::Wrong(_)), "{line}");
+            assert!(matches!(Line::parse(line), Line::Invalid(_)), "{line}");
         }
     }
 }

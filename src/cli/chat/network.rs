@@ -1,4 +1,4 @@
-//! The sockets of a participant.
+//! The sockets of the client: SIP over UDP, TCP or TLS, and the MSRP connection.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,38 +8,39 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::time::timeout;
 
-use super::Via;
-use super::secure::Security;
+use super::arguments::Via;
+use super::error::ChatError;
+use super::tls::TlsOptions;
 use crate::limits::SIP_MESSAGE_BYTES_MAX;
 use crate::tls::Stream;
 use parlor_proto::msrp::Path;
 use parlor_proto::sdp::Fingerprint;
 use parlor_proto::sip::{Framed, Framer, Hop, Message, SipConnection, Transport, parse_datagram};
 
-/// How long a connection may take to be made, and then its TLS handshake.
-pub(super) const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// The longest time for a TCP connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Our end of the SIP hop.
-pub(super) enum SipSocket {
-    /// Datagrams to and from one place.
+/// The socket to the first SIP hop.
+pub enum SipSocket {
+    /// A connected UDP socket.
     Udp(UdpSocket),
-    /// One connection, with TLS or without.
+    /// A TCP or TLS connection.
     Stream(Stream, Box<Framer>),
 }
 
-/// What went wrong on the way, in words that say what to do.
-pub(super) type Trouble = String;
-
 impl SipSocket {
-    /// Reaches for the first hop.
-    pub(super) async fn open(via: &Via, security: &Security) -> Result<(Self, Hop), Trouble> {
+    /// Connects to the first hop.
+    ///
+    /// # Errors
+    /// Returns an error if the host cannot be resolved or connected to.
+    pub async fn open(via: &Via, tls: &TlsOptions) -> Result<(Self, Hop), ChatError> {
         let remote = resolve(&via.host, via.port).await?;
         let failed = |error: io::Error| unreachable(via, &error);
         let (socket, local) = match via.transport {
             Transport::Udp => {
                 let any: SocketAddr = if remote.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
                 let socket = UdpSocket::bind(any).await.map_err(failed)?;
-                // Connected, so that it knows its own address and hears of refusals.
+                // A connected socket has a local address and reports ICMP errors.
                 socket.connect(remote).await.map_err(failed)?;
                 let local = socket.local_addr().map_err(failed)?;
                 (Self::Udp(socket), local)
@@ -48,7 +49,7 @@ impl SipSocket {
                 let stream = connect(remote).await.map_err(failed)?;
                 let local = stream.local_addr().map_err(failed)?;
                 let stream: Stream = match via.transport {
-                    Transport::Tls => security.by_name(stream, &via.host).await?,
+                    Transport::Tls => tls.connect(stream, &via.host).await?,
                     _ => Box::new(stream),
                 };
                 (Self::Stream(stream, Box::default()), local)
@@ -59,7 +60,10 @@ impl SipSocket {
     }
 
     /// Sends one message.
-    pub(super) async fn send(&mut self, message: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Returns an error if the socket fails.
+    pub async fn send(&mut self, message: &[u8]) -> io::Result<()> {
         match self {
             Self::Udp(socket) => socket.send(message).await.map(drop),
             Self::Stream(stream, _) => {
@@ -69,8 +73,11 @@ impl SipSocket {
         }
     }
 
-    /// Waits for messages. What cannot be read is passed over in a datagram and the end of a connection.
-    pub(super) async fn receive(&mut self) -> io::Result<Vec<Message>> {
+    /// Waits for messages. A malformed datagram is ignored.
+    ///
+    /// # Errors
+    /// Returns an error if the socket fails or is closed, or if a stream cannot be framed.
+    pub async fn receive(&mut self) -> io::Result<Vec<Message>> {
         let mut buffer = vec![0; SIP_MESSAGE_BYTES_MAX];
         match self {
             Self::Udp(socket) => {
@@ -91,42 +98,40 @@ impl SipSocket {
     }
 }
 
-/// Connects to the first hop of an MSRP path, over TLS where its URI says so.
-pub(super) async fn connect_msrp(
-    path: &Path,
-    fingerprints: &[Fingerprint],
-    security: &Security,
-) -> Result<Stream, Trouble> {
-    let uri = path.first_uri().ok_or("the room gave no address for messages")?;
+/// Connects to the first hop of an MSRP path, over TLS if its URI is msrps.
+///
+/// # Errors
+/// Returns an error if the host cannot be resolved or connected to, or if its certificate does not match.
+pub async fn connect_msrp(path: &Path, fingerprints: &[Fingerprint], tls: &TlsOptions) -> Result<Stream, ChatError> {
+    let uri = path.first_uri().ok_or("the answer of the room has no MSRP address")?;
     let (host, port) = uri.host_and_port();
-    // 2855 is the port of MSRP where none is named (RFC 4975 §15.4).
+    // 2855 is the default port (RFC 4975 §15.4).
     let address = resolve(host, port.unwrap_or(2855)).await?;
     let stream = connect(address)
         .await
-        .map_err(|error| format!("the room's address for messages, {address}, is out of reach: {error}"))?;
-    // A line that was typed is to leave at once.
+        .map_err(|error| format!("cannot connect to the MSRP address of the room, {address}: {error}"))?;
     let _ = stream.set_nodelay(true);
-    if uri.secure { security.by_fingerprint(stream, host, fingerprints).await } else { Ok(Box::new(stream)) }
+    if uri.secure { tls.connect_by_fingerprint(stream, host, fingerprints).await } else { Ok(Box::new(stream)) }
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    timeout(CONNECT_MAX, TcpStream::connect(address)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// An address of a host: an IPv4 one where it has both, as `localhost` does, which is what servers listen on first.
-async fn resolve(host: &str, port: u16) -> Result<SocketAddr, Trouble> {
+/// Resolves a host, to an IPv4 address if it has both kinds: `localhost` has, and servers listen on IPv4 by default.
+async fn resolve(host: &str, port: u16) -> Result<SocketAddr, ChatError> {
     let found = lookup_host((host, port)).await;
-    let found = found.map_err(|error| format!("{host} has no address: {error}; give one with --via"))?;
+    let found = found.map_err(|error| format!("cannot resolve {host}: {error}; give an address with --via"))?;
     found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| format!("{host} has no address; give one with --via"))
 }
 
-/// Why the first hop cannot be reached.
-pub(super) fn unreachable(via: &Via, error: &io::Error) -> Trouble {
+/// The error for a first hop that cannot be reached.
+pub fn unreachable(via: &Via, error: &io::Error) -> ChatError {
     let (transport, host, port) = (via.transport.name().to_ascii_lowercase(), &via.host, via.port);
     match error.kind() {
         io::ErrorKind::ConnectionRefused => {
             format!("nobody listens at {transport}:{host}:{port}; is the server running? `parlor serve` starts one")
         }
-        _ => format!("{transport}:{host}:{port} is out of reach: {error}"),
+        _ => format!("cannot reach {transport}:{host}:{port}: {error}"),
     }
 }

@@ -1,10 +1,11 @@
-//! The call against messages made up.
+//! A call with responses made by the test.
 
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::cli::chat::target::participant;
+use crate::cli::chat::digest_client::Password;
+use crate::cli::chat::target::parse_participant;
 use parlor_proto::sip::{SipConnection, Transport, addresses, parse_datagram};
 
 fn start(transport: Transport) -> (Call, Instant) {
@@ -16,7 +17,7 @@ fn start(transport: Transport) -> (Call, Instant) {
     };
     let parties = Parties {
         caller: "sip:alice@example.com".into(),
-        room: participant("sip:room@example.com").unwrap(),
+        room: parse_participant("sip:room@example.com").unwrap(),
         anonymous: false,
         password: Some(Password { username: "alice".into(), password: "wonderland".into() }),
     };
@@ -42,13 +43,13 @@ fn answer(invite: &Request, status: u16) -> Message {
 }
 
 #[test]
-fn an_answer_is_acknowledged_as_often_as_it_comes() {
+fn every_retransmission_of_a_2xx_gets_an_ack() {
     let (mut call, now) = start(Transport::Udp);
     let invite = sent(&mut call);
-    assert_eq!(call.handle(answer(&invite, 200), now), Some(CallNews::Answered("v=0\r\nanswer".into())));
+    assert_eq!(call.handle_message(answer(&invite, 200), now), Some(CallEvent::Answered("v=0\r\nanswer".into())));
     for again in [false, true] {
         if again {
-            assert_eq!(call.handle(answer(&invite, 200), now), None);
+            assert_eq!(call.handle_message(answer(&invite, 200), now), None);
         }
         let ack = sent(&mut call);
         assert_eq!(ack.method, Method::Ack);
@@ -62,7 +63,7 @@ fn an_answer_is_acknowledged_as_often_as_it_comes() {
     let bye = sent(&mut call);
     assert_eq!((bye.method.clone(), text(&bye.headers, &HeaderName::CSeq).unwrap().as_str()), (Method::Bye, "2 BYE"));
     let over = Message::Response(ResponseBuilder::new(&bye, 200, "").empty());
-    assert_eq!(call.handle(over, now), Some(CallNews::Over));
+    assert_eq!(call.handle_message(over, now), Some(CallEvent::HungUp));
 }
 
 fn challenged(request: &Request, status: u16, stale: bool, algorithms: &[&str]) -> Message {
@@ -77,18 +78,21 @@ fn challenged(request: &Request, status: u16, stale: bool, algorithms: &[&str]) 
 }
 
 #[test]
-fn a_challenge_is_answered_by_the_first_algorithm_that_is_known() {
+fn a_challenge_is_answered_with_the_first_known_algorithm() {
     for (status, header) in [(401, HeaderName::Authorization), (407, HeaderName::ProxyAuthorization)] {
         let (mut call, now) = start(Transport::Tcp);
         let invite = sent(&mut call);
-        assert_eq!(call.handle(challenged(&invite, status, false, &["SHA-512-256", "SHA-256", "MD5"]), now), None);
+        assert_eq!(
+            call.handle_message(challenged(&invite, status, false, &["SHA-512-256", "SHA-256", "MD5"]), now),
+            None
+        );
         assert_eq!(sent(&mut call).method, Method::Ack);
         let again = sent(&mut call);
         let credentials = parlor_proto::sip::Credentials::parse(&text(&again.headers, &header).unwrap()).unwrap();
         let ha1 = parlor_proto::sip::Algorithm::Sha256.ha1("alice", "r", "wonderland");
         assert_eq!(credentials.response, credentials.expected(&ha1, "INVITE"));
         assert_eq!(text(&again.headers, &HeaderName::CSeq).as_deref(), Some("2 INVITE"));
-        call.handle(answer(&again, 200), now);
+        call.handle_message(answer(&again, 200), now);
         let ack = sent(&mut call);
         assert_eq!(text(&ack.headers, &header), text(&again.headers, &header), "the ACK repeats them");
         call.hang_up(now);
@@ -100,46 +104,46 @@ fn a_challenge_is_answered_by_the_first_algorithm_that_is_known() {
 fn a_stale_nonce_is_replaced_and_a_refused_password_is_not_sent_again() {
     let (mut call, now) = start(Transport::Tcp);
     let invite = sent(&mut call);
-    call.handle(challenged(&invite, 401, false, &["MD5"]), now);
+    call.handle_message(challenged(&invite, 401, false, &["MD5"]), now);
     let (_, second) = (sent(&mut call), sent(&mut call));
-    assert_eq!(call.handle(challenged(&second, 401, true, &["MD5"]), now), None);
+    assert_eq!(call.handle_message(challenged(&second, 401, true, &["MD5"]), now), None);
     let (_, third) = (sent(&mut call), sent(&mut call));
     assert!(text(&third.headers, &HeaderName::Authorization).unwrap().contains("nonce=\"ntrue\""));
-    let refused = call.handle(challenged(&third, 401, false, &["MD5"]), now);
-    assert_eq!(refused, Some(CallNews::Refused(401, "Unauthorized".into())));
+    let refused = call.handle_message(challenged(&third, 401, false, &["MD5"]), now);
+    assert_eq!(refused, Some(CallEvent::Refused(401, "Unauthorized".into())));
 }
 
 #[test]
-fn a_refusal_says_why() {
+fn a_refusal_has_status_and_reason() {
     for transport in [Transport::Udp, Transport::Tcp] {
         let (mut call, now) = start(transport);
         let invite = sent(&mut call);
-        assert_eq!(call.handle(answer(&invite, 404), now), Some(CallNews::Refused(404, "Not Found".into())));
+        assert_eq!(call.handle_message(answer(&invite, 404), now), Some(CallEvent::Refused(404, "Not Found".into())));
         assert_eq!(sent(&mut call).method, Method::Ack);
     }
 }
 
 #[test]
-fn an_unanswered_invite_is_sent_again_and_given_up() {
+fn an_unanswered_invite_is_retransmitted_and_times_out() {
     let (mut call, _) = start(Transport::Udp);
     let mut copies = 0;
-    let news = loop {
+    let event = loop {
         while call.poll_outgoing().is_some() {
             copies += 1;
         }
         let next = call.poll_timeout(Instant::now()).expect("a timer is set while nobody has answered");
-        if let Some(news) = call.handle_timeout(next) {
-            break news;
+        if let Some(event) = call.handle_timeout(next) {
+            break event;
         }
     };
-    assert_eq!((news, copies), (CallNews::Unanswered, 7));
+    assert_eq!((event, copies), (CallEvent::TimedOut, 7));
 }
 
 #[test]
 fn the_room_may_end_the_call() {
     let (mut call, now) = start(Transport::Tcp);
     let invite = sent(&mut call);
-    call.handle(answer(&invite, 200), now);
+    call.handle_message(answer(&invite, 200), now);
     let call_id = text(&invite.headers, &HeaderName::CallId).unwrap();
     let bye = |call_id: &str| {
         let text = format!(
@@ -149,8 +153,8 @@ fn the_room_may_end_the_call() {
         );
         parse_datagram(text.as_bytes()).unwrap().unwrap()
     };
-    assert_eq!(call.handle(bye("other"), now), None);
-    assert_eq!(call.handle(bye(&call_id), now), Some(CallNews::Ended(Some("Room closed".into()))));
+    assert_eq!(call.handle_message(bye("other"), now), None);
+    assert_eq!(call.handle_message(bye(&call_id), now), Some(CallEvent::Ended(Some("Room closed".into()))));
     call.hang_up(now);
     let statuses: Vec<_> = std::iter::from_fn(|| call.poll_outgoing())
         .filter_map(|bytes| parse_datagram(&bytes).ok()??.as_response().map(|response| response.status.code()))
@@ -159,10 +163,10 @@ fn the_room_may_end_the_call() {
 }
 
 #[test]
-fn only_participants_are_called() {
-    assert!(participant("sip:lobby@[::1]:5070;transport=tcp").is_ok());
+fn only_uris_with_user_and_host_are_accepted() {
+    assert!(parse_participant("sip:lobby@[::1]:5070;transport=tcp").is_ok());
     for bad in ["", "lobby", "lobby@host", "sip:host", "tel:+1", "http://a@b/"] {
-        assert!(participant(bad).is_err(), "{bad}");
+        assert!(parse_participant(bad).is_err(), "{bad}");
     }
 }
 
@@ -180,60 +184,60 @@ fn methods(call: &mut Call) -> Vec<String> {
 }
 
 #[test]
-fn a_call_that_rings_is_cancelled_and_one_that_nobody_has_heard_of_as_soon_as_somebody_has() {
+fn an_invite_is_cancelled_after_its_first_provisional_response() {
     for rings_first in [true, false] {
         let (mut call, now) = start(Transport::Tcp);
         let invite = sent(&mut call);
         if rings_first {
-            call.handle(provisional(&invite), now);
+            call.handle_message(provisional(&invite), now);
         }
         call.hang_up(now);
         if !rings_first {
             assert!(methods(&mut call).is_empty(), "nothing is cancelled that may not have come");
-            call.handle(provisional(&invite), now);
+            call.handle_message(provisional(&invite), now);
         }
         assert_eq!(methods(&mut call), ["CANCEL"]);
         call.hang_up(now);
-        call.handle(provisional(&invite), now);
+        call.handle_message(provisional(&invite), now);
         assert!(methods(&mut call).is_empty() && !call.has_ended());
-        call.handle(answer(&invite, 487), now);
+        call.handle_message(answer(&invite, 487), now);
         assert_eq!(methods(&mut call), ["ACK"]);
         assert!(call.has_ended());
     }
 }
 
 #[test]
-fn an_answer_that_crosses_the_cancel_is_acknowledged_and_hung_up_on() {
+fn a_2xx_that_crosses_the_cancel_gets_ack_and_bye() {
     let (mut call, now) = start(Transport::Tcp);
     let invite = sent(&mut call);
-    call.handle(provisional(&invite), now);
+    call.handle_message(provisional(&invite), now);
     call.hang_up(now);
-    assert_eq!(call.handle(answer(&invite, 200), now), None);
+    assert_eq!(call.handle_message(answer(&invite, 200), now), None);
     assert_eq!(methods(&mut call), ["CANCEL", "ACK", "BYE"]);
     // The answer once more: its ACK was lost.
-    assert_eq!(call.handle(answer(&invite, 200), now), None);
+    assert_eq!(call.handle_message(answer(&invite, 200), now), None);
     assert_eq!(methods(&mut call), ["ACK"]);
 }
 
 #[test]
-fn over_a_hop_that_is_gone_nothing_is_waited_for() {
+fn after_a_socket_failure_the_call_has_ended() {
     let (mut call, now) = start(Transport::Tcp);
     sent(&mut call);
     assert!(!call.has_ended());
-    call.lose();
+    call.abandon();
     call.hang_up(now);
     assert!(call.has_ended() && methods(&mut call).is_empty());
 }
 
 #[test]
-fn whoever_gives_up_answers_no_challenge() {
+fn a_challenge_after_hanging_up_is_not_answered() {
     let (mut call, now) = start(Transport::Tcp);
     let invite = sent(&mut call);
     call.hang_up(now);
-    let refused = call.handle(challenged(&invite, 401, false, &["MD5"]), now);
+    let refused = call.handle_message(challenged(&invite, 401, false, &["MD5"]), now);
     assert_eq!(
         (refused, methods(&mut call)),
-        (Some(CallNews::Refused(401, "Unauthorized".into())), vec!["ACK".into()])
+        (Some(CallEvent::Refused(401, "Unauthorized".into())), vec!["ACK".into()])
     );
     assert!(call.has_ended());
 }

@@ -1,26 +1,28 @@
-//! What every request of a call has.
+//! The headers that all requests of a call share.
 
 use rand_core::Rng;
 
-use super::call::Parties;
+use super::parties::Parties;
 use parlor_proto::sip::{HeaderName, Hop, Method, RequestBuilder, Transport, Uri};
 
-/// The rows that the requests of one call share, and the ends they go between.
-pub(super) struct Requests {
+/// Builds the requests of one call.
+pub struct RequestTemplate {
     hop: Hop,
     from: String,
-    /// The room; with its tag once it has answered.
-    pub(super) to: String,
-    pub(super) call_id: String,
-    pub(super) contact: String,
-    /// Via branches: one random prefix, and a count.
+    /// The To header; with the room's tag after its response.
+    pub to: String,
+    /// The Call-ID header.
+    pub call_id: String,
+    /// The Contact header.
+    pub contact: String,
+    /// Via branches are a random prefix and a count.
     branch_prefix: String,
     branches: u32,
 }
 
-impl Requests {
-    /// Those of a call over `hop`.
-    pub(super) fn new(parties: &Parties, hop: Hop, rng: &mut impl Rng) -> Self {
+impl RequestTemplate {
+    /// A template for a call over `hop`.
+    pub fn new(parties: &Parties, hop: Hop, rng: &mut impl Rng) -> Self {
         let room = String::from_utf8_lossy(&parties.room.to_bytes()).into_owned();
         let transport = match hop.transport {
             Transport::Udp => "",
@@ -43,24 +45,24 @@ impl Requests {
         }
     }
 
-    /// A Via branch that was not used before.
-    pub(super) fn branch(&mut self) -> String {
+    /// A new Via branch.
+    pub fn branch(&mut self) -> String {
         self.branches += 1;
         format!("{}{}", self.branch_prefix, self.branches)
     }
 
     /// A request of the call.
-    pub(super) fn ask(&mut self, method: Method, target: Uri, sequence: u32, route: &[String]) -> RequestBuilder {
+    pub fn request(&mut self, method: Method, target: Uri, sequence: u32, route: &[String]) -> RequestBuilder {
         let (transport, local) = (self.hop.transport.name(), self.hop.local);
         let branch = self.branch();
         let cseq = format!("{sequence} {}", String::from_utf8_lossy(method.as_bytes()));
-        let ask = RequestBuilder::new(method, target)
+        let request = RequestBuilder::new(method, target)
             .header(HeaderName::Via, format!("SIP/2.0/{transport} {local};rport;branch={branch}"))
             .header(HeaderName::From, self.from.clone())
             .header(HeaderName::To, self.to.clone())
             .header(HeaderName::CallId, self.call_id.clone())
             .header(HeaderName::CSeq, cseq)
             .header(HeaderName::UserAgent, concat!("parlor-chat/", env!("CARGO_PKG_VERSION")));
-        route.iter().fold(ask, |ask, hop| ask.header(HeaderName::Route, hop.clone()))
+        route.iter().fold(request, |request, hop| request.header(HeaderName::Route, hop.clone()))
     }
 }
