@@ -1,17 +1,17 @@
-//! A config that is wrong says where, what stands there, and what would be right; one that is right is read as written.
+//! Config errors have a position, the text there and what is expected; valid configs are read as written.
 
 use std::time::Duration;
 
 use parlor::config::{Config, ConfigErrors, Cores, LogFormat, LogLevel, SipTransport};
 use parlor::facts::{Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy, Subscribers};
-use parlor::limits::{OUTBOX_BYTES_MIN, SIP_TRANSACTION_BYTES_MAX};
+use parlor::limits::{OUTBOX_BYTES_MIN, ROOMS_MAX, SIP_TRANSACTION_BYTES_MAX};
 use parlor::shares::{Claim, Reach, Shares};
 
 fn errors(text: &str) -> ConfigErrors {
     Config::parse("parlor.toml", text).expect_err(text)
 }
 
-/// The place, the offending text, the message and the help of the only error.
+/// The line, the column, the text, the message and the help of the only error.
 fn only_error(text: &str) -> (usize, usize, String, String, String) {
     let errors = errors(text);
     assert_eq!(errors.errors.len(), 1, "{errors}");
@@ -33,14 +33,21 @@ fn an_empty_file_is_the_defaults() {
 }
 
 #[test]
-fn an_outbox_has_the_octets_that_it_must_have() {
+fn outbox_max_has_a_minimum() {
     let config = |bytes: usize| Config::parse("parlor.toml", &format!("[msrp]\noutbox_max = {bytes}\n"));
     assert_eq!(config(OUTBOX_BYTES_MIN).unwrap().msrp.outbox_max, OUTBOX_BYTES_MIN);
     assert!(config(OUTBOX_BYTES_MIN - 1).is_err());
 }
 
 #[test]
-fn transactions_share_as_much_as_the_limit_says() {
+fn max_rooms_has_a_maximum() {
+    let config = |rooms: usize| Config::parse("parlor.toml", &format!("[rooms]\nmax_rooms = {rooms}\n"));
+    assert_eq!(config(ROOMS_MAX).unwrap().rooms.max_rooms, ROOMS_MAX);
+    assert!(config(ROOMS_MAX + 1).is_err());
+}
+
+#[test]
+fn transactions_share_the_limit() {
     let settings = Config::default().focus_settings(vec![], vec![]);
     let mut shares = Shares::new(settings.transaction_bytes_max, 2);
     let [one, other] = [1, 2].map(|n| Claim::at([192, 0, 2, n].into(), Reach::Proved));
@@ -50,7 +57,7 @@ fn transactions_share_as_much_as_the_limit_says() {
 }
 
 #[test]
-fn files_that_cannot_be_read_are_told_where_they_are_named() {
+fn an_unreadable_users_file_is_reported_at_its_key() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("parlor.toml");
     std::fs::write(&path, "[sip.auth]\nusers_file = \"none.toml\"\n").unwrap();
@@ -137,7 +144,7 @@ fn every_supported_key_is_read() {
     assert!(auth.users["alice"].md5.is_some() && auth.users["bob"].md5.is_none());
     assert_eq!((config.sip.max_calls_per_second, config.sip.drain_timeout), (50, Duration::from_secs(3)));
     assert_eq!((config.msrp.path_host().as_str(), config.msrp.outbox_max), ("chat.example.com", 1 << 20));
-    assert_eq!(config.shards.cores, Cores::These(vec![0, 1, 3]));
+    assert_eq!(config.shards.cores, Cores::List(vec![0, 1, 3]));
     assert_eq!(config.shards.spin_before_park, Duration::from_micros(20));
     assert_eq!((config.shards.ring_depth, config.shards.send_batch, config.shards.copy_below), (256, 32, 2048));
     assert_eq!((config.log.level, config.log.format), (LogLevel::Debug, LogFormat::Json));
@@ -184,27 +191,27 @@ fn every_supported_key_is_read() {
 }
 
 #[test]
-fn an_unknown_key_is_an_error_that_guesses() {
+fn an_unknown_key_has_a_suggestion() {
     let (line, column, offending, message, help) = only_error("[msrp]\nport = 2855\n  lisen = \"127.0.0.1\"\n");
     assert_eq!((line, column, offending.as_str()), (3, 3, "lisen"));
     assert_eq!(message, "unknown key msrp.lisen");
     assert_eq!(help, "did you mean `listen`?");
     let (.., help) = only_error("[rooms.lobby]\nfrobnicate = 1\n");
-    assert!(help.starts_with("known here: nicknames,") && help.ends_with("subject, display_text"), "{help}");
+    assert!(help.starts_with("known keys: nicknames,") && help.ends_with("subject, display_text"), "{help}");
     let (_, _, offending, message, help) = only_error("[rooom.lobby]\nsubject = \"x\"\n");
     assert_eq!((offending.as_str(), message.as_str()), ("rooom", "unknown key rooom"));
     assert_eq!(help, "did you mean `rooms`?");
 }
 
 #[test]
-fn a_value_of_the_wrong_kind_says_what_would_be_right() {
+fn an_invalid_value_shows_what_is_expected() {
     let cases = [
         ("[sip]\nlisten = [\"udp:127.0.0.1:5060\", \"127.0.0.1\"]", 2, 33, "\"127.0.0.1\"", "udp:127.0.0.1:5060"),
         ("[sip]\nlisten = \"udp:127.0.0.1:5060\"", 2, 10, "\"udp:127.0.0.1:5060\"", "a list"),
         ("[sip]\nlisten = [\"udp:0.0.0.0:5060\"]", 2, 10, "[\"udp:0.0.0.0:5060\"]", "msrp.advertise"),
         ("[sip]\nlisten = []", 2, 10, "[]", "at least one"),
         ("[sip]\ndomains = [5]", 2, 12, "5", "in quotes"),
-        ("[sip]\nmax_calls_per_second = -1", 2, 24, "-1", "a whole number from 0"),
+        ("[sip]\nmax_calls_per_second = -1", 2, 24, "-1", "an integer from 0"),
         ("[sip]\ntrusted_peers = [\"10.0.0.0/33\"]", 2, 18, "\"10.0.0.0/33\"", "10.0.0.0/8"),
         ("[sip.auth]\nrealm = \"\"", 2, 9, "\"\"", "a text for people"),
         ("[sip.auth]\nusers_file = 5", 2, 14, "5", "the path"),
@@ -230,7 +237,7 @@ fn a_value_of_the_wrong_kind_says_what_would_be_right() {
         ("[rooms.defaults]\nforward_whole_up_to = \"2MiB\"", 2, 23, "\"2MiB\"", "to 1048576 octets"),
         ("[rooms.defaults]\nsubscribers = \"all\"", 2, 15, "\"all\"", "\"everyone\""),
         ("[rooms.defaults]\nnotify_interval = \"2h\"", 2, 19, "\"2h\"", "3600s"),
-        ("[rooms.defaults]\nsubject = \"x\"", 2, 1, "subject", "known here"),
+        ("[rooms.defaults]\nsubject = \"x\"", 2, 1, "subject", "known keys"),
         ("[rooms.\"ä\"]\nsubject = 5", 2, 11, "5", "in quotes"),
         ("[rooms.lobby]\ndisplay_text = \"a\\nb\"", 2, 16, "\"a\\nb\"", "on one line"),
         ("[sip]\nsession_expires = \"60s\"", 2, 19, "\"60s\"", "\"90s\" to \"24h\", or \"0s\""),
@@ -245,7 +252,7 @@ fn a_value_of_the_wrong_kind_says_what_would_be_right() {
 }
 
 #[test]
-fn keys_of_later_versions_are_refused_as_such() {
+fn keys_of_later_versions_are_named_as_such() {
     for (text, key) in [("[http]\nlisten = \"\"", "http"), ("[msrp]\nws_port = 0", "msrp.ws_port")] {
         let (_, _, offending, message, _) = only_error(text);
         assert_eq!(message, format!("{key} is not supported by this version"));
@@ -256,7 +263,7 @@ fn keys_of_later_versions_are_refused_as_such() {
 }
 
 #[test]
-fn what_is_no_toml_is_shown() {
+fn a_syntax_error_has_a_position() {
     let (line, column, _, message, _) = only_error("[sip]\nlisten = \n");
     assert_eq!(line, 2);
     assert!(column >= 8, "column {column}");
@@ -266,32 +273,32 @@ fn what_is_no_toml_is_shown() {
 }
 
 #[test]
-fn all_errors_are_told_at_once_in_the_order_of_the_file() {
+fn all_errors_are_reported_in_file_order() {
     let errors = errors("[rooms]\nmax_rooms = 0\n[msrp]\nport = \"x\"\nfoo = 1\n");
     let lines: Vec<_> = errors.errors.iter().map(|error| errors.place(error).unwrap().0).collect();
     assert_eq!(lines, [2, 4, 5]);
 }
 
 #[test]
-fn an_error_is_told_on_a_line_and_drawn_for_eyes() {
+fn an_error_has_a_line_and_a_rendered_form() {
     let errors = errors("[msrp]\nport = 70000\n");
-    let line = "parlor.toml:2:8: msrp.port cannot be this: `70000`; a whole number from 0 to 65535";
+    let line = "parlor.toml:2:8: invalid value for `msrp.port`: `70000`; expected an integer from 0 to 65535";
     assert_eq!(errors.to_string(), line);
     let drawn = errors.render();
-    for part in ["parlor.toml:2:8", "port = 70000", "msrp.port cannot be this", "a whole number from 0 to 65535"] {
+    for part in ["parlor.toml:2:8", "port = 70000", "invalid value for `msrp.port`", "an integer from 0 to 65535"] {
         assert!(drawn.contains(part), "{part} in {drawn}");
     }
 }
 
 #[test]
-fn a_file_that_cannot_be_read_says_so() {
+fn an_unreadable_config_is_an_error() {
     let errors = Config::load(std::path::Path::new("no/such/parlor.toml")).unwrap_err();
     assert!(errors.to_string().contains("no/such/parlor.toml cannot be read"), "{errors}");
     assert!(errors.render().contains("no/such/parlor.toml"));
 }
 
 #[test]
-fn a_users_file_is_read_from_beside_the_config_and_what_is_wrong_in_it_is_told_without_passwords() {
+fn users_file_errors_show_no_passwords() {
     let folder = tempfile::tempdir().unwrap();
     let (config, users) = (folder.path().join("parlor.toml"), folder.path().join("users.toml"));
     std::fs::write(&config, "[sip.auth]\nusers_file = \"users.toml\"\n[sip.auth.users]\nal = \"s3cret\"\n").unwrap();
@@ -301,8 +308,8 @@ fn a_users_file_is_read_from_beside_the_config_and_what_is_wrong_in_it_is_told_w
     assert_eq!(read.sip.auth.as_ref().unwrap().users.len(), 2);
     assert!(!format!("{read:?}").contains("s3cret"));
     for (text, line, what) in [
-        ("bob = \"s3cret\"\nal = \"s3cret\"\n", 2, "twice"),
-        ("bob = \"s3cret\"\ncarol = 3\n", 2, "cannot be this"),
+        ("bob = \"s3cret\"\nal = \"s3cret\"\n", 2, "duplicate"),
+        ("bob = \"s3cret\"\ncarol = 3\n", 2, "invalid entry for user `carol`"),
         ("bob = \"s3cret\"\ncarol = \"s3cret\n", 2, "not TOML"),
     ] {
         std::fs::write(&users, text).unwrap();
@@ -315,7 +322,7 @@ fn a_users_file_is_read_from_beside_the_config_and_what_is_wrong_in_it_is_told_w
 }
 
 #[test]
-fn what_needs_a_certificate_is_pointed_at() {
+fn keys_that_need_a_certificate_are_reported() {
     for (text, offending) in [
         ("[sip]\nlisten = [\"tls:127.0.0.1:5061\"]\n", "[\"tls:127.0.0.1:5061\"]"),
         ("[msrp]\ntls_port = 3855\n", "3855"),
@@ -328,11 +335,11 @@ fn what_needs_a_certificate_is_pointed_at() {
 }
 
 #[test]
-fn a_proxy_over_tls_needs_a_place_to_answer_to() {
+fn a_tls_proxy_needs_a_tls_listener() {
     let text = "[sip]\noutbound_proxy = \"sips:proxy.example.com\"\n";
     let (line, _, offending, message, help) = only_error(text);
     assert_eq!((line, offending.as_str()), (2, "\"sips:proxy.example.com\""));
-    assert!(message.contains("over TLS") && help.contains("a tls: address to sip.listen"), "{message}: {help}");
+    assert!(message.contains("uses TLS") && help.contains("a tls: address to sip.listen"), "{message}: {help}");
     for wrong in ["sips:proxy.example.com;transport=udp", "sip:proxy.example.com;transport=sctp", "tel:+1"] {
         let (.., help) = only_error(&text.replace("sips:proxy.example.com", wrong));
         assert!(help.contains("sips:proxy.example.com"), "{help}");
@@ -343,7 +350,7 @@ fn a_proxy_over_tls_needs_a_place_to_answer_to() {
 }
 
 #[test]
-fn passwords_are_prepared_before_their_digest_is_made() {
+fn passwords_are_normalized_before_hashing() {
     // RFC 8265 §4.2: other spaces are spaces, and accents are put together.
     let users = |password: &str| {
         let text = format!("[sip.auth]\nrealm = \"r\"\n[sip.auth.users]\nalice = \"{password}\"\n");

@@ -1,8 +1,8 @@
-//! What of another config a running server cannot take over.
+//! The keys whose changes need a restart.
 
-use super::{Config, LogConfig, MsrpConfig, ShardsConfig, SipConfig, TlsConfig};
+use super::tables::{Config, LogConfig, MsrpConfig, ShardsConfig, SipConfig, TlsConfig};
 
-/// Keys that differ.
+/// The keys that differ.
 #[derive(Default)]
 struct Keys(Vec<&'static str>);
 
@@ -15,8 +15,8 @@ impl Keys {
 }
 
 impl Config {
-    /// The keys whose values in `new` need a restart. Rooms, policies, users, the certificate and the level of the log do not: they
-    /// can change while the server runs.
+    /// The keys that differ in `new` and need a restart. Rooms, policies, users, the certificate and the log level are reloaded
+    /// instead.
     #[must_use]
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let Self { sip, msrp, tls, shards, log, rooms: _ } = self;
@@ -34,7 +34,7 @@ impl Config {
     }
 }
 
-// A key that is added to a table does not compile until it stands here.
+// The patterns are exhaustive: a new key does not compile until it is listed here.
 
 impl SipConfig {
     fn compare(&self, new: &Self, keys: &mut Keys) {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_that_needs_a_restart_is_named() {
+    fn keys_that_need_a_restart_are_named() {
         let tls = "[tls]\ncertificate = \"c.pem\"\nprivate_key = \"k.pem\"\n";
         let old = config("");
         for (text, keys) in [
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_in_force_needs_none() {
+    fn reloaded_keys_need_no_restart() {
         let old = config("");
         for text in [
             "[log]\nlevel = \"debug\"\n",

@@ -1,6 +1,6 @@
-//! Every key with its default and what it is for: what docs/operating.md shows, and parlor.toml(5).
+//! The config reference, which docs/operating.md and parlor.toml(5) show.
 
-/// A config of all keys: each has its default, the users, the room by name and the files aside, which are examples.
+/// A config with every key at its default and a comment. Users, the room and the files are examples.
 pub const REFERENCE: &str = include_str!("reference.toml");
 
 #[cfg(test)]
@@ -10,7 +10,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    /// The tables of the reference, and what stands in each: keys and inner tables.
+    /// The tables of the reference, with their keys and inner tables.
     fn documented() -> Vec<(String, BTreeSet<String>)> {
         let mut tables: Vec<(String, BTreeSet<String>)> = vec![(String::new(), BTreeSet::new())];
         for line in REFERENCE.lines() {
@@ -32,26 +32,26 @@ mod tests {
         tables
     }
 
-    /// What the reader asks a table for, as it says where it finds a key that nobody knows.
+    /// The keys that the reader knows in a table, from its error for an unknown key.
     fn read_in(table: &str) -> BTreeSet<String> {
         let unknown = "q".repeat(40);
         let head = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
         let errors = Config::parse("test", &format!("{head}{unknown} = 1\n")).unwrap_err();
         let error = errors.errors.iter().find(|error| error.message.contains(&unknown)).unwrap();
-        let known = error.help.strip_prefix("known here: ").unwrap();
+        let known = error.help.strip_prefix("known keys: ").unwrap();
         known.split(", ").map(str::to_owned).collect()
     }
 
     #[test]
-    fn every_key_is_there_and_no_other() {
+    fn the_reference_has_exactly_the_known_keys() {
         let documented = documented();
         let of = |table: &str| documented.iter().find(|(name, _)| name == table).unwrap().1.clone();
         for (table, keys) in &documented {
             match table.as_str() {
-                // Names of users.
+                // User names.
                 "sip.auth.users" => {}
                 "rooms.lobby" => assert_eq!(&of("rooms.defaults") | keys, read_in(table)),
-                // Besides, rooms by name.
+                // Also rooms by name.
                 "rooms" => assert_eq!(keys, &(&read_in(table) | &["lobby".to_owned()].into())),
                 _ => assert_eq!(keys, &read_in(table), "[{table}]"),
             }
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn its_values_are_the_defaults() {
+    fn the_reference_has_the_defaults() {
         let mut config =
             Config::parse("reference.toml", REFERENCE).unwrap_or_else(|errors| panic!("{}", errors.render()));
         assert_eq!(config.sip.auth.take().map(|auth| auth.users.len()), Some(2));
@@ -70,11 +70,11 @@ mod tests {
     }
 
     #[test]
-    fn the_guide_shows_it() {
+    fn the_guide_contains_the_reference() {
         let guide = include_str!("../../docs/operating.md");
         assert!(
             guide.contains(&format!("```toml\n{REFERENCE}```\n")),
-            "docs/operating.md has src/config/reference.toml as it is"
+            "docs/operating.md must contain src/config/reference.toml verbatim"
         );
     }
 }

@@ -1,12 +1,12 @@
-//! `[rooms]`, `[rooms.defaults]` and the rooms by name.
+//! Reading `[rooms]`, `[rooms.defaults]` and the rooms by name.
 
 use std::time::Duration;
 
-use super::RoomsConfig;
 use super::section::{Read, Section};
+use super::tables::RoomsConfig;
 use super::values::{boolean, duration, line, media_range, number, one_of, size, uri_pattern};
 use crate::facts::{CREATOR, Confusable, Congested, Delete, FailureReport, NicknameScope, RoomPolicy, Subscribers};
-use crate::limits::HELD_BYTES_PER_SESSION_MAX;
+use crate::limits::{HELD_BYTES_PER_SESSION_MAX, ROOMS_MAX};
 use crate::nickname::NicknameKey;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -21,9 +21,10 @@ const FAILURE_REPORT: &[(&str, FailureReport)] =
     &[("no", FailureReport::No), ("partial", FailureReport::Partial), ("yes", FailureReport::Yes)];
 
 impl RoomsConfig {
-    pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
+    /// Reads the section.
+    pub fn read(&mut self, mut section: Section<'_, '_>) {
         section.value("on_demand", &mut self.on_demand, boolean);
-        section.value("max_rooms", &mut self.max_rooms, number(1..=10_000_000));
+        section.value("max_rooms", &mut self.max_rooms, number(1..=ROOMS_MAX));
         section.table("defaults", |mut section| {
             read_policy(&mut self.defaults, &mut section);
             section.finish();
@@ -70,7 +71,7 @@ fn read_messages(policy: &mut RoomPolicy, section: &mut Section<'_, '_>) {
     let timeout = duration(Duration::from_secs(1)..=DAY);
     section.value("chunk_reception_timeout", &mut policy.chunk_reception_timeout, timeout);
     section.list("wrapped_types", &mut policy.wrapped_types, media_range);
-    // What is held until it is whole must fit into what a session may make us hold.
+    // A message held until it is complete must fit into the limit of its session.
     section.value("forward_whole_up_to", &mut policy.forward_whole_up_to, size(0..=HELD_BYTES_PER_SESSION_MAX));
     section.value("max_message_size", &mut policy.max_message_size, size(0..=u64::MAX));
     let patience = duration(Duration::ZERO..=Duration::from_secs(10));
@@ -87,5 +88,5 @@ fn moderator(text: &str) -> Read<String> {
 }
 
 fn nickname(text: &str) -> Read<String> {
-    NicknameKey::of(text).map(|_| text.to_owned()).map_err(|_| "a nickname by RFC 8266".to_owned())
+    NicknameKey::of(text).map(|_| text.to_owned()).map_err(|_| "expected a nickname (RFC 8266)".to_owned())
 }

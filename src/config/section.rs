@@ -1,27 +1,27 @@
-//! One table of the config, whose keys are taken out one by one. What remains at the end, nobody knows.
+//! A table of the config. Readers take its keys out one by one; those that are left are unknown.
 
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::ConfigError;
+use super::errors::ConfigError;
 
-/// What a reader of a value says where the value is not right: what would be.
-pub(super) type Read<T> = Result<T, String>;
+/// The value, or what is expected in place of it.
+pub type Read<T> = Result<T, String>;
 
-/// A table under its name, and the errors of the whole config.
-pub(super) struct Section<'e, 'i> {
+/// A table with its path, and the errors of the whole config.
+pub struct Section<'e, 'i> {
     /// `sip`, `rooms.defaults`; empty for the file as a whole.
     name: String,
     table: DeTable<'i>,
-    /// Keys that were asked for, which is what a mistyped one is compared with.
+    /// The keys that were read, which unknown keys are compared with.
     known: Vec<String>,
     errors: &'e mut Vec<ConfigError>,
 }
 
 impl<'e, 'i> Section<'e, 'i> {
-    /// The file as a whole; `None` where it is not TOML.
+    /// The whole file; `None` if it is not TOML.
     pub fn root(text: &'i str, errors: &'e mut Vec<ConfigError>) -> Option<Self> {
         match DeTable::parse(text) {
             Ok(table) => Some(Self { name: String::new(), table: table.into_inner(), known: Vec::new(), errors }),
@@ -44,36 +44,36 @@ impl<'e, 'i> Section<'e, 'i> {
         self.table.remove(&found)
     }
 
-    fn wrong(&mut self, message: String, help: String, span: Range<usize>) {
+    fn push_error(&mut self, message: String, help: String, span: Range<usize>) {
         self.errors.push(ConfigError { message, help, span: Some(span) });
     }
 
-    /// Reads a key into its place, where it is there.
+    /// Reads a value, if the key exists.
     pub fn value<T>(&mut self, key: &str, into: &mut T, read: impl FnOnce(&DeValue<'i>) -> Read<T>) {
         let Some(value) = self.take(key) else { return };
         match read(value.get_ref()) {
             Ok(value) => *into = value,
-            Err(help) => self.wrong(format!("{} cannot be this", self.path_of(key)), help, value.span()),
+            Err(help) => self.push_error(format!("invalid value for `{}`", self.path_of(key)), help, value.span()),
         }
     }
 
-    /// Reads a list of texts into its place, where it is there and altogether right.
+    /// Reads a list of strings, if the key exists and all items are valid.
     pub fn list<T>(&mut self, key: &str, into: &mut Vec<T>, read: impl Fn(&str) -> Read<T>) {
         let Some(value) = self.take(key) else { return };
         let path = self.path_of(key);
         let DeValue::Array(items) = value.get_ref() else {
-            return self.wrong(
-                format!("{path} cannot be this"),
-                format!("a list: {key} = [\"…\", \"…\"]"),
+            return self.push_error(
+                format!("invalid value for `{path}`"),
+                format!("expected a list: {key} = [\"…\", \"…\"]"),
                 value.span(),
             );
         };
         let mut read_items = Vec::with_capacity(items.len());
         for item in items.iter() {
-            let text = item.get_ref().as_str().ok_or_else(|| "a text in quotes".to_owned());
+            let text = item.get_ref().as_str().ok_or_else(|| "expected a string in quotes".to_owned());
             match text.and_then(&read) {
                 Ok(value) => read_items.push(value),
-                Err(help) => self.wrong(format!("{path} cannot hold this"), help, item.span()),
+                Err(help) => self.push_error(format!("invalid item in `{path}`"), help, item.span()),
             }
         }
         if read_items.len() == items.len() {
@@ -81,76 +81,76 @@ impl<'e, 'i> Section<'e, 'i> {
         }
     }
 
-    /// Reads a table, where it is there.
+    /// Reads a table, if it exists.
     pub fn table(&mut self, key: &str, read: impl FnOnce(Section<'_, 'i>)) {
         let Some(value) = self.take(key) else { return };
         let name = self.path_of(key);
         let span = value.span();
         let DeValue::Table(table) = value.into_inner() else {
-            return self.wrong(format!("{name} is no value"), format!("a table of its own: [{name}]"), span);
+            return self.push_error(format!("invalid value for `{name}`"), format!("expected a table: [{name}]"), span);
         };
         read(Section { name, table, known: Vec::new(), errors: self.errors });
     }
 
-    /// Takes out every key that is left, with its value and where the key stands.
+    /// Takes all keys that are left, with their values and the positions of the keys.
     pub fn remaining(&mut self) -> Vec<(String, DeValue<'i>, Range<usize>)> {
         let all = std::mem::take(&mut self.table);
         all.into_iter().map(|(key, value)| (key.get_ref().to_string(), value.into_inner(), key.span())).collect()
     }
 
-    /// Reads every table that is left, by name.
+    /// Reads all tables that are left, by name.
     pub fn remaining_tables(&mut self, mut read: impl FnMut(&str, Section<'_, 'i>)) {
         let tables = self.table.iter().filter(|(_, value)| value.get_ref().is_table());
         let names: Vec<String> = tables.map(|(name, _)| name.get_ref().to_string()).collect();
         for name in names {
             self.table(&name, |section| read(&name, section));
-            // A room's name is no key that a mistyped one could have meant.
+            // The name of a room is no suggestion for an unknown key.
             self.known.pop();
         }
     }
 
-    /// Refuses keys that only later versions have.
+    /// Reports keys of later versions.
     pub fn later_version(&mut self, keys: &[&str]) {
         for key in keys {
             let found = self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(name, _)| name.clone());
             let Some(found) = found else { continue };
             self.table.remove(&found);
             let message = format!("{} is not supported by this version", self.path_of(key));
-            self.wrong(message, "leave it out".into(), found.span());
+            self.push_error(message, "remove it".into(), found.span());
         }
     }
 
-    /// Refuses what a check of several keys found, at one of them. The section must not have been finished.
+    /// Reports an error at a position.
     pub fn refuse(&mut self, message: &str, help: &str, span: Option<Range<usize>>) {
         self.errors.push(ConfigError { message: message.into(), help: help.into(), span });
     }
 
-    /// Where the value of a key of a table of this one stands.
+    /// The position of the value of a key in an inner table.
     pub fn span_within(&self, table: &str, key: &str) -> Option<Range<usize>> {
         let (_, found) = self.table.iter().find(|(name, _)| name.get_ref() == table)?;
         let DeValue::Table(inner) = found.get_ref() else { return None };
         inner.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value.span())
     }
 
-    /// Where a key's value stands.
+    /// The position of the value of a key.
     pub fn span_of(&self, key: &str) -> Option<Range<usize>> {
         self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value.span())
     }
 
-    /// Refuses what is left.
+    /// Reports the keys that are left as unknown.
     pub fn finish(mut self) {
         let left: Vec<_> = self.table.keys().map(|key| (key.get_ref().to_string(), key.span())).collect();
         for (key, span) in left {
             let help = match nearest(&key, &self.known) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("known here: {}", self.known.join(", ")),
+                None => format!("known keys: {}", self.known.join(", ")),
             };
-            self.wrong(format!("unknown key {}", self.path_of(&key)), help, span);
+            self.push_error(format!("unknown key {}", self.path_of(&key)), help, span);
         }
     }
 }
 
-/// A span that shows something: the parser's may be empty, as at the end of the file.
+/// A position that is not empty, as the parser's is at the end of the file.
 fn visible(text: &str, span: Range<usize>) -> Range<usize> {
     if !span.is_empty() || text.is_empty() {
         return span;
@@ -159,15 +159,15 @@ fn visible(text: &str, span: Range<usize>) -> Range<usize> {
     start..start + text[start..].chars().next().map_or(0, char::len_utf8)
 }
 
-/// The known key that a mistyped one is nearest to, if it is near enough.
+/// The known key with the smallest edit distance, if it is small.
 fn nearest<'a>(key: &str, known: &'a [String]) -> Option<&'a str> {
-    let far = key.chars().count().max(3) / 3 + 1;
-    let scored = known.iter().map(|name| (edits(key, name), name.as_str()));
-    scored.min().filter(|(edits, _)| *edits <= far).map(|(_, name)| name)
+    let max = key.chars().count().max(3) / 3 + 1;
+    let scored = known.iter().map(|name| (edit_distance(key, name), name.as_str()));
+    scored.min().filter(|(edits, _)| *edits <= max).map(|(_, name)| name)
 }
 
-/// How many characters have to be put in, taken out or replaced to make one text the other.
-fn edits(a: &str, b: &str) -> usize {
+/// The edit distance in characters (Levenshtein).
+fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, from) in a.chars().enumerate() {
@@ -186,15 +186,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn edits_are_counted() {
-        assert_eq!(edits("listen", "listen"), 0);
-        assert_eq!(edits("lisen", "listen"), 1);
-        assert_eq!(edits("kitten", "sitting"), 3);
-        assert_eq!(edits("", "abc"), 3);
+    fn edit_distances() {
+        assert_eq!(edit_distance("listen", "listen"), 0);
+        assert_eq!(edit_distance("lisen", "listen"), 1);
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("", "abc"), 3);
     }
 
     #[test]
-    fn only_what_is_near_was_meant() {
+    fn only_similar_keys_are_suggested() {
         let known = ["listen".to_owned(), "port".to_owned()];
         assert_eq!(nearest("lisen", &known), Some("listen"));
         assert_eq!(nearest("prot", &known), Some("port"));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_span_is_moved_to_something_that_shows() {
+    fn an_empty_span_is_moved_to_a_character() {
         assert_eq!(visible("a = \n", 4..4), 2..3);
         assert_eq!(visible("a = é", 6..6), 4..6);
         assert_eq!(visible("", 0..0), 0..0);

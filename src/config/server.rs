@@ -1,14 +1,14 @@
-//! `[sip]`, `[msrp]`, `[shards]` and `[log]`.
+//! Reading `[sip]`, `[msrp]`, `[shards]` and `[log]`.
 
 use std::time::Duration;
 
 use super::section::Section;
+use super::tables::{
+    AuthConfig, COPY_BELOW_BYTES_MAX, LogConfig, LogFormat, LogLevel, MsrpConfig, SPIN_MAX, ShardsConfig, SipConfig,
+};
 use super::values::{
     address, connect_out, cores, duration, host, network, number, one_of, optional_host, parse_sip_listen, proxy,
     session_interval, size,
-};
-use super::{
-    AuthConfig, COPY_BELOW_BYTES_MAX, LogConfig, LogFormat, LogLevel, MsrpConfig, SPIN_MAX, ShardsConfig, SipConfig,
 };
 use crate::limits::OUTBOX_BYTES_MIN;
 use crate::shard::Io;
@@ -17,7 +17,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
 
 impl SipConfig {
-    pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
+    /// Reads the section.
+    pub fn read(&mut self, mut section: Section<'_, '_>) {
         let (listen_at, domains_at) = (section.span_of("listen"), section.span_of("domains"));
         section.list("listen", &mut self.listen, parse_sip_listen);
         section.list("domains", &mut self.domains, host);
@@ -26,10 +27,10 @@ impl SipConfig {
         section.value("session_expires", &mut self.session_expires, session_interval);
         section.value("drain_timeout", &mut self.drain_timeout, duration(Duration::ZERO..=HOUR));
         if self.listen.is_empty() {
-            section.refuse("sip.listen is empty", "at least one: [\"udp:127.0.0.1:5060\"]", listen_at);
+            section.refuse("sip.listen is empty", "expected at least one address: [\"udp:127.0.0.1:5060\"]", listen_at);
         }
         if self.domains.is_empty() {
-            section.refuse("sip.domains is empty", "at least one host whose users are rooms", domains_at);
+            section.refuse("sip.domains is empty", "expected at least one host", domains_at);
         }
         section.list("trusted_peers", &mut self.trusted_peers, network);
         let realm = self.domains.first().cloned().unwrap_or_default();
@@ -39,7 +40,8 @@ impl SipConfig {
 }
 
 impl MsrpConfig {
-    pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
+    /// Reads the section.
+    pub fn read(&mut self, mut section: Section<'_, '_>) {
         let listen_at = section.span_of("listen");
         section.value("listen", &mut self.listen, address);
         section.value("port", &mut self.port, number(0..=u16::MAX));
@@ -49,7 +51,7 @@ impl MsrpConfig {
         section.value("bind_timeout", &mut self.bind_timeout, duration(SECOND..=HOUR));
         section.value("outbox_max", &mut self.outbox_max, size(OUTBOX_BYTES_MIN..=1 << 30));
         if self.listen.is_unspecified() && self.advertise.is_none() {
-            let help = "set msrp.advertise to the host or address that clients are to connect to";
+            let help = "set msrp.advertise to the host or address that clients connect to";
             section.refuse("clients cannot connect to an unspecified address", help, listen_at);
         }
         section.later_version(&["ws_port", "egress_per_second"]);
@@ -58,7 +60,8 @@ impl MsrpConfig {
 }
 
 impl ShardsConfig {
-    pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
+    /// Reads the section.
+    pub fn read(&mut self, mut section: Section<'_, '_>) {
         section.value("cores", &mut self.cores, cores);
         section.value("io", &mut self.io, one_of(&[("ring", Io::Ring), ("glommio", Io::Glommio)]));
         section.value("spin_before_park", &mut self.spin_before_park, duration(Duration::ZERO..=SPIN_MAX));
@@ -70,7 +73,8 @@ impl ShardsConfig {
 }
 
 impl LogConfig {
-    pub(super) fn read(&mut self, mut section: Section<'_, '_>) {
+    /// Reads the section.
+    pub fn read(&mut self, mut section: Section<'_, '_>) {
         const LEVELS: &[(&str, LogLevel)] = &[
             ("error", LogLevel::Error),
             ("warn", LogLevel::Warn),

@@ -1,9 +1,9 @@
-//! From the config to what the parts of the server are told.
+//! The settings of the parts of the server, from the config.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Config, Cores, SipTransport};
+use super::tables::{Config, Cores, SipTransport};
 use crate::call::Users;
 use crate::focus::{RoomSettings, Settings, ShardAddress};
 use crate::limits::SIP_TRANSACTION_BYTES_MAX;
@@ -11,12 +11,12 @@ use crate::shard::ShardSettings;
 use parlor_proto::sip::{Transport, uri};
 
 impl Config {
-    /// What the shards are told. `allowed` are the cores that this process may run on.
+    /// The settings of the shards. `allowed`: the cores that the process may run on.
     #[must_use]
     pub fn shard_settings(&self, allowed: &[usize]) -> ShardSettings {
         let cores = match &self.shards.cores {
             Cores::All => allowed.to_vec(),
-            Cores::These(cores) => cores.clone(),
+            Cores::List(cores) => cores.clone(),
         };
         ShardSettings {
             cores,
@@ -34,7 +34,7 @@ impl Config {
         }
     }
 
-    /// What the focus is told, once it is known where SIP comes in and which port each shard has.
+    /// The settings of the focus, with the bound SIP addresses and the ports of the shards.
     #[must_use]
     pub fn focus_settings(&self, listen: Vec<(Transport, SocketAddr)>, shards: Vec<ShardAddress>) -> Settings {
         let host = self.msrp.path_host();
@@ -57,13 +57,13 @@ impl Config {
         }
     }
 
-    /// Who is asked for a password.
+    /// The users for authentication.
     #[must_use]
     pub fn users(&self) -> Option<Arc<Users>> {
         self.sip.auth.as_ref().map(|auth| Arc::new(auth.users()))
     }
 
-    /// Which rooms there are.
+    /// The settings of rooms.
     #[must_use]
     pub fn room_settings(&self) -> RoomSettings {
         let named = self.rooms.named.iter().map(|(name, policy)| (name.clone(), Arc::new(policy.clone())));

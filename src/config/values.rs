@@ -1,4 +1,4 @@
-//! Readers of single values. Each says, where a value is not right, what would be.
+//! Readers of single values. Each error says what is expected.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -8,91 +8,102 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::section::Read;
-use super::{Cores, SipListen, SipTransport};
+use super::tables::{Cores, SipListen, SipTransport};
 use crate::call::INTERVAL_MIN;
 use crate::focus::{ConnectOut, Network};
 use parlor_proto::sip::{transport_of, uri};
 
-/// The highest core number that is believed.
+/// The highest core number.
 const CORE_NUMBER_MAX: usize = 4095;
 
-pub(super) fn boolean(value: &DeValue<'_>) -> Read<bool> {
-    value.as_bool().ok_or_else(|| "true or false".into())
+/// A boolean.
+pub fn boolean(value: &DeValue<'_>) -> Read<bool> {
+    value.as_bool().ok_or_else(|| "expected true or false".into())
 }
 
-pub(super) fn text(value: &DeValue<'_>) -> Read<String> {
-    value.as_str().map(str::to_owned).ok_or_else(|| "a text in quotes".into())
+/// A string.
+pub fn text(value: &DeValue<'_>) -> Read<String> {
+    value.as_str().map(str::to_owned).ok_or_else(|| "expected a string in quotes".into())
 }
 
-/// A text for people, on one line.
-pub(super) fn line(value: &DeValue<'_>) -> Read<Option<String>> {
+/// A text for people without control characters.
+pub fn line(value: &DeValue<'_>) -> Read<Option<String>> {
     let found = value.as_str().filter(|text| !text.chars().any(char::is_control));
-    found.map(|text| Some(text.to_owned())).ok_or_else(|| "a text in quotes, on one line".into())
+    found.map(|text| Some(text.to_owned())).ok_or_else(|| "expected a string in quotes, on one line".into())
 }
 
-/// A whole number within bounds.
-pub(super) fn number<T>(bounds: RangeInclusive<T>) -> impl Fn(&DeValue<'_>) -> Read<T>
+/// An integer within bounds.
+pub fn number<T>(bounds: RangeInclusive<T>) -> impl Fn(&DeValue<'_>) -> Read<T>
 where
     T: TryFrom<u64> + PartialOrd + std::fmt::Display,
 {
     move |value| {
-        let found = whole(value).and_then(|number| T::try_from(number).ok()).filter(|number| bounds.contains(number));
-        found.ok_or_else(|| format!("a whole number from {} to {}", bounds.start(), bounds.end()))
+        let found = integer(value).and_then(|number| T::try_from(number).ok()).filter(|number| bounds.contains(number));
+        found.ok_or_else(|| format!("expected an integer from {} to {}", bounds.start(), bounds.end()))
     }
 }
 
 /// A size in octets within bounds.
-pub(super) fn size<T>(bounds: RangeInclusive<T>) -> impl Fn(&DeValue<'_>) -> Read<T>
+pub fn size<T>(bounds: RangeInclusive<T>) -> impl Fn(&DeValue<'_>) -> Read<T>
 where
     T: TryFrom<u64> + PartialOrd + std::fmt::Display,
 {
     move |value| {
-        let octets = whole(value).or_else(|| value.as_str().and_then(|text| parse_size(text).ok()));
+        let octets = integer(value).or_else(|| value.as_str().and_then(|text| parse_size(text).ok()));
         let found = octets.and_then(|octets| T::try_from(octets).ok()).filter(|octets| bounds.contains(octets));
-        found.ok_or_else(|| format!("a size from {} to {} octets: 65536 or \"64KiB\"", bounds.start(), bounds.end()))
-    }
-}
-
-pub(super) fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&DeValue<'_>) -> Read<Duration> {
-    move |value| {
-        let found = value.as_str().and_then(|text| parse_duration(text).ok()).filter(|time| bounds.contains(time));
         found.ok_or_else(|| {
-            format!("a time from {:?} to {:?} in quotes: \"500ms\", \"60s\", \"9m\"", bounds.start(), bounds.end())
+            format!("expected a size from {} to {} octets: 65536 or \"64KiB\"", bounds.start(), bounds.end())
         })
     }
 }
 
-/// How long a session may last without a refresh: not at all limited, or no less than RFC 4028 §5 lets it be.
-pub(super) fn session_interval(value: &DeValue<'_>) -> Read<Duration> {
+/// A duration within bounds.
+pub fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&DeValue<'_>) -> Read<Duration> {
+    move |value| {
+        let found = value.as_str().and_then(|text| parse_duration(text).ok()).filter(|time| bounds.contains(time));
+        found.ok_or_else(|| {
+            format!(
+                "expected a duration from {:?} to {:?} in quotes: \"500ms\", \"60s\", \"9m\"",
+                bounds.start(),
+                bounds.end()
+            )
+        })
+    }
+}
+
+/// A session interval: zero, or no less than the minimum of RFC 4028 §5.
+pub fn session_interval(value: &DeValue<'_>) -> Read<Duration> {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     let found = value.as_str().and_then(|text| parse_duration(text).ok());
     let found = found.filter(|time| time.is_zero() || (INTERVAL_MIN..=DAY).contains(time) && time.subsec_nanos() == 0);
-    found.ok_or_else(|| "whole seconds from \"90s\" to \"24h\", or \"0s\" for sessions that do not expire".into())
+    found.ok_or_else(|| "expected whole seconds from \"90s\" to \"24h\", or \"0s\" for no session timer".into())
 }
 
-/// One of a few names.
-pub(super) fn one_of<T: Copy>(names: &'static [(&'static str, T)]) -> impl Fn(&DeValue<'_>) -> Read<T> {
+/// One of several names.
+pub fn one_of<T: Copy>(names: &'static [(&'static str, T)]) -> impl Fn(&DeValue<'_>) -> Read<T> {
     move |value| {
         let text = value.as_str().unwrap_or_default();
         let found = names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
         found.ok_or_else(|| {
             let quoted: Vec<_> = names.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-            format!("one of {}", quoted.join(", "))
+            format!("expected one of {}", quoted.join(", "))
         })
     }
 }
 
-pub(super) fn address(value: &DeValue<'_>) -> Read<IpAddr> {
+/// An IP address.
+pub fn address(value: &DeValue<'_>) -> Read<IpAddr> {
     let found = value.as_str().and_then(|text| text.parse().ok());
-    found.ok_or_else(|| "an IP address: \"127.0.0.1\", \"::1\", \"0.0.0.0\" for all".into())
+    found.ok_or_else(|| "expected an IP address: \"127.0.0.1\", \"::1\", \"0.0.0.0\" for all".into())
 }
 
-pub(super) fn cores(value: &DeValue<'_>) -> Read<Cores> {
+/// A list of cores.
+pub fn cores(value: &DeValue<'_>) -> Read<Cores> {
     parse_cores(value.as_str().unwrap_or_default())
 }
 
-/// A host name or address, as it stands behind the `@` of a URI.
-pub(super) fn host(text: &str) -> Read<String> {
+/// A host name or address, as after the `@` of a URI.
+pub fn host(text: &str) -> Read<String> {
     let legal = |host: &str| {
         !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
     };
@@ -100,29 +111,32 @@ pub(super) fn host(text: &str) -> Read<String> {
     match address {
         Some(address) if address.parse::<std::net::Ipv6Addr>().is_ok() => Ok(text.into()),
         None if legal(text) => Ok(text.into()),
-        _ => Err("a host without scheme and port: \"chat.example.com\", \"192.0.2.1\", \"[2001:db8::1]\"".into()),
+        _ => {
+            Err("expected a host without scheme and port: \"chat.example.com\", \"192.0.2.1\", \"[2001:db8::1]\""
+                .into())
+        }
     }
 }
 
 /// A network in CIDR notation, or one address.
-pub(super) fn network(text: &str) -> Read<Network> {
+pub fn network(text: &str) -> Read<Network> {
     let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
     let network = address.parse::<IpAddr>().ok().and_then(|address| {
         let all = if address.is_ipv4() { 32 } else { 128 };
         Network::new(address, bits.map_or(Some(all), |bits| bits.parse().ok())?)
     });
-    network.ok_or_else(|| "an address or a network: \"192.0.2.1\", \"10.0.0.0/8\", \"2001:db8::/32\"".into())
+    network.ok_or_else(|| "expected an address or a network: \"192.0.2.1\", \"10.0.0.0/8\", \"2001:db8::/32\"".into())
 }
 
-/// A host, or nothing.
-pub(super) fn optional_host(value: &DeValue<'_>) -> Read<Option<String>> {
+/// A host, or an empty string.
+pub fn optional_host(value: &DeValue<'_>) -> Read<Option<String>> {
     let text = text(value)?;
     if text.is_empty() { Ok(None) } else { host(&text).map(Some) }
 }
 
-/// Whom to connect to: a word, or a list of networks.
-pub(super) fn connect_out(value: &DeValue<'_>) -> Read<ConnectOut> {
-    let help = || "\"source\", \"any\", \"never\", or networks: [\"192.0.2.0/24\"]".to_owned();
+/// The addresses to connect to: a keyword, or a list of networks.
+pub fn connect_out(value: &DeValue<'_>) -> Read<ConnectOut> {
+    let help = || "expected \"source\", \"any\", \"never\", or networks: [\"192.0.2.0/24\"]".to_owned();
     if let Some(networks) = value.as_array() {
         let read = |value: &toml::Spanned<DeValue<'_>>| value.get_ref().as_str().and_then(|text| network(text).ok());
         return networks.iter().map(read).collect::<Option<_>>().map(ConnectOut::Networks).ok_or_else(help);
@@ -136,8 +150,8 @@ pub(super) fn connect_out(value: &DeValue<'_>) -> Read<ConnectOut> {
     }
 }
 
-/// The URI of a SIP proxy, or nothing. It is a loose router (RFC 3261 §16.12) whether it says so or not.
-pub(super) fn proxy(value: &DeValue<'_>) -> Read<Option<String>> {
+/// The URI of a SIP proxy, or an empty string. It gets the `lr` parameter of a loose router (RFC 3261 §16.12).
+pub fn proxy(value: &DeValue<'_>) -> Read<Option<String>> {
     let text = text(value)?;
     if text.is_empty() {
         return Ok(None);
@@ -147,41 +161,41 @@ pub(super) fn proxy(value: &DeValue<'_>) -> Read<Option<String>> {
     };
     let found = uri(&text).filter(usable);
     let found = found.ok_or(
-        "a SIP URI: \"sip:proxy.example.com\", \"sip:192.0.2.5:5060;transport=tcp\", \"sips:proxy.example.com\"",
+        "expected a SIP URI: \"sip:proxy.example.com\", \"sip:192.0.2.5:5060;transport=tcp\", \"sips:proxy.example.com\"",
     )?;
     let loose = found.params().is_some_and(|params| params.contains("lr"));
     Ok(Some(if loose { text } else { format!("{text};lr") }))
 }
 
-/// A pattern for URIs.
-pub(super) fn uri_pattern(text: &str) -> Read<String> {
+/// A URI pattern.
+pub fn uri_pattern(text: &str) -> Read<String> {
     let known = ["sip:", "sips:", "im:", "tel:"].iter().any(|scheme| text.starts_with(scheme));
     let legal = (known || text == "*") && !text.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control());
-    if legal { Ok(text.into()) } else { Err("a URI, with * for any text: \"sip:*@example.com\"".into()) }
+    if legal { Ok(text.into()) } else { Err("expected a URI, with * for any text: \"sip:*@example.com\"".into()) }
 }
 
 /// A media range.
-pub(super) fn media_range(text: &str) -> Read<String> {
+pub fn media_range(text: &str) -> Read<String> {
     let token = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && !b"/;,\"".contains(&b));
     let legal = text == "*" || text.split_once('/').is_some_and(|(kind, sub)| token(kind) && token(sub));
-    if legal { Ok(text.into()) } else { Err("a media type: \"text/plain\", \"image/*\", \"*\"".into()) }
+    if legal { Ok(text.into()) } else { Err("expected a media type: \"text/plain\", \"image/*\", \"*\"".into()) }
 }
 
-fn whole(value: &DeValue<'_>) -> Option<u64> {
+fn integer(value: &DeValue<'_>) -> Option<u64> {
     let number = value.as_integer()?;
     u64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
-/// A number and what stands behind it.
+/// Splits a number and its unit.
 fn split_unit(text: &str) -> Option<(u64, &str)> {
     let unit = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     Some((text[..unit].parse().ok()?, text[unit..].trim_start()))
 }
 
-/// Reads a size: `65536`, `64KiB`, `4MiB`, `1GiB`. Octets.
+/// Parses a size in octets: `65536`, `64KiB`, `4MiB`, `1GiB`.
 ///
 /// # Errors
-/// What would be right.
+/// Returns what is expected.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let octets = split_unit(text).and_then(|(number, unit)| {
         let factor = match unit {
@@ -193,13 +207,13 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         };
         number.checked_mul(factor)
     });
-    octets.ok_or_else(|| "a size: 65536, 64KiB, 4MiB, 1GiB".into())
+    octets.ok_or_else(|| "expected a size: 65536, 64KiB, 4MiB, 1GiB".into())
 }
 
-/// Reads a time: `20us`, `500ms`, `60s`, `9m`, `1h`.
+/// Parses a duration: `20us`, `500ms`, `60s`, `9m`, `1h`.
 ///
 /// # Errors
-/// What would be right.
+/// Returns what is expected.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let time = split_unit(text).and_then(|(number, unit)| match unit {
         "us" | "µs" => Some(Duration::from_micros(number)),
@@ -209,13 +223,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         "h" => number.checked_mul(3600).map(Duration::from_secs),
         _ => None,
     });
-    time.ok_or_else(|| "a time: 20us, 500ms, 60s, 9m, 1h".into())
+    time.ok_or_else(|| "expected a duration: 20us, 500ms, 60s, 9m, 1h".into())
 }
 
-/// Reads a list of cores: `all`, `0`, `0-3,8`.
+/// Parses a list of cores: `all`, `0`, `0-3,8`.
 ///
 /// # Errors
-/// What would be right.
+/// Returns what is expected.
 pub fn parse_cores(text: &str) -> Result<Cores, String> {
     if text == "all" {
         return Ok(Cores::All);
@@ -225,18 +239,18 @@ pub fn parse_cores(text: &str) -> Result<Cores, String> {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let range = first.trim().parse().ok().zip(last.trim().parse().ok());
         let legal = range.filter(|&(first, last): &(usize, usize)| first <= last && last <= CORE_NUMBER_MAX);
-        let (first, last) = legal.ok_or_else(|| "cores: \"all\", \"0\", \"0-3,8\"".to_owned())?;
+        let (first, last) = legal.ok_or_else(|| "expected cores: \"all\", \"0\", \"0-3,8\"".to_owned())?;
         cores.extend(first..=last);
     }
-    Ok(Cores::These(cores.into_iter().collect()))
+    Ok(Cores::List(cores.into_iter().collect()))
 }
 
-/// Reads where to listen for SIP: `udp:127.0.0.1:5060`, `tcp:[::1]:5060`.
+/// Parses a SIP listener: `udp:127.0.0.1:5060`, `tcp:[::1]:5060`.
 ///
 /// # Errors
-/// What would be right.
+/// Returns what is expected.
 pub fn parse_sip_listen(text: &str) -> Result<SipListen, String> {
-    let help = || "transport, address and port: \"udp:127.0.0.1:5060\", \"tcp:[::1]:5060\"".to_owned();
+    let help = || "expected transport, address and port: \"udp:127.0.0.1:5060\", \"tcp:[::1]:5060\"".to_owned();
     let (transport, address) = text.split_once(':').ok_or_else(help)?;
     let transport = match transport {
         "udp" => SipTransport::Udp,
@@ -256,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_times_have_units() {
+    fn sizes_and_durations_have_units() {
         assert_eq!(parse_size("65536"), Ok(65536));
         assert_eq!(parse_size("64KiB"), Ok(65536));
         assert_eq!(parse_size("1 GiB"), Ok(1 << 30));
@@ -272,16 +286,16 @@ mod tests {
     }
 
     #[test]
-    fn cores_are_listed_once_and_in_order() {
+    fn cores_are_listed_once_in_ascending_order() {
         assert_eq!(parse_cores("all"), Ok(Cores::All));
-        assert_eq!(parse_cores("8,0-3, 2"), Ok(Cores::These(vec![0, 1, 2, 3, 8])));
+        assert_eq!(parse_cores("8,0-3, 2"), Ok(Cores::List(vec![0, 1, 2, 3, 8])));
         for bad in ["", "a", "3-1", "0,", "0-99999", "-1"] {
             assert!(parse_cores(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn sip_listeners_have_a_transport() {
+    fn sip_listeners_are_parsed() {
         let good = parse_sip_listen("tcp:[::1]:5060").unwrap();
         assert_eq!((good.transport, good.address.to_string().as_str()), (SipTransport::Tcp, "[::1]:5060"));
         assert!(parse_sip_listen("ws:127.0.0.1:5061").unwrap_err().contains("not supported"));
@@ -291,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_patterns_and_types_are_checked() {
+    fn hosts_patterns_and_media_types_are_checked() {
         for good in ["localhost", "192.0.2.1", "[2001:db8::1]"] {
             assert_eq!(host(good).as_deref(), Ok(good));
         }

@@ -1,4 +1,4 @@
-//! What is wrong with a config, and where.
+//! The errors of a config, with their positions.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,19 +7,19 @@ use std::string::FromUtf8Error;
 
 use miette::{GraphicalReportHandler, LabeledSpan, NamedSource, SourceCode};
 
-/// One thing that is wrong.
+/// One error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ConfigError {
-    /// What is wrong.
+    /// The error, as `invalid value for `key``.
     pub message: String,
-    /// What would be right.
+    /// What is expected.
     pub help: String,
-    /// Where it stands, in octets of the file. `None`: the file itself could not be read.
-    pub(super) span: Option<Range<usize>>,
+    /// The position, in octets of the file; `None` if the file cannot be read.
+    pub span: Option<Range<usize>>,
 }
 
-/// Everything that is wrong with one config. Its text form is one line for each.
+/// All errors of one file. `Display` is one line for each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigErrors {
     name: String,
@@ -29,46 +29,48 @@ pub struct ConfigErrors {
 }
 
 impl ConfigErrors {
-    pub(super) fn new(name: &str, text: &str, mut errors: Vec<ConfigError>) -> Self {
+    /// Errors in a config file.
+    pub fn new(name: &str, text: &str, mut errors: Vec<ConfigError>) -> Self {
         let text = masked(text);
         errors.sort_by_key(|error| error.span.as_ref().map(|span| span.start));
         Self { name: name.into(), text, errors }
     }
 
-    /// Errors of a file that has nothing but secrets in it.
-    pub(super) fn of_users(name: &str, text: &str, errors: Vec<ConfigError>) -> Self {
+    /// Errors in a users file, of which every value is secret.
+    pub fn of_users_file(name: &str, text: &str, errors: Vec<ConfigError>) -> Self {
         Self { text: text.lines().map(masked_line).collect::<Vec<_>>().join("\n"), ..Self::new(name, "", errors) }
     }
 
-    /// The users file cannot be read, whose name stands at `span` in the config.
-    pub(super) fn users_unreadable(
+    /// The users file, named at `span` in the config, cannot be read.
+    pub fn users_file_unreadable(
         (name, text): (&str, &str),
         users: &Path,
         error: &std::io::Error,
         span: Option<Range<usize>>,
     ) -> Self {
         let message = format!("the users file {} cannot be read: {error}", users.display());
-        let help = "the path of a TOML file, from the folder of the config".into();
+        let help = "expected the path of a TOML file, relative to the folder of the config".into();
         Self::new(name, text, vec![ConfigError { message, help, span }])
     }
 
-    /// A config that is no text.
-    pub(super) fn not_utf8(name: &str, error: &FromUtf8Error) -> Self {
+    /// The config file is not UTF-8.
+    pub fn not_utf8(name: &str, error: &FromUtf8Error) -> Self {
         let at = error.utf8_error().valid_up_to();
-        // What cannot be read is shown as one character that stands for it.
+        // Invalid octets are shown as a replacement character.
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         let span = Some(at..at + char::REPLACEMENT_CHARACTER.len_utf8());
-        let (message, help) = ("not UTF-8".into(), "a config is text in UTF-8".into());
+        let (message, help) = ("not UTF-8".into(), "expected text in UTF-8".into());
         Self::new(name, &text, vec![ConfigError { message, help, span }])
     }
 
-    pub(super) fn unreadable(name: &str, error: &std::io::Error) -> Self {
+    /// The config file cannot be read.
+    pub fn unreadable(name: &str, error: &std::io::Error) -> Self {
         let message = format!("the config file {name} cannot be read: {error}");
-        let help = "give the path of a file with --config, or none for the defaults".into();
+        let help = "give the path of a file with --config, or leave it out for the defaults".into();
         Self::new(name, "", vec![ConfigError { message, help, span: None }])
     }
 
-    /// Line and column of an error, both from 1; a column is a character. `None` where the file could not be read.
+    /// The line and the column of an error, from 1, the column in characters. `None` if the file cannot be read.
     #[must_use]
     pub fn place(&self, error: &ConfigError) -> Option<(usize, usize)> {
         let before = self.text.get(..error.span.as_ref()?.start)?;
@@ -76,33 +78,33 @@ impl ConfigErrors {
         Some((before.matches('\n').count() + 1, before[line_start..].chars().count() + 1))
     }
 
-    /// The text that an error is about.
+    /// The text at the position of an error.
     #[must_use]
     pub fn offending(&self, error: &ConfigError) -> &str {
         error.span.clone().and_then(|span| self.text.get(span)).unwrap_or_default()
     }
 
-    /// The name of the config that the errors are about.
+    /// The name of the file.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// For eyes: each error with the lines it stands in.
+    /// Each error with its lines of the file, for a terminal.
     #[must_use]
     pub fn render(&self) -> String {
         let mut out = String::new();
         for error in &self.errors {
-            let shown = Shown { error, source: NamedSource::new(&self.name, self.text.clone()) };
-            // Writing to a String does not fail; an error that cannot be drawn is still told in words.
-            if GraphicalReportHandler::new().render_report(&mut out, &shown).is_err() {
+            let report = Report { error, source: NamedSource::new(&self.name, self.text.clone()) };
+            // Writing to a String does not fail; an error that cannot be rendered is shown on a line.
+            if GraphicalReportHandler::new().render_report(&mut out, &report).is_err() {
                 out.push_str(&self.line(error));
             }
         }
         out
     }
 
-    /// One error on one line.
+    /// An error on one line: `name:line:column: message: `text`; help`.
     #[must_use]
     pub fn line(&self, error: &ConfigError) -> String {
         match self.place(error) {
@@ -122,7 +124,7 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
-/// The text of a config without the passwords in it, each octet where it was: what is shown of it may get into a log.
+/// The text of a config with its passwords masked and every octet at its position. Parts of it are logged.
 fn masked(text: &str) -> String {
     let mut in_auth = false;
     let mut masked = Vec::new();
@@ -138,39 +140,39 @@ fn masked(text: &str) -> String {
     masked.join("\n")
 }
 
-/// A line without what stands behind its first equals sign; without one it may be all password.
+/// A line with everything after its first equals sign masked; without one, everything.
 fn masked_line(line: &str) -> String {
     let trimmed = line.trim_start();
     if trimmed.starts_with(['[', '#']) {
         return line.to_owned();
     }
-    let shown = line.find('=').map_or(0, |at| at + 1);
-    let hidden = line[shown..].chars().map(|c| match c.len_utf8() {
+    let visible = line.find('=').map_or(0, |at| at + 1);
+    let hidden = line[visible..].chars().map(|c| match c.len_utf8() {
         _ if c.is_whitespace() => c,
         1 => '*',
         2 => '\u{b7}',
         3 => '\u{2022}',
         _ => '\u{1f784}',
     });
-    line[..shown].chars().chain(hidden).collect()
+    line[..visible].chars().chain(hidden).collect()
 }
 
-/// One error together with the file, as miette draws it.
+/// An error with the file, as miette renders it.
 #[derive(Debug)]
-struct Shown<'a> {
+struct Report<'a> {
     error: &'a ConfigError,
     source: NamedSource<String>,
 }
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.error.message)
     }
 }
 
-impl std::error::Error for Shown<'_> {}
+impl std::error::Error for Report<'_> {}
 
-impl miette::Diagnostic for Shown<'_> {
+impl miette::Diagnostic for Report<'_> {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         Some(Box::new(&self.error.help))
     }
@@ -190,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_are_not_shown_and_nothing_moves() {
+    fn passwords_are_masked_in_place() {
         let text = "[sip]\nlisten = [\"x\"]\n[sip.auth]\nrealm = \"r\"\nusers.al = \"s3cret\"\n[ sip . auth . users ]\n\
                     bob = \"s3cr\u{e9}t\u{1f600}\"\ncarol = { ha1_md5 = \"s3cret\" }\ns3cret\n[rooms]\non_demand = true\n\
                     sip.auth.users.dan = \"s3cret\"\n";
