@@ -43,7 +43,7 @@ fn unread(arguments: &[&str]) -> (Output, Option<i32>) {
 }
 
 #[test]
-fn whoever_reads_nothing_makes_no_command_panic() {
+fn a_closed_or_full_output_causes_no_panic() {
     let record = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench-samples/result.json");
     let config = file(FREE);
     let wrong = file("[sip]\nlisten = 7\nwhat = 1\n");
@@ -79,7 +79,7 @@ fn whoever_reads_nothing_makes_no_command_panic() {
 const FREE: &str = "[sip]\nlisten = [\"udp:127.0.0.1:0\"]\n[msrp]\nport = 0\n";
 
 #[test]
-fn every_command_helps_with_an_example() {
+fn every_command_has_help_with_an_example() {
     for command in ["serve", "check", "chat", "bench", "completions", "man"] {
         let help = parlor(&[command, "--help"]);
         assert_eq!(help.status.code(), Some(0));
@@ -89,7 +89,7 @@ fn every_command_helps_with_an_example() {
 }
 
 #[test]
-fn wrong_usage_ends_with_2() {
+fn usage_errors_exit_with_2() {
     for arguments in [
         &[][..],
         &["dance"],
@@ -109,7 +109,7 @@ fn wrong_usage_ends_with_2() {
 }
 
 #[test]
-fn check_looks_at_the_machine() {
+fn check_reports_on_the_machine() {
     let config = file(FREE);
     let path = config.path().to_str().unwrap();
     let text = parlor(&["check", "--config", path]);
@@ -127,18 +127,18 @@ fn check_looks_at_the_machine() {
 }
 
 #[test]
-fn check_finds_what_keeps_a_server_from_starting() {
+fn check_finds_errors_that_prevent_a_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let config = file(&format!("[sip]\nlisten = [\"tcp:{address}\"]\n[msrp]\nport = 0\n[shards]\ncores = \"4000\"\n"));
     let output = parlor(&["check", "--errors-only", "--config", config.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stdout(&output).contains(&format!("sip tcp:{address}: taken;")), "{}", stdout(&output));
-    assert!(stdout(&output).contains("core 4000 is not there"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("core 4000 is not available"), "{}", stdout(&output));
 }
 
 #[test]
-fn check_finds_addresses_that_are_named_twice() {
+fn check_finds_duplicate_addresses() {
     let (port, shards) = (Server::free_port(), one_shard());
     for (listen, msrp, found) in [
         (format!("\"udp:127.0.0.1:{port}\", \"udp:127.0.0.1:{port}\""), 0, format!("sip udp:127.0.0.1:{port}")),
@@ -153,7 +153,7 @@ fn check_finds_addresses_that_are_named_twice() {
 }
 
 #[test]
-fn a_reader_that_has_gone_away_breaks_nothing_and_a_full_disk_is_told() {
+fn a_closed_pipe_is_ignored_and_a_full_disk_reported() {
     let config = file(FREE);
     let path = config.path().to_str().unwrap();
     for arguments in
@@ -175,7 +175,7 @@ fn a_reader_that_has_gone_away_breaks_nothing_and_a_full_disk_is_told() {
 }
 
 #[test]
-fn check_shows_where_a_config_is_wrong() {
+fn check_shows_the_position_of_config_errors() {
     let config = file("[msrp]\nprot = 2855\n");
     let path = config.path().to_str().unwrap();
     let text = parlor(&["check", "--config", path]);
@@ -224,7 +224,7 @@ fn man_pages_are_written() {
 }
 
 #[test]
-fn chat_says_what_is_out_of_reach() {
+fn chat_names_an_unreachable_server() {
     // A port that was free a moment ago.
     let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for transport in ["udp", "tcp"] {
@@ -256,7 +256,7 @@ fn ports_of(config: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn check_knows_the_server_of_its_own_config_from_others() {
+fn check_recognizes_the_running_server_of_its_config() {
     let text = on_fixed_ports("");
     let server = Server::of(&text);
     let own = server.config_path().to_str().unwrap();
@@ -278,7 +278,7 @@ fn check_knows_the_server_of_its_own_config_from_others() {
 }
 
 #[test]
-fn a_port_that_somebody_else_has_is_taken_beside_the_own_server_too() {
+fn a_port_of_another_process_is_taken_beside_the_running_server() {
     let text = on_fixed_ports("");
     let server = Server::of(&text);
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -291,7 +291,7 @@ fn a_port_that_somebody_else_has_is_taken_beside_the_own_server_too() {
 }
 
 #[test]
-fn a_config_is_checked_without_the_machine() {
+fn config_only_does_not_check_the_machine() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let tls = "[tls]\ncertificate = \"no.pem\"\nprivate_key = \"no.pem\"\n";
@@ -315,22 +315,25 @@ fn a_config_is_checked_without_the_machine() {
 }
 
 #[test]
-fn check_warns_of_a_server_that_is_open_to_everybody() {
+fn check_warns_of_a_public_server() {
     let open =
         "[sip]\nlisten = [\"udp:0.0.0.0:0\"]\n[msrp]\nlisten = \"0.0.0.0\"\nport = 0\nadvertise = \"no.invalid\"\n";
     let config = file(open);
     let path = config.path().to_str().unwrap();
     let output = parlor(&["check", "--config", path]);
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
-    for warning in ["nobody is asked for a password", "calls travel in the open", "no.invalid cannot be looked up here"]
-    {
+    for warning in ["no authentication", "calls are not encrypted", "no.invalid cannot be resolved"] {
         let told = |line: &str| line.starts_with("warning") && line.contains(warning);
         assert!(stdout(&output).lines().any(told), "{warning} in {}", stdout(&output));
     }
     // What the config says by itself is told without the machine, too; a look-up is the machine's.
     let alone = parlor(&["check", "--config-only", "--config", path]);
     assert_eq!(alone.status.code(), Some(1));
-    assert!(stdout(&alone).contains("nobody is asked") && !stdout(&alone).contains("looked up"), "{}", stdout(&alone));
+    assert!(
+        stdout(&alone).contains("no authentication") && !stdout(&alone).contains("cannot be resolved"),
+        "{}",
+        stdout(&alone)
+    );
 }
 
 /// A page as `man` shows it, without its formatting.
@@ -344,7 +347,7 @@ fn shown(page: &std::path::Path) -> Option<String> {
 }
 
 #[test]
-fn examples_stand_in_the_pages_as_they_were_written() {
+fn manual_pages_have_the_examples_verbatim() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(parlor(&["man", folder.path().to_str().unwrap()]).status.code(), Some(0));
     for command in ["serve", "check", "chat", "bench", "completions", "man"] {
@@ -363,7 +366,7 @@ fn examples_stand_in_the_pages_as_they_were_written() {
 }
 
 #[test]
-fn the_pages_tell_exit_status_signals_and_files() {
+fn manual_pages_have_exit_status_signals_and_files() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(parlor(&["man", folder.path().to_str().unwrap()]).status.code(), Some(0));
     let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
@@ -375,13 +378,13 @@ fn the_pages_tell_exit_status_signals_and_files() {
     assert!(check.contains("\\fB1\\fR\nwarnings") && !check.contains("Exit codes"), "{check}");
     assert!(page("parlor-bench-idle.1").contains(".SH SIGNALS") && page("parlor-chat.1").contains("PARLOR_PASSWORD"));
     let config = page("parlor.toml.5");
-    for part in ["[sip]", "[rooms.defaults]", "congestion_patience = ", "how long a drain may take"] {
+    for part in ["[sip]", "[rooms.defaults]", "congestion_patience = ", "the longest duration of a drain"] {
         assert!(config.replace("\\-", "-").contains(part), "{part}");
     }
 }
 
 #[test]
-fn what_the_readme_types_is_taken() {
+fn the_commands_of_the_readme_are_valid() {
     let readme = include_str!("../README.md");
     let commands = readme.lines().filter_map(|line| line.split_once("cargo run --release -- "));
     let mut typed = 0;

@@ -42,7 +42,7 @@ fn works_and_ends(server: Server) {
 }
 
 #[test]
-fn a_server_goes_on_when_the_disk_of_its_log_is_full() {
+fn a_full_log_disk_does_not_stop_the_server() {
     for more in ["", "[log]\nformat = \"json\"\n"] {
         let full = || File::options().write(true).open("/dev/full").unwrap();
         works_and_ends(logging_to(more, full()));
@@ -50,7 +50,7 @@ fn a_server_goes_on_when_the_disk_of_its_log_is_full() {
 }
 
 #[test]
-fn a_server_goes_on_when_the_reader_of_its_log_has_gone() {
+fn a_closed_log_pipe_does_not_stop_the_server() {
     for more in ["", "[log]\nformat = \"json\"\n"] {
         let (reader, writer) = pipe().unwrap();
         let server = logging_to(more, writer);
@@ -61,7 +61,7 @@ fn a_server_goes_on_when_the_reader_of_its_log_has_gone() {
 }
 
 #[test]
-fn a_reader_that_stalls_holds_nobody_up_and_learns_what_it_has_missed() {
+fn a_stalled_log_reader_blocks_nothing_and_sees_a_count() {
     for more in ["", "[log]\nformat = \"json\"\n"] {
         let (mut reader, writer) = pipe().unwrap();
         let server = logging_to(more, writer);
@@ -94,7 +94,7 @@ fn a_reader_that_stalls_holds_nobody_up_and_learns_what_it_has_missed() {
 }
 
 #[test]
-fn a_reader_that_never_comes_back_does_not_keep_the_server_from_ending() {
+fn a_stalled_log_reader_does_not_prevent_the_exit() {
     let (_reader, writer) = pipe().unwrap();
     let server = logging_to("", writer);
     refused_calls(&server, 300, 4000);
@@ -105,7 +105,7 @@ fn a_reader_that_never_comes_back_does_not_keep_the_server_from_ending() {
 }
 
 #[test]
-fn the_last_line_says_why_the_server_has_ended() {
+fn the_last_log_line_has_the_exit_reason() {
     for (more, quotes) in [("", "\""), ("[log]\nformat = \"json\"\n", "\"")] {
         let last = |log: &str| log.lines().last().unwrap_or_default().to_owned();
         let server = Server::with(more);
@@ -135,7 +135,7 @@ fn the_last_line_says_why_the_server_has_ended() {
 }
 
 #[test]
-fn no_caller_forges_a_field_or_a_line() {
+fn callers_cannot_forge_log_fields_or_lines() {
     let server = Server::with("[log]\nlevel = \"debug\"\n");
     let mut sip = Sip::connect(&server.sip);
     let escapes =
@@ -161,7 +161,7 @@ fn no_caller_forges_a_field_or_a_line() {
 }
 
 #[test]
-fn hup_names_what_needs_a_restart_and_puts_the_level_in_force() {
+fn hup_logs_keys_that_need_a_restart_and_sets_the_level() {
     let mut server = Server::with("[log]\nlevel = \"warn\"\n");
     drop(server.join("early", "lobby"));
     server.rewrite_config("[log]\nlevel = \"info\"\nformat = \"json\"\n[rooms]\non_demand = false\n");
@@ -182,7 +182,7 @@ fn hup_names_what_needs_a_restart_and_puts_the_level_in_force() {
 }
 
 #[test]
-fn the_errors_of_a_config_read_again_are_lines_without_escapes() {
+fn config_errors_after_hup_are_plain_lines() {
     let (reader, writer) = pipe().unwrap();
     let mut server = logging_to("", writer);
     server.rewrite_config("[rooms]\non_demand = 7\nmax_rooms = \"x\"\n");
@@ -196,7 +196,7 @@ fn the_errors_of_a_config_read_again_are_lines_without_escapes() {
 }
 
 #[test]
-fn who_hangs_up_is_told_with_room_and_user() {
+fn a_hang_up_is_logged_with_room_and_user() {
     let server = Server::start();
     server.join("alice", "lobby").leave();
     let log = server.log();

@@ -1,8 +1,8 @@
-//! `parlor completions`: what shells want to know of the arguments.
+//! `parlor completions`: completion scripts for shells.
 
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use super::output::print as print_text;
@@ -12,13 +12,14 @@ use super::output::print as print_text;
 #[command(after_help = "\
 Example:
   parlor completions bash > /etc/bash_completion.d/parlor")]
-pub(super) struct CompletionsArguments {
-    /// Which shell
+pub struct CompletionsArguments {
+    /// The shell
     shell: Shell,
 }
 
-pub(super) fn print(arguments: &CompletionsArguments) -> ExitCode {
+/// Prints the script for `command`.
+pub fn print(arguments: &CompletionsArguments, mut command: Command) -> ExitCode {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut super::Arguments::command(), "parlor", &mut script);
+    clap_complete::generate(arguments.shell, &mut command, "parlor", &mut script);
     if print_text(&String::from_utf8_lossy(&script)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

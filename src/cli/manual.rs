@@ -1,6 +1,6 @@
-//! `parlor man`: a page for each command, and parlor.toml(5).
+//! `parlor man`: a manual page for each command, and parlor.toml(5).
 //!
-//! What the pages say comes from the arguments and from the reference of the config, so that neither can say what is not so.
+//! The pages are generated from the arguments and from the config reference.
 
 mod config;
 mod pages;
@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 
 use super::output::complain;
 
@@ -19,16 +19,16 @@ use super::output::complain;
 #[command(after_help = "\
 Example:
   parlor man man && cp man/*.1 /usr/local/share/man/man1 && cp man/*.5 /usr/local/share/man/man5")]
-pub(super) struct ManArguments {
-    /// The folder that the pages go to, made if it is not there
+pub struct ManArguments {
+    /// The folder for the pages; created if it does not exist
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
 
-/// Writes all pages.
-pub(super) fn write(arguments: &ManArguments) -> ExitCode {
+/// Writes the pages of `parlor` and its commands.
+pub fn write(arguments: &ManArguments, parlor: Command) -> ExitCode {
     let folder = &arguments.folder;
-    match write_into(folder) {
+    match write_pages(folder, parlor) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(format_args!("the man pages cannot be written to {}: {error}", folder.display()));
@@ -37,15 +37,15 @@ pub(super) fn write(arguments: &ManArguments) -> ExitCode {
     }
 }
 
-fn write_into(folder: &Path) -> io::Result<()> {
+fn write_pages(folder: &Path, parlor: Command) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let mut parlor = super::Arguments::command().disable_help_subcommand(true);
+    let mut parlor = parlor.disable_help_subcommand(true);
     parlor.build();
     write_command(&parlor, folder)?;
     fs::write(folder.join("parlor.toml.5"), config::page())
 }
 
-/// A page for a command, and one for each of its own.
+/// Writes the page of a command and those of its subcommands.
 fn write_command(command: &Command, folder: &Path) -> io::Result<()> {
     for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
         write_command(inner, folder)?;

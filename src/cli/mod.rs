@@ -1,6 +1,6 @@
-//! The command line: what an operator types.
+//! The command line.
 //!
-//! Exit codes: 0 done, 1 it ran and something was wrong, 2 usage or config.
+//! Exit codes: 0 success, 1 failure, 2 usage or config error.
 
 #[cfg(feature = "bench")]
 mod bench;
@@ -15,7 +15,7 @@ mod serve;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// An MSRP chat-room server (RFC 7701): a SIP conference focus and an MSRP switch in one process.
 #[derive(Debug, Parser)]
@@ -25,34 +25,34 @@ struct Arguments {
     command: Command,
 }
 
-/// Columns of a line of help.
+/// The longest line of a help text, in characters.
 const HELP_COLUMNS_MAX: usize = 100;
 
 const EXAMPLES: &str = "\
 Examples:
-  parlor serve                                  a server on loopback, rooms made on demand
-  parlor chat sip:lobby@127.0.0.1 --nick Alice  join a room of it from a terminal
-  parlor check --config parlor.toml             what would keep a server from running well here";
+  parlor serve                                  run a server on loopback
+  parlor chat sip:lobby@127.0.0.1 --nick Alice  join a room from a terminal
+  parlor check --config parlor.toml             check a config and this machine";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
     Serve(serve::ServeArguments),
-    /// Look at the config and the machine without starting
+    /// Check the config and the machine without starting the server
     Check(check::CheckArguments),
     /// Measure what a delivery costs
     #[cfg(feature = "bench")]
     Bench(parlor_bench::BenchArguments),
-    /// Join a room from a terminal, or from a script
+    /// Join a room from a terminal or a script
     Chat(chat::ChatArguments),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArguments),
-    /// Write the man pages into a folder
+    /// Write the manual pages to a folder
     Man(manual::ManArguments),
 }
 
-/// Reads the arguments and does what they say. Usage errors, `--help` and `--version` end the process from in here, with
-/// the exit codes above.
+/// Parses the arguments and runs the command. Usage errors, `--help` and `--version` exit the process from here, with the exit codes
+/// above.
 #[must_use]
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
@@ -61,8 +61,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "bench")]
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Chat(arguments) => chat::run(&arguments),
-        Command::Completions(arguments) => completions::print(&arguments),
-        Command::Man(arguments) => manual::write(&arguments),
+        Command::Completions(arguments) => completions::print(&arguments, Arguments::command()),
+        Command::Man(arguments) => manual::write(&arguments, Arguments::command()),
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_arguments_make_sense() {
+    fn the_arguments_are_consistent() {
         super::Arguments::command().debug_assert();
     }
 
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_below_the_options_is_not_broken_again() {
+    fn the_text_below_the_options_is_not_wrapped() {
         let parlor = super::Arguments::command();
         let scenarios = parlor.get_subcommands().flat_map(clap::Command::get_subcommands);
         for command in parlor.get_subcommands().chain(scenarios) {

@@ -1,14 +1,14 @@
-//! Standard output and standard error, whose readers may have gone away, and which may be full. `println!` would panic there.
+//! Standard output and standard error. `println!` panics if they are closed or full; these functions do not.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether standard output could not be written.
+/// Whether a write to standard output has failed.
 static FAILED: AtomicBool = AtomicBool::new(false);
 
-/// Writes a text. The answer is whether that went well; where it did not, that is told once.
-pub(super) fn print(text: &str) -> bool {
+/// Prints a text. Returns whether it was written; the first failure is reported on standard error.
+pub fn print(text: &str) -> bool {
     let written = try_print(text);
     if let Err(error) = &written
         && !FAILED.swap(true, Ordering::Relaxed)
@@ -18,11 +18,11 @@ pub(super) fn print(text: &str) -> bool {
     written.is_ok()
 }
 
-/// Writes a text. A reader that closes early, as `head` does, has what it wants, which is no error.
+/// Prints a text. A closed pipe, as behind `head`, is no error.
 ///
 /// # Errors
-/// As the system.
-pub(super) fn try_print(text: &str) -> io::Result<()> {
+/// Returns the error of the write.
+pub fn try_print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -30,22 +30,22 @@ pub(super) fn try_print(text: &str) -> io::Result<()> {
     }
 }
 
-/// The same with the end of a line behind it.
-pub(super) fn print_line(text: &str) -> bool {
+/// Prints a line, as [`print`].
+pub fn print_line(text: &str) -> bool {
     print(&format!("{text}\n"))
 }
 
-/// Whether something that was printed is not there, which was told.
-pub(super) fn has_failed() -> bool {
+/// Whether a write to standard output has failed.
+pub fn has_failed() -> bool {
     FAILED.load(Ordering::Relaxed)
 }
 
-/// Says on standard error what went wrong, if that can be written.
-pub(super) fn complain(text: impl Display) {
+/// Prints an error on standard error, after `parlor: `. Failures are ignored.
+pub fn complain(text: impl Display) {
     note(format_args!("parlor: {text}\n"));
 }
 
-/// Writes a text to standard error, if that can be written; where it cannot, nobody could be told.
-pub(super) fn note(text: impl Display) {
+/// Prints a text on standard error. Failures are ignored.
+pub fn note(text: impl Display) {
     let _ = io::stderr().write_all(text.to_string().as_bytes());
 }

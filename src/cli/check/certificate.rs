@@ -1,33 +1,34 @@
-//! The certificate of `[tls]`.
+//! Checks of the certificate of `[tls]`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Finding;
+use super::finding::Finding;
 use crate::config::Config;
 use crate::tls::{Identity, Trust};
 
-/// Less time than this before a certificate ends is worth a warning.
-const SOON_DAYS: i64 = 30;
+/// Remaining days below which a certificate is a warning.
+const EXPIRY_WARNING_DAYS: i64 = 30;
 const DAY_SECONDS: i64 = 24 * 3600;
 
-pub(super) fn look(config: &Config) -> Vec<Finding> {
+/// All checks of the certificate and its key.
+pub fn check(config: &Config) -> Vec<Finding> {
     let Some(tls) = &config.tls else { return Vec::new() };
     let mut findings = vec![match Identity::load(&tls.certificate, &tls.private_key) {
         Err(error) => Finding::error("tls", error.to_string(), "set tls.certificate and tls.private_key"),
-        Ok(identity) => judge_time(&identity, now()),
+        Ok(identity) => check_validity(&identity, now()),
     }];
     if let Ok(identity) = Identity::load(&tls.certificate, &tls.private_key) {
-        findings.extend(judge_names(&identity, config));
+        findings.extend(check_names(&identity, config));
     }
-    findings.extend(judge_mode(&tls.private_key));
+    findings.extend(check_mode(&tls.private_key));
     if let Err(error) = Trust::load(tls.authorities.as_deref()) {
         findings.push(Finding::error("tls authorities", error, "set tls.authorities to a PEM file, or leave it out"));
     }
-    if !config.wants_tls() {
+    if !config.uses_tls() {
         let advice = "set msrp.tls_port, or a tls: address in sip.listen";
-        findings.push(Finding::warning("tls", "there is a certificate, and nothing that uses it", advice));
+        findings.push(Finding::warning("tls", "no address uses the certificate", advice));
     }
     findings
 }
@@ -36,12 +37,12 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
 }
 
-/// Why a certificate that has ended, or has not begun, is of no use now.
-pub(in crate::cli) fn not_in_force(identity: &Identity) -> Option<String> {
-    out_of_its_time(identity, now())
+/// Why a certificate is not valid at the moment: `ended 3 days ago`, `begins in a day`.
+pub fn validity_error(identity: &Identity) -> Option<String> {
+    validity_error_at(identity, now())
 }
 
-fn out_of_its_time(identity: &Identity, now: i64) -> Option<String> {
+fn validity_error_at(identity: &Identity, now: i64) -> Option<String> {
     if now > identity.expires {
         Some(format!("ended {} ago", days(now - identity.expires)))
     } else if now < identity.begins {
@@ -59,20 +60,20 @@ fn days(seconds: i64) -> String {
     }
 }
 
-fn judge_time(identity: &Identity, now: i64) -> Finding {
-    let advice = "renew it; HUP makes a running server take the new one";
+fn check_validity(identity: &Identity, now: i64) -> Finding {
+    let advice = "renew it, and send HUP to the running server";
     let left = identity.expires - now;
-    match out_of_its_time(identity, now) {
+    match validity_error_at(identity, now) {
         Some(why) => Finding::error("tls certificate", format!("it {why}"), advice),
-        None if left < SOON_DAYS * DAY_SECONDS => {
+        None if left < EXPIRY_WARNING_DAYS * DAY_SECONDS => {
             Finding::warning("tls certificate", format!("it ends in {}", days(left)), advice)
         }
         None => Finding::ok("tls certificate", format!("good for {}", days(left))),
     }
 }
 
-/// Whether clients that check names will find the ones they look for.
-fn judge_names(identity: &Identity, config: &Config) -> Vec<Finding> {
+/// Whether the certificate has the names that clients verify.
+fn check_names(identity: &Identity, config: &Config) -> Vec<Finding> {
     let mut wanted: Vec<String> = Vec::new();
     if config.msrp.tls_port != 0 {
         wanted.push(config.msrp.path_host());
@@ -86,8 +87,8 @@ fn judge_names(identity: &Identity, config: &Config) -> Vec<Finding> {
     wanted.dedup();
     let missing = wanted.into_iter().filter(|name| !identity.names.iter().any(|own| covers(own, name)));
     let finding = |name: String| {
-        let advice = "clients that check names will not connect by it; have it in the certificate's subjectAltName";
-        Finding::warning("tls certificate", format!("it is not made for {name}"), advice)
+        let advice = "clients that verify names will not connect; add the name to subjectAltName";
+        Finding::warning("tls certificate", format!("it does not name {name}"), advice)
     };
     missing.map(finding).collect()
 }
@@ -98,17 +99,17 @@ fn covers(own: &str, name: &str) -> bool {
         || own.strip_prefix("*.").is_some_and(|domain| name.split_once('.').is_some_and(|(_, rest)| rest == domain))
 }
 
-fn judge_mode(key: &Path) -> Option<Finding> {
+fn check_mode(key: &Path) -> Option<Finding> {
     let mode = std::fs::metadata(key).ok()?.permissions().mode();
     (mode & 0o007 != 0).then(|| {
         let advice = format!("chmod o= {}", key.display());
-        Finding::warning("tls private_key", "everybody on this machine can read it", advice)
+        Finding::warning("tls private_key", "everyone on this machine can read it", advice)
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
+    use super::super::finding::Level;
     use super::*;
 
     #[test]
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_runs_out_is_told_in_time() {
+    fn a_certificate_near_its_expiry_is_a_warning() {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -126,13 +127,13 @@ mod tests {
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
         let identity = Identity::load(&certificate, &key).unwrap();
         assert_eq!(identity.names, ["localhost"]);
-        let level = |before: i64| judge_time(&identity, identity.expires - before).level;
+        let level = |before: i64| check_validity(&identity, identity.expires - before).level;
         assert_eq!(level(40 * DAY_SECONDS), Level::Ok);
         assert_eq!(level(3 * DAY_SECONDS), Level::Warning);
         assert_eq!(level(-1), Level::Error);
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(judge_mode(&key).is_some());
+        assert!(check_mode(&key).is_some());
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
-        assert_eq!(judge_mode(&key), None);
+        assert_eq!(check_mode(&key), None);
     }
 }

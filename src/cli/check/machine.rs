@@ -1,31 +1,32 @@
-//! The kernel, the limits of the process and the cores.
+//! Checks of the kernel, the limits of the process and the cores.
 
 use std::fs;
 use std::io::ErrorKind;
 
+use super::finding::{Finding, Level};
 use super::tuning;
-use super::{Finding, Level};
 use crate::config::{Config, Cores};
 use crate::shard::Io;
 
-/// Octets that glommio asks to be lockable for each shard before it starts; a loop on a ring asks for none.
+/// Lockable memory that each glommio shard needs, in octets; a ring shard needs none.
 const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
-/// Descriptors below which not even a small server works.
+/// File descriptors that the smallest server needs.
 const DESCRIPTORS_MIN: u64 = 256;
-/// The kernel that io_uring as the executor uses it needs.
+/// The oldest kernel with the io_uring operations in use.
 const KERNEL_MIN: (u32, u32) = (5, 8);
-/// The kernel whose rings need no locks (SINGLE_ISSUER, DEFER_TASKRUN), which the send ring is built for.
+/// The oldest kernel with SINGLE_ISSUER and DEFER_TASKRUN, which the send ring needs.
 const KERNEL_GOOD: (u32, u32) = (6, 1);
 
-pub(super) fn look(config: &Config) -> Vec<Finding> {
+/// All checks of the machine.
+pub fn check(config: &Config) -> Vec<Finding> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    // As `serve` does.
+    // `serve` does the same.
     let _ = crate::control::raise_limit();
     let limits = read("/proc/self/limits");
     let wanted = tuning::wanted_limits();
     let ring = io_uring(read("/proc/sys/kernel/io_uring_disabled").trim(), io_uring::IoUring::new(2).map(drop));
     let mut found = vec![kernel(&read("/proc/sys/kernel/osrelease"))];
-    found.extend(carriers(ring, || shell(config.shards.io, crate::shard::probe_loop())));
+    found.extend(io_findings(ring, || shell(config.shards.io, crate::shard::probe_loop())));
     found.extend([
         memlock(limit(&limits, "Max locked memory"), wanted.memlock, config.shards.io),
         descriptors(limit(&limits, "Max open files"), wanted.nofile),
@@ -34,17 +35,17 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
     found
 }
 
-/// What there is to carry shards. Where there is no io_uring at all, no shell takes over from another.
-fn carriers(ring: Finding, shell: impl FnOnce() -> Finding) -> Vec<Finding> {
+/// The findings about `shards.io`. Without io_uring there is no fallback to report.
+fn io_findings(ring: Finding, shell: impl FnOnce() -> Finding) -> Vec<Finding> {
     if ring.level == Level::Error { vec![ring] } else { vec![ring, shell()] }
 }
 
 /// The cores that this process may run on.
-pub(crate) fn allowed_cores() -> Vec<usize> {
+pub fn allowed_cores() -> Vec<usize> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
     match crate::config::parse_cores(line.trim()) {
-        Ok(Cores::These(cores)) => cores,
+        Ok(Cores::List(cores)) => cores,
         _ => Vec::new(),
     }
 }
@@ -76,24 +77,24 @@ fn io_uring(disabled: &str, ring: std::io::Result<()>) -> Finding {
     }
 }
 
-/// A soft limit in the text of /proc/self/limits; `u64::MAX` is no limit, and so is what cannot be read.
+/// A soft limit in the text of /proc/self/limits; `u64::MAX` if it is unlimited or cannot be read.
 fn limit(limits: &str, name: &str) -> u64 {
     let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     line.split_ascii_whitespace().next().and_then(|soft| soft.parse().ok()).unwrap_or(u64::MAX)
 }
 
-/// What will carry the shards.
+/// Which I/O back end the shards will use.
 fn shell(io: Io, looped: std::io::Result<()>) -> Finding {
     match (io, looped) {
         (Io::Ring, Ok(())) => Finding::ok("shards.io", "ring"),
         (Io::Ring, Err(error)) => {
-            let found = format!("glommio instead of ring, which is not to be had here: {error}");
+            let found = format!("glommio instead of ring, which is not available: {error}");
             let advice = match error.kind() {
                 ErrorKind::PermissionDenied => {
                     "allow io_uring in the profile of the container or of the service (seccomp)"
                 }
                 ErrorKind::OutOfMemory => "raise memlock: ulimit -l, or tuning/limits-parlor.conf",
-                _ => "Linux 5.19 or newer has what ring needs, and less work with small rooms",
+                _ => "Linux 5.19 or newer has what ring needs; ring is faster with small rooms",
             };
             Finding::warning("shards.io", found, advice)
         }
@@ -132,7 +133,7 @@ fn shown(value: u64, unit: &str) -> String {
     if value == u64::MAX { format!("unlimited {unit}") } else { format!("{value} {unit}") }
 }
 
-/// Cores in rising order, as a config writes them: `0-3,8`.
+/// Cores in ascending order, in the form of the config: `0-3,8`.
 fn ranges(cores: &[usize]) -> String {
     let runs = cores.chunk_by(|one, next| one + 1 == *next);
     let run = |run: &[usize]| match (run[0], run[run.len() - 1]) {
@@ -145,13 +146,13 @@ fn ranges(cores: &[usize]) -> String {
 fn cores(asked: &Cores, allowed: &[usize]) -> Finding {
     let list = ranges;
     match asked {
-        Cores::All => Finding::ok("cores", format!("all that are allowed: {}", list(allowed))),
-        Cores::These(asked) => {
+        Cores::All => Finding::ok("cores", format!("all allowed: {}", list(allowed))),
+        Cores::List(asked) => {
             let missing: Vec<usize> = asked.iter().copied().filter(|core| !allowed.contains(core)).collect();
             if missing.is_empty() {
                 return Finding::ok("cores", list(asked));
             }
-            let found = format!("core {} is not there for this process", list(&missing));
+            let found = format!("core {} is not available to this process", list(&missing));
             Finding::error("cores", found, format!("set shards.cores to some of {}", list(allowed)))
         }
     }
@@ -162,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kernels_are_told_apart() {
+    fn kernel_versions_have_levels() {
         assert_eq!(kernel("5.4.0-generic").level, Level::Error);
         assert_eq!(kernel("5.15.0-91-generic\n").level, Level::Warning);
         assert_eq!(kernel("6.1.0").level, Level::Ok);
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_io_uring_says_who_refuses_it() {
+    fn a_refused_io_uring_names_the_cause() {
         let refused = || Err(std::io::Error::from_raw_os_error(1));
         assert_eq!(io_uring("0", Ok(())).level, Level::Ok);
         assert!(io_uring("2", refused()).line().contains("sysctl kernel.io_uring_disabled=0"));
@@ -180,15 +181,15 @@ mod tests {
     }
 
     #[test]
-    fn without_any_io_uring_nothing_is_said_of_a_shell_that_takes_over() {
+    fn without_io_uring_no_fallback_is_reported() {
         let refused = io_uring("0", Err(std::io::Error::from_raw_os_error(1)));
-        assert_eq!(carriers(refused, || unreachable!("it is not asked for")).len(), 1);
-        let found = carriers(io_uring("0", Ok(())), || shell(Io::Ring, Ok(())));
+        assert_eq!(io_findings(refused, || unreachable!("not probed")).len(), 1);
+        let found = io_findings(io_uring("0", Ok(())), || shell(Io::Ring, Ok(())));
         assert_eq!(found.len(), 2);
     }
 
     #[test]
-    fn a_missing_loop_is_a_warning_and_says_what_takes_over() {
+    fn an_unavailable_ring_is_a_warning_that_names_the_fallback() {
         let missing = || Err(std::io::Error::from_raw_os_error(22));
         assert_eq!(shell(Io::Ring, Ok(())).level, Level::Ok);
         assert_eq!(shell(Io::Glommio, missing()).level, Level::Ok);
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_read_and_compared() {
+    fn limits_are_parsed_and_compared() {
         let text = "Max open files            20000   30000   files\nMax locked memory  unlimited  unlimited bytes\n";
         assert_eq!(limit(text, "Max open files"), 20000);
         assert_eq!(limit(text, "Max locked memory"), u64::MAX);
@@ -216,14 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn a_core_that_is_not_there_is_named() {
+    fn an_unavailable_core_is_named() {
         assert_eq!(cores(&Cores::All, &[0, 1]).level, Level::Ok);
-        assert_eq!(cores(&Cores::These(vec![1]), &[0, 1]).level, Level::Ok);
-        let missing = cores(&Cores::These(vec![0, 7]), &[0, 1]);
+        assert_eq!(cores(&Cores::List(vec![1]), &[0, 1]).level, Level::Ok);
+        let missing = cores(&Cores::List(vec![0, 7]), &[0, 1]);
         assert_eq!(missing.level, Level::Error);
-        assert_eq!(missing.line(), "cores: core 7 is not there for this process; set shards.cores to some of 0-1");
+        assert_eq!(missing.line(), "cores: core 7 is not available to this process; set shards.cores to some of 0-1");
         let far: Vec<usize> = (0..=64).collect();
-        assert!(cores(&Cores::These(far), &[0, 1]).line().contains("core 2-64 is not there"));
+        assert!(cores(&Cores::List(far), &[0, 1]).line().contains("core 2-64 is not available"));
         assert_eq!(ranges(&[0, 2, 3, 4, 7, 8]), "0,2-4,7-8");
     }
 

@@ -1,19 +1,23 @@
-//! `parlor check`: what would keep a server from running well here, without starting one.
+//! `parlor check`: finds what prevents the server from running well on this machine, without starting it.
 
 mod auth;
 mod certificate;
+mod finding;
 mod machine;
 mod ports;
 mod reach;
 mod running;
 mod tuning;
 
-pub(super) use certificate::not_in_force;
-pub(super) use machine::allowed_cores;
+pub use certificate::validity_error;
+pub use finding::Finding;
+pub use machine::allowed_cores;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use finding::Level;
 use serde::Serialize;
 
 use super::output::{complain, note, print, print_line};
@@ -23,78 +27,32 @@ use crate::config::{Config, ConfigErrors};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  parlor check                          the defaults on this machine
-  parlor check --config parlor.toml     a config, and what it needs of this machine
+  parlor check                          the default config on this machine
+  parlor check --config parlor.toml     a config on this machine
   parlor check --config-only --errors-only --config parlor.toml && systemctl reload parlor
   parlor check --json | jq .verdict     for scripts
 
-Beside the server of the same config, which runs already, its ports are not in the way.
+Ports in use by a running server of the same config are no error.
 
 Exit codes: 0 fine, 1 warnings, 2 errors.")]
-pub(super) struct CheckArguments {
-    /// The config file; without it the defaults are checked
+pub struct CheckArguments {
+    /// The config file. Default: the default config
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Read the config alone, and do not look at the machine: its limits, ports, names and certificates
+    /// Check the config only, not the limits, ports, names and certificates of this machine
     #[arg(long)]
     config_only: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Show errors only, and let warnings pass: exit with 0 or 2
+    /// Show errors only, and exit with 0 or 2
     #[arg(long)]
     errors_only: bool,
 }
 
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Level {
-    /// As it should be.
-    Ok,
-    /// The server runs, but not well.
-    Warning,
-    /// The server does not start, or serves nobody.
-    Error,
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Finding {
-    level: Level,
-    /// What was looked at.
-    subject: String,
-    /// How it is.
-    found: String,
-    /// What to do about it; empty where nothing is to be done.
-    advice: String,
-}
-
-impl Finding {
-    fn ok(subject: &str, found: impl Into<String>) -> Self {
-        Self { level: Level::Ok, subject: subject.into(), found: found.into(), advice: String::new() }
-    }
-
-    fn warning(subject: &str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { level: Level::Warning, subject: subject.into(), found: found.into(), advice: advice.into() }
-    }
-
-    fn error(subject: &str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { level: Level::Error, subject: subject.into(), found: found.into(), advice: advice.into() }
-    }
-
-    /// The finding on one line: what is wrong, and what to do.
-    pub(super) fn line(&self) -> String {
-        match self.advice.as_str() {
-            "" => format!("{}: {}", self.subject, self.found),
-            advice => format!("{}: {}; {advice}", self.subject, self.found),
-        }
-    }
-}
-
-/// A config error, as JSON shows it.
+/// A config error in the JSON report.
 #[derive(Debug, Serialize)]
-struct Place<'a> {
+struct ConfigErrorReport<'a> {
     file: &'a str,
     line: Option<usize>,
     column: Option<usize>,
@@ -106,16 +64,16 @@ struct Place<'a> {
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     verdict: Level,
-    config_errors: Vec<Place<'a>>,
+    config_errors: Vec<ConfigErrorReport<'a>>,
     findings: &'a [Finding],
 }
 
-/// Looks, tells, and answers with the exit code. A report that cannot be written is an error.
-pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
+/// Prints the report and returns the exit code. A report that cannot be written is an error.
+pub fn run(arguments: &CheckArguments) -> ExitCode {
     let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load);
     let path = arguments.config.as_deref();
-    let look = if arguments.config_only { look_at_config } else { look };
-    let mut findings = config.as_ref().map(|config| look(config, path)).unwrap_or_default();
+    let check = if arguments.config_only { check_config } else { check_all };
+    let mut findings = config.as_ref().map(|config| check(config, path)).unwrap_or_default();
     if arguments.errors_only {
         findings.retain(|finding| finding.level == Level::Error);
     }
@@ -129,33 +87,33 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     ExitCode::from(if shown { verdict as u8 } else { Level::Error as u8 })
 }
 
-/// Everything that is to be said about this machine and a server of this config.
-fn look(config: &Config, path: Option<&Path>) -> Vec<Finding> {
-    let mut findings = machine::look(config);
-    findings.extend(ports::look(config, running::Running::serving(path)));
-    findings.extend(auth::look(config, path));
-    findings.extend(reach::look(config));
-    findings.extend(certificate::look(config));
-    findings.extend(tuning::look());
+/// All findings about a config on this machine.
+fn check_all(config: &Config, path: Option<&Path>) -> Vec<Finding> {
+    let mut findings = machine::check(config);
+    findings.extend(ports::check(config, running::RunningServers::of_config(path)));
+    findings.extend(auth::check(config, path));
+    findings.extend(reach::check(config));
+    findings.extend(certificate::check(config));
+    findings.extend(tuning::check());
     findings
 }
 
-/// What a config says by itself, wherever it is read.
-fn look_at_config(config: &Config, path: Option<&Path>) -> Vec<Finding> {
+/// The findings that do not depend on the machine.
+fn check_config(config: &Config, path: Option<&Path>) -> Vec<Finding> {
     let name = path.map_or_else(|| "the defaults".to_owned(), |path| path.display().to_string());
     let mut findings = vec![Finding::ok("config", format!("{name}: nothing is wrong with its keys and values"))];
-    findings.extend(ports::named_twice(config));
+    findings.extend(ports::duplicates(config));
     findings.extend(reach::exposure(config));
     findings
 }
 
-/// What keeps a server of this config from starting here, ports excepted: those are found out by taking them.
-pub(super) fn obstacles(config: &Config) -> Vec<Finding> {
-    machine::look(config).into_iter().filter(|finding| finding.level == Level::Error).collect()
+/// The errors that prevent the server from starting, except ports in use, which binding reports.
+pub fn startup_errors(config: &Config) -> Vec<Finding> {
+    machine::check(config).into_iter().filter(|finding| finding.level == Level::Error).collect()
 }
 
 fn print_json(verdict: Level, errors: Option<&ConfigErrors>, findings: &[Finding]) -> bool {
-    let config_errors = errors.map(places).unwrap_or_default();
+    let config_errors = errors.map(config_error_reports).unwrap_or_default();
     let report = Report { verdict, config_errors, findings };
     match serde_json::to_string_pretty(&report) {
         Ok(text) => print_line(&text),
@@ -166,19 +124,19 @@ fn print_json(verdict: Level, errors: Option<&ConfigErrors>, findings: &[Finding
     }
 }
 
-fn places(errors: &ConfigErrors) -> Vec<Place<'_>> {
-    let place = |error| {
+fn config_error_reports(errors: &ConfigErrors) -> Vec<ConfigErrorReport<'_>> {
+    let report = |error| {
         let (line, column) = errors.place(error).unzip();
         let offending = errors.offending(error);
-        Place { file: errors.name(), line, column, offending, message: &error.message, help: &error.help }
+        ConfigErrorReport { file: errors.name(), line, column, offending, message: &error.message, help: &error.help }
     };
-    errors.errors.iter().map(place).collect()
+    errors.errors.iter().map(report).collect()
 }
 
 fn print_text(errors: Option<&ConfigErrors>, findings: &[Finding]) -> bool {
     if let Some(errors) = errors {
         note(errors.render());
-        complain("the config has errors, so the machine was not looked at");
+        complain("the config has errors; the machine was not checked");
     }
     let line = |finding: &Finding| {
         let level = match finding.level {

@@ -1,24 +1,25 @@
-//! The machine compared with the files in `tuning/`.
+//! Compares the machine with the files in `tuning/`.
 
 use std::fs;
 
-use super::Finding;
+use super::finding::Finding;
 
 const SYSCTLS: &str = include_str!("../../../tuning/60-parlor.conf");
 const LIMITS: &str = include_str!("../../../tuning/limits-parlor.conf");
 
-/// Settings that are switches; of the others, which are sizes, more is as good.
+/// Settings that must have the exact value. The others are sizes, of which more is also good.
 const SWITCHES: [&str; 2] = ["kernel.io_uring_disabled", "net.ipv4.tcp_slow_start_after_idle"];
 
-/// What the limits file asks for.
-pub(super) struct WantedLimits {
-    /// Descriptors.
+/// The limits in `tuning/limits-parlor.conf`.
+pub struct WantedLimits {
+    /// File descriptors.
     pub nofile: u64,
-    /// Octets.
+    /// Lockable memory, in octets.
     pub memlock: u64,
 }
 
-pub(super) fn wanted_limits() -> WantedLimits {
+/// Reads the limits file.
+pub fn wanted_limits() -> WantedLimits {
     let value = |name: &str| {
         let mut lines = lines(LIMITS).map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
         let fields = lines.find(|fields| fields.get(2) == Some(&name));
@@ -27,8 +28,8 @@ pub(super) fn wanted_limits() -> WantedLimits {
     WantedLimits { nofile: value("nofile"), memlock: value("memlock") * 1024 }
 }
 
-/// Compares every kernel setting of the tuning file.
-pub(super) fn look() -> Vec<Finding> {
+/// Compares each kernel setting of `tuning/60-parlor.conf`.
+pub fn check() -> Vec<Finding> {
     wanted_sysctls().map(|(name, wanted)| compare(name, wanted, &current(name))).collect()
 }
 
@@ -50,23 +51,23 @@ fn compare(name: &str, wanted: &str, current: &str) -> Finding {
     let good = match (number(wanted), number(current)) {
         (Some(wanted), Some(current)) if SWITCHES.contains(&name) => wanted == current,
         (Some(wanted), Some(current)) => current >= wanted,
-        // An older kernel, or a container that hides it: nothing to be done from here.
+        // An older kernel does not have it, or a container hides it.
         _ => return Finding::ok(name, "not readable here"),
     };
     if good {
         return Finding::ok(name, current);
     }
-    let advice = format!("sysctl {name}={wanted}; tuning/60-parlor.conf has the reasons");
+    let advice = format!("sysctl {name}={wanted}; see tuning/60-parlor.conf");
     Finding::warning(name, current, advice)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
+    use super::super::finding::Level;
     use super::*;
 
     #[test]
-    fn the_tuning_files_can_be_read() {
+    fn the_tuning_files_are_parsed() {
         let wanted: Vec<_> = wanted_sysctls().collect();
         assert!(wanted.contains(&("net.core.somaxconn", "4096")), "{wanted:?}");
         assert!(wanted.iter().all(|(name, value)| name.contains('.') && value.parse::<u64>().is_ok()), "{wanted:?}");
@@ -77,19 +78,19 @@ mod tests {
     }
 
     #[test]
-    fn every_value_has_a_reason() {
+    fn every_value_has_a_comment() {
         for text in [SYSCTLS, LIMITS, include_str!("../../../tuning/parlor.service")] {
             assert!(text.lines().filter(|line| line.starts_with('#')).count() >= 3);
         }
         let mut commented = false;
         for line in SYSCTLS.lines().skip_while(|line| line.starts_with('#')) {
             commented = line.starts_with('#') || (commented && !line.is_empty());
-            assert!(line.is_empty() || commented, "{line} has no reason above it");
+            assert!(line.is_empty() || commented, "{line} has no comment above it");
         }
     }
 
     #[test]
-    fn more_is_as_good_for_a_size_and_not_for_a_switch() {
+    fn sizes_may_be_larger_and_switches_must_be_equal() {
         assert_eq!(compare("net.core.somaxconn", "4096", "128").level, Level::Warning);
         assert_eq!(compare("net.core.somaxconn", "4096", "65535").level, Level::Ok);
         assert_eq!(compare("kernel.io_uring_disabled", "0", "2").level, Level::Warning);

@@ -1,5 +1,5 @@
-//! The fields of a text line. Much of what is logged was written by whoever calls: a value stands in quotes, with escapes, where it
-//! could be taken for more than one field, end the line or steer a terminal.
+//! The fields of a text line. Many values come from peers: a value is quoted and escaped if it could be taken for several fields, end
+//! the line or control a terminal.
 
 use std::fmt::{self, Debug};
 
@@ -8,8 +8,8 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
-/// Writes `message name=value name="a value"`.
-pub(super) struct TextFields;
+/// Formats `message name=value name="a value"`.
+pub struct TextFields;
 
 impl<'w> FormatFields<'w> for TextFields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
@@ -26,8 +26,8 @@ struct Line<'w> {
 }
 
 impl Line<'_> {
-    /// Appends a field. A string always stands in quotes, so that its kind does not depend on what is in it; what has a form of its own,
-    /// like a number or an address, where it needs them.
+    /// Appends a field. A string is always quoted, so that its form does not depend on its content; other values, such as numbers and
+    /// addresses, only if they need it.
     fn append(&mut self, field: &Field, text: &str, is_string: bool) -> fmt::Result {
         if !std::mem::take(&mut self.is_empty) {
             self.writer.write_char(' ')?;
@@ -52,15 +52,15 @@ impl Visit for Line<'_> {
     }
 }
 
-/// A value as it stands in a line: as it is, or in quotes where it is to be, or has something in it that ends a field.
+/// A value, quoted if `quoted` or if it has characters that end a field.
 fn value(text: &str, quoted: bool) -> String {
-    // What is escaped gets longer.
+    // Escapes make it longer.
     let escaped = text.escape_debug().to_string().replace("\\'", "'");
     let ends_a_field = text.is_empty() || text.contains([' ', '=']) || escaped.len() != text.len();
     if quoted || ends_a_field { format!("\"{escaped}\"") } else { escaped }
 }
 
-/// A message, which is ours, without what would end the line.
+/// A message, which is quoted nowhere, with control characters escaped.
 fn on_one_line(text: &str) -> String {
     text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'")
 }
@@ -74,7 +74,7 @@ mod tests {
 
     use super::super::format;
 
-    /// What is logged meanwhile, without time.
+    /// The text that `log` writes, without the time.
     fn logged(log: impl FnOnce()) -> String {
         #[derive(Clone, Default)]
         struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -95,14 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn plain_values_stand_as_they_are() {
+    fn plain_values_are_not_quoted() {
         let user = "sip:alice@localhost";
         let line = logged(|| tracing::info!(call = %"bf27", status = 403, ok = true, user, "a call"));
         assert_eq!(line, "INFO a call call=bf27 status=403 ok=true user=\"sip:alice@localhost\"\n");
     }
 
     #[test]
-    fn no_value_can_be_taken_for_two_fields() {
+    fn a_value_cannot_forge_a_field() {
         let room = "x call=deadbeef user=admin";
         for line in [
             logged(|| tracing::info!(%room, "a call")),
@@ -121,8 +121,8 @@ mod tests {
     }
 
     #[test]
-    fn no_value_ends_the_line_or_steers_a_terminal() {
-        // A new line, the escape of terminals in one octet and in two, a separator of lines, a change of direction, nothing at all.
+    fn a_value_cannot_end_the_line_or_control_a_terminal() {
+        // Line ends, terminal escapes in one octet and in two, a line separator, a change of direction, invisible characters.
         for c in
             ['\n', '\r', '\t', '\0', '\x1b', '\x7f', '\u{9b}', '\u{85}', '\u{2028}', '\u{202e}', '\u{200b}', '\u{a0}']
         {

@@ -1,4 +1,4 @@
-//! How a line looks, as text and as JSON.
+//! The format of log lines, as text and as JSON.
 
 use std::io::{self, Write};
 
@@ -13,8 +13,8 @@ use tracing_subscriber::{Layer, fmt};
 use super::fields::TextFields;
 use crate::config::LogFormat;
 
-/// Lines for eyes: time, level, what happened, fields.
-pub(super) fn text<S, W>(writer: W, colours: bool) -> impl Layer<S>
+/// A text line: time, level, message, fields.
+pub fn text<S, W>(writer: W, colours: bool) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'w> MakeWriter<'w> + 'static,
@@ -23,23 +23,23 @@ where
     layer.fmt_fields(TextFields).with_ansi(colours).with_writer(writer)
 }
 
-/// One JSON object a line.
-pub(super) fn json<S, W>(writer: impl Fn() -> W + 'static) -> impl Layer<S>
+/// A JSON object on each line.
+pub fn json<S, W>(writer: impl Fn() -> W + 'static) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: Write + 'static,
 {
-    let escaping = move || Escaping(writer());
-    fmt::layer().with_target(false).log_internal_errors(false).json().with_writer(escaping)
+    let writer = move || EscapingWriter(writer());
+    fmt::layer().with_target(false).log_internal_errors(false).json().with_writer(writer)
 }
 
-/// Writes lines of JSON without the characters that JSON may have as they are and that steer terminals or end lines for some readers.
-struct Escaping<W>(W);
+/// Writes JSON lines with escapes for characters that control terminals or end lines, which JSON allows unescaped.
+struct EscapingWriter<W>(W);
 
-impl<W: Write> Write for Escaping<W> {
+impl<W: Write> Write for EscapingWriter<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match std::str::from_utf8(line) {
-            Ok(text) if text.contains(steers) => self.0.write_all(escaped(text).as_bytes())?,
+            Ok(text) if text.contains(is_control) => self.0.write_all(escaped(text).as_bytes())?,
             _ => self.0.write_all(line)?,
         }
         Ok(line.len())
@@ -50,16 +50,16 @@ impl<W: Write> Write for Escaping<W> {
     }
 }
 
-/// Whether a character is seen as something else than itself: those that `str::escape_debug` escapes, of what JSON has as it is.
-fn steers(c: char) -> bool {
+/// Whether a character that JSON allows unescaped is not printable, by `str::escape_debug`.
+fn is_control(c: char) -> bool {
     !c.is_ascii() && c.escape_debug().len() > 1 && !c.is_alphanumeric()
 }
 
-/// The same line, with those characters as JSON's escapes. They stand within its strings alone.
+/// The line with those characters as JSON escapes. They occur only in its strings.
 fn escaped(line: &str) -> String {
     let mut out = String::with_capacity(line.len() + 16);
     for c in line.chars() {
-        if steers(c) {
+        if is_control(c) {
             c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
         } else {
             out.push(c);
@@ -68,8 +68,8 @@ fn escaped(line: &str) -> String {
     out
 }
 
-/// The line that tells how many others there are not.
-pub(super) fn dropped(format: LogFormat) -> fn(u64) -> String {
+/// The line that reports the number of dropped lines.
+pub fn dropped_line(format: LogFormat) -> fn(u64) -> String {
     match format {
         LogFormat::Text => |lines| format!("{}  WARN {DROPPED} lines={lines}\n", now()),
         LogFormat::Json => |lines| {
@@ -79,7 +79,7 @@ pub(super) fn dropped(format: LogFormat) -> fn(u64) -> String {
     }
 }
 
-const DROPPED: &str = "lines of the log were dropped, which standard error did not take";
+const DROPPED: &str = "lines of the log were dropped";
 
 fn now() -> String {
     let mut text = String::new();
@@ -93,13 +93,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_a_terminal_or_ends_a_line_is_escaped_in_json_too() {
+    fn control_characters_are_escaped_in_json() {
         let mut out = Vec::new();
         let line = "{\"room\":\"x\u{9b}31m \u{202e}\u{85}\u{2028} caf\u{e9} \u{4e2d}\u{1f600}\"}\n";
-        Escaping(&mut out).write_all(line.as_bytes()).unwrap();
+        EscapingWriter(&mut out).write_all(line.as_bytes()).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text, "{\"room\":\"x\\u009b31m \\u202e\\u0085\\u2028 caf\u{e9} \u{4e2d}\u{1f600}\"}\n");
         let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
-        assert_eq!(read(&text), read(line), "it says the same");
+        assert_eq!(read(&text), read(line), "the value is the same");
     }
 }

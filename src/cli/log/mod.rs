@@ -1,4 +1,4 @@
-//! The log of the server: lines on standard error, which nobody waits for.
+//! The log of the server: lines on standard error, written by a thread of its own.
 
 mod fields;
 mod format;
@@ -23,22 +23,22 @@ use self::writer::LogQueue;
 use crate::config::{LogConfig, LogFormat, LogLevel};
 use crate::limits::LOG_FLUSH_MILLIS_MAX;
 
-/// The log, once it has started. Clones are the same log.
+/// The started log. Clones share it.
 #[derive(Clone)]
-pub(super) struct Log {
+pub struct Log {
     queue: LogQueue,
     level: reload::Handle<LevelFilter, Registry>,
 }
 
 impl Log {
-    /// Takes everything that is logged from here on, and what a thread that panics says. To be called once.
+    /// Starts the log, and installs a panic hook that logs. Must be called once.
     ///
     /// # Errors
-    /// As the system, where it gives no thread or no descriptor.
-    pub(super) fn start(config: LogConfig) -> io::Result<Self> {
-        // A descriptor of our own: the thread that waits in a write holds no lock that somebody else may want.
+    /// Returns an error if a thread or a file descriptor cannot be created.
+    pub fn start(config: LogConfig) -> io::Result<Self> {
+        // A descriptor of its own: the thread holds no lock of `io::stderr` while it is blocked in a write.
         let out = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-        let queue = LogQueue::start(out, format::dropped(config.format))?;
+        let queue = LogQueue::start(out, format::dropped_line(config.format))?;
         let (filter, level) = reload::Layer::new(filter(config.level));
         let registry = tracing_subscriber::registry().with(filter);
         let lines = queue.clone();
@@ -47,24 +47,24 @@ impl Log {
             LogFormat::Json => registry.with(format::json(move || lines.clone())).init(),
         }
         let log = Self { queue, level };
-        let of_panics = log.clone();
-        std::panic::set_hook(Box::new(move |panic| of_panics.panicked(panic)));
+        let hook = log.clone();
+        std::panic::set_hook(Box::new(move |panic| hook.log_panic(panic)));
         Ok(log)
     }
 
-    /// The least important level that is shown from here on.
-    pub(super) fn set_level(&self, level: LogLevel) {
-        // It fails only where there is no log any more.
+    /// Sets the lowest level that is logged.
+    pub fn set_level(&self, level: LogLevel) {
+        // It fails only if the subscriber is gone.
         let _ = self.level.reload(filter(level));
     }
 
-    /// Waits until what was logged is written, for a second at most.
-    pub(super) fn close(&self) {
+    /// Waits until all lines are written, for at most [`LOG_FLUSH_MILLIS_MAX`].
+    pub fn close(&self) {
         self.queue.close(Duration::from_millis(LOG_FLUSH_MILLIS_MAX));
     }
 
-    /// A panic ends the process, or a shard and then the process: what it says is written before.
-    fn panicked(&self, panic: &PanicHookInfo<'_>) {
+    /// Logs a panic. It ends the process, or a shard and then the process, so the line is written before that.
+    fn log_panic(&self, panic: &PanicHookInfo<'_>) {
         let place = panic.location().map(tracing::field::display);
         let backtrace = Backtrace::capture();
         let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| tracing::field::display(backtrace));

@@ -1,6 +1,6 @@
-//! The queue before standard error. Whoever logs puts a line into it and goes on; a thread writes what waits, in batches. Lines that
-//! find no room, or that cannot be written, are dropped and counted, and the count is told as soon as something can be written
-//! again. Where the reader stalls, only that thread does.
+//! The queue between loggers and standard error. A logger appends a line and returns; a thread writes the queue in batches. Lines are
+//! dropped and counted if the queue is full or the write fails, and the count is reported once a write succeeds. If the reader
+//! stalls, only the thread blocks.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use crate::limits::LOG_WAITING_BYTES_MAX;
 
-/// How soon a descriptor that somebody has made non-blocking is tried again when it is full.
-const FULL_PAUSE: Duration = Duration::from_millis(10);
+/// The retry interval for a descriptor that was made non-blocking and is full.
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The queue. Clones are the same one. As a writer it takes whole lines and never fails.
+/// The queue. Clones share it. As a writer it accepts whole lines and never fails.
 #[derive(Clone)]
-pub(super) struct LogQueue(Arc<Shared>);
+pub struct LogQueue(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
@@ -25,29 +25,29 @@ struct Shared {
 struct State {
     /// Whole lines.
     waiting: Vec<u8>,
-    /// Lines that found no room behind those that wait.
+    /// Lines dropped because the queue was full.
     refused: u64,
-    /// Whether no more lines are to be waited for.
+    /// The thread is to end once the queue is empty.
     closing: bool,
-    /// Whether the thread has ended.
+    /// The thread has ended.
     closed: bool,
 }
 
 impl LogQueue {
-    /// Starts the thread. `dropped` makes the line that tells how many there are not.
+    /// Starts the thread. `dropped` formats the line that reports dropped lines.
     ///
     /// # Errors
-    /// Where there is no thread to be had.
-    pub(super) fn start(out: impl Write + Send + 'static, dropped: fn(u64) -> String) -> io::Result<Self> {
+    /// Returns an error if the thread cannot be created.
+    pub fn start(out: impl Write + Send + 'static, dropped: fn(u64) -> String) -> io::Result<Self> {
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
-        let mut drain = Drain { shared: shared.clone(), out, dropped, lost: 0, torn: false };
-        thread::Builder::new().name("log".into()).spawn(move || drain.run())?;
+        let mut writer = LogWriter { shared: shared.clone(), out, dropped, lost: 0, truncated: false };
+        thread::Builder::new().name("log".into()).spawn(move || writer.run())?;
         Ok(Self(shared))
     }
 
-    /// Has everything written that waits, and waits for that, but no longer than `patience`.
-    pub(super) fn close(&self, patience: Duration) {
-        let until = Instant::now() + patience;
+    /// Waits until the queue is written, for at most `timeout`, and ends the thread.
+    pub fn close(&self, timeout: Duration) {
+        let until = Instant::now() + timeout;
         let mut state = self.0.lock();
         state.closing = true;
         self.0.changed.notify_all();
@@ -87,12 +87,12 @@ impl Write for LogQueue {
 }
 
 impl Shared {
-    /// Whoever panics here has changed nothing by halves.
+    /// A thread that panicked with the lock left the state consistent.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for lines. Answers with them and how many found no room behind them; `None` at the end.
+    /// Waits for lines. Returns them, and how many were dropped after them; `None` when the queue is closed.
     fn take(&self) -> Option<(Vec<u8>, u64)> {
         let mut state = self.lock();
         loop {
@@ -107,57 +107,57 @@ impl Shared {
     }
 }
 
-/// What the thread has.
-struct Drain<W> {
+/// The state of the thread.
+struct LogWriter<W> {
     shared: Arc<Shared>,
     out: W,
     dropped: fn(u64) -> String,
-    /// Lines that could not be written since the count was told last.
+    /// Lines dropped and not yet reported.
     lost: u64,
-    /// Whether what was written last is a part of a line.
-    torn: bool,
+    /// The last write ended within a line.
+    truncated: bool,
 }
 
-impl<W: Write> Drain<W> {
+impl<W: Write> LogWriter<W> {
     fn run(&mut self) {
         while let Some((lines, refused)) = self.shared.take() {
-            self.tell_lost();
+            self.report_lost();
             self.lost += if self.lost == 0 { self.write(&lines) } else { lines_in(&lines) };
             self.lost += refused;
             if refused > 0 {
-                self.tell_lost();
+                self.report_lost();
             }
         }
-        self.tell_lost();
+        self.report_lost();
         self.shared.lock().closed = true;
         self.shared.changed.notify_all();
     }
 
-    /// Tells how many lines there are not, if that can be written.
-    fn tell_lost(&mut self) {
+    /// Reports the dropped lines, if that can be written.
+    fn report_lost(&mut self) {
         if self.lost > 0 && self.write((self.dropped)(self.lost).as_bytes()) == 0 {
             self.lost = 0;
         }
     }
 
-    /// Writes whole lines, and answers how many of them are not there.
+    /// Writes lines. Returns how many could not be written.
     fn write(&mut self, lines: &[u8]) -> u64 {
-        if self.torn && self.write_all(b"\n").is_ok() {
-            self.torn = false;
+        if self.truncated && self.write_all(b"\n").is_ok() {
+            self.truncated = false;
         }
-        if self.torn {
+        if self.truncated {
             return lines_in(lines);
         }
         match self.write_all(lines) {
             Ok(()) => 0,
             Err(written) => {
-                self.torn = written > 0 && lines[written - 1] != b'\n';
+                self.truncated = written > 0 && lines[written - 1] != b'\n';
                 lines_in(&lines[written..])
             }
         }
     }
 
-    /// Writes all of it, or answers how many octets it has written.
+    /// Writes all octets, or returns how many were written.
     fn write_all(&mut self, octets: &[u8]) -> Result<(), usize> {
         let mut written = 0;
         while written < octets.len() {
@@ -165,7 +165,7 @@ impl<W: Write> Drain<W> {
                 Ok(0) => return Err(written),
                 Ok(n) => written += n,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(FULL_PAUSE),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY_INTERVAL),
                 Err(_) => return Err(written),
             }
         }

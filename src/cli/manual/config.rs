@@ -1,22 +1,22 @@
-//! parlor.toml(5), made of the reference of the config, which the tests of the config hold against what is read.
+//! parlor.toml(5), generated from the config reference.
 
 use roff::{Roff, bold, roman};
 
 use crate::config::REFERENCE;
 
-/// The page.
-pub(super) fn page() -> String {
+/// The page in roff.
+pub fn page() -> String {
     let mut roff = Roff::new();
     roff.control("TH", ["parlor.toml", "5", "", concat!("parlor ", env!("CARGO_PKG_VERSION")), ""]);
     roff.control("SH", ["NAME"]);
-    roff.text([roman("parlor.toml - config of the parlor server")]);
+    roff.text([roman("parlor.toml - configuration of the parlor server")]);
     roff.control("SH", ["DESCRIPTION"]);
     for line in INTRODUCTION.lines() {
         roff.text([roman(line)]);
     }
     REFERENCE.lines().for_each(|line| entry(&mut roff, line));
     roff.control("SH", ["EXAMPLES"]);
-    roff.text([roman("A server for others than this machine:")]);
+    roff.text([roman("A public server:")]);
     roff.control("nf", []);
     for line in EXAMPLE.lines() {
         roff.text([roman(line)]);
@@ -28,9 +28,9 @@ pub(super) fn page() -> String {
 }
 
 const INTRODUCTION: &str = "\
-TOML, given to parlor serve and parlor check by --config. Every key may be left out; below each stands with its default, the
-users, the room and the files aside, which are examples. Unknown keys are errors. Sizes are octets or \"64KiB\", durations
-\"500ms\", \"60s\" or \"9m\".";
+A TOML file, passed to parlor serve and parlor check with --config. Every key is optional and shown with its default, except that the
+users, the room and the files are examples. Unknown keys are errors. Sizes are octets or \"64KiB\", durations \"500ms\", \"60s\" or
+\"9m\".";
 
 const EXAMPLE: &str = "\
 [sip]
@@ -46,7 +46,7 @@ advertise = \"chat.example.com\"
 certificate = \"cert.pem\"
 private_key = \"key.pem\"";
 
-/// A line of the reference: a table is a section, a key an entry with what its comment says.
+/// Adds a line of the reference: a table as a section, a key as an entry with its comment.
 fn entry(roff: &mut Roff, line: &str) {
     let (code, comment) = split(line);
     if code.is_empty() && comment.is_empty() {
@@ -60,14 +60,14 @@ fn entry(roff: &mut Roff, line: &str) {
         return;
     }
     roff.control("TP", []);
-    // What is commented out as a whole is another way to write an entry.
+    // A line that is a comment as a whole shows another form of an entry.
     let (code, comment) =
         if code.is_empty() { comment.split_once("  ").unwrap_or((comment, "")) } else { (code, comment) };
     roff.text([bold(code)]);
     roff.text([roman(comment)]);
 }
 
-/// What a line of TOML says, and its comment.
+/// Splits a line of TOML into code and comment.
 fn split(line: &str) -> (&str, &str) {
     let mut quoted = false;
     let at = line.find(|c| {
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_are_told_from_what_is_quoted() {
+    fn a_hash_in_quotes_is_no_comment() {
         assert_eq!(split("a = \"#1\"  # the first"), ("a = \"#1\"", "the first"));
         assert_eq!(split("[tls]"), ("[tls]", ""));
         assert_eq!(split("# b = 1  otherwise"), ("", "b = 1  otherwise"));

@@ -1,4 +1,4 @@
-//! The page of a command: what clap knows of it, its examples as they were written, and what it has to do with the system.
+//! The manual page of a command: its arguments, examples, exit status, signals, environment and files.
 
 use std::io;
 
@@ -6,11 +6,11 @@ use clap::Command;
 use clap_mangen::Man;
 use roff::{Roff, bold, italic, roman};
 
-/// The page of a command.
+/// The page in roff.
 ///
 /// # Errors
-/// None: it is written into memory.
-pub(super) fn page(command: &Command) -> io::Result<Vec<u8>> {
+/// Returns the error of the generator, which writes to memory.
+pub fn page(command: &Command) -> io::Result<Vec<u8>> {
     let man = Man::new(command.clone());
     let mut page = Vec::new();
     man.render_title(&mut page)?;
@@ -28,22 +28,22 @@ pub(super) fn page(command: &Command) -> io::Result<Vec<u8>> {
     examples(&mut more, &help);
     exit_status(&mut more, &help);
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());
-    system(&mut more, "SIGNALS", SIGNALS, name);
-    system(&mut more, "ENVIRONMENT", ENVIRONMENT, name);
-    system(&mut more, "FILES", FILES, name);
+    section(&mut more, "SIGNALS", SIGNALS, name);
+    section(&mut more, "ENVIRONMENT", ENVIRONMENT, name);
+    section(&mut more, "FILES", FILES, name);
     see_also(&mut more, name);
     page.extend(more.render().into_bytes());
     Ok(page)
 }
 
-/// What stands below the options in the help: examples line by line, and the rest as text.
+/// Adds the text below the options of the help: examples verbatim, the rest as notes.
 fn examples(roff: &mut Roff, help: &str) {
     let mut notes = Vec::new();
     for block in help.split("\n\n") {
         match block.split_once(":\n") {
             Some(("Example" | "Examples", lines)) => {
                 roff.control("SH", ["EXAMPLES"]);
-                // As it was written: a command that is broken again is another command.
+                // Without filling, because a wrapped command is another command.
                 roff.control("nf", []);
                 text(roff, lines);
                 roff.control("fi", []);
@@ -67,9 +67,9 @@ fn text(roff: &mut Roff, lines: &str) {
     }
 }
 
-/// How help begins what it says of exit codes.
+/// The beginning of the exit codes in a help text.
 const EXIT_CODES: &str = "Exit codes: ";
-/// What holds for a command whose help says nothing else.
+/// The exit codes of a command whose help has none.
 const USUAL_EXIT_CODES: &str = "Exit codes: 0 done, 1 it ran and something was wrong, 2 usage or config.";
 
 fn exit_status(roff: &mut Roff, help: &str) {
@@ -82,7 +82,7 @@ fn exit_status(roff: &mut Roff, help: &str) {
     }
 }
 
-/// `Exit codes: 0 fine, 1 warnings, 2 errors.` one by one.
+/// Splits `Exit codes: 0 fine, 1 warnings, 2 errors.`
 fn exit_codes(text: &str) -> Vec<(u8, String)> {
     let text = text.trim_start_matches(EXIT_CODES).trim_end_matches('.').replace('\n', " ");
     let (mut rest, mut codes) = (text.as_str(), Vec::new());
@@ -95,54 +95,45 @@ fn exit_codes(text: &str) -> Vec<(u8, String)> {
     codes
 }
 
-/// What a command has to do with the system: its name, what is meant, and in words.
-type Facts = &'static [(&'static str, &'static str, &'static str)];
+/// Entries of a section: the command, the term and its description.
+type Entries = &'static [(&'static str, &'static str, &'static str)];
 
-const SIGNALS: Facts = &[
+const SIGNALS: Entries = &[
     (
         "parlor-serve",
         "SIGTERM, SIGINT",
-        "Drain: nobody joins any more, calls are ended, what waits is sent, within sip.drain_timeout. A second one ends the server at once.",
+        "Drain: refuse new calls, end all calls, send queued messages, and exit, within sip.drain_timeout. A second signal exits at once.",
     ),
     (
         "parlor-serve",
         "SIGHUP",
-        "Read rooms, policies, users, the certificate and the level of the log again. Where the config is wrong, what was in force stays so; parlor check --config-only says so before.",
+        "Reload rooms, policies, users, the certificate and the log level. If the config is invalid, the old one stays in force; check it before with parlor check --config-only.",
     ),
-    (
-        "parlor-serve",
-        "SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR",
-        "A line of the log, nothing else.",
-    ),
+    ("parlor-serve", "SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR", "Ignored, with a log line."),
     (
         "parlor-bench",
         "SIGTERM, SIGINT",
-        "End early, and report what was measured until then. A second one ends the bench at once. Its servers end with it.",
+        "Stop and report the measurements so far. A second signal exits at once. The servers of the bench exit with it.",
     ),
-    ("parlor-chat", "SIGINT", "Leave the room, or give up the call."),
+    ("parlor-chat", "SIGINT", "Leave the room, or cancel the call."),
 ];
 
-const ENVIRONMENT: Facts =
-    &[("parlor-chat", "PARLOR_PASSWORD", "The password of the user of --user, where there is no --password-file.")];
+const ENVIRONMENT: Entries = &[("parlor-chat", "PARLOR_PASSWORD", "The password for --user without --password-file.")];
 
-const FILES: Facts = &[
+const FILES: Entries = &[
     (
         "parlor-serve",
         "parlor.toml",
-        "The config that --config names: parlor.toml(5). None is read where it is not named. In it sip.auth.users_file, tls.certificate, tls.private_key and tls.authorities name other files, from its own folder.",
+        "The file of --config: parlor.toml(5). There is no default file. Its keys sip.auth.users_file, tls.certificate, tls.private_key and tls.authorities name other files, relative to its folder.",
     ),
-    ("parlor-check", "parlor.toml", "The config that --config names: parlor.toml(5), and the files that it names."),
-    (
-        "parlor-check",
-        "/proc, /proc/sys",
-        "The limits of this process, settings of the kernel, and who listens on which port.",
-    ),
-    ("parlor-chat", "FILE of --password-file", "The password on its first line."),
+    ("parlor-check", "parlor.toml", "The file of --config: parlor.toml(5), and the files that it names."),
+    ("parlor-check", "/proc, /proc/sys", "The limits of this process, kernel settings, and listening sockets."),
+    ("parlor-chat", "FILE of --password-file", "The password is its first line."),
 ];
 
-/// A section of those facts that are of this command, or of one above it.
-fn system(roff: &mut Roff, title: &str, facts: Facts, name: &str) {
-    let own: Vec<_> = facts.iter().filter(|(of, ..)| name == *of || name.starts_with(&format!("{of}-"))).collect();
+/// Adds a section with the entries of this command and of those above it.
+fn section(roff: &mut Roff, title: &str, entries: Entries, name: &str) {
+    let own: Vec<_> = entries.iter().filter(|(of, ..)| name == *of || name.starts_with(&format!("{of}-"))).collect();
     if own.is_empty() {
         return;
     }
@@ -165,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes_are_told_one_by_one() {
+    fn exit_codes_are_split() {
         let codes = |text| exit_codes(text).into_iter().map(|(_, meaning)| meaning).collect::<Vec<_>>();
         assert_eq!(codes("Exit codes: 0 fine, 1 warnings, 2 errors."), ["fine", "warnings", "errors"]);
         assert_eq!(codes(USUAL_EXIT_CODES)[1], "it ran and something was wrong");

@@ -2,27 +2,27 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::*;
 
-/// More than any test takes on a busy machine.
+/// Longer than any test takes on a busy machine.
 const LONG: Duration = Duration::from_secs(60);
 
-/// A writer that asks the test before each write, and keeps what it was given.
-struct Gate {
-    answers: Receiver<Answer>,
+/// A writer whose results the test decides.
+struct TestWriter {
+    outcomes: Receiver<Outcome>,
     written: Arc<Mutex<Vec<u8>>>,
 }
 
-/// What a write comes to.
-enum Answer {
-    Takes(usize),
+/// The result of a write.
+enum Outcome {
+    Writes(usize),
     Fails(ErrorKind),
 }
 
-impl Write for Gate {
+impl Write for TestWriter {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        // A test that has gone lets everything pass.
-        match self.answers.recv().unwrap_or(Answer::Takes(usize::MAX)) {
-            Answer::Fails(kind) => Err(kind.into()),
-            Answer::Takes(n) => self.written.lock().unwrap().write(&octets[..n.min(octets.len())]),
+        // After the test has dropped its end, all writes succeed.
+        match self.outcomes.recv().unwrap_or(Outcome::Writes(usize::MAX)) {
+            Outcome::Fails(kind) => Err(kind.into()),
+            Outcome::Writes(n) => self.written.lock().unwrap().write(&octets[..n.min(octets.len())]),
         }
     }
 
@@ -33,12 +33,12 @@ impl Write for Gate {
 
 type Written = Arc<Mutex<Vec<u8>>>;
 
-/// A queue, what writes come to, and what was written.
-fn queue() -> (LogQueue, SyncSender<Answer>, Written) {
-    let (answer, answers) = sync_channel(0);
+/// A queue, the results of its writes, and the written octets.
+fn queue() -> (LogQueue, SyncSender<Outcome>, Written) {
+    let (outcome, outcomes) = sync_channel(0);
     let written = Written::default();
-    let out = Gate { answers, written: written.clone() };
-    (LogQueue::start(out, |lines| format!("{lines} dropped\n")).unwrap(), answer, written)
+    let out = TestWriter { outcomes, written: written.clone() };
+    (LogQueue::start(out, |lines| format!("{lines} dropped\n")).unwrap(), outcome, written)
 }
 
 fn text(written: &Written) -> String {
@@ -46,9 +46,9 @@ fn text(written: &Written) -> String {
 }
 
 #[test]
-fn lines_are_written_in_order_before_the_end() {
-    let (queue, answer, written) = queue();
-    drop(answer);
+fn lines_are_written_in_order_before_close_returns() {
+    let (queue, outcome, written) = queue();
+    drop(outcome);
     for n in 0..100 {
         queue.push(format!("{n}\n").as_bytes());
     }
@@ -57,10 +57,10 @@ fn lines_are_written_in_order_before_the_end() {
 }
 
 #[test]
-fn nobody_waits_for_a_reader_that_stalls_and_what_found_no_room_is_counted() {
-    let (queue, answer, written) = queue();
+fn a_stalled_reader_blocks_no_logger_and_dropped_lines_are_counted() {
+    let (queue, outcome, written) = queue();
     queue.push(b"first\n");
-    // The thread has it, or will have it at its first write: wait until it waits in there.
+    // Wait until the thread has taken it and blocks in the write.
     while !queue.0.lock().waiting.is_empty() {
         thread::yield_now();
     }
@@ -72,9 +72,9 @@ fn nobody_waits_for_a_reader_that_stalls_and_what_found_no_room_is_counted() {
     assert!(queue.0.lock().waiting.len() <= LOG_WAITING_BYTES_MAX);
     let started = Instant::now();
     queue.close(Duration::from_millis(50));
-    assert!(started.elapsed() >= Duration::from_millis(50), "it waits as long as it was told");
+    assert!(started.elapsed() >= Duration::from_millis(50), "it waits for the timeout");
     assert_eq!(text(&written), "");
-    drop(answer);
+    drop(outcome);
     queue.close(LONG);
     let text = text(&written);
     assert_eq!(text.lines().count(), 1 + fit + 1);
@@ -82,19 +82,19 @@ fn nobody_waits_for_a_reader_that_stalls_and_what_found_no_room_is_counted() {
 }
 
 #[test]
-fn what_cannot_be_written_is_counted_and_told_when_it_can() {
+fn failed_writes_are_counted_and_reported_later() {
     for kind in [ErrorKind::StorageFull, ErrorKind::BrokenPipe, ErrorKind::Other] {
-        let (queue, answer, written) = queue();
+        let (queue, outcome, written) = queue();
         queue.push(b"one\n");
-        answer.send(Answer::Fails(kind)).unwrap();
+        outcome.send(Outcome::Fails(kind)).unwrap();
         queue.push(b"two\n");
-        // Before the second line the count is tried.
-        answer.send(Answer::Fails(kind)).unwrap();
-        drop(answer);
+        // Before the second line, the report is tried.
+        outcome.send(Outcome::Fails(kind)).unwrap();
+        drop(outcome);
         queue.push(b"three\n");
         queue.close(LONG);
         let text = text(&written);
-        // Both may have come in one batch with the third.
+        // Both may be in one batch with the third.
         let told: u64 = text.lines().filter_map(|line| line.strip_suffix(" dropped")?.parse::<u64>().ok()).sum();
         let kept = text.lines().filter(|line| !line.ends_with(" dropped")).count() as u64;
         assert_eq!(told + kept, 3, "{text}");
@@ -103,33 +103,33 @@ fn what_cannot_be_written_is_counted_and_told_when_it_can() {
 }
 
 #[test]
-fn a_part_of_a_line_does_not_run_into_the_next() {
-    let (queue, answer, written) = queue();
+fn a_truncated_line_is_ended_before_the_next() {
+    let (queue, outcome, written) = queue();
     queue.push(b"whole\nbroken\n");
-    answer.send(Answer::Takes(9)).unwrap();
-    answer.send(Answer::Fails(ErrorKind::StorageFull)).unwrap();
-    drop(answer);
+    outcome.send(Outcome::Writes(9)).unwrap();
+    outcome.send(Outcome::Fails(ErrorKind::StorageFull)).unwrap();
+    drop(outcome);
     queue.push(b"next\n");
     queue.close(LONG);
     assert_eq!(text(&written), "whole\nbro\n1 dropped\nnext\n");
 }
 
 #[test]
-fn a_full_descriptor_that_does_not_block_is_tried_again() {
-    let (queue, answer, written) = queue();
+fn a_full_non_blocking_descriptor_is_tried_again() {
+    let (queue, outcome, written) = queue();
     queue.push(b"line\n");
     for kind in [ErrorKind::WouldBlock, ErrorKind::Interrupted, ErrorKind::WouldBlock] {
-        answer.send(Answer::Fails(kind)).unwrap();
+        outcome.send(Outcome::Fails(kind)).unwrap();
     }
-    drop(answer);
+    drop(outcome);
     queue.close(LONG);
     assert_eq!(text(&written), "line\n");
 }
 
 #[test]
 fn a_line_longer_than_the_queue_is_dropped_and_counted() {
-    let (queue, answer, written) = queue();
-    drop(answer);
+    let (queue, outcome, written) = queue();
+    drop(outcome);
     let line = [&vec![b'x'; LOG_WAITING_BYTES_MAX][..], b"\n"].concat();
     queue.push(&line);
     queue.close(LONG);
