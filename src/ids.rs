@@ -1,29 +1,28 @@
-//! Identifiers. The owner is inside the id: a session's id names its shard, so nothing has to be looked up across cores.
+//! Identifiers. A session id contains its shard, so no lookup crosses cores.
 
 use std::fmt;
 use std::hash::Hasher;
 
-/// One shard: a pinned core with its own rooms, sessions and connections.
+/// A shard: a thread on its own core with its rooms, sessions and connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(pub u16);
 
-/// One room, unique within the process. The focus hands them out and never reuses one.
+/// A room, unique within the process. The focus assigns them and does not reuse them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomId(pub u64);
 
 slotmap::new_key_type! {
-    /// One MSRP connection of a shard. A slot and how often the slot has been used, so that a stale id names nothing.
+    /// An MSRP connection of a shard: a slot and its generation, so that a stale id matches nothing.
     pub struct ConnectionId;
 
-    /// Where a shard keeps a session, in the same manner.
+    /// The slot of a session in its shard.
     pub struct SessionKey;
 
-    /// Where a shard keeps a room.
+    /// The slot of a room in its shard.
     pub struct RoomKey;
 }
 
-/// A hasher for keys that a shard hands out itself, slot by slot: nobody else has a say in them, so there is no need of one
-/// that stands up to an attacker, and a member who has to be looked up for each message is cheap.
+/// A fast hasher for slot keys. Peers cannot choose them, so it need not resist attacks; it is used for each message.
 #[derive(Debug, Default)]
 pub struct KeyHasher(u64);
 
@@ -35,8 +34,8 @@ impl Hasher for KeyHasher {
     }
 
     fn write_u64(&mut self, key: u64) {
-        // Multiplied by an odd number near 2^64 divided by the golden ratio, neighbours end far apart; tables take the lowest bits
-        // and the highest.
+        // Multiplication by an odd number near 2^64 divided by the golden ratio spreads adjacent keys; tables use the lowest and the
+        // highest bits.
         let spread = (self.0.rotate_left(5) ^ key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.0 = spread ^ (spread >> 32);
     }
@@ -46,28 +45,27 @@ impl Hasher for KeyHasher {
     }
 }
 
-/// One MSRP session: the shard that owns it and 128 random bits. Its text form is the session-id of the path URI that the
-/// focus offers (RFC 4975 §6), which §14.1 wants hard to guess.
+/// An MSRP session: its shard and 128 random bits. Its text form is the session-id of the path URI (RFC 4975 §6), which must be hard
+/// to guess (§14.1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId {
-    /// The owner.
+    /// The shard that owns it.
     pub shard: ShardId,
-    /// 128 bits that nobody can guess.
+    /// 128 random bits.
     pub random: u128,
 }
 
-/// Octets in the text form of a [`SessionId`]: four hexadecimal digits of shard, 32 of randomness.
+/// Octets in the text form of a [`SessionId`]: 4 hexadecimal digits of the shard and 32 random ones.
 pub const SESSION_ID_TEXT_LEN: usize = 36;
 
 impl SessionId {
-    /// The first digits only, for logs: whoever reads one must not be able to bind to the session (RFC 4975 §14.1).
+    /// The first digits, for logs: a reader of a log must not be able to bind the session (RFC 4975 §14.1).
     #[must_use]
     pub fn short(&self) -> String {
         format!("{:04x}-{:08x}", self.shard.0, (self.random >> 96) as u32)
     }
 
-    /// Reads the text form; `None` for anything else. Session-ids are compared case-sensitively (RFC 4975 §6.1), so upper
-    /// case is not ours.
+    /// Parses the text form. Session-ids are case-sensitive (RFC 4975 §6.1), so upper case is `None`.
     #[must_use]
     pub fn from_text(text: &[u8]) -> Option<Self> {
         if text.len() != SESSION_ID_TEXT_LEN {
@@ -98,7 +96,7 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// Shows the first digits only, as in [`SessionId::short`].
+/// The first digits, as in [`SessionId::short`].
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SessionId({}…)", self.short())
@@ -128,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_id_survives_its_text() {
+    fn a_session_id_round_trips() {
         for id in [
             SessionId { shard: ShardId(0), random: 0 },
             SessionId { shard: ShardId(0xabcd), random: u128::MAX },
@@ -139,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_session_id() {
+    fn invalid_session_ids_are_refused() {
         let good = SessionId { shard: ShardId(1), random: 0xabc }.to_string();
         assert_eq!(SessionId::from_text(good.to_ascii_uppercase().as_bytes()), None);
         assert_eq!(SessionId::from_text(&good.as_bytes()[1..]), None);
@@ -147,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_does_not_give_the_id_away() {
+    fn debug_output_is_shortened() {
         let id = SessionId { shard: ShardId(1), random: 0x0123_4567_89ab_cdef_0011_2233_4455_6677 };
         assert!(!format!("{id:?}").contains("89ab"));
         assert_eq!(id.short().to_string(), "0001-01234567");

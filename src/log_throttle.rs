@@ -1,26 +1,26 @@
-//! Lines of the log for what may come in floods: told once, and then counted.
+//! Rate limiting of repeated log lines.
 
 use std::time::{Duration, Instant};
 
-/// How often the log says that it goes on.
-const TELL_INTERVAL: Duration = Duration::from_secs(60);
+/// The shortest time between two lines.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How often one thing has happened.
+/// Counts the occurrences of one event between its log lines.
 #[derive(Debug, Default)]
 pub struct LogThrottle {
-    untold: u64,
-    told_at: Option<Instant>,
+    unlogged: u64,
+    logged_at: Option<Instant>,
 }
 
 impl LogThrottle {
-    /// Once more. Answers how many there were since the last time that it was told, if it is to be told now.
+    /// Counts an occurrence. Returns how many there were since the last line, if one is due now.
     pub fn add(&mut self, now: Instant) -> Option<u64> {
-        self.untold += 1;
-        if self.told_at.is_some_and(|at| now < at + TELL_INTERVAL) {
+        self.unlogged += 1;
+        if self.logged_at.is_some_and(|at| now < at + LOG_INTERVAL) {
             return None;
         }
-        self.told_at = Some(now);
-        Some(std::mem::take(&mut self.untold))
+        self.logged_at = Some(now);
+        Some(std::mem::take(&mut self.unlogged))
     }
 }
 
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_is_told_at_once_and_then_their_number_each_minute() {
+    fn the_first_is_logged_and_then_one_count_a_minute() {
         let start = Instant::now();
         let mut throttle = LogThrottle::default();
         let told: Vec<_> = (0..1500u64)

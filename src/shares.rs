@@ -1,13 +1,13 @@
-//! How much of what all share each holder has, and what is left for others.
+//! Fair shares of a limited resource by holder.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-/// Shares below this many in all are not divided: nothing of them is kept for anybody.
+/// The smallest maximum of which a part is reserved for others.
 const DIVIDED_MIN: usize = 8;
 
-/// What one customer of a network has: an IPv4 address, or 64 bits of IPv6.
+/// The network of an address: an IPv4 address, or the first 64 bits of an IPv6 address.
 #[must_use]
 pub fn network(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
@@ -16,58 +16,58 @@ pub fn network(source: IpAddr) -> IpAddr {
     }
 }
 
-/// Who holds something.
+/// A holder of shares.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Holder {
-    /// Whoever is in a network.
+    /// All sources in a network.
     Network(IpAddr),
-    /// A user who has given a password.
+    /// An authenticated user.
     User(Arc<str>),
 }
 
 impl Holder {
-    /// The network of a source.
+    /// The network of a source address.
     #[must_use]
     pub fn of(source: IpAddr) -> Self {
         Self::Network(network(source))
     }
 }
 
-/// What is known of where a request comes from.
+/// What is known of the source address of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// Its address may be forged.
+    /// It may be forged.
     Unproved,
-    /// It hears what is sent there: it has a stream, or has given back what only its receiver knows.
+    /// It receives what is sent to it: it uses a stream, or has returned a value that only its receiver knows.
     Proved,
-    /// An operator trusts it to speak for many.
+    /// It is a trusted peer of the config, which sends for many users.
     Trusted,
 }
 
-/// Who asks for a share.
+/// A request for a share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// Who.
+    /// The holder.
     pub holder: Holder,
-    /// How it is reached.
+    /// What is known of its address.
     pub reach: Reach,
 }
 
 impl Claim {
-    /// The claim of whoever is at a source.
+    /// The claim of a source address.
     #[must_use]
     pub fn at(source: IpAddr, reach: Reach) -> Self {
         Self { holder: Holder::of(source), reach }
     }
 }
 
-/// What somebody holds; to be given back to the [`Shares`] that it was taken from.
+/// A share in use. Give it back to the [`Shares`] that it was taken from.
 #[must_use]
 #[derive(Debug)]
 pub struct Share {
-    /// Whose it is.
+    /// The claim.
     pub claim: Claim,
-    /// How much.
+    /// The amount.
     pub amount: usize,
 }
 
@@ -77,13 +77,13 @@ struct Held {
     proved: usize,
 }
 
-/// Octets, or things, by holder. One holder alone may take all but a part that is kept for others; of that part each may hold as much as
-/// is still free, so that there is something left for one that comes new. Those whose addresses may be forged get half of everything
-/// at most, however many they are. Who is trusted takes what there is.
+/// A resource, in octets or items, shared by holders. A single holder may take all but a reserved part; of that part each may hold as
+/// much as is still free, so that something is left for a new one. All unproved holders together get at most half. A trusted holder
+/// may take everything.
 #[derive(Debug, Default)]
 pub struct Shares {
     max: usize,
-    /// One part of so many is kept for others.
+    /// One of so many parts is reserved for others.
     parts: usize,
     held: usize,
     unproved: usize,
@@ -91,36 +91,36 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// Shares of so much, one of so many parts of which is kept for others than the first who comes.
+    /// A resource of `max`, of which one of `parts` parts is reserved for others.
     #[must_use]
     pub fn new(max: usize, parts: usize) -> Self {
         Self { max, parts, ..Self::default() }
     }
 
-    /// Sets how much there is in all.
+    /// Sets the maximum.
     pub fn set_max(&mut self, max: usize) {
         self.max = max;
     }
 
-    /// How much is held in all.
+    /// The amount in use.
     #[must_use]
     pub fn held(&self) -> usize {
         self.held
     }
 
-    /// What one holds.
+    /// The amount that a holder has.
     #[must_use]
     pub fn of(&self, holder: &Holder) -> usize {
         self.by_holder.get(holder).map_or(0, |held| held.all)
     }
 
-    /// Whether one holds something that it took when it had proved that it can be reached, or has proved it since.
+    /// Whether a holder has a share that proves its address.
     #[must_use]
     pub fn proves(&self, holder: &Holder) -> bool {
         self.by_holder.get(holder).is_some_and(|held| held.proved > 0)
     }
 
-    /// Whether one may take so much more.
+    /// Whether a claim for so much more would be granted.
     #[must_use]
     pub fn has_room(&self, claim: &Claim, amount: usize) -> bool {
         let own = self.of(&claim.holder);
@@ -143,7 +143,7 @@ impl Shares {
         if self.max < DIVIDED_MIN { self.max } else { self.max - self.max / 2 }
     }
 
-    /// One takes so much, whether or not there is room.
+    /// Takes a share, even if there is no room.
     pub fn take(&mut self, claim: &Claim, amount: usize) -> Share {
         let held = self.by_holder.entry(claim.holder.clone()).or_default();
         self.held += amount;
@@ -156,7 +156,7 @@ impl Shares {
         Share { claim: claim.clone(), amount }
     }
 
-    /// One gives back what it took.
+    /// Gives a share back.
     pub fn give_back(&mut self, share: Share) {
         let Share { claim, amount } = share;
         self.held -= amount;
@@ -176,7 +176,7 @@ impl Shares {
         }
     }
 
-    /// Whoever holds a share has proved that it can be reached.
+    /// Records that the holder of a share has proved its address.
     pub fn prove(&mut self, share: &mut Share) {
         if share.claim.reach == Reach::Unproved {
             self.unproved -= share.amount;
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn one_holder_leaves_a_part_and_a_newcomer_gets_something() {
+    fn a_part_is_reserved_for_new_holders() {
         let mut shares = Shares::new(100, 2);
         let [one, two, three] = [1, 2, 3].map(|n| claim(n, Reach::Proved));
         assert_eq!((take_all(&mut shares, &one), take_all(&mut shares, &two)), (50, 25));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn forged_addresses_leave_half_to_those_who_can_be_reached() {
+    fn unproved_addresses_get_half_together() {
         let mut shares = Shares::new(1000, 2);
         for n in 0..5000 {
             take_all(&mut shares, &claim(n, Reach::Unproved));
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn who_proves_that_it_can_be_reached_makes_place_for_others() {
+    fn a_proved_share_makes_room_for_unproved_ones() {
         let mut shares = Shares::new(100, 2);
         let one = claim(1, Reach::Unproved);
         let mut share = shares.take(&one, 50);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_in_one_ipv6_network_are_one_holder() {
+    fn an_ipv6_prefix_of_64_bits_is_one_holder() {
         let holder = |address: &str| Holder::of(address.parse().unwrap());
         assert_eq!(holder("2001:db8::1"), holder("2001:db8::2"));
         assert_ne!(holder("2001:db8::1"), holder("2001:db8:0:1::1"));

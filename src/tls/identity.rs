@@ -1,4 +1,4 @@
-//! A certificate with its key, out of PEM files.
+//! The server's certificate and key, from PEM files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,56 +13,57 @@ use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 use super::names::Names;
 use parlor_proto::sdp::{Fingerprint, HashFunction};
 
-/// What a server shows of itself.
+/// A certificate chain with its key.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    pub(super) key: Arc<CertifiedKey>,
-    /// `a=fingerprint` of the certificate: by SHA-256, and by the function that it was signed with (RFC 8122 §5.1).
+    /// The chain and the key, for rustls.
+    pub key: Arc<CertifiedKey>,
+    /// The values for `a=fingerprint`: by SHA-256, and by the hash of the certificate's signature (RFC 8122 §5.1).
     pub fingerprints: Vec<Fingerprint>,
-    /// The names and addresses that the certificate was made for.
+    /// The names and addresses in the certificate.
     pub names: Vec<String>,
-    /// When it begins, in seconds since 1970.
+    /// The beginning of its validity, in seconds since 1970.
     pub begins: i64,
-    /// When it ends, in seconds since 1970.
+    /// The end of its validity, in seconds since 1970.
     pub expires: i64,
 }
 
-/// Why a certificate and its key cannot be used.
+/// Why a certificate or its key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// A file cannot be read.
     #[error("{0} cannot be read: {1}")]
     Unreadable(PathBuf, io::Error),
-    /// The certificate's file has none.
-    #[error("{0} has no certificate in it: a PEM file is wanted, with -----BEGIN CERTIFICATE-----")]
+    /// The file has no certificate.
+    #[error("{0} has no certificate: expected a PEM file with -----BEGIN CERTIFICATE-----")]
     NoCertificate(PathBuf),
-    /// What stands there is no certificate.
-    #[error("{0} has a certificate that cannot be read")]
+    /// The certificate is malformed.
+    #[error("{0} has a malformed certificate")]
     BadCertificate(PathBuf),
-    /// It is of a version that clients do not take.
-    #[error("the certificate in {0} is of an old version: X.509 version 3 is wanted, which has a subjectAltName")]
+    /// Its version is not supported by clients.
+    #[error("the certificate in {0} has an old version: expected X.509 version 3, which has a subjectAltName")]
     OldCertificate(PathBuf),
-    /// The key's file has none.
-    #[error("{0} has no private key in it: a PEM file is wanted, with -----BEGIN PRIVATE KEY-----, not encrypted")]
+    /// The file has no key.
+    #[error("{0} has no private key: expected a PEM file with -----BEGIN PRIVATE KEY-----, not encrypted")]
     NoKey(PathBuf),
-    /// The key is of another certificate.
+    /// The key belongs to another certificate.
     #[error("the key in {key} does not belong to the certificate in {certificate}")]
     Mismatch {
-        /// The certificate's file.
+        /// The file of the certificate.
         certificate: PathBuf,
-        /// The key's.
+        /// The file of the key.
         key: PathBuf,
     },
-    /// The key is of a kind that is not known.
+    /// The kind of the key is not supported.
     #[error("the key in {0} cannot be used: {1}")]
     BadKey(PathBuf, rustls::Error),
 }
 
 impl Identity {
-    /// Reads a certificate, with those that vouch for it behind it, and its private key.
+    /// Reads a certificate chain and its private key.
     ///
     /// # Errors
-    /// What is wrong with which file.
+    /// Returns an error if a file cannot be read or used.
     pub fn load(certificate: &Path, private_key: &Path) -> Result<Self, IdentityError> {
         let read = |path: &Path| std::fs::read(path).map_err(|error| IdentityError::Unreadable(path.into(), error));
         Self::read(certificate, &read(certificate)?, private_key, &read(private_key)?)
@@ -74,13 +75,13 @@ impl Identity {
             CertificateDer::pem_slice_iter(certificate).collect::<Result<_, _>>().map_err(bad)?;
         let first = chain.first().ok_or_else(|| IdentityError::NoCertificate(at.into()))?.clone();
         let key_der = PrivateKeyDer::from_pem_slice(key).map_err(|error: pem::Error| {
-            tracing::debug!(%error, "a private key that cannot be read");
+            tracing::debug!(%error, "malformed private key");
             IdentityError::NoKey(key_at.into())
         })?;
         let (_, parsed) = X509Certificate::from_der(&first).map_err(|_| IdentityError::BadCertificate(at.into()))?;
         let mut hashes = vec![HashFunction::Sha256];
         hashes.extend(signature_hash(&parsed).filter(|hash| *hash != HashFunction::Sha256));
-        let names = Names::of(&parsed).shown();
+        let names = Names::of(&parsed).to_strings();
         let (begins, expires) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
         if parsed.version() != X509Version::V3 {
             return Err(IdentityError::OldCertificate(at.into()));
@@ -97,7 +98,7 @@ impl Identity {
     }
 }
 
-/// The hash of a certificate's DER form.
+/// The hash of a certificate in DER form.
 #[must_use]
 pub fn fingerprint(certificate: &[u8], hash: HashFunction) -> Fingerprint {
     let algorithm = match hash {
@@ -110,7 +111,7 @@ pub fn fingerprint(certificate: &[u8], hash: HashFunction) -> Fingerprint {
     Fingerprint { hash, value: digest::digest(algorithm, certificate).as_ref().into() }
 }
 
-/// The hash function that a certificate was signed with, where it is one of its own (RFC 3279, RFC 5758).
+/// The hash function of a certificate's signature (RFC 3279, RFC 5758).
 fn signature_hash(certificate: &X509Certificate<'_>) -> Option<HashFunction> {
     Some(match certificate.signature_algorithm.algorithm.to_id_string().as_str() {
         "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" => HashFunction::Sha1,
@@ -128,7 +129,7 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384};
 
     #[test]
-    fn a_certificate_is_named_by_sha_256_and_by_the_function_that_it_was_signed_with() {
+    fn fingerprints_use_sha_256_and_the_hash_of_the_signature() {
         for (algorithm, hashes) in [
             (&PKCS_ECDSA_P256_SHA256, &[HashFunction::Sha256][..]),
             (&PKCS_ECDSA_P384_SHA384, &[HashFunction::Sha256, HashFunction::Sha384]),

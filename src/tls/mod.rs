@@ -1,7 +1,6 @@
-//! What both threads of the shell need of TLS: our certificate, which can be replaced while the server runs, and whom we trust.
+//! TLS for SIP and MSRP: the server's certificate, which can be replaced while the server runs, and the trusted authorities.
 //!
-//! There is one [`Identity`] in force at a time. Everything that was set up with a [`TlsSetup`] shows it from its next handshake
-//! on.
+//! One [`Identity`] is in force at a time. All configs of a [`TlsSetup`] use it from their next handshake on.
 
 mod identity;
 mod names;

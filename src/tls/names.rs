@@ -1,14 +1,14 @@
-//! Whose a certificate is (RFC 5922 §7, RFC 8122 §6.1).
+//! The names in a certificate (RFC 5922 §7, RFC 8122 §6.1).
 
 use std::net::IpAddr;
 
 use rustls_pki_types::ServerName;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-/// What a certificate says that it was made for.
+/// The subject alternative names of a certificate.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Names {
-    /// Hosts of SIP domains, by URIs without a user.
+pub struct Names {
+    /// SIP domains, from URIs without a user.
     domains: Vec<String>,
     /// DNS names, in lower case.
     hosts: Vec<String>,
@@ -16,13 +16,13 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Those of a certificate in DER form; none where it cannot be read.
-    pub(super) fn of_der(certificate: &[u8]) -> Self {
+    /// The names of a certificate in DER form; none if it cannot be parsed.
+    pub fn of_der(certificate: &[u8]) -> Self {
         X509Certificate::from_der(certificate).map(|(_, parsed)| Self::of(&parsed)).unwrap_or_default()
     }
 
-    /// Those of a certificate.
-    pub(super) fn of(certificate: &X509Certificate<'_>) -> Self {
+    /// The names of a certificate.
+    pub fn of(certificate: &X509Certificate<'_>) -> Self {
         let mut all = Self::default();
         let Ok(Some(extension)) = certificate.subject_alternative_name() else { return all };
         for name in &extension.value.general_names {
@@ -36,9 +36,8 @@ impl Names {
         all
     }
 
-    /// Whether it was made for a host. Names match as a whole and by no wildcard; DNS names count only where no SIP domain is named
-    /// (RFC 5922 §7.1, §7.2).
-    pub(super) fn have(&self, host: &ServerName<'_>) -> bool {
+    /// Whether they contain a host. Wildcards do not match; DNS names count only if there is no SIP domain (RFC 5922 §7.1, §7.2).
+    pub fn contain(&self, host: &ServerName<'_>) -> bool {
         match host {
             ServerName::DnsName(name) => self.names().contains(&plain(name.as_ref())),
             ServerName::IpAddress(address) => self.addresses.contains(&IpAddr::from(*address)),
@@ -46,8 +45,8 @@ impl Names {
         }
     }
 
-    /// The names and addresses that it is good for, for people to read.
-    pub(super) fn shown(&self) -> Vec<String> {
+    /// The names and addresses as text.
+    pub fn to_strings(&self) -> Vec<String> {
         self.names().iter().cloned().chain(self.addresses.iter().map(IpAddr::to_string)).collect()
     }
 
@@ -92,11 +91,11 @@ mod tests {
     }
 
     fn has(names: &Names, host: &str) -> bool {
-        names.have(&ServerName::try_from(host.to_owned()).unwrap())
+        names.contain(&ServerName::try_from(host.to_owned()).unwrap())
     }
 
     #[test]
-    fn a_name_matches_as_a_whole_and_by_no_wildcard() {
+    fn names_match_exactly_and_not_by_wildcards() {
         let all = names(&[dns("Chat.Example.com"), dns("*.wild.example")]);
         assert!(has(&all, "chat.example.COM"));
         for other in ["example.com", "a.chat.example.com", "a.wild.example", "wild.example"] {
@@ -105,10 +104,10 @@ mod tests {
     }
 
     #[test]
-    fn dns_names_count_where_no_sip_domain_is_named() {
+    fn dns_names_count_without_sip_domains_only() {
         let all = names(&[uri("SIP:example.com"), dns("host.example.com")]);
         assert!(has(&all, "example.com") && !has(&all, "host.example.com"));
-        assert_eq!(all.shown(), ["example.com"]);
+        assert_eq!(all.to_strings(), ["example.com"]);
         for no_domain in ["sip:alice@example.com", "sips:example.com", "https://example.com", "im:example.com"] {
             let all = names(&[uri(no_domain), dns("host.example.com")]);
             assert!(!has(&all, "example.com") && has(&all, "host.example.com"), "{no_domain}");
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_addresses_and_no_names() {
+    fn addresses_match_address_entries_only() {
         let all = names(&[
             SanType::IpAddress("192.0.2.7".parse().unwrap()),
             SanType::IpAddress("2001:db8::1".parse().unwrap()),

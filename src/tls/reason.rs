@@ -1,12 +1,11 @@
-//! What an error of TLS says to people.
+//! The text of TLS errors.
 
 use std::fmt::{Display, Write};
 
-/// How the library wraps what it has no words for.
+/// How the library formats errors of other types.
 const WRAPPED: &str = "Other(OtherError(";
 
-/// An error in plain words: where the library shows the name of one of its own values, like `Other(OtherError(CaUsedAsEndEntity))`,
-/// that name is taken apart into words.
+/// The text of an error. The name of a wrapped error, as in `Other(OtherError(CaUsedAsEndEntity))`, becomes words.
 #[must_use]
 pub fn reason(error: &impl Display) -> String {
     let text = error.to_string();
@@ -15,7 +14,7 @@ pub fn reason(error: &impl Display) -> String {
     format!("{before}{}{after}", words(name))
 }
 
-/// `CaUsedAsEndEntity` as `ca used as end entity`. What is no such name stays as it is.
+/// `CaUsedAsEndEntity` as `ca used as end entity`. Other text is unchanged.
 fn words(name: &str) -> String {
     if !name.chars().all(|c| c.is_ascii_alphanumeric()) {
         return name.to_owned();
@@ -35,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_the_library_become_words() {
+    fn wrapped_names_become_words() {
         for (text, plain) in [
             (
                 "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))",
@@ -51,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rustls_says_of_an_authority_as_a_server_has_no_wrapping() {
+    fn an_error_of_rustls_is_unwrapped() {
         let error = rustls::Error::InvalidCertificate(rustls::CertificateError::Other(rustls::OtherError(
             std::sync::Arc::new(std::io::Error::other("CaUsedAsEndEntity")),
         )));

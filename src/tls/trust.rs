@@ -1,4 +1,4 @@
-//! Whom we believe, where it is we who connect.
+//! Verification of certificates, on both sides of a handshake.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use super::identity::fingerprint;
 use super::names::Names;
 use parlor_proto::sdp::Fingerprint;
 
-/// Where systems keep the certificates of those whom they trust.
+/// The files with the trusted authorities of the system.
 const SYSTEM_BUNDLES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
-/// The authorities that may vouch for a name.
+/// The trusted certificate authorities.
 #[derive(Debug, Clone)]
 pub struct Trust {
     roots: Arc<RootCertStore>,
 }
 
 impl Trust {
-    /// Those of the system, and those of a PEM file.
+    /// Loads the authorities of the system, and those of a PEM file.
     ///
     /// # Errors
-    /// Where the file cannot be read or has none in it.
+    /// Returns an error if the PEM file cannot be read or has no certificate.
     pub fn load(authorities: Option<&Path>) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
         for bundle in SYSTEM_BUNDLES {
@@ -46,30 +46,31 @@ impl Trust {
                 CertificateDer::pem_file_iter(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
             let (added, _) = roots.add_parsable_certificates(found.flatten());
             if added == 0 {
-                return Err(format!("{shown} has no certificate in it"));
+                return Err(format!("{shown} has no certificate"));
             }
         }
         Ok(Self { roots: Arc::new(roots) })
     }
 }
 
-/// What a client uses that believes these authorities only, or, where there are none to be asked, everybody.
+/// The config of a client that trusts these authorities; `None`: it trusts every certificate.
 ///
 /// # Errors
-/// Where rustls does not take the settings, which is a fault of ours.
+/// Returns an error if rustls refuses the settings.
 pub fn client_config(trust: Option<&Trust>) -> Result<ClientConfig, Error> {
-    let keys = Anybody(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-    let expected = trust.map_or(Expected::Anybody, |trust| Expected::Named(trust.roots.clone()));
-    Ok(client(keys, expected)?.with_no_client_auth())
+    let verifier = AcceptAny(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    let expected = trust.map_or(Expected::Any, |trust| Expected::Named(trust.roots.clone()));
+    Ok(client(verifier, expected)?.with_no_client_auth())
 }
 
-/// Whom we expect at the other end of a connection that we make.
+/// Which certificate a client accepts.
 #[derive(Debug)]
-pub(super) enum Expected {
-    Anybody,
-    /// Whoever has a certificate for the name that we ask for, by the word of these.
+pub enum Expected {
+    /// Any certificate.
+    Any,
+    /// One for the server's name, issued by one of these authorities.
     Named(Arc<RootCertStore>),
-    /// Whoever has a certificate with one of these hashes (RFC 8122 §6.2).
+    /// One with one of these fingerprints (RFC 8122 §6.2).
     Fingerprints(Vec<Fingerprint>),
 }
 
@@ -79,21 +80,23 @@ impl From<&Trust> for Expected {
     }
 }
 
-/// A client that goes on with nobody else: the other end gets an alert.
-pub(super) fn client(keys: Anybody, expected: Expected) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
-    let config = ClientConfig::builder_with_provider(keys.0.clone()).with_safe_default_protocol_versions()?;
-    Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(Checked { keys, expected })))
+/// A client that sends an alert to every other server.
+///
+/// # Errors
+/// Returns an error if rustls refuses the settings.
+pub fn client(verifier: AcceptAny, expected: Expected) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
+    let config = ClientConfig::builder_with_provider(verifier.0.clone()).with_safe_default_protocol_versions()?;
+    Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(ServerVerifier { signatures: verifier, expected })))
 }
 
 #[derive(Debug)]
-struct Checked {
-    keys: Anybody,
+struct ServerVerifier {
+    signatures: AcceptAny,
     expected: Expected,
 }
 
-impl ServerCertVerifier for Checked {
-    /// What does not fit is told by the alert bad_certificate (RFC 8122 §6.2), which stands for a name that is not the
-    /// certificate's.
+impl ServerCertVerifier for ServerVerifier {
+    /// A mismatch is sent as the alert bad_certificate (RFC 8122 §6.2), which rustls uses for a wrong name.
     fn verify_server_cert(
         &self,
         first: &CertificateDer<'_>,
@@ -103,12 +106,12 @@ impl ServerCertVerifier for Checked {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let fits = match &self.expected {
-            Expected::Anybody => true,
+            Expected::Any => true,
             Expected::Named(roots) => {
-                let algorithms = self.keys.0.signature_verification_algorithms.all;
+                let algorithms = self.signatures.0.signature_verification_algorithms.all;
                 let parsed = ParsedCertificate::try_from(first)?;
                 verify_server_cert_signed_by_trust_anchor(&parsed, roots, others, now, algorithms)?;
-                Names::of_der(first).have(name)
+                Names::of_der(first).contain(name)
             }
             Expected::Fingerprints(wanted) => wanted.iter().any(|one| fingerprint(first, one.hash) == *one),
         };
@@ -121,7 +124,7 @@ impl ServerCertVerifier for Checked {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.keys.0.signature_verification_algorithms)
+        verify_tls12_signature(message, certificate, signature, &self.signatures.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -130,25 +133,27 @@ impl ServerCertVerifier for Checked {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.keys.0.signature_verification_algorithms)
+        verify_tls13_signature(message, certificate, signature, &self.signatures.0.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.keys.0.signature_verification_algorithms.supported_schemes()
+        self.signatures.0.signature_verification_algorithms.supported_schemes()
     }
 }
 
-/// Takes every certificate of one who connects to us, if it has the key. What it is worth is decided by its fingerprint, once a
-/// session was named.
+/// Accepts every client certificate whose key the client has. Its fingerprint is compared when a session is bound.
 #[derive(Debug, Clone)]
-pub(super) struct Anybody(pub(super) Arc<CryptoProvider>);
+pub struct AcceptAny(
+    /// The algorithms of signatures.
+    pub Arc<CryptoProvider>,
+);
 
-impl ClientCertVerifier for Anybody {
+impl ClientCertVerifier for AcceptAny {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
 
-    /// A certificate is asked for (RFC 8122 §6.2), and whether one had to be shown is known when a session is named.
+    /// A certificate is requested (RFC 8122 §6.2); whether it is needed is known when a session is bound.
     fn client_auth_mandatory(&self) -> bool {
         false
     }
@@ -191,7 +196,7 @@ mod tests {
     use crate::tls::{Identity, TlsSetup};
     use rustls::{AlertDescription, ClientConnection, ServerConnection};
 
-    /// What a server with a certificate for these names shows, and whoever believes that certificate.
+    /// A server with a certificate for these names, and the trust in it.
     fn server(names: &[&str]) -> (TlsSetup, Identity, Trust) {
         let made = rcgen::generate_simple_self_signed(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
         let (made, folder) = (made.unwrap(), tempfile::tempdir().unwrap());
@@ -203,8 +208,8 @@ mod tests {
         (TlsSetup::new(&identity, &trust).unwrap(), identity, trust)
     }
 
-    /// Shakes hands. Gives what the client found wrong, and the alert that the server was told it by.
-    fn shake_hands(
+    /// Performs a handshake. Returns the error of the client, and the alert that the server received.
+    fn handshake(
         client: Arc<ClientConfig>,
         name: &str,
         server: &TlsSetup,
@@ -244,31 +249,31 @@ mod tests {
     }
 
     #[test]
-    fn only_who_has_the_name_by_the_word_of_somebody_we_trust_is_believed() {
+    fn a_server_needs_its_name_from_a_trusted_authority() {
         let (good, _, trust) = server(&["chat.example.com", "192.0.2.7", "*.wild.example"]);
         let (other, _, _) = server(&["chat.example.com"]);
         let client = Arc::new(client_config(Some(&trust)).unwrap());
         for name in ["chat.example.com", "192.0.2.7"] {
-            shake_hands(client.clone(), name, &good).unwrap();
+            handshake(client.clone(), name, &good).unwrap();
         }
         for name in ["elsewhere.example", "a.wild.example", "192.0.2.8"] {
-            let told = alert(shake_hands(client.clone(), name, &good));
+            let told = alert(handshake(client.clone(), name, &good));
             assert_eq!(told, Some(AlertDescription::BadCertificate), "{name}");
         }
-        let (wrong, told) = shake_hands(client, "chat.example.com", &other).unwrap_err();
-        assert!(matches!(wrong, Error::InvalidCertificate(_)) && told.is_some(), "nobody vouches for it: {wrong}");
-        let anybody = Arc::new(client_config(None).unwrap());
-        shake_hands(anybody, "elsewhere.example", &other).unwrap();
+        let (wrong, told) = handshake(client, "chat.example.com", &other).unwrap_err();
+        assert!(matches!(wrong, Error::InvalidCertificate(_)) && told.is_some(), "unknown authority: {wrong}");
+        let any = Arc::new(client_config(None).unwrap());
+        handshake(any, "elsewhere.example", &other).unwrap();
     }
 
     #[test]
-    fn who_has_named_its_certificate_has_to_show_that_one_whatever_its_name() {
+    fn a_fingerprint_is_compared_in_place_of_the_name() {
         let (us, _, _) = server(&["us.example"]);
         let (good, identity, _) = server(&["chat.example.com"]);
         let (other, _, _) = server(&["chat.example.com"]);
         let client = us.client_for(&identity.fingerprints).unwrap();
-        shake_hands(client.clone(), "elsewhere.example", &good).unwrap();
-        let told = alert(shake_hands(client, "chat.example.com", &other));
+        handshake(client.clone(), "elsewhere.example", &good).unwrap();
+        let told = alert(handshake(client, "chat.example.com", &other));
         assert_eq!(told, Some(AlertDescription::BadCertificate));
     }
 }
