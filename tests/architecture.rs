@@ -92,7 +92,7 @@ const SHELL_PATHS: [&[&str]; 14] = [
 const SHELL_CALLS: [&str; 7] = ["elapsed", "from_os_rng", "try_from_os_rng", "println!", "eprintln!", "print!", "dbg!"];
 
 #[test]
-fn the_source_keeps_to_its_floors() {
+fn imports_point_down() {
     let files = rust_files("src");
     assert!(files.len() > 20, "the source is there: {} files", files.len());
     let tests: Vec<String> = files.iter().flat_map(|(path, text)| test_places(path, text)).collect();
@@ -105,7 +105,7 @@ fn the_source_keeps_to_its_floors() {
 }
 
 #[test]
-fn nothing_prints_where_that_may_panic() {
+fn print_macros_are_not_used() {
     let files = [rust_files("src"), rust_files(BENCH_FOLDER)].concat();
     let tests: Vec<String> = files.iter().flat_map(|(path, text)| test_places(path, text)).collect();
     let files = files.iter().filter(|(path, _)| !tests.iter().any(|place| is_at(path, place)));
@@ -116,7 +116,7 @@ fn nothing_prints_where_that_may_panic() {
 }
 
 #[test]
-fn unsafe_stands_in_one_folder() {
+fn unsafe_is_in_one_folder() {
     let files = ["src", BENCH_FOLDER].into_iter().flat_map(rust_files);
     let wrong: Vec<String> = files.filter_map(|(path, text)| misplaced_unsafe(&path, &text)).collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));

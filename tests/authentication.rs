@@ -17,7 +17,7 @@ fn chat(server: &Server, transport: &str, user: &str, password: &str, more: &[&s
 }
 
 #[test]
-fn who_knows_the_password_chats_over_udp_and_tcp() {
+fn users_with_passwords_chat_over_udp_and_tcp() {
     let server = Server::with(USERS);
     for transport in ["tcp", "udp"] {
         let mut alice = chat(&server, transport, "alice", "wonderland", &[]);
@@ -44,7 +44,7 @@ fn a_wrong_password_and_another_user_are_refused() {
 }
 
 #[test]
-fn users_are_read_again_from_the_config() {
+fn hup_reloads_users() {
     let mut server = Server::with(USERS);
     server.rewrite_config(&USERS.replace("wonderland", "looking-glass"));
     server.signal("HUP");

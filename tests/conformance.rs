@@ -56,7 +56,7 @@ fn named(table: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_test_that_is_named_exists() {
+fn every_named_test_exists() {
     let tests = tests();
     let mut tables = Vec::new();
     files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/conformance"), "md", &mut tables);
@@ -153,10 +153,10 @@ fn a_fault_without_a_row_or_without_a_test_is_noticed() {
 }
 
 #[test]
-fn a_name_that_is_no_test_is_noticed() {
+fn a_name_without_a_test_is_noticed() {
     let names = named("| 1 | x | `a::b::no_such_thing_at_all`, `not a path` |");
     assert_eq!(names, ["a::b::no_such_thing_at_all"]);
     assert!(!tests().contains(&names[0]));
-    let own = "conformance::a_name_that_is_no_test_is_noticed";
+    let own = "conformance::a_name_without_a_test_is_noticed";
     assert!(tests().contains(own) && !tests().contains(&own.replace("conformance", "talking")));
 }

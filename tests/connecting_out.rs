@@ -71,17 +71,17 @@ fn takes_part(stream: impl Read + Write, alice: &mut Participant) {
 }
 
 #[test]
-fn a_client_that_listens_is_connected_to_and_takes_part() {
+fn a_passive_client_is_connected_to() {
     listens_and_takes_part("ring");
 }
 
 #[test]
-fn the_other_shell_connects_as_well() {
+fn a_passive_client_is_connected_to_on_glommio() {
     listens_and_takes_part("glommio");
 }
 
 #[test]
-fn nobody_there_and_nobody_answering_end_the_call() {
+fn an_unreachable_passive_client_is_hung_up_on() {
     let server = Server::start();
     let port = Server::free_port();
     let (mut sip, answer) = call(&server.sip, "bob", &passive("bob", "127.0.0.1", port));
@@ -123,7 +123,7 @@ fn brings_in(io: &str, connect_out: &str) -> (Server, Participant, TcpListener, 
 }
 
 #[test]
-fn one_who_is_called_and_only_listens_is_connected_to_and_takes_part() {
+fn an_invited_passive_client_is_connected_to() {
     for io in ["ring", "glommio"] {
         let (_server, mut alice, calls, listener) = brings_in(io, "source");
         let (_sip, invite) = picks_up(&calls, listener.local_addr().unwrap().port());
@@ -133,7 +133,7 @@ fn one_who_is_called_and_only_listens_is_connected_to_and_takes_part() {
 }
 
 #[test]
-fn one_who_is_called_and_only_listens_is_hung_up_on_where_we_do_not_connect() {
+fn an_invited_passive_client_is_hung_up_on_without_connect_out() {
     let (_server, mut alice, calls, listener) = brings_in("ring", "never");
     let (mut sip, _) = picks_up(&calls, listener.local_addr().unwrap().port());
     let bye = sip.next();
@@ -144,7 +144,7 @@ fn one_who_is_called_and_only_listens_is_hung_up_on_where_we_do_not_connect() {
 }
 
 #[test]
-fn a_stranger_cannot_point_the_server_at_others() {
+fn a_caller_cannot_direct_connections_to_other_hosts() {
     let server = Server::start();
     let others = TcpListener::bind("127.0.0.2:0").unwrap();
     let port = others.local_addr().unwrap().port();
@@ -198,13 +198,13 @@ fn listens_over_tls(io: &str, honest: bool) {
 }
 
 #[test]
-fn a_client_that_listens_with_tls_and_shows_what_it_has_named_takes_part() {
+fn a_passive_tls_client_with_its_fingerprint_is_connected_to() {
     listens_over_tls("ring", true);
     listens_over_tls("glommio", true);
 }
 
 #[test]
-fn nothing_is_said_to_who_shows_another_certificate_than_it_has_named() {
+fn nothing_is_sent_to_a_passive_client_with_another_certificate() {
     listens_over_tls("ring", false);
     listens_over_tls("glommio", false);
 }

@@ -17,7 +17,7 @@ const OPTIONS: &str = "OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP h;branc
 const MOST: usize = 300;
 
 #[test]
-fn the_server_takes_as_many_descriptors_as_it_may() {
+fn the_server_raises_its_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     // What is started from here begins with few.
     setrlimit(Resource::Nofile, Rlimit { current: Some(700), ..limit }).unwrap();
@@ -28,7 +28,7 @@ fn the_server_takes_as_many_descriptors_as_it_may() {
 }
 
 #[test]
-fn calls_are_503_while_there_are_no_descriptors_and_those_who_are_in_go_on() {
+fn without_descriptors_new_calls_get_503_and_others_continue() {
     let server = Server::start();
     let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
     server.limit_descriptors(server.descriptors() + 40);
@@ -55,7 +55,7 @@ fn calls_are_503_while_there_are_no_descriptors_and_those_who_are_in_go_on() {
 }
 
 #[test]
-fn what_cannot_be_accepted_is_logged_once_and_accepted_later() {
+fn a_failed_accept_is_logged_once_and_retried() {
     std::thread::scope(|scope| {
         for shell in ["ring", "glommio"] {
             scope.spawn(move || accepts_nobody_for_a_while(shell));

@@ -208,7 +208,7 @@ fn bytes_per_session(with_switch: bool) -> f64 {
 }
 
 #[test]
-fn an_idle_session_is_lean() {
+fn an_idle_session_takes_little_memory() {
     let call = bytes_per_session(false);
     let both = bytes_per_session(true);
     println!("an idle call holds {call:.0} octets, its session {:.0} more", both - call);

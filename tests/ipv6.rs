@@ -19,7 +19,7 @@ fn has_ipv6() -> bool {
 }
 
 #[test]
-fn members_on_ipv6_chat_over_datagrams_and_streams() {
+fn members_on_ipv6_chat_over_udp_and_tcp() {
     if !has_ipv6() {
         return eprintln!("no IPv6 on this machine");
     }
@@ -36,7 +36,7 @@ fn members_on_ipv6_chat_over_datagrams_and_streams() {
 }
 
 #[test]
-fn one_listener_on_every_address_serves_both_families() {
+fn wildcard_listeners_serve_both_families() {
     if !has_ipv6() {
         return eprintln!("no IPv6 on this machine");
     }

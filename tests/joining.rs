@@ -19,7 +19,7 @@ fn invite(server: &Server, uri: &str, offer: &str) -> String {
 }
 
 #[test]
-fn the_answer_is_that_of_a_chat_room() {
+fn the_answer_has_the_attributes_of_a_chat_room() {
     let server = Server::start();
     let answer = invite(&server, "sip:lobby@127.0.0.1", &offer("alice"));
     assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
@@ -36,7 +36,7 @@ fn the_answer_is_that_of_a_chat_room() {
 }
 
 #[test]
-fn the_answer_tells_what_the_room_does_not_allow() {
+fn the_answer_has_the_policy_of_the_room() {
     let server =
         Server::with("[rooms.defaults]\nnicknames = false\nprivate_messages = false\nmax_message_size = 9000\n");
     let answer = invite(&server, "sip:lobby@127.0.0.1", &offer("alice"));
@@ -46,14 +46,14 @@ fn the_answer_tells_what_the_room_does_not_allow() {
 }
 
 #[test]
-fn a_host_that_is_not_ours_is_404() {
+fn another_domain_is_404() {
     let server = Server::start();
     let answer = invite(&server, "sip:lobby@elsewhere.example", &offer("alice"));
     assert!(answer.starts_with("SIP/2.0 404 "), "{answer}");
 }
 
 #[test]
-fn the_log_says_who_is_refused_and_why_unless_they_want_to_be_nobody() {
+fn refusals_are_logged_without_anonymous_users() {
     let server = Server::with("[rooms]\non_demand = false\n[rooms.lobby]\ndeny = [\"sip:*@127.0.0.1\"]\n");
     let offer = offer("alice");
     let mut sip = Sip::connect(&server.sip);
@@ -79,7 +79,7 @@ fn the_log_says_who_is_refused_and_why_unless_they_want_to_be_nobody() {
 }
 
 #[test]
-fn an_offer_that_cannot_be_a_chat_is_488() {
+fn an_offer_without_msrp_is_488() {
     let server = Server::start();
     let audio = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n";
     let unwrapped = offer("alice").replace("message/cpim", "text/plain");
@@ -91,7 +91,7 @@ fn an_offer_that_cannot_be_a_chat_is_488() {
 }
 
 #[test]
-fn options_tell_what_is_spoken() {
+fn options_has_the_capabilities() {
     let server = Server::start();
     let mut sip = Sip::connect(&server.sip);
     let uri = "sip:lobby@127.0.0.1";
@@ -102,7 +102,7 @@ fn options_tell_what_is_spoken() {
 }
 
 #[test]
-fn a_second_offer_in_a_call_keeps_the_session() {
+fn a_second_offer_keeps_the_session() {
     let server = Server::start();
     let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
     let again = offer("alice").replace("o=- 1 1", "o=- 1 2");
@@ -115,7 +115,7 @@ fn a_second_offer_in_a_call_keeps_the_session() {
 }
 
 #[test]
-fn a_cancel_of_nothing_is_481() {
+fn a_cancel_without_invite_is_481() {
     let server = Server::start();
     let mut sip = Sip::connect(&server.sip);
     let uri = "sip:lobby@127.0.0.1";

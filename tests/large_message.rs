@@ -30,12 +30,12 @@ fn content() -> Vec<u8> {
 }
 
 #[test]
-fn fifty_megabytes_reach_a_room_of_ten_and_leave_no_trace() {
+fn fifty_megabytes_reach_ten_members_without_a_leak() {
     fifty_megabytes("ring");
 }
 
 #[test]
-fn fifty_megabytes_reach_a_room_of_ten_on_glommio_too() {
+fn fifty_megabytes_reach_ten_members_on_glommio() {
     fifty_megabytes("glommio");
 }
 

@@ -11,7 +11,7 @@ use numbers::Numbers;
 use support::Server;
 
 #[test]
-fn mutants_of_what_is_legal_leave_the_others_talking() {
+fn mutated_input_does_not_disturb_others() {
     let mut server = Server::start();
     let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
     let mut numbers = Numbers::new(1);
@@ -35,7 +35,7 @@ fn mutants_of_what_is_legal_leave_the_others_talking() {
 }
 
 #[test]
-fn what_is_neither_sip_nor_msrp_is_hung_up_on() {
+fn connections_without_sip_or_msrp_are_closed() {
     let mut server = Server::start();
     for address in [server.sip.clone(), server.msrp.clone()] {
         for garbage in

@@ -31,7 +31,7 @@ fn progress(of: &mut Participant) -> Vec<String> {
 }
 
 #[test]
-fn who_is_invited_joins_and_talks() {
+fn an_invited_user_joins() {
     let server = Server::with(MODERATED);
     let mut alice = server.join("alice", "lobby");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -52,7 +52,7 @@ fn who_is_invited_joins_and_talks() {
 }
 
 #[test]
-fn who_is_sent_away_gets_a_bye() {
+fn a_removed_user_gets_a_bye() {
     let server = Server::with(MODERATED);
     let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
     for (number, to) in [(2, "<sip:alice@127.0.0.1;method=BYE>"), (3, "<sip:alice@127.0.0.1>;method=BYE")] {
@@ -69,7 +69,7 @@ fn who_is_sent_away_gets_a_bye() {
 
 /// RFC 4975 §5.4: the BYE ends the session, and the connection after it.
 #[test]
-fn who_is_sent_away_keeps_the_connection_until_the_bye_is_answered() {
+fn a_removed_user_keeps_its_connection_until_the_bye_is_answered() {
     let server = Server::with(MODERATED);
     let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
     alice.in_call("REFER", 2, "Refer-To: <sip:bob@127.0.0.1>;method=BYE\r\nRefer-Sub: false\r\n", "");
@@ -95,7 +95,7 @@ fn a_drain_keeps_connections_until_byes_are_answered() {
 }
 
 #[test]
-fn who_cannot_be_reached_does_not_come() {
+fn an_unreachable_user_does_not_join() {
     let server = Server::with(MODERATED);
     let mut alice = server.join("alice", "lobby");
     let nobody = Server::free_port();
@@ -104,7 +104,7 @@ fn who_cannot_be_reached_does_not_come() {
 }
 
 #[test]
-fn a_name_is_looked_up() {
+fn the_host_of_an_invited_user_is_resolved() {
     let server = Server::with(MODERATED);
     let mut alice = server.join("alice", "lobby");
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -119,7 +119,7 @@ fn a_name_is_looked_up() {
 }
 
 #[test]
-fn a_large_invitation_goes_over_a_stream() {
+fn a_large_invite_is_sent_over_tcp() {
     let types: Vec<String> = (0..40).map(|n| format!("\"application/x-type-number-{n}\"")).collect();
     let server = Server::with(&format!("{MODERATED}wrapped_types = [{}]\n", types.join(", ")));
     let mut alice = server.join("alice", "lobby");
@@ -181,7 +181,7 @@ fn server_that_trusts(ours: &Path, theirs: &Path) -> Server {
 }
 
 #[test]
-fn a_sips_uri_is_called_over_tls_by_the_name_of_its_certificate() {
+fn a_sips_uri_is_called_over_tls() {
     let [ours, theirs] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
     let identity = tls::certify(ours.path());
     tls::certify(theirs.path());
@@ -209,7 +209,7 @@ fn a_sips_uri_is_called_over_tls_by_the_name_of_its_certificate() {
 }
 
 #[test]
-fn nobody_is_called_whose_certificate_is_anothers() {
+fn a_peer_with_another_certificate_is_not_called() {
     let [ours, theirs] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
     tls::certify(ours.path());
     tls::certify(theirs.path());

@@ -13,7 +13,7 @@ use support::tls::certify;
 use support::{Server, one_shard};
 
 #[test]
-fn an_anonymous_member_is_heard_told_its_address_and_written_to_without_being_known() {
+fn an_anonymous_member_has_a_working_anonymous_uri() {
     let server = Server::with("[sip.auth]\nrealm = \"localhost\"\n[sip.auth.users]\nalice = \"x\"\nbob = \"y\"\n");
     let via = format!("tcp:{}", server.sip);
     let chat = |user: &str, password: &str, more: &[&str]| {
@@ -133,7 +133,7 @@ impl Guest {
 
 /// One is anonymous, one has TLS, one IPv6 where there is any; all have passwords.
 #[test]
-fn whoever_is_anonymous_is_known_to_nobody_however_the_others_have_come() {
+fn an_anonymous_member_is_hidden_from_every_kind_of_client() {
     let ip = if TcpListener::bind("[::1]:0").is_ok() { "[::1]" } else { "127.0.0.1" };
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path());

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use support::{Participant, Server};
 
 #[test]
-fn every_session_of_a_connection_gets_a_copy_of_its_own() {
+fn every_session_of_a_shared_connection_gets_a_copy() {
     let server = Server::start();
     let mut alice = server.join("alice", "lobby");
     let mut relay = server.join("bob", "lobby");
@@ -34,7 +34,7 @@ fn every_session_of_a_connection_gets_a_copy_of_its_own() {
 }
 
 #[test]
-fn what_one_session_of_a_connection_says_the_others_on_it_get() {
+fn sessions_of_a_shared_connection_receive_from_each_other() {
     let server = Server::start();
     let mut relay = server.join("bob", "lobby");
     let carol = Participant::call(&server, "carol", "lobby");
@@ -49,7 +49,7 @@ fn what_one_session_of_a_connection_says_the_others_on_it_get() {
 }
 
 #[test]
-fn the_path_through_a_relay_is_kept_in_order_in_what_is_sent_back() {
+fn the_path_through_a_relay_is_used_for_responses() {
     let server = Server::start();
     let path = "msrp://127.0.0.1:2855/relay;tcp msrp://127.0.0.1:9/bobpath;tcp";
     let offer =
@@ -69,7 +69,7 @@ fn the_path_through_a_relay_is_kept_in_order_in_what_is_sent_back() {
 }
 
 #[test]
-fn a_box_in_between_may_rewrite_every_address_but_not_the_session_ids() {
+fn addresses_may_be_rewritten_but_not_session_ids() {
     let server = Server::start();
     let mut alice = server.join("alice", "lobby");
     let mut bob = Participant::call(&server, "bob", "lobby");

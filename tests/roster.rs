@@ -89,7 +89,7 @@ fn told(info: &ConferenceInfo) -> Vec<(&str, State, Option<&str>)> {
 }
 
 #[test]
-fn joins_nicknames_and_leaves_are_told() {
+fn joins_nicknames_and_departures_are_notified() {
     let server = Server::start();
     let mut alice = Participant::join(&server, "alice", "lobby");
     let mut watching = Subscriber::new(&server, "alice", "lobby");
@@ -115,7 +115,7 @@ fn joins_nicknames_and_leaves_are_told() {
 }
 
 #[test]
-fn a_call_may_watch_within_itself() {
+fn a_subscription_may_share_the_dialog_of_a_call() {
     let server = Server::start();
     let mut alice = Participant::join(&server, "alice", "lobby");
     let answer = alice.in_call("SUBSCRIBE", 2, "Event: conference\r\nExpires: 0\r\n", "");
@@ -128,7 +128,7 @@ fn a_call_may_watch_within_itself() {
 }
 
 #[test]
-fn strangers_and_unknown_events_are_refused() {
+fn other_users_and_unknown_events_are_refused() {
     let server = Server::with("[rooms.open]\nsubscribers = \"everyone\"\n");
     let _alice = Participant::join(&server, "alice", "lobby");
     let _bob = Participant::join(&server, "bob", "open");

@@ -5,7 +5,7 @@ mod support;
 use support::{Server, config};
 
 #[test]
-fn term_ends_every_call_and_then_the_server() {
+fn term_ends_all_calls_and_the_server() {
     let server = Server::start();
     let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
     alice.say("last words");
@@ -19,7 +19,7 @@ fn term_ends_every_call_and_then_the_server() {
 }
 
 #[test]
-fn a_drain_whose_time_is_over_says_what_it_has_waited_for() {
+fn a_drain_timeout_is_logged_with_what_is_left() {
     let config = "[sip]\nlisten = [\"tcp:127.0.0.1:0\"]\ndrain_timeout = \"1s\"\n[msrp]\nport = 0\n";
     let server = Server::of(&format!("{config}{}", support::one_shard()));
     let mut alice = server.join("alice", "lobby");
@@ -31,7 +31,7 @@ fn a_drain_whose_time_is_over_says_what_it_has_waited_for() {
 }
 
 #[test]
-fn a_second_int_ends_at_once() {
+fn a_second_int_stops_immediately() {
     let server = Server::with("");
     let mut alice = server.join("alice", "lobby");
     server.signal("INT");
@@ -42,7 +42,7 @@ fn a_second_int_ends_at_once() {
 }
 
 #[test]
-fn hup_changes_policies_and_a_bad_config_changes_nothing() {
+fn hup_replaces_policies_unless_the_config_is_invalid() {
     let mut server = Server::with("[rooms.defaults]\nnicknames = true\n");
     let mut alice = server.join("alice", "lobby");
     assert_eq!(alice.nickname("\"Ally\""), "200");
@@ -56,7 +56,7 @@ fn hup_changes_policies_and_a_bad_config_changes_nothing() {
 }
 
 #[test]
-fn a_signal_that_means_nothing_ends_nothing() {
+fn other_signals_are_ignored() {
     let server = Server::start();
     for signal in ["USR1", "USR2", "ALRM", "VTALRM", "PROF", "IO", "PWR", "PIPE", "WINCH", "CONT"] {
         server.signal(signal);
@@ -67,7 +67,7 @@ fn a_signal_that_means_nothing_ends_nothing() {
 }
 
 #[test]
-fn the_ports_are_free_when_the_process_is_gone() {
+fn the_ports_are_free_after_the_exit() {
     let (sip, msrp) = (Server::free_port(), Server::free_port());
     let fixed = config("")
         .replace("listen = [\"tcp:127.0.0.1:0\", \"udp:127.0.0.1:0\"]", &format!("listen = [\"tcp:127.0.0.1:{sip}\"]"))
@@ -91,7 +91,7 @@ fn the_ports_are_free_when_the_process_is_gone() {
 }
 
 #[test]
-fn a_port_that_is_about_to_be_free_is_waited_for() {
+fn a_port_in_use_is_retried() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let (mut child, _config) = support::spawn(&config("").replace("port = 0", &format!("port = {port}")));

@@ -5,12 +5,12 @@ mod support;
 use support::Server;
 
 #[test]
-fn a_member_that_never_reads_slows_nobody_and_stays_bounded() {
+fn a_stalled_member_delays_no_one_and_is_bounded() {
     stalled_member("ring");
 }
 
 #[test]
-fn a_member_that_never_reads_slows_nobody_on_glommio_either() {
+fn a_stalled_member_delays_no_one_on_glommio() {
     stalled_member("glommio");
 }
 

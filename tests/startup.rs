@@ -25,7 +25,7 @@ fn the_ready_line_has_every_address() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let sip = format!("[sip]\nlisten = [\"tcp:{address}\"]\n[msrp]\nport = 0\n{}", one_shard());
@@ -39,14 +39,14 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn a_core_that_is_not_there_is_named() {
+fn an_unavailable_core_is_named() {
     let (text, code) = failure(&config("").replace(&one_shard(), "[shards]\ncores = \"4095\"\n"));
     assert_eq!((text.lines().count(), code), (1, Some(1)), "{text}");
     assert!(text.contains("4095"), "{text}");
 }
 
 #[test]
-fn a_config_that_is_wrong_is_shown_where() {
+fn an_invalid_config_is_shown_with_its_position() {
     let (text, code) = failure(&config("[rooms.defaults]\nnicknmaes = true\n"));
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("nicknmaes") && text.contains("nicknames"), "{text}");

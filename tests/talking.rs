@@ -6,7 +6,7 @@ use support::participant::offer;
 use support::{Participant, Server};
 
 #[test]
-fn what_one_says_the_others_get_unchanged() {
+fn a_message_reaches_the_others_unchanged() {
     let server = Server::start();
     let (mut alice, mut bob, mut carol) =
         (server.join("alice", "lobby"), server.join("bob", "lobby"), server.join("carol", "lobby"));
@@ -22,7 +22,7 @@ fn what_one_says_the_others_get_unchanged() {
 }
 
 #[test]
-fn a_private_message_reaches_its_addressee_alone() {
+fn a_private_message_reaches_its_recipient_only() {
     let server = Server::start();
     let (mut alice, mut bob, mut carol) =
         (server.join("alice", "lobby"), server.join("bob", "lobby"), server.join("carol", "lobby"));
@@ -38,7 +38,7 @@ fn a_private_message_reaches_its_addressee_alone() {
 }
 
 #[test]
-fn a_nickname_is_one_users() {
+fn a_nickname_has_one_user() {
     let server = Server::start();
     let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
     assert_eq!(alice.nickname("\"Ally\""), "200");
@@ -50,7 +50,7 @@ fn a_nickname_is_one_users() {
 }
 
 #[test]
-fn rooms_do_not_hear_one_another() {
+fn rooms_are_separate() {
     let server = Server::start();
     let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
     let (mut dave, mut erin) = (server.join("dave", "attic"), server.join("erin", "attic"));
@@ -78,7 +78,7 @@ fn a_message_in_chunks_arrives_as_one_chunk() {
 }
 
 #[test]
-fn a_sender_that_is_lost_in_the_middle_is_told_of() {
+fn an_aborted_message_is_aborted_for_recipients() {
     let server = Server::start();
     let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
     let body = alice.wrap("sip:lobby@127.0.0.1", &"x".repeat(200_000));
@@ -91,7 +91,7 @@ fn a_sender_that_is_lost_in_the_middle_is_told_of() {
 }
 
 #[test]
-fn who_leaves_is_gone() {
+fn a_departed_member_gets_nothing() {
     let server = Server::start();
     let (mut alice, bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
     bob.leave();
@@ -101,7 +101,7 @@ fn who_leaves_is_gone() {
 }
 
 #[test]
-fn all_sessions_of_a_user_hear_and_the_sending_one_hears_nothing() {
+fn all_other_sessions_of_a_user_get_its_messages() {
     let server = Server::start();
     let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
     let mut tablet = Participant::call_as(&server, "alice", "tablet", "lobby", &offer("tablet"));
@@ -118,7 +118,7 @@ fn all_sessions_of_a_user_hear_and_the_sending_one_hears_nothing() {
 }
 
 #[test]
-fn what_may_not_be_sent_is_refused_by_its_status() {
+fn refused_messages_have_the_right_status() {
     let server = Server::with("[rooms.defaults]\nmax_message_size = 1000\nwrapped_types = [\"text/plain\"]\n");
     let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
     let plain = offer("carol").replace("a=chatroom:nickname private-messages\r\n", "");
@@ -139,7 +139,7 @@ fn what_may_not_be_sent_is_refused_by_its_status() {
 }
 
 #[test]
-fn who_takes_no_private_messages_gets_none() {
+fn a_member_without_private_messages_gets_none() {
     let server = Server::start();
     let (mut alice, plain) = (server.join("alice", "lobby"), offer("carol").replace(" private-messages", ""));
     let mut carol = Participant::call_as(&server, "carol", "carol", "lobby", &plain);
@@ -153,7 +153,7 @@ fn who_takes_no_private_messages_gets_none() {
 
 /// IMDN (RFC 5438) and isComposing (RFC 3994) are content like any other.
 #[test]
-fn notifications_and_composing_pass_to_the_room_and_in_private() {
+fn notifications_and_composing_are_forwarded() {
     let server = Server::start();
     let (mut alice, mut bob) = (server.join("alice", "room2"), server.join("bob", "room2"));
     for (number, sample) in ["imdn", "imdn-display", "sipsimple-composing"].iter().enumerate() {

@@ -52,7 +52,7 @@ fn shown(address: &str) -> Fingerprint {
 }
 
 #[test]
-fn members_with_tls_and_without_hear_one_another() {
+fn members_with_and_without_tls_share_a_room() {
     for shell in SHELLS {
         let folder = tempfile::tempdir().unwrap();
         certify(folder.path());
@@ -110,17 +110,17 @@ fn is_served_over(version: &'static SupportedProtocolVersion) {
 }
 
 #[test]
-fn tls_1_2_is_spoken_with_who_speaks_nothing_newer() {
+fn tls_1_2_is_supported() {
     is_served_over(&TLS12);
 }
 
 #[test]
-fn tls_1_3_is_spoken_with_who_speaks_nothing_older() {
+fn tls_1_3_is_supported() {
     is_served_over(&TLS13);
 }
 
 #[test]
-fn who_believes_nobody_here_does_not_chat() {
+fn an_untrusted_certificate_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path());
     let server = serve(folder.path(), "");
@@ -148,7 +148,7 @@ fn the_fingerprint_of_the_answer_is_that_of_the_certificate() {
 }
 
 #[test]
-fn who_does_not_show_the_certificate_that_it_has_named_is_hung_up_on() {
+fn a_client_without_its_fingerprint_is_hung_up_on() {
     for shell in SHELLS {
         let folder = tempfile::tempdir().unwrap();
         certify(folder.path());
@@ -170,7 +170,7 @@ fn who_does_not_show_the_certificate_that_it_has_named_is_hung_up_on() {
 }
 
 #[test]
-fn a_plain_session_does_not_bind_over_tls_nor_the_other_way_round() {
+fn a_session_binds_over_its_own_transport_only() {
     for shell in SHELLS {
         let folder = tempfile::tempdir().unwrap();
         certify(folder.path());
@@ -192,7 +192,7 @@ fn a_plain_session_does_not_bind_over_tls_nor_the_other_way_round() {
 }
 
 #[test]
-fn what_is_no_tls_is_closed_and_nobody_else_is_troubled() {
+fn a_connection_without_tls_is_closed() {
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path());
     std::thread::scope(|scope| {
@@ -220,7 +220,7 @@ fn closes_what_is_no_tls(server: &Server) {
 }
 
 #[test]
-fn a_room_that_wants_tls_refuses_the_rest() {
+fn a_room_with_force_tls_refuses_other_calls() {
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path());
     let server = serve(folder.path(), "[rooms.defaults]\nforce_tls = true\n");
@@ -231,7 +231,7 @@ fn a_room_that_wants_tls_refuses_the_rest() {
 }
 
 #[test]
-fn hup_shows_another_certificate_and_a_bad_one_changes_nothing() {
+fn hup_replaces_the_certificate_unless_it_is_invalid() {
     for shell in SHELLS {
         let folder = tempfile::tempdir().unwrap();
         let old = certify(folder.path());
@@ -262,7 +262,7 @@ fn hup_shows_another_certificate_and_a_bad_one_changes_nothing() {
 }
 
 #[test]
-fn a_server_whose_certificate_has_ended_says_so() {
+fn an_expired_certificate_is_logged() {
     let folder = tempfile::tempdir().unwrap();
     let ended = support::tls::certify_in_the_past(folder.path());
     let server = serve_on(SHELLS[0], folder.path(), "");
@@ -272,7 +272,7 @@ fn a_server_whose_certificate_has_ended_says_so() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_an_error_of_the_config() {
+fn an_unusable_certificate_is_a_config_error() {
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path());
     let config = support::tls::config(SHELLS[0], folder.path(), "tls:127.0.0.1:0");
@@ -284,7 +284,7 @@ fn a_certificate_that_cannot_be_used_is_an_error_of_the_config() {
 }
 
 #[test]
-fn check_finds_what_is_wrong_with_a_certificate() {
+fn check_finds_certificate_errors() {
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path());
     let check = |config: &str| {
@@ -311,7 +311,7 @@ fn check_finds_what_is_wrong_with_a_certificate() {
 }
 
 #[test]
-fn what_was_asked_right_before_the_end_of_sip_over_tls_is_answered() {
+fn requests_before_a_half_close_are_answered_over_tls() {
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path());
     let server = Server::of(&config("ring", folder.path(), "tls:127.0.0.1:0"));
@@ -332,7 +332,7 @@ fn what_was_asked_right_before_the_end_of_sip_over_tls_is_answered() {
 }
 
 #[test]
-fn what_was_asked_right_before_the_end_of_sip_over_tcp_is_answered() {
+fn requests_before_a_half_close_are_answered_over_tcp() {
     let server = Server::start();
     let request = "OPTIONS sip:localhost SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKend\r\nFrom: <sip:ann@h>;tag=a\r\n\
          To: <sip:localhost>\r\nCall-ID: end\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
