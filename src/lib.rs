@@ -1,18 +1,19 @@
-//! Parlor is a chat-room server for the Message Session Relay Protocol: a SIP conference focus and an MSRP switch in one
-//! process (RFC 7701).
+//! Parlor is a chat-room server for the Message Session Relay Protocol: a SIP conference focus and an MSRP switch in one process (RFC
+//! 7701).
 //!
-//! The code stands in floors, and imports point downward only (`tests/architecture.rs` checks it):
+//! Imports point down, and no two files import each other (`tests/architecture.rs`):
 //!
 //! | floor | modules | holds |
 //! |---|---|---|
-//! | 0 words | [`ids`], [`limits`], [`shares`], [`log_throttle`], [`timers`] | identifiers, every named maximum, how much of it each source holds, how often the log tells of floods, and what is due when |
-//! | 1 grammar | the crate [`parlor_proto`] | bytes to values and back; no time, no policy, no I/O |
-//! | 2 machines | [`facts`], [`nickname`], [`session`], [`room`], [`switch`], [`transaction`], [`call`], [`focus`] | sans-IO state machines; `now` and randomness are arguments |
-//! | 3 shell | [`tls`], [`shard`], [`control`] | sockets, clocks, executors |
-//! | 4 assembly | [`cli`], [`config`], `main.rs` | what the operator touches |
+//! | 0 words | [`ids`], [`limits`], [`shares`], [`log_throttle`], [`timers`] | identifiers, every maximum, fair shares of limited resources, deadlines |
+//! | 1 grammar | the crate [`parlor_proto`] | octets to values and back; no time, no policy, no I/O |
+//! | 2 machines | [`facts`], [`nickname`], [`session`], [`room`], [`switch`], [`transaction`], [`call`], [`focus`] | state machines without I/O; times and randomness are arguments |
+//! | 3 shell | [`tls`], [`shard`], [`control`] | sockets, clocks, threads |
+//! | 4 assembly | [`cli`], [`config`], `main.rs` | commands and the config file |
 //!
-//! The [`switch`] joins sessions and rooms, the [`focus`] joins calls and session descriptions; neither knows the other.
-//! What they tell one another is in [`facts`].
+//! The [`focus`] handles calls and session descriptions, the [`switch`] sessions and rooms. Neither knows the other; they exchange the
+//! plain data of [`facts`]. `docs/architecture.md` follows an INVITE, a SEND, a roster change and a connection through the files, and
+//! `docs/lexicon.md` has the words.
 
 pub mod ids;
 pub mod limits;
