@@ -165,16 +165,23 @@ impl Frame {
 
     /// Hands the octets of a copy from `skip` on to a sink, piece by piece.
     pub fn gather<S: PieceSink>(&self, paths: &[u8], mut skip: usize, sink: &mut BoundedSink<'_, S>) {
-        let mut push = |piece: &[u8]| {
+        if skip == 0 {
+            return self.for_each_piece(paths, |piece| sink.push(piece));
+        }
+        self.for_each_piece(paths, |piece| {
             let skipped = skip.min(piece.len());
             skip -= skipped;
             sink.push(&piece[skipped..]);
-        };
-        push(&self.octets[..self.start]);
-        push(paths);
-        push(&self.octets[self.start..self.body_at]);
-        self.body.borrow().iter().for_each(|slice| push(slice));
-        push(&self.octets[self.body_at..]);
+        });
+    }
+
+    #[inline]
+    fn for_each_piece(&self, paths: &[u8], mut take: impl FnMut(&[u8])) {
+        take(&self.octets[..self.start]);
+        take(paths);
+        take(&self.octets[self.start..self.body_at]);
+        self.body.borrow().iter().for_each(|slice| take(slice));
+        take(&self.octets[self.body_at..]);
     }
 }
 

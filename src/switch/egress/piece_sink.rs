@@ -28,8 +28,8 @@ pub struct Mark {
 
 /// Passes so many octets on to a sink, as far as that has room, and nothing behind what it had no room for.
 pub struct BoundedSink<'a, S> {
+    max: usize,
     left: usize,
-    taken: usize,
     /// Pieces that the sink takes at least: it is asked again when they are over.
     room: usize,
     sink: &'a mut S,
@@ -38,12 +38,12 @@ pub struct BoundedSink<'a, S> {
 impl<'a, S: PieceSink> BoundedSink<'a, S> {
     /// Passes `max` octets on to `sink`.
     pub fn new(max: usize, sink: &'a mut S) -> Self {
-        Self { left: max, taken: 0, room: sink.room(), sink }
+        Self { max, left: max, room: sink.room(), sink }
     }
 
     /// Octets that were passed on.
     pub fn taken(&self) -> usize {
-        self.taken
+        self.max - self.left
     }
 
     /// Whether nothing more is passed on.
@@ -76,13 +76,13 @@ impl<'a, S: PieceSink> BoundedSink<'a, S> {
         if self.room == 0 {
             self.room = self.sink.room();
             if self.room == 0 {
+                self.max -= self.left;
                 self.left = 0;
                 return None;
             }
         }
         self.room -= 1;
         self.left -= piece.len();
-        self.taken += piece.len();
         Some(piece)
     }
 }
