@@ -59,8 +59,8 @@ pub const SPARE_PAGES_MAX: usize = 16;
 pub const SPARE_PAGE_BYTES_MAX: usize = 256 * 1024;
 /// Slots for messages that each of these owns.
 pub const SPARE_PAGE_ENTRIES_MAX: usize = 1024;
-/// Places for alarms that a shard keeps, however few are set.
-pub const KEPT_ALARMS_MAX: usize = 64;
+/// Slots for timers that are kept, however few are set.
+pub const KEPT_TIMERS_MAX: usize = 64;
 /// Transactions of forwarded messages whose responses a shard awaits, if `failure_report` is not "no".
 pub const AWAITED_RESPONSES_MAX: usize = 64 * 1024;
 /// Sessions on one connection (relays multiplex).

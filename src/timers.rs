@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
 use std::time::Instant;
 
-use crate::limits::KEPT_ALARMS_MAX;
+use crate::limits::KEPT_TIMERS_MAX;
 
 /// Timers by key. Setting, clearing and taking one take logarithmic time, and what was cleared takes no room.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl<K: Clone + Eq + Hash, S: BuildHasher> Timers<K, S> {
     /// Many are set when many join; what they took is not kept for ever.
     fn shrink(&mut self) {
         let kept = self.places.capacity();
-        if self.places.len() < kept / 4 && kept > KEPT_ALARMS_MAX {
+        if self.places.len() < kept / 4 && kept > KEPT_TIMERS_MAX {
             self.places.shrink_to(kept / 2);
         }
     }
@@ -139,7 +139,7 @@ mod tests {
     fn few_places_are_kept_when_many_timers_are_over() {
         let now = Instant::now();
         let mut timers: Timers<usize> = Timers::default();
-        let count = 100 * KEPT_ALARMS_MAX;
+        let count = 100 * KEPT_TIMERS_MAX;
         let ends: [fn(&mut Timers<usize>, usize, Instant); 2] =
             [|timers, key, _| timers.clear(&key), |timers, _, now| assert!(timers.pop_due(now).is_some())];
         for end in ends {
@@ -147,7 +147,7 @@ mod tests {
             assert!(timers.places.capacity() >= count);
             (0..count).for_each(|key| end(&mut timers, key, now));
             assert!(timers.is_empty() && timers.queue.is_empty());
-            assert!(timers.places.capacity() <= 2 * KEPT_ALARMS_MAX, "{}", timers.places.capacity());
+            assert!(timers.places.capacity() <= 2 * KEPT_TIMERS_MAX, "{}", timers.places.capacity());
         }
     }
 }

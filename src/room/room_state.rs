@@ -33,7 +33,7 @@ pub struct Room {
     /// The focus has no calls in it any more; it goes once the last quarantine has ended.
     pub closing: bool,
     /// When the next quarantine is looked at, if a time is set.
-    pub alarm: Option<Instant>,
+    pub timer: Option<Instant>,
     names: Vec<Aor>,
     /// Users of clients that know nothing of chat rooms who were told that they are in one.
     unaware: HashSet<Aor>,
@@ -52,7 +52,7 @@ impl Room {
             nicknames: Registry::new(&open.policy.reserved_nicknames),
             sessions: 0,
             closing: false,
-            alarm: None,
+            timer: None,
             names: open.names.clone(),
             unaware: HashSet::new(),
             wrapped_types: AcceptTypes::from_ranges(open.policy.wrapped_types.iter().map(String::as_str)),

@@ -88,7 +88,7 @@ mod tests {
     fn missing_responses_are_counted_when_their_time_is_up() {
         let (mut awaited, now) = (Awaited::default(), Instant::now());
         assert_eq!(awaited.add(1, 3, None, now), Some(now + RESPONSE_TIMEOUT));
-        assert_eq!(awaited.add(2, 1, None, now + Duration::from_secs(1)), None, "an alarm is set");
+        assert_eq!(awaited.add(2, 1, None, now + Duration::from_secs(1)), None, "a timer is set");
         assert!(awaited.take(1).is_some() && awaited.take(2).is_some() && awaited.take(3).is_none());
         assert_eq!(awaited.expire(now + RESPONSE_TIMEOUT), (2, Some(now + RESPONSE_TIMEOUT + Duration::from_secs(1))));
         assert_eq!(awaited.expire(now + 2 * RESPONSE_TIMEOUT), (0, None));

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::alarm::Alarm;
 use super::egress::Log;
 use super::state::{SessionEntry, Switch};
+use super::timer::Timer;
 use crate::facts::{Command, EndReason, Event, OpenRoom, OpenSession, Refusal, Terms};
 use crate::ids::{ConnectionId, RoomId, RoomKey, SessionId, SessionKey};
 use crate::room::{MemberTerms, Room};
@@ -60,8 +60,8 @@ impl Switch {
     pub(super) fn on_room_timer(&mut self, key: RoomKey, now: Instant) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         // An earlier time may have been set meanwhile, and have come already.
-        if room.alarm.is_some_and(|at| at <= now) {
-            room.alarm = None;
+        if room.timer.is_some_and(|at| at <= now) {
+            room.timer = None;
             self.check_quarantine(key, now);
         }
     }
@@ -71,9 +71,9 @@ impl Switch {
         let Some(room) = self.rooms.get_mut(key) else { return };
         room.nicknames.expire(now);
         if let Some(at) = room.nicknames.next_expiry() {
-            if room.alarm.is_none_or(|set| at < set) {
-                room.alarm = Some(at);
-                self.timers.set_earliest(Alarm::Room(key), at);
+            if room.timer.is_none_or(|set| at < set) {
+                room.timer = Some(at);
+                self.timers.set_earliest(Timer::Room(key), at);
             }
         } else if room.closing && room.sessions == 0 {
             let id = room.id;
@@ -112,7 +112,7 @@ impl Switch {
             streams: Vec::new(),
             held_bytes: 0,
             refused: Vec::new(),
-            streams_alarm: false,
+            streams_timer: false,
             nickname: None,
             nickname_pending: false,
             pending_nickname: None,

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::alarm::Alarm;
 use super::state::Switch;
+use super::timer::Timer;
 use crate::facts::EndReason;
 use crate::ids::ConnectionId;
 
@@ -28,7 +28,7 @@ impl Switch {
         if self.draining {
             self.close_when_sent(id, now);
         } else {
-            self.timers.set_earliest(Alarm::Connection(id), bind_by);
+            self.timers.set_earliest(Timer::Connection(id), bind_by);
         }
         id
     }
@@ -49,7 +49,7 @@ impl Switch {
     pub(super) fn check_connection(&mut self, id: ConnectionId, now: Instant) {
         let Some(connection) = self.egress.connections.get(id) else { return };
         match connection.deadline {
-            Some(at) if at > now => self.timers.set_earliest(Alarm::Connection(id), at),
+            Some(at) if at > now => self.timers.set_earliest(Timer::Connection(id), at),
             Some(_) if connection.closing => self.egress.closing.push(id),
             Some(_) => self.close_when_sent(id, now),
             None => {}
@@ -61,7 +61,7 @@ impl Switch {
     pub(super) fn close_when_sent(&mut self, id: ConnectionId, now: Instant) {
         let deadline = now + self.settings.bind_timeout;
         if self.egress.close_when_sent(id, deadline) {
-            self.timers.set_earliest(Alarm::Connection(id), deadline);
+            self.timers.set_earliest(Timer::Connection(id), deadline);
         }
     }
 }

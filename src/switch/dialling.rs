@@ -13,9 +13,9 @@ use std::time::Instant;
 
 use rand_core::Rng;
 
-use super::alarm::Alarm;
 use super::dial::{Dial, Dialled};
 use super::state::Switch;
+use super::timer::Timer;
 use crate::facts::{Certificate, EndReason};
 use crate::ids::{ConnectionId, SessionKey};
 use crate::limits::DIALS_PER_SHARD_MAX;
@@ -166,7 +166,7 @@ impl Switch {
         if entry.session.connection().is_none() {
             let at = now + self.settings.bind_timeout;
             entry.bind_by = Some(at);
-            self.timers.set_earliest(Alarm::Session(key), at);
+            self.timers.set_earliest(Timer::Session(key), at);
             self.dial(key);
         }
     }

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::alarm::Alarm;
 use super::egress::PieceSink;
 use super::output::{Output, PendingEvent};
 use super::settings::Counters;
 use super::state::Switch;
+use super::timer::Timer;
 use crate::facts::Event;
 use crate::ids::ConnectionId;
 
@@ -71,16 +71,16 @@ impl Switch {
 
     /// Handles all timers that are due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(alarm) = self.timers.pop_due(now) {
-            match alarm {
-                Alarm::Connection(id) => self.check_connection(id, now),
-                Alarm::Session(key) => self.check_unbound_session(key, now),
-                Alarm::Streams(key) => self.check_streams(key, now),
-                Alarm::Patience(id) => self.check_patience(id, now),
-                Alarm::Congestion(id) => self.check_congestion(id, now),
-                Alarm::Room(key) => self.on_room_timer(key, now),
-                Alarm::Responses => self.check_responses(now),
-                Alarm::Load => self.report_load(now),
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Connection(id) => self.check_connection(id, now),
+                Timer::Session(key) => self.check_unbound_session(key, now),
+                Timer::Streams(key) => self.check_streams(key, now),
+                Timer::Patience(id) => self.check_patience(id, now),
+                Timer::Congestion(id) => self.check_congestion(id, now),
+                Timer::Room(key) => self.on_room_timer(key, now),
+                Timer::Responses => self.check_responses(now),
+                Timer::Load => self.report_load(now),
             }
         }
     }

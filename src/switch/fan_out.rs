@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use super::alarm::Alarm;
 use super::egress::{Body, ChunkTemplate, Delivery, Egress, Frames, Label};
 use super::state::Switch;
 use super::stream::{Phase, Stream};
+use super::timer::Timer;
 use crate::facts::FailureReport;
 use crate::ids::SessionKey;
 use crate::limits::UNINTERRUPTIBLE_CHUNK_BYTES_MAX;
@@ -210,7 +210,7 @@ impl Switch {
                 self.egress.deliver_end(connection, session.paths(), &template);
             }
         }
-        self.set_load_alarm(now);
+        self.start_load_timer(now);
     }
 
     /// A recipient wants nothing more of a message (413).
@@ -235,7 +235,7 @@ impl Switch {
         stream: Option<(SessionKey, [u8; MESSAGE_ID_LEN])>,
         now: Instant,
     ) {
-        self.set_load_alarm(now);
+        self.start_load_timer(now);
         self.start_congestion_timers(now);
         if failure_report == FailureReport::No {
             return;
@@ -243,7 +243,7 @@ impl Switch {
         for (tid, copies) in transactions {
             let left = if failure_report == FailureReport::Yes { copies } else { 0 };
             if let Some(at) = self.awaited.add(tid, left, stream, now) {
-                self.timers.set_earliest(Alarm::Responses, at);
+                self.timers.set_earliest(Timer::Responses, at);
             }
         }
     }

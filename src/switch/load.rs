@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::alarm::Alarm;
 use super::state::Switch;
+use super::timer::Timer;
 use crate::facts::Event;
 
 /// How often the load is reported to the focus at most.
@@ -12,19 +12,19 @@ const LOAD_INTERVAL: Duration = Duration::from_secs(1);
 impl Switch {
     /// Reports the load to the focus: once a second while something is delivered, and once more when that has ended.
     pub(super) fn report_load(&mut self, now: Instant) {
-        self.reported_load.alarm = false;
+        self.reported_load.timer = false;
         let deliveries = self.egress.counters.deliveries;
         let since = deliveries - std::mem::replace(&mut self.reported_load.deliveries, deliveries);
         self.push_event(Event::Load { deliveries_per_second: since });
         if since > 0 {
-            self.set_load_alarm(now);
+            self.start_load_timer(now);
         }
     }
 
     /// Sees to it that the load is reported within the second.
-    pub(super) fn set_load_alarm(&mut self, now: Instant) {
-        if !std::mem::replace(&mut self.reported_load.alarm, true) {
-            self.timers.set_earliest(Alarm::Load, now + LOAD_INTERVAL);
+    pub(super) fn start_load_timer(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.reported_load.timer, true) {
+            self.timers.set_earliest(Timer::Load, now + LOAD_INTERVAL);
         }
     }
 }

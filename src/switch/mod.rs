@@ -13,7 +13,6 @@
 //!
 //! After each input the driver polls until there is no output left. Nothing is lost if it does not, but somebody waits.
 
-mod alarm;
 mod awaited;
 mod commands;
 mod connections;
@@ -41,6 +40,7 @@ mod settings;
 mod state;
 mod stream;
 mod streams;
+mod timer;
 mod unbound;
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::alarm::Alarm;
 use super::egress::Hold;
 use super::state::Switch;
 use super::stream::{Phase, Stream};
+use super::timer::Timer;
 use crate::facts::{EndReason, RoomPolicy};
 use crate::ids::{ConnectionId, SessionKey};
 
@@ -36,7 +36,7 @@ impl Switch {
         let Some(patience) = self.patience_of(recipient) else { return };
         match self.egress.hold(recipient, from, now, patience) {
             Hold::NotNeeded => {}
-            Hold::Until(at) => self.timers.set_earliest(Alarm::Patience(recipient), at),
+            Hold::Until(at) => self.timers.set_earliest(Timer::Patience(recipient), at),
             Hold::Congested => self.egress.congest(recipient, now),
         }
     }
@@ -57,7 +57,7 @@ impl Switch {
     pub(super) fn check_patience(&mut self, id: ConnectionId, now: Instant) {
         let Some(patience) = self.patience_of(id) else { return };
         if let Some(at) = self.egress.check_patience(id, now, patience) {
-            self.timers.set_earliest(Alarm::Patience(id), at);
+            self.timers.set_earliest(Timer::Patience(id), at);
         }
         self.start_congestion_timers(now);
     }
@@ -68,7 +68,7 @@ impl Switch {
             tracing::debug!(connection = %id, peer = self.peer(id).map(tracing::field::display), "member congested");
             let timeout = self.policy_of(id).map_or(Duration::ZERO, |policy| policy.congestion_timeout);
             if !timeout.is_zero() {
-                self.timers.set_earliest(Alarm::Congestion(id), now + timeout);
+                self.timers.set_earliest(Timer::Congestion(id), now + timeout);
             }
         }
     }
@@ -80,7 +80,7 @@ impl Switch {
         let Some(since) = connection.congestion.since_congested() else { return };
         if now < since + timeout {
             // It has recovered once since the time was set.
-            self.timers.set_earliest(Alarm::Congestion(id), since + timeout);
+            self.timers.set_earliest(Timer::Congestion(id), since + timeout);
             return;
         }
         for key in std::mem::take(&mut connection.sessions) {

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::alarm::Alarm;
 use super::content::lines_of;
 use super::incoming::{Incoming, MessageId, Task};
 use super::state::Switch;
+use super::timer::Timer;
 use crate::facts::{EndReason, Event};
 use crate::ids::{ConnectionId, SessionId, SessionKey};
 use crate::limits::SESSIONS_PER_CONNECTION_MAX;
@@ -213,7 +213,7 @@ impl Switch {
     pub(super) fn on_joined(&mut self, key: SessionKey, now: Instant) {
         let Some(session) = self.sessions.get(key).map(|entry| entry.session.id) else { return };
         self.add_member(key);
-        self.set_load_alarm(now);
+        self.start_load_timer(now);
         self.push_event(Event::SessionBound { session });
         self.notify_anonymous(key, now);
         self.notify_unaware(key, now);
@@ -222,7 +222,7 @@ impl Switch {
     pub(super) fn check_unbound_session(&mut self, key: SessionKey, now: Instant) {
         let Some(entry) = self.sessions.get(key) else { return };
         match entry.bind_by {
-            Some(at) if at > now => self.timers.set_earliest(Alarm::Session(key), at),
+            Some(at) if at > now => self.timers.set_earliest(Timer::Session(key), at),
             Some(_) => self.end_session(key, Some(EndReason::BindTimeout), now),
             None => {}
         }

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::alarm::Alarm;
 use super::awaited;
 use super::incoming::{Incoming, Task};
 use super::reports::Receipt;
 use super::state::Switch;
+use super::timer::Timer;
 use crate::ids::{ConnectionId, SessionKey};
 use crate::session::wants_response;
 use parlor_proto::msrp::{Head, Method, Status, encode, path_uris};
@@ -16,7 +16,7 @@ impl Switch {
         let (missing, next) = self.awaited.expire(now);
         self.egress.counters.recipient_timeouts += missing;
         if let Some(at) = next {
-            self.timers.set_earliest(Alarm::Responses, at);
+            self.timers.set_earliest(Timer::Responses, at);
         }
     }
 

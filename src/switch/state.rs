@@ -8,7 +8,6 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use slotmap::SlotMap;
 
-use super::alarm::Alarms;
 use super::awaited::Awaited;
 use super::egress::Egress;
 use super::incoming::MessageId;
@@ -17,6 +16,7 @@ use super::output::PendingEvent;
 use super::senders::Senders;
 use super::settings::Settings;
 use super::stream::Stream;
+use super::timer::SwitchTimers;
 use super::unbound::Unbound;
 use crate::ids::{ConnectionId, RoomId, RoomKey, SessionId, SessionKey};
 use crate::limits::CONNECTIONS_PER_SHARD_MAX;
@@ -36,7 +36,7 @@ pub struct Switch {
     pub(super) rooms: SlotMap<RoomKey, Room>,
     pub(super) by_room_id: HashMap<RoomId, RoomKey>,
     pub(super) awaited: Awaited,
-    pub(super) timers: Alarms,
+    pub(super) timers: SwitchTimers,
     pub(super) unbound: Unbound,
     pub(super) events: VecDeque<PendingEvent>,
     pub(super) held_bytes: usize,
@@ -64,7 +64,7 @@ pub struct SessionEntry {
     pub held_bytes: usize,
     /// Messages that were refused and of which more may come, with the status; oldest first.
     pub refused: Vec<(MessageId, Status)>,
-    pub streams_alarm: bool,
+    pub streams_timer: bool,
     pub nickname: Option<Arc<str>>,
     pub nickname_pending: bool,
     /// A nickname that the focus decides about.
@@ -80,7 +80,7 @@ pub struct SessionEntry {
 #[derive(Debug, Default)]
 pub struct Load {
     pub deliveries: u64,
-    pub alarm: bool,
+    pub timer: bool,
 }
 
 impl Switch {
@@ -98,7 +98,7 @@ impl Switch {
             rooms: SlotMap::with_key(),
             by_room_id: HashMap::new(),
             awaited: Awaited::default(),
-            timers: Alarms::default(),
+            timers: SwitchTimers::default(),
             unbound: Unbound::default(),
             events: VecDeque::new(),
             held_bytes: 0,

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use rand_core::Rng;
 
-use super::alarm::Alarm;
 use super::incoming::MessageId;
 use super::state::{SessionEntry, Switch};
 use super::stream::{Phase, Stream};
+use super::timer::Timer;
 use crate::ids::SessionKey;
 use crate::limits::{REFUSED_MESSAGES_PER_SESSION_MAX, STREAMS_PER_SESSION_MAX};
 use crate::room::{MESSAGE_ID_LEN, message_id_of};
@@ -33,8 +33,8 @@ impl Switch {
             return Err(Status::STOP_SENDING);
         }
         let deadline = now + room.policy.chunk_reception_timeout;
-        if !std::mem::replace(&mut entry.streams_alarm, true) {
-            self.timers.set_earliest(Alarm::Streams(key), deadline);
+        if !std::mem::replace(&mut entry.streams_timer, true) {
+            self.timers.set_earliest(Timer::Streams(key), deadline);
         }
         Ok(Stream::new(message_id, out_id, deadline))
     }
@@ -121,9 +121,9 @@ impl Switch {
         let Some(entry) = self.sessions.get_mut(key) else { return };
         let late: Vec<_> = entry.streams.iter().filter(|s| s.deadline <= now).map(|s| s.message_id.clone()).collect();
         let next = entry.streams.iter().map(|stream| stream.deadline).filter(|at| *at > now).min();
-        entry.streams_alarm = next.is_some();
+        entry.streams_timer = next.is_some();
         if let Some(at) = next {
-            self.timers.set_earliest(Alarm::Streams(key), at);
+            self.timers.set_earliest(Timer::Streams(key), at);
         }
         for message_id in late {
             self.refuse_message(key, &message_id, Status::STOP_SENDING, None, now);

@@ -113,7 +113,7 @@ fn a_recovered_member_is_not_ended_by_an_old_timer() {
     room.pass(Duration::from_secs(10));
     congest_bob(&mut room);
     room.pass(Duration::from_secs(20));
-    assert_eq!(room.switch.sizes().1, 2, "the alarm of the first time rings, and he is congested since 20 s");
+    assert_eq!(room.switch.sizes().1, 2, "the timer of the first time is due, and he is congested since 20 s");
     room.pass(Duration::from_secs(39));
     assert_eq!(room.switch.sizes().1, 2, "congested anew for less than a minute");
     room.pass(Duration::from_secs(1));

@@ -73,7 +73,7 @@ fn timers_do_not_accumulate_while_members_come_and_go() {
         room.pass(Duration::from_secs(1));
     }
     let set = room.switch.timers.len();
-    assert!(set < 100, "{set} alarms for what is over");
+    assert!(set < 100, "{set} timers for what is over");
 }
 
 #[test]

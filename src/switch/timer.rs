@@ -8,7 +8,7 @@ use crate::timers::Timers;
 
 /// The subject of a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Alarm {
+pub enum Timer {
     /// A connection that may have bound no session.
     Connection(ConnectionId),
     /// A session that may not have been bound.
@@ -28,4 +28,4 @@ pub enum Alarm {
 }
 
 /// The timers that are set, one for each subject: however often a peer makes us set one, there are no more than there are subjects.
-pub type Alarms = Timers<Alarm, BuildHasherDefault<KeyHasher>>;
+pub type SwitchTimers = Timers<Timer, BuildHasherDefault<KeyHasher>>;
