@@ -10,7 +10,7 @@ use parlor_proto::sdp::{Fingerprint, HashFunction};
 use rustls::{ServerConnection, StreamOwned};
 use support::participant::{PATIENCE, Sip, call, offer};
 use support::tls::{self, certify, secure};
-use support::{Participant, Server};
+use support::{BACK_ENDS, Participant, Server};
 
 fn passive(name: &str, host: &str, port: u16) -> String {
     let at = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
@@ -81,6 +81,11 @@ fn a_passive_client_is_connected_to_on_glommio() {
 }
 
 #[test]
+fn a_passive_client_is_connected_to_on_epoll() {
+    listens_and_takes_part("epoll");
+}
+
+#[test]
 fn an_unreachable_passive_client_is_hung_up_on() {
     let server = Server::start();
     let port = Server::free_port();
@@ -124,7 +129,7 @@ fn brings_in(io: &str, connect_out: &str) -> (Server, Participant, TcpListener, 
 
 #[test]
 fn an_invited_passive_client_is_connected_to() {
-    for io in ["ring", "glommio"] {
+    for io in BACK_ENDS {
         let (_server, mut alice, calls, listener) = brings_in(io, "source");
         let (_sip, invite) = picks_up(&calls, listener.local_addr().unwrap().port());
         assert!(invite.contains("a=setup:actpass\r\n"), "{invite}");
@@ -199,12 +204,10 @@ fn listens_over_tls(io: &str, honest: bool) {
 
 #[test]
 fn a_passive_tls_client_with_its_fingerprint_is_connected_to() {
-    listens_over_tls("ring", true);
-    listens_over_tls("glommio", true);
+    BACK_ENDS.into_iter().for_each(|io| listens_over_tls(io, true));
 }
 
 #[test]
 fn nothing_is_sent_to_a_passive_client_with_another_certificate() {
-    listens_over_tls("ring", false);
-    listens_over_tls("glommio", false);
+    BACK_ENDS.into_iter().for_each(|io| listens_over_tls(io, false));
 }

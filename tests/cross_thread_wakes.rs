@@ -1,6 +1,6 @@
 //! No wake from another thread is lost, whatever else runs on the shard's core.
 //!
-//! Both shells of a shard are asked. The loop on a ring polls an eventfd for edges and has no heartbeat that would hide a loss;
+//! Every back end of a shard is asked. A ring and epoll poll an eventfd for edges and have no heartbeat that would hide a loss;
 //! glommio's executor can park with runnable tasks for good when its preempt timer fires at the wrong moment, and the shard's
 //! settings rule that out (see `src/shard/glommio/mod.rs`). A lost wake shows as an answer that never comes.
 
@@ -201,6 +201,16 @@ fn an_idle_loop_beside_a_hog_hears_every_wake() {
 #[test]
 fn a_busy_loop_beside_a_hog_hears_every_wake() {
     a_busy_shard_hears_every_wake(Io::Ring);
+}
+
+#[test]
+fn an_idle_epoll_loop_beside_a_hog_hears_every_wake() {
+    an_idle_shard_hears_every_wake(Io::Epoll);
+}
+
+#[test]
+fn a_busy_epoll_loop_beside_a_hog_hears_every_wake() {
+    a_busy_shard_hears_every_wake(Io::Epoll);
 }
 
 #[test]

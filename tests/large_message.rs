@@ -39,6 +39,11 @@ fn fifty_megabytes_reach_ten_members_on_glommio() {
     fifty_megabytes("glommio");
 }
 
+#[test]
+fn fifty_megabytes_reach_ten_members_on_epoll() {
+    fifty_megabytes("epoll");
+}
+
 fn fifty_megabytes(io: &str) {
     // The test's own machine may be slow; nobody is to be given up for that.
     let server = Server::with(&format!("io = \"{io}\"\n[rooms.defaults]\ncongestion_patience = \"10s\"\n"));

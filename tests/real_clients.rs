@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 
 use support::participant::PATIENCE;
-use support::{Participant, Server, tls};
+use support::{BACK_ENDS, Participant, Server, tls};
 
 /// What a client sent, in order.
 struct Recording(Vec<(Protocol, Vec<u8>)>);
@@ -367,8 +367,8 @@ fn sipsimple_over_tcp() {
 fn sipsimple_with_msrp_over_tls() {
     let folder = tempfile::tempdir().unwrap();
     tls::certify(folder.path());
-    for shell in ["ring", "glommio"] {
-        let server = Server::of(&tls::config(shell, folder.path(), "udp:127.0.0.1:0"));
+    for io in BACK_ENDS {
+        let server = Server::of(&tls::config(io, folder.path(), "udp:127.0.0.1:0"));
         play_with(&server, "sipsimple-msrps");
     }
 }

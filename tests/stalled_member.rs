@@ -14,6 +14,11 @@ fn a_stalled_member_delays_no_one_on_glommio() {
     stalled_member("glommio");
 }
 
+#[test]
+fn a_stalled_member_delays_no_one_on_epoll() {
+    stalled_member("epoll");
+}
+
 fn stalled_member(io: &str) {
     let server = Server::with(&format!("io = \"{io}\"\n"));
     let mut alice = server.join("alice", "lobby");

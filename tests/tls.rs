@@ -14,20 +14,17 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use support::Server;
 use support::chat::Chat;
 use support::participant::{PATIENCE, call, offer};
 use support::tls::{Tls, certify, client, config, connect, secure};
-
-/// What carries a shard: nothing of TLS may depend on it.
-const SHELLS: [&str; 2] = ["ring", "glommio"];
+use support::{BACK_ENDS, Server};
 
 fn serve(folder: &Path, more: &str) -> Server {
     serve_on("ring", folder, more)
 }
 
-fn serve_on(shell: &str, folder: &Path, more: &str) -> Server {
-    Server::of(&(config(shell, folder, "tls:127.0.0.1:0") + more))
+fn serve_on(io: &str, folder: &Path, more: &str) -> Server {
+    Server::of(&(config(io, folder, "tls:127.0.0.1:0") + more))
 }
 
 fn attribute<'a>(answer: &'a str, name: &str) -> &'a str {
@@ -53,10 +50,10 @@ fn shown(address: &str) -> Fingerprint {
 
 #[test]
 fn members_with_and_without_tls_share_a_room() {
-    for shell in SHELLS {
+    for io in BACK_ENDS {
         let folder = tempfile::tempdir().unwrap();
         certify(folder.path());
-        let server = serve_on(shell, folder.path(), "");
+        let server = serve_on(io, folder.path(), "");
         let mut plain = server.join("bob", "lobby");
         let via = format!("tls:localhost:{}", server.address("tls:").rsplit_once(':').unwrap().1);
         let ca = folder.path().join("cert.pem");
@@ -86,13 +83,13 @@ fn of_version(version: &'static SupportedProtocolVersion, folder: &Path) -> Clie
 }
 
 fn is_served_over(version: &'static SupportedProtocolVersion) {
-    for shell in SHELLS {
+    for io in BACK_ENDS {
         let folder = tempfile::tempdir().unwrap();
         certify(folder.path());
-        let server = serve_on(shell, folder.path(), "");
+        let server = serve_on(io, folder.path(), "");
         let (_sip, answer) = call(&server.sip, "alice", &secure(&offer("alice"), ""));
         let mut stream = connect(&server.address("msrps:"), of_version(version, folder.path()));
-        assert_eq!(stream.conn.protocol_version(), Some(version.version), "{shell}");
+        assert_eq!(stream.conn.protocol_version(), Some(version.version), "{io}");
         assert!(bind(&mut stream, "alice", attribute(&answer, "path")).unwrap().starts_with("MSRP bind0001 200"));
         let mut bob = server.join("bob", "lobby");
         let long = "x".repeat(40_000);
@@ -101,7 +98,7 @@ fn is_served_over(version: &'static SupportedProtocolVersion) {
         while memchr::memmem::find(&heard, long.as_bytes()).is_none() {
             let mut buffer = [0; 4096];
             let n = stream.read(&mut buffer).unwrap();
-            assert!(n > 0, "{shell}");
+            assert!(n > 0, "{io}");
             heard.extend_from_slice(&buffer[..n]);
         }
         let sip = connect(&server.address("tls:"), of_version(version, folder.path()));
@@ -133,10 +130,10 @@ fn an_untrusted_certificate_is_an_error() {
 
 #[test]
 fn the_fingerprint_of_the_answer_is_that_of_the_certificate() {
-    for shell in SHELLS {
+    for io in BACK_ENDS {
         let folder = tempfile::tempdir().unwrap();
         let identity = certify(folder.path());
-        let server = serve_on(shell, folder.path(), "");
+        let server = serve_on(io, folder.path(), "");
         let (_sip, answer) = call(&server.sip, "alice", &secure(&offer("alice"), ""));
         assert_eq!(Fingerprint::parse(attribute(&answer, "fingerprint")).as_ref(), identity.fingerprints.first());
         let path = attribute(&answer, "path").to_owned();
@@ -149,10 +146,10 @@ fn the_fingerprint_of_the_answer_is_that_of_the_certificate() {
 
 #[test]
 fn a_client_without_its_fingerprint_is_hung_up_on() {
-    for shell in SHELLS {
+    for io in BACK_ENDS {
         let folder = tempfile::tempdir().unwrap();
         certify(folder.path());
-        let server = serve_on(shell, folder.path(), "");
+        let server = serve_on(io, folder.path(), "");
         let other = tempfile::tempdir().unwrap();
         let named = certify(other.path());
         let offer = secure(&offer("alice"), &format!("a=fingerprint:{}\r\n", named.fingerprints[0]));
@@ -171,10 +168,10 @@ fn a_client_without_its_fingerprint_is_hung_up_on() {
 
 #[test]
 fn a_session_binds_over_its_own_transport_only() {
-    for shell in SHELLS {
+    for io in BACK_ENDS {
         let folder = tempfile::tempdir().unwrap();
         certify(folder.path());
-        let server = serve_on(shell, folder.path(), "");
+        let server = serve_on(io, folder.path(), "");
         let (_sip, answer) = call(&server.sip, "alice", &secure(&offer("alice"), ""));
         let path = attribute(&answer, "path").to_owned();
         let mut plain = TcpStream::connect(&server.msrp).unwrap();
@@ -196,8 +193,8 @@ fn a_connection_without_tls_is_closed() {
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path());
     std::thread::scope(|scope| {
-        for shell in SHELLS {
-            let config = config(shell, folder.path(), "tls:127.0.0.1:0");
+        for io in BACK_ENDS {
+            let config = config(io, folder.path(), "tls:127.0.0.1:0");
             let server = Server::of(&config.replace("[tls]", "bind_timeout = \"4s\"\n[tls]"));
             scope.spawn(move || closes_what_is_no_tls(&server));
         }
@@ -232,10 +229,10 @@ fn a_room_with_force_tls_refuses_other_calls() {
 
 #[test]
 fn hup_replaces_the_certificate_unless_it_is_invalid() {
-    for shell in SHELLS {
+    for io in BACK_ENDS {
         let folder = tempfile::tempdir().unwrap();
         let old = certify(folder.path());
-        let server = serve_on(shell, folder.path(), "");
+        let server = serve_on(io, folder.path(), "");
         let address = server.address("msrps:");
         assert_eq!(shown(&address), old.fingerprints[0]);
         std::fs::write(folder.path().join("cert.pem"), "nonsense").unwrap();
@@ -265,7 +262,7 @@ fn hup_replaces_the_certificate_unless_it_is_invalid() {
 fn an_expired_certificate_is_logged() {
     let folder = tempfile::tempdir().unwrap();
     let ended = support::tls::certify_in_the_past(folder.path());
-    let server = serve_on(SHELLS[0], folder.path(), "");
+    let server = serve_on(BACK_ENDS[0], folder.path(), "");
     assert_eq!(shown(&server.address("msrps:")), ended.fingerprints[0]);
     let log = server.log();
     assert!(log.contains("the certificate ended"), "{log}");
@@ -275,7 +272,7 @@ fn an_expired_certificate_is_logged() {
 fn an_unusable_certificate_is_a_config_error() {
     let folder = tempfile::tempdir().unwrap();
     certify(folder.path());
-    let config = support::tls::config(SHELLS[0], folder.path(), "tls:127.0.0.1:0");
+    let config = support::tls::config(BACK_ENDS[0], folder.path(), "tls:127.0.0.1:0");
     std::fs::write(folder.path().join("key.pem"), "nonsense").unwrap();
     let (child, _config) = support::spawn(&config);
     let output = child.wait_with_output().unwrap();

@@ -75,6 +75,7 @@ pub struct ServeArguments {
 enum IoArgument {
     Ring,
     Glommio,
+    Epoll,
 }
 
 impl From<IoArgument> for Io {
@@ -82,6 +83,7 @@ impl From<IoArgument> for Io {
         match argument {
             IoArgument::Ring => Self::Ring,
             IoArgument::Glommio => Self::Glommio,
+            IoArgument::Epoll => Self::Epoll,
         }
     }
 }

@@ -63,7 +63,11 @@ impl ShardsConfig {
     /// Reads the section.
     pub fn read(&mut self, mut section: Section<'_, '_>) {
         section.value("cores", &mut self.cores, cores);
-        section.value("io", &mut self.io, one_of(&[("ring", Io::Ring), ("glommio", Io::Glommio)]));
+        section.value(
+            "io",
+            &mut self.io,
+            one_of(&[("ring", Io::Ring), ("glommio", Io::Glommio), ("epoll", Io::Epoll)]),
+        );
         section.value("spin_before_park", &mut self.spin_before_park, duration(Duration::ZERO..=SPIN_MAX));
         section.value("ring_depth", &mut self.ring_depth, number(16..=4096));
         section.value("send_batch", &mut self.send_batch, number(1..=4096));

@@ -18,8 +18,8 @@ use crate::facts::{Command, Event};
 use crate::ids::{SessionId, ShardId};
 use crate::limits::{COMMAND_QUEUE_MAX, EVENT_QUEUE_MAX};
 
-/// How long to wait before the control thread is told again what its channel had no room for.
-pub const TELL_AGAIN_AFTER: Duration = Duration::from_millis(5);
+/// How long to wait before an event is sent again that the channel had no room for.
+pub const RETRY_EVENTS_AFTER: Duration = Duration::from_millis(5);
 
 /// The control thread's end of one shard.
 #[derive(Debug, Clone)]
@@ -46,79 +46,97 @@ pub struct ShardPort {
 /// An event with the shard it comes from.
 pub type ShardEvent = (ShardId, Event);
 
-/// Where commands for a shard are put in. Its drop is heard too: a shard ends when nobody can command it any more.
+/// Where commands for a shard are put in. Its drop wakes the shard too, which ends when nobody can command it any more.
 #[derive(Debug, Clone)]
 pub struct CommandSender {
     // The order counts: the channel must be closed before the shard is woken to see it.
     queue: async_channel::Sender<Command>,
-    bell: Bell,
+    wake: WakeOnDrop,
 }
 
 impl CommandSender {
     /// Gives the shard a command, if there is room.
     ///
     /// # Errors
-    /// The command back: there is no room, or no shard any more.
+    /// Returns the command if there is no room, or no shard any more.
     pub fn try_send(&self, command: Command) -> Result<(), TrySendError<Command>> {
         self.queue.try_send(command)?;
-        self.bell.ring();
+        self.wake.wake();
         Ok(())
     }
 }
 
-/// One end of a bell, without a sound where the channel wakes the shard by itself.
+/// What wakes a shard.
 #[derive(Debug, Clone)]
-struct Bell(Option<Arc<Wake>>);
+pub enum Waker {
+    /// A thread that waits in the kernel.
+    Thread(Arc<ShardWaker>),
+    /// A task that waits for this channel, which holds one wake.
+    Task(async_channel::Sender<()>),
+}
 
-impl Bell {
-    fn ring(&self) {
-        if let Some(wake) = &self.0 {
-            wake.ring();
+impl Waker {
+    fn wake(&self) {
+        match self {
+            Self::Thread(waker) => waker.wake(),
+            // Full: it is woken already, and has not looked since.
+            Self::Task(waker) => _ = waker.try_send(()),
         }
     }
 }
 
-impl Drop for Bell {
-    fn drop(&mut self) {
-        self.ring();
+#[derive(Debug, Clone)]
+struct WakeOnDrop(Option<Waker>);
+
+impl WakeOnDrop {
+    fn wake(&self) {
+        if let Some(waker) = &self.0 {
+            waker.wake();
+        }
     }
 }
 
-/// Wakes a shard that waits in a ring.
-///
-/// The flag saves writes: one is on its way, or the shard has not looked at the queue since. It is taken down *before* the shard
-/// looks, and put up *after* something was put in. Whoever finds it up put something in before it was taken down, so the shard
-/// will see that; whoever finds it down writes. Read-modify-writes on both sides give the order, so neither needs a barrier.
-#[derive(Debug)]
-pub struct Wake {
-    event: EventFd,
-    rung: AtomicBool,
+impl Drop for WakeOnDrop {
+    fn drop(&mut self) {
+        self.wake();
+    }
 }
 
-impl Wake {
-    /// A silent one.
+/// Wakes a shard that waits in the kernel.
+///
+/// The flag saves writes: one is on its way, or the shard has not looked at the queue since. It is cleared *before* the shard
+/// looks, and set *after* something was put in. Whoever finds it set put something in before it was cleared, so the shard
+/// will see that; whoever finds it clear writes. Read-modify-writes on both sides give the order, so neither needs a barrier.
+#[derive(Debug)]
+pub struct ShardWaker {
+    event: EventFd,
+    woken: AtomicBool,
+}
+
+impl ShardWaker {
+    /// One that nobody was woken by.
     ///
     /// # Errors
-    /// There are no descriptors left.
+    /// Returns an error if there are no descriptors left.
     pub fn new() -> std::io::Result<Arc<Self>> {
-        Ok(Arc::new(Self { event: EventFd::new()?, rung: AtomicBool::new(false) }))
+        Ok(Arc::new(Self { event: EventFd::new()?, woken: AtomicBool::new(false) }))
     }
 
-    fn ring(&self) {
-        if !self.rung.swap(true, Ordering::AcqRel) {
+    fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
             self.event.signal();
         }
     }
 
     /// To be called by the shard before it looks at what it was woken for.
-    pub fn hear(&self) {
-        self.rung.swap(false, Ordering::AcqRel);
+    pub fn acknowledge(&self) {
+        self.woken.swap(false, Ordering::AcqRel);
     }
 
     /// A descriptor of its own for the shard to poll.
     ///
     /// # Errors
-    /// There are no descriptors left.
+    /// Returns an error if there are no descriptors left.
     pub fn descriptor(&self) -> std::io::Result<OwnedFd> {
         self.event.try_clone()
     }
@@ -167,7 +185,7 @@ impl Backlog {
 }
 
 impl Upward {
-    /// Nothing waits.
+    /// An empty one.
     #[must_use]
     pub fn new(id: ShardId, events: mpsc::Sender<ShardEvent>) -> Self {
         Self { id, events, backlog: Backlog::default() }
@@ -210,16 +228,16 @@ pub fn events() -> (mpsc::Sender<ShardEvent>, mpsc::Receiver<ShardEvent>) {
     mpsc::channel(EVENT_QUEUE_MAX)
 }
 
-/// A shard's two ends. `wake` is rung for each command; without one the channel itself wakes the shard.
+/// A shard's two ends. `waker` is woken for each command; without one, whoever takes commands waits for the channel.
 #[must_use]
 pub fn link(
     id: ShardId,
     port: u16,
     events: mpsc::Sender<ShardEvent>,
-    wake: Option<Arc<Wake>>,
+    waker: Option<Waker>,
 ) -> (ShardHandle, ShardPort) {
     let (queue, commands) = async_channel::bounded(COMMAND_QUEUE_MAX);
-    let sender = CommandSender { queue, bell: Bell(wake) };
+    let sender = CommandSender { queue, wake: WakeOnDrop(waker) };
     (ShardHandle { id, port, commands: sender }, ShardPort { id, commands, events })
 }
 

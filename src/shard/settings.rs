@@ -9,18 +9,19 @@ use crate::tls::TlsSetup;
 pub const COMMANDS_PER_TURN_MAX: usize = 64;
 /// How long to wait after a connection could not be accepted, for want of descriptors mostly.
 pub const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
-
 /// How long making a connection may take.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Which shell carries a shard.
+/// How a shard waits for its sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Io {
-    /// A loop that waits in a ring of its own.
+    /// In a ring of io_uring, or by epoll where that is refused.
     #[default]
     Ring,
-    /// glommio's executor.
+    /// On glommio's executor, which needs io_uring.
     Glommio,
+    /// By epoll.
+    Epoll,
 }
 
 /// The settings of `[msrp]` and `[shards]` that a shard's shell follows.
@@ -28,7 +29,7 @@ pub enum Io {
 pub struct ShardSettings {
     /// The cores that get a shard each, by number.
     pub cores: Vec<usize>,
-    /// What carries the shards.
+    /// How the shards wait.
     pub io: Io,
     /// The address that every shard listens on.
     pub listen: IpAddr,

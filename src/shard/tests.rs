@@ -135,7 +135,7 @@ impl Client {
 }
 
 /// What is expected of a shard, whatever carries it.
-macro_rules! on_both {
+macro_rules! on_each {
     ($($name:ident),* $(,)?) => {
         mod on_ring {
             use super::Io;
@@ -145,10 +145,14 @@ macro_rules! on_both {
             use super::Io;
             $(#[test] fn $name() { super::$name(Io::Glommio); })*
         }
+        mod on_epoll {
+            use super::Io;
+            $(#[test] fn $name() { super::$name(Io::Epoll); })*
+        }
     };
 }
 
-on_both!(
+on_each!(
     more_connections_than_buffers_speak_at_once,
     a_shard_that_nobody_commands_ends,
     members_talk_and_a_drained_shard_ends,

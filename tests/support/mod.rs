@@ -12,6 +12,9 @@ use std::thread::JoinHandle;
 
 pub use participant::Participant;
 
+/// What a shard can wait with: nothing that a peer sees may depend on it.
+pub const BACK_ENDS: [&str; 3] = ["ring", "glommio", "epoll"];
+
 /// A running `parlor serve`, ended with this value.
 pub struct Server {
     child: Child,
@@ -44,6 +47,12 @@ pub fn spawn(config: &str) -> (Child, tempfile::NamedTempFile) {
     spawn_by(Command::new(env!("CARGO_BIN_EXE_parlor")), config, Stdio::piped())
 }
 
+/// What `PARLOR_TEST_IO` says that shards wait with, as a flag; nothing where a config says so itself.
+fn io_flag(config: &str) -> Option<String> {
+    let named = config.lines().any(|line| line.starts_with("io = "));
+    std::env::var("PARLOR_TEST_IO").ok().filter(|_| !named).map(|io| format!("--io={io}"))
+}
+
 fn spawn_by(mut parlor: Command, config: &str, stderr: Stdio) -> (Child, tempfile::NamedTempFile) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(config.as_bytes()).unwrap();
@@ -51,6 +60,7 @@ fn spawn_by(mut parlor: Command, config: &str, stderr: Stdio) -> (Child, tempfil
         .arg("serve")
         .arg("--config")
         .arg(file.path())
+        .args(io_flag(config))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(stderr)

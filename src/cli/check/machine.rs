@@ -3,18 +3,18 @@
 use std::fs;
 use std::io::ErrorKind;
 
-use super::finding::{Finding, Level};
+use super::finding::Finding;
 use super::tuning;
 use crate::config::{Config, Cores};
 use crate::shard::Io;
 
-/// Lockable memory that each glommio shard needs, in octets; a ring shard needs none.
+/// Lockable memory that each glommio shard needs, in octets; the other back ends need none.
 const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
 /// File descriptors that the smallest server needs.
 const DESCRIPTORS_MIN: u64 = 256;
-/// The oldest kernel with the io_uring operations in use.
+/// The oldest kernel with the io_uring operations that glommio uses.
 const KERNEL_MIN: (u32, u32) = (5, 8);
-/// The oldest kernel with SINGLE_ISSUER and DEFER_TASKRUN, which the send ring needs.
+/// The oldest kernel with SINGLE_ISSUER and DEFER_TASKRUN.
 const KERNEL_GOOD: (u32, u32) = (6, 1);
 
 /// All checks of the machine.
@@ -24,20 +24,15 @@ pub fn check(config: &Config) -> Vec<Finding> {
     let _ = crate::control::raise_limit();
     let limits = read("/proc/self/limits");
     let wanted = tuning::wanted_limits();
-    let ring = io_uring(read("/proc/sys/kernel/io_uring_disabled").trim(), io_uring::IoUring::new(2).map(drop));
-    let mut found = vec![kernel(&read("/proc/sys/kernel/osrelease"))];
-    found.extend(io_findings(ring, || shell(config.shards.io, crate::shard::probe_loop())));
-    found.extend([
-        memlock(limit(&limits, "Max locked memory"), wanted.memlock, config.shards.io),
+    let io = config.shards.io;
+    vec![
+        kernel(&read("/proc/sys/kernel/osrelease"), io),
+        io_uring(read("/proc/sys/kernel/io_uring_disabled").trim(), crate::shard::probe_io_uring(), io),
+        back_end(io, crate::shard::probe_ring()),
+        memlock(limit(&limits, "Max locked memory"), wanted.memlock, io),
         descriptors(limit(&limits, "Max open files"), wanted.nofile),
         cores(&config.shards.cores, &allowed_cores()),
-    ]);
-    found
-}
-
-/// The findings about `shards.io`. Without io_uring there is no fallback to report.
-fn io_findings(ring: Finding, shell: impl FnOnce() -> Finding) -> Vec<Finding> {
-    if ring.level == Level::Error { vec![ring] } else { vec![ring, shell()] }
+    ]
 }
 
 /// The cores that this process may run on.
@@ -50,30 +45,34 @@ pub fn allowed_cores() -> Vec<usize> {
     }
 }
 
-fn kernel(release: &str) -> Finding {
+fn kernel(release: &str, io: Io) -> Finding {
     let release = release.trim();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok());
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if version < KERNEL_MIN {
-        return Finding::error("kernel", release, "Linux 5.8 or newer is needed, 6.1 or newer is better");
+    if version < KERNEL_MIN && io == Io::Glommio {
+        return Finding::error("kernel", release, "glommio needs Linux 5.8 or newer; set shards.io to ring or epoll");
     }
-    if version < KERNEL_GOOD {
-        return Finding::warning("kernel", release, "before 6.1 messages are sent one connection at a time");
+    if version < KERNEL_GOOD && io != Io::Epoll {
+        return Finding::warning("kernel", release, "Linux 6.1 or newer needs fewer system calls");
     }
     Finding::ok("kernel", release)
 }
 
-fn io_uring(disabled: &str, ring: std::io::Result<()>) -> Finding {
-    match (ring, disabled) {
-        (Ok(()), _) => Finding::ok("io_uring", "available"),
-        (Err(error), "" | "0") => {
-            let advice = "allow it in the profile of the container or of the service (seccomp)";
-            Finding::error("io_uring", format!("refused: {error}"), advice)
+/// Whether io_uring is available. Only glommio needs it.
+fn io_uring(disabled: &str, ring: std::io::Result<()>, io: Io) -> Finding {
+    let Err(error) = ring else { return Finding::ok("io_uring", "available") };
+    let (found, advice) = match disabled {
+        "" | "0" => {
+            (format!("refused: {error}"), "allow it in the profile of the container or of the service (seccomp)")
         }
-        (Err(error), value) => {
-            let found = format!("refused, kernel.io_uring_disabled is {value}: {error}");
-            Finding::error("io_uring", found, "sysctl kernel.io_uring_disabled=0")
+        value => {
+            (format!("refused, kernel.io_uring_disabled is {value}: {error}"), "sysctl kernel.io_uring_disabled=0")
         }
+    };
+    match io {
+        Io::Ring => Finding::warning("io_uring", found, advice),
+        Io::Glommio => Finding::error("io_uring", format!("{found}; glommio needs it"), advice),
+        Io::Epoll => Finding::ok("io_uring", format!("{found}; epoll does not need it")),
     }
 }
 
@@ -84,27 +83,28 @@ fn limit(limits: &str, name: &str) -> u64 {
 }
 
 /// Which I/O back end the shards will use.
-fn shell(io: Io, looped: std::io::Result<()>) -> Finding {
-    match (io, looped) {
+fn back_end(io: Io, ring: std::io::Result<()>) -> Finding {
+    match (io, ring) {
         (Io::Ring, Ok(())) => Finding::ok("shards.io", "ring"),
         (Io::Ring, Err(error)) => {
-            let found = format!("glommio instead of ring, which is not available: {error}");
+            let found = format!("epoll instead of ring, at more CPU time for each message: {error}");
             let advice = match error.kind() {
                 ErrorKind::PermissionDenied => {
                     "allow io_uring in the profile of the container or of the service (seccomp)"
                 }
                 ErrorKind::OutOfMemory => "raise memlock: ulimit -l, or tuning/limits-parlor.conf",
-                _ => "Linux 5.19 or newer has what ring needs; ring is faster with small rooms",
+                _ => "Linux 5.19 or newer has what ring needs",
             };
             Finding::warning("shards.io", found, advice)
         }
         (Io::Glommio, _) => Finding::ok("shards.io", "glommio"),
+        (Io::Epoll, _) => Finding::ok("shards.io", "epoll"),
     }
 }
 
 fn memlock(octets: u64, wanted: u64, io: Io) -> Finding {
     let found = shown(octets, "octets lockable");
-    if io == Io::Ring && crate::shard::probe_loop().is_ok() {
+    if io != Io::Glommio {
         return Finding::ok("memlock", found);
     }
     if octets < MEMLOCK_BYTES_MIN {
@@ -160,45 +160,45 @@ fn cores(asked: &Cores, allowed: &[usize]) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use super::super::finding::Level;
     use super::*;
 
     #[test]
     fn kernel_versions_have_levels() {
-        assert_eq!(kernel("5.4.0-generic").level, Level::Error);
-        assert_eq!(kernel("5.15.0-91-generic\n").level, Level::Warning);
-        assert_eq!(kernel("6.1.0").level, Level::Ok);
-        assert_eq!(kernel("10.0").level, Level::Ok);
-        assert_eq!(kernel("").level, Level::Error);
+        for io in [Io::Ring, Io::Glommio] {
+            assert_eq!(kernel("5.15.0-91-generic\n", io).level, Level::Warning);
+            assert_eq!(kernel("6.1.0", io).level, Level::Ok);
+            assert_eq!(kernel("10.0", io).level, Level::Ok);
+        }
+        assert_eq!(kernel("5.4.0-generic", Io::Glommio).level, Level::Error);
+        assert_eq!(kernel("", Io::Glommio).level, Level::Error);
+        assert_eq!(kernel("5.4.0-generic", Io::Ring).level, Level::Warning);
+        assert_eq!(kernel("5.4.0-generic", Io::Epoll).level, Level::Ok);
     }
 
     #[test]
     fn a_refused_io_uring_names_the_cause() {
         let refused = || Err(std::io::Error::from_raw_os_error(1));
-        assert_eq!(io_uring("0", Ok(())).level, Level::Ok);
-        assert!(io_uring("2", refused()).line().contains("sysctl kernel.io_uring_disabled=0"));
-        assert!(io_uring("", refused()).line().contains("seccomp"));
-        assert_eq!(io_uring("0", refused()).level, Level::Error);
-    }
-
-    #[test]
-    fn without_io_uring_no_fallback_is_reported() {
-        let refused = io_uring("0", Err(std::io::Error::from_raw_os_error(1)));
-        assert_eq!(io_findings(refused, || unreachable!("not probed")).len(), 1);
-        let found = io_findings(io_uring("0", Ok(())), || shell(Io::Ring, Ok(())));
-        assert_eq!(found.len(), 2);
+        assert_eq!(io_uring("0", Ok(()), Io::Glommio).level, Level::Ok);
+        assert!(io_uring("2", refused(), Io::Ring).line().contains("sysctl kernel.io_uring_disabled=0"));
+        assert!(io_uring("", refused(), Io::Ring).line().contains("seccomp"));
+        assert_eq!(io_uring("0", refused(), Io::Ring).level, Level::Warning, "epoll is the fallback");
+        assert_eq!(io_uring("0", refused(), Io::Glommio).level, Level::Error);
+        assert_eq!(io_uring("0", refused(), Io::Epoll).level, Level::Ok);
     }
 
     #[test]
     fn an_unavailable_ring_is_a_warning_that_names_the_fallback() {
         let missing = || Err(std::io::Error::from_raw_os_error(22));
-        assert_eq!(shell(Io::Ring, Ok(())).level, Level::Ok);
-        assert_eq!(shell(Io::Glommio, missing()).level, Level::Ok);
-        let finding = shell(Io::Ring, missing());
+        assert_eq!(back_end(Io::Ring, Ok(())).level, Level::Ok);
+        assert_eq!(back_end(Io::Glommio, missing()).level, Level::Ok);
+        assert_eq!(back_end(Io::Epoll, missing()).level, Level::Ok);
+        let finding = back_end(Io::Ring, missing());
         assert_eq!(finding.level, Level::Warning);
-        assert!(finding.line().contains("glommio instead of ring"), "{}", finding.line());
+        assert!(finding.line().contains("epoll instead of ring"), "{}", finding.line());
         assert!(finding.line().contains("5.19"));
         for (errno, advice) in [(1, "seccomp"), (13, "seccomp"), (12, "memlock")] {
-            let line = shell(Io::Ring, Err(std::io::Error::from_raw_os_error(errno))).line();
+            let line = back_end(Io::Ring, Err(std::io::Error::from_raw_os_error(errno))).line();
             assert!(line.contains(advice) && !line.contains("5.19"), "{line}");
         }
     }

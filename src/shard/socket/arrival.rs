@@ -10,10 +10,10 @@ use crate::ids::ConnectionId;
 
 /// Something that was waited for.
 #[derive(Debug)]
-pub enum Arrival {
+pub enum Arrival<S = OwnedFd> {
     /// A connection of one of the listeners, or why there is none; after an error nobody listens there until
     /// [`Ring::accept`](super::Ring::accept) is called again.
-    Accepted(usize, io::Result<OwnedFd>),
+    Accepted(usize, io::Result<S>),
     /// A connection that was being made is there, or has failed.
     Connected(u32),
     /// What a connection's receive has brought. There is no other until [`Ring::receive`](super::Ring::receive) is called again.
@@ -31,8 +31,8 @@ pub enum Received {
     Bytes {
         /// The octets.
         bytes: Bytes,
-        /// Where they are.
-        buffer: Taken,
+        /// Where they are, if a ring has received them.
+        buffer: Option<Taken>,
         /// More is there already.
         more: bool,
     },

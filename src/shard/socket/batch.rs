@@ -56,7 +56,7 @@ impl Batch {
     }
 
     /// Whether sends go through a ring of the batch's own.
-    #[must_use]
+    #[cfg(test)]
     pub fn has_ring(&self) -> bool {
         self.ring.is_some()
     }

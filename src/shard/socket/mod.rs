@@ -27,10 +27,11 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 pub use arrival::{Arrival, Received};
 pub use batch::{Batch, Gathering};
 pub use block::Block;
+pub use buffers::Taken;
 pub use direct::Direct;
 pub use event_fd::EventFd;
 pub use pieces::Pieces;
-pub use ring::{LISTENERS, Ring};
+pub use ring::Ring;
 pub use stream::Stream;
 
 /// Connections that may wait to be accepted.

@@ -26,9 +26,6 @@ const COMPLETIONS_MIN: u32 = 4096;
 /// `IORING_ENTER_GETEVENTS`.
 const GET_EVENTS: u32 = 1;
 
-/// Listeners of one ring: one without TLS and one with it.
-pub const LISTENERS: usize = 2;
-
 /// A ring with its buffers. It belongs to the thread that made it.
 pub struct Ring {
     // The order counts: what was queued and not submitted must be gone before the descriptors are.
@@ -356,7 +353,7 @@ fn received(completion: &cqueue::Entry, id: ConnectionId, buffers: &mut Buffers)
     let what = match (completion.result(), cqueue::buffer_select(completion.flags())) {
         (n @ 1.., Some(buffer)) => {
             let (bytes, buffer) = buffers.take(buffer, n as usize);
-            Received::Bytes { bytes, buffer, more: cqueue::sock_nonempty(completion.flags()) }
+            Received::Bytes { bytes, buffer: Some(buffer), more: cqueue::sock_nonempty(completion.flags()) }
         }
         (result, buffer) => {
             if let Some(buffer) = buffer {

@@ -2,14 +2,12 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
-use socket2::SockRef;
 
 /// A stream and its descriptor. The stream is never given away, so that the descriptor is open for as long as this is there.
 pub struct Stream {
@@ -33,11 +31,12 @@ impl Stream {
     pub fn poll_write(&self, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, octets)
     }
+}
 
-    /// Ends both directions: whoever waits for it learns that it is over, and the peer too. A pending poll of the executor's ring
-    /// holds the file open, so closing the descriptor alone would not do.
-    pub fn shut_down(&self) {
-        let _ = SockRef::from(self).shutdown(Shutdown::Both);
+impl From<OwnedFd> for Stream {
+    fn from(socket: OwnedFd) -> Self {
+        // SAFETY: the descriptor is a TCP socket's, and nobody else owns it any more.
+        Self::new(unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) })
     }
 }
 

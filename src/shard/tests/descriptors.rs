@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
-on_both!(a_connection_that_is_closed_takes_nothing_of_others);
+on_each!(a_connection_that_is_closed_takes_nothing_of_others);
 
 /// Opens sockets all the time, and looks whether what was said on them arrives.
 fn open_others(done: &AtomicBool) {

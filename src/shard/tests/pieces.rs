@@ -4,7 +4,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::*;
 
-on_both!(who_reads_again_is_sent_all_that_has_waited);
+on_each!(who_reads_again_is_sent_all_that_has_waited);
 
 /// A connection with little room on its side, so that what it does not read soon waits on ours.
 fn connect_narrow(port: u16) -> TcpStream {

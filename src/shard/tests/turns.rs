@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use super::*;
 use crate::limits::RECEIVE_BUFFERS_MIN;
 
-on_both!(who_speaks_as_much_gets_on_as_fast);
+on_each!(who_speaks_as_much_gets_on_as_fast);
 
 const SENDERS: usize = 150;
 const _: () = assert!(SENDERS > 2 * RECEIVE_BUFFERS_MIN as usize);

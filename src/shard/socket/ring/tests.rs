@@ -83,7 +83,9 @@ fn a_receive_without_a_buffer_keeps_its_descriptor() {
         pairs.receive(&mut ring, *id, true);
     }
     ring.wait(LONG);
-    let Some(Arrival::Received(first, Received::Bytes { buffer, bytes, .. })) = ring.poll() else { panic!("nothing") };
+    let Some(Arrival::Received(first, Received::Bytes { buffer: Some(buffer), bytes, .. })) = ring.poll() else {
+        panic!("nothing")
+    };
     assert_eq!(first, ids[0]);
     let (ours, _theirs) = pairs.ids.remove(ids[1]).unwrap();
     let weak = Rc::downgrade(&ours);
@@ -107,7 +109,9 @@ fn served(ring: &mut Ring, pairs: &Pairs, turns: usize) -> Vec<ConnectionId> {
     for _ in 0..turns {
         ring.wait(LONG);
         for _ in 0..ring.arrived() {
-            let Some(Arrival::Received(id, Received::Bytes { bytes, buffer, more })) = ring.poll() else { panic!() };
+            let Some(Arrival::Received(id, Received::Bytes { bytes, buffer: Some(buffer), more })) = ring.poll() else {
+                panic!()
+            };
             order.push(id);
             pairs.say(id);
             drop(bytes);
@@ -152,7 +156,9 @@ fn who_waits_for_a_buffer_is_served_in_the_order_in_which_it_came() {
         ring.wait(LONG);
         for _ in 0..ring.arrived() {
             let arrival = ring.poll().unwrap();
-            let Arrival::Received(id, Received::Bytes { bytes, buffer, .. }) = arrival else { panic!("{arrival:?}") };
+            let Arrival::Received(id, Received::Bytes { bytes, buffer: Some(buffer), .. }) = arrival else {
+                panic!("{arrival:?}")
+            };
             drop(bytes);
             ring.give_back(buffer);
             // Whoever was served has more to say at once.

@@ -9,8 +9,8 @@ use socket2::SockRef;
 
 use super::*;
 use crate::limits::TLS_BATCHED_BYTES_MAX;
-use crate::shard::flush::{FlushOutcome, Target, flush_some};
 use crate::shard::socket::{Batch, Direct};
+use crate::shard::submit::{FlushOutcome, Target, flush_some};
 
 struct Peer {
     id: ConnectionId,
