@@ -156,13 +156,17 @@ fn rust_files(folder: &str) -> Vec<(String, String)> {
     files
 }
 
-/// Where the test modules that a file declares have their files: without the ending, and folder and file alike.
+/// Where the test modules that a file declares have their files: without the ending, and folder and file alike. A crate within `src`
+/// has its own tests and examples beside its lib.rs.
 fn test_places(path: &str, text: &str) -> Vec<String> {
     let folder = match path.rsplit_once('/') {
         Some((folder, "mod.rs" | "lib.rs" | "main.rs")) => folder.to_owned(),
         _ => path.trim_end_matches(".rs").to_owned(),
     };
-    let names = Source::read(text).test_modules;
+    let mut names = Source::read(text).test_modules;
+    if path.ends_with("/lib.rs") && folder != "src" {
+        names.extend(["tests", "examples"].map(str::to_owned));
+    }
     names.iter().map(|name| format!("{folder}/{name}")).collect()
 }
 
@@ -309,6 +313,8 @@ fn test_files_are_known() {
     let text = "#[cfg(test)]\nmod tests;\nmod roster;";
     assert_eq!(test_places("src/room/mod.rs", text), ["src/room/tests"]);
     assert_eq!(test_places("src/room/roster.rs", text), ["src/room/roster/tests"]);
+    assert_eq!(test_places("src/lib.rs", ""), [""; 0]);
+    assert_eq!(test_places("src/proto/lib.rs", ""), ["src/proto/tests", "src/proto/examples"]);
     for (path, is_test) in [
         ("src/room/tests.rs", true),
         ("src/room/tests/mod.rs", true),

@@ -17,11 +17,11 @@ fn files(folder: &Path, ending: &str, out: &mut Vec<PathBuf>) {
 }
 
 /// The paths of all functions that may be tests: `switch::tests::binding::x`, `talking::x`, and those of another crate from its
-/// root: `msrp::path::tests::x`.
+/// root: `msrp::path::tests::x`, `msrp_wire::x`.
 fn tests() -> HashSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = HashSet::new();
-    for folder in ["src", "src/proto", "benches/load", "tests"] {
+    for folder in ["src", "src/proto", "src/proto/tests", "benches/load", "tests"] {
         let mut sources = Vec::new();
         files(&root.join(folder), "rs", &mut sources);
         for source in sources {

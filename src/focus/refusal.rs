@@ -82,7 +82,7 @@ impl From<MediaError> for Refusal {
     fn from(why: MediaError) -> Self {
         let code = match why {
             MediaError::NoMessageMedia | MediaError::FileTransfer => 304,
-            MediaError::CpimNotAccepted | MediaError::TooManyTypes => 305,
+            MediaError::CpimNotAccepted | MediaError::TooManyTypes { .. } => 305,
             MediaError::TlsUnavailable | MediaError::TlsRequired => 302,
             MediaError::Path | MediaError::Setup | MediaError::Fingerprint | MediaError::PathMismatch => 399,
         };

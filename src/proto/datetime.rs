@@ -1,9 +1,16 @@
-//! Moments as text.
+//! Points in time as text (RFC 3339).
 
 use std::time::Duration;
 
-/// A moment, as the time since 1970, as RFC 3339 text in UTC: `2026-01-02T03:04:05Z`. CPIM (RFC 3862 §4.3) and XML Schema's
-/// dateTime are written so.
+/// A point in time in the format of RFC 3339, in UTC and whole seconds, for CPIM (RFC 3862 §4.3) and XML Schema's dateTime.
+/// `since_1970` is the time since 1970-01-01T00:00:00Z.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let text = parlor_proto::datetime::rfc3339(Duration::from_secs(1_767_323_045));
+/// assert_eq!(text, "2026-01-02T03:04:05Z");
+/// ```
 #[must_use]
 pub fn rfc3339(since_1970: Duration) -> String {
     let seconds = since_1970.as_secs();
@@ -12,7 +19,7 @@ pub fn rfc3339(since_1970: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", time / 3600, time / 60 % 60, time % 60)
 }
 
-/// Year, month and day of a number of days since 1970. Counts years from March, so that the leap day is a year's last.
+/// Year, month and day of a number of days since 1970. Counts years from March, so that the leap day is the last of a year.
 fn civil(days: u64) -> (u64, u64, u64) {
     const DAYS_OF_400_YEARS: u64 = 146_097;
     // Days since 1 March 0000.
@@ -32,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_written_as_rfc_3339_has_them() {
+    fn points_in_time_are_written_as_in_rfc_3339() {
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_399, "2000-02-28T23:59:59Z"),

@@ -1,9 +1,17 @@
-//! Addresses of record: the key by which rooms and members are told apart.
+//! Addresses of record, in a form that can be compared: the key of a room or a participant.
 //!
-//! Two URIs name the same room or member when their keys are equal. The key is looser than RFC 3261 §19.1.4, by whose letter
-//! `sip:x` differs from `sip:x;transport=udp` and the example of RFC 7701 §9.3 would fail: scheme sip, sips and im are one,
-//! the user part is unescaped, the host is in lower case, parameters, headers and passwords are dropped, and the default port
-//! is the same as none. A tel URI loses its visual separators (RFC 3966 §5.1.1).
+//! Two URIs name the same room or participant if their keys are equal. The comparison is looser than RFC 3261 §19.1.4, by which `sip:x`
+//! differs from `sip:x;transport=udp` and the example of RFC 7701 §9.3 fails: the schemes sip, sips and im are equal, the user part is
+//! unescaped, the host is in lower case, parameters, headers and passwords are dropped, and the default port equals none. The visual
+//! separators of a tel URI are dropped (RFC 3966 §5.1.1).
+//!
+//! ```
+//! use parlor_proto::uri::Aor;
+//!
+//! let one = Aor::parse(b"sip:%61lice@EXAMPLE.com:5060;transport=tcp")?;
+//! assert_eq!(one, Aor::new("alice", "example.com")?);
+//! # Ok::<(), parlor_proto::uri::UriError>(())
+//! ```
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -16,29 +24,30 @@ pub struct Aor(Arc<str>);
 
 /// Why a text is not an address of record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum UriError {
-    /// No scheme, or one that names no participant.
+    /// There is no scheme, or another one than sip, sips, im and tel.
     #[error("not a sip, sips, im or tel URI")]
     Scheme,
-    /// The user part is not UTF-8 after unescaping, or has a broken escape.
+    /// The user part has a malformed escape, a control character, or is not UTF-8 after unescaping.
     #[error("the user part cannot be read")]
     User,
-    /// No host, or one that is not a name or an address.
+    /// There is no host, or it is neither a name nor an address.
     #[error("the host cannot be read")]
     Host,
     /// The port is not a number from 1 to 65535.
     #[error("the port cannot be read")]
     Port,
-    /// A telephone number without digits.
+    /// The telephone number has no digit, or an invalid character.
     #[error("the telephone number cannot be read")]
     Number,
 }
 
 impl Aor {
-    /// Reads a URI as it stands in a SIP or CPIM header, without angle brackets.
+    /// Parses a URI of a SIP or CPIM header, without angle brackets.
     ///
     /// # Errors
-    /// What of it cannot be read.
+    /// Returns an error that says which part of the URI is malformed.
     pub fn parse(uri: &[u8]) -> Result<Self, UriError> {
         let colon = memchr::memchr(b':', uri).ok_or(UriError::Scheme)?;
         let (scheme, rest) = (&uri[..colon], &uri[colon + 1..]);
@@ -52,10 +61,10 @@ impl Aor {
         }
     }
 
-    /// The key of `user` at `host`, both as they are meant (not escaped). `host` may carry `:port` and brackets.
+    /// The key of `user` at `host`, both unescaped. An empty `user` is a host alone. `host` may have a port (`host:port`) and brackets.
     ///
     /// # Errors
-    /// Where the host or the port cannot be read.
+    /// Returns an error if the host or the port is malformed.
     pub fn new(user: &str, host: &str) -> Result<Self, UriError> {
         let host = normal_host(host.as_bytes(), false)?;
         Ok(Self(if user.is_empty() { host.into() } else { format!("{user}@{host}").into() }))
@@ -67,13 +76,13 @@ impl Aor {
         &self.0
     }
 
-    /// The user part, unescaped; `None` for a host alone and for a telephone number.
+    /// The user part, unescaped; `None` for a host alone or a telephone number.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.0.rsplit_once('@').map(|(user, _)| user)
     }
 
-    /// The host, in lower case, with a port that is not the default one; `None` for a telephone number.
+    /// The host in lower case, with its port unless that is the default one; `None` for a telephone number.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         match self.0.rsplit_once('@') {
@@ -85,7 +94,7 @@ impl Aor {
 }
 
 fn parse_user_at_host(rest: &[u8], secure: bool) -> Result<Aor, UriError> {
-    // The user part may hold ';' and '?', and an '@' stands only behind it (RFC 3261 §25.1).
+    // The user part may contain ';' and '?', and the '@' ends it (RFC 3261 §25.1).
     let (user, after) = match memchr::memchr(b'@', rest) {
         Some(at) => (&rest[..at], &rest[at + 1..]),
         None => (&rest[..0], rest),
@@ -120,7 +129,7 @@ fn normal_host(raw: &[u8], secure: bool) -> Result<String, UriError> {
     let (host, port) = match text.strip_prefix('[') {
         Some(bracketed) => {
             let (address, rest) = bracketed.split_once(']').ok_or(UriError::Host)?;
-            // RFC 3261's grammar has a colon too many before an embedded IPv4 address (RFC 5118 §4.10).
+            // The grammar of RFC 3261 has one colon too many before an embedded IPv4 address (RFC 5118 §4.10).
             let address = Ipv6Addr::from_str(&address.replace(":::", "::")).map_err(|_| UriError::Host)?;
             let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or(UriError::Host)?) };
             (format!("[{address}]"), port)
@@ -179,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_the_same_one_has_the_same_key() {
+    fn equivalent_uris_have_the_same_key() {
         for same in [
             "sip:alice@example.com",
             "sips:alice@example.com",
@@ -198,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_another_one_has_another_key() {
+    fn different_addresses_have_different_keys() {
         assert_eq!(key("sip:Alice@example.com"), "Alice@example.com");
         assert_eq!(key("sip:alice@example.com:5070"), "alice@example.com:5070");
         assert_eq!(key("sip:alice;day=tuesday@example.com"), "alice;day=tuesday@example.com");
@@ -211,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_says_why() {
+    fn errors_name_the_malformed_part() {
         let error = |uri: &str| Aor::parse(uri.as_bytes()).unwrap_err();
         assert_eq!(error("alice@example.com"), UriError::Scheme);
         assert_eq!(error("http://example.com"), UriError::Scheme);

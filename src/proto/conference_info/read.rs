@@ -1,4 +1,4 @@
-//! Reading documents, as a subscriber does: what is not known is passed over.
+//! Reading documents, as a subscriber does: unknown elements are ignored.
 
 use std::borrow::Cow;
 
@@ -7,63 +7,78 @@ use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
 
 use super::{NAMESPACE, State, XCON_NAMESPACE};
-use crate::limits::CONFERENCE_INFO_DEPTH_MAX;
+use crate::limits::Limits;
 
-/// What a document tells of a conference.
+/// A parsed document.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConferenceInfo {
-    /// The conference.
+    /// The URI of the conference.
     pub entity: String,
-    /// How much of it the document tells.
+    /// How much of the conference the document describes.
     pub state: State,
-    /// Its number in the subscription.
+    /// The version: a number that increases within a subscription; `None` if it is missing or not a number.
     pub version: Option<u32>,
-    /// The subject, where the document has one.
+    /// The subject, if the document has one.
     pub subject: Option<String>,
-    /// How many users there are.
+    /// The number of users, if the document has it.
     pub user_count: Option<u32>,
-    /// How much of the users the document tells.
+    /// How much of the list of users the document describes.
     pub users_state: State,
-    /// The users that it tells of.
+    /// The users that the document describes.
     pub users: Vec<UserUpdate>,
 }
 
-/// What a document tells of a user.
+/// One user of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UserUpdate {
-    /// Who.
+    /// The URI of the user, which is the key.
     pub entity: String,
-    /// How much of it.
+    /// How much of the user the document describes.
     pub state: State,
-    /// The nickname.
+    /// The nickname, if there is one.
     pub nickname: Option<String>,
-    /// The display text.
+    /// The display text, if there is one.
     pub display_text: Option<String>,
 }
 
-/// Why a document cannot be read.
+/// Why a document cannot be read. The sender is at fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConferenceInfoError {
-    /// It is not UTF-8.
+    /// Malformed: the document is not UTF-8.
     #[error("the document is not UTF-8")]
     Encoding,
-    /// It is not well-formed.
+    /// Malformed: the document is not well-formed XML.
     #[error("the document is not well-formed: {0}")]
     Syntax(String),
-    /// It tells of no conference.
-    #[error("the document is no conference information")]
-    Other,
+    /// Malformed: the document is not a conference-info document.
+    #[error("the document has no conference information")]
+    NotConferenceInfo,
+    /// Beyond a limit: more than `conference_info_depth_max` elements within one another.
+    #[error("the elements of the document are nested too deeply")]
+    TooDeep,
 }
 
 impl ConferenceInfo {
-    /// Reads a document.
+    /// Parses a document.
     ///
     /// # Errors
-    /// Why it cannot be read.
+    /// Returns an error if the document is not well-formed XML in UTF-8, if it is not a conference-info document, or if its elements
+    /// are nested deeper than [`CONFERENCE_INFO_DEPTH_MAX`](crate::limits::CONFERENCE_INFO_DEPTH_MAX).
     pub fn parse(document: &[u8]) -> Result<Self, ConferenceInfoError> {
+        Self::parse_with(document, &Limits::DEFAULT)
+    }
+
+    /// [`Self::parse`] with other limits: `conference_info_depth_max` of `limits`.
+    ///
+    /// # Errors
+    /// Returns an error as [`Self::parse`] does.
+    pub fn parse_with(document: &[u8], limits: &Limits) -> Result<Self, ConferenceInfoError> {
         let text = std::str::from_utf8(document).map_err(|_| ConferenceInfoError::Encoding)?;
         let mut reader = NsReader::from_str(text);
-        let mut gathering = Gathering::default();
+        let mut builder = DocumentBuilder { depth_max: limits.conference_info_depth_max, ..DocumentBuilder::default() };
         loop {
             let (namespace, event) =
                 reader.read_resolved_event().map_err(|error| ConferenceInfoError::Syntax(error.to_string()))?;
@@ -71,32 +86,32 @@ impl ConferenceInfo {
             match event {
                 Event::Start(start) => {
                     let attributes = Attributes::of(&reader, &start)?;
-                    gathering.open(&start, ours, attributes)?;
+                    builder.open(&start, ours, attributes)?;
                 }
                 Event::Empty(start) => {
                     let attributes = Attributes::of(&reader, &start)?;
-                    gathering.open(&start, ours, attributes)?;
-                    gathering.close();
+                    builder.open(&start, ours, attributes)?;
+                    builder.close();
                 }
-                Event::End(_) => gathering.close(),
-                Event::Text(text) => gathering.text(&text.xml_content().map_err(|_| ConferenceInfoError::Encoding)?),
-                Event::CData(data) => gathering.text(&data.decode().map_err(|_| ConferenceInfoError::Encoding)?),
+                Event::End(_) => builder.close(),
+                Event::Text(text) => builder.text(&text.xml_content().map_err(|_| ConferenceInfoError::Encoding)?),
+                Event::CData(data) => builder.text(&data.decode().map_err(|_| ConferenceInfoError::Encoding)?),
                 Event::GeneralRef(reference) => {
                     let name = reference.decode().map_err(|_| ConferenceInfoError::Encoding)?;
                     let resolved = quick_xml::escape::unescape(&format!("&{name};"))
                         .map(Cow::into_owned)
                         .map_err(|error| ConferenceInfoError::Syntax(error.to_string()))?;
-                    gathering.text(&resolved);
+                    builder.text(&resolved);
                 }
                 Event::Eof => break,
                 Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
             }
         }
-        gathering.finish()
+        builder.finish()
     }
 }
 
-/// The attributes that count.
+/// The attributes that are read.
 #[derive(Debug, Default)]
 struct Attributes {
     entity: Option<String>,
@@ -128,20 +143,24 @@ impl Attributes {
     }
 }
 
-/// A document on its way in.
+/// A document that is being read.
 #[derive(Debug, Default)]
-struct Gathering {
-    /// The elements that are open, by name; empty for one of another namespace.
+struct DocumentBuilder {
+    /// The names of the open elements; empty for an element of another namespace.
     path: Vec<String>,
     text: String,
     info: Option<ConferenceInfo>,
     closed: bool,
+    depth_max: usize,
 }
 
-impl Gathering {
+impl DocumentBuilder {
     fn open(&mut self, start: &BytesStart<'_>, ours: bool, attributes: Attributes) -> Result<(), ConferenceInfoError> {
-        if self.path.len() >= CONFERENCE_INFO_DEPTH_MAX || (self.path.is_empty() && self.info.is_some()) {
-            return Err(ConferenceInfoError::Other);
+        if self.path.len() >= self.depth_max {
+            return Err(ConferenceInfoError::TooDeep);
+        }
+        if self.path.is_empty() && self.info.is_some() {
+            return Err(ConferenceInfoError::NotConferenceInfo);
         }
         let name = String::from_utf8_lossy(start.local_name().as_ref()).into_owned();
         self.path.push(if ours { name } else { String::new() });
@@ -167,7 +186,7 @@ impl Gathering {
                 nickname: attributes.nickname,
                 display_text: None,
             }),
-            (_, None) => return Err(ConferenceInfoError::Other),
+            (_, None) => return Err(ConferenceInfoError::NotConferenceInfo),
             _ => {}
         }
         Ok(())
@@ -197,13 +216,18 @@ impl Gathering {
     }
 
     fn finish(self) -> Result<ConferenceInfo, ConferenceInfoError> {
-        if self.closed { self.info.ok_or(ConferenceInfoError::Other) } else { Err(ConferenceInfoError::Other) }
+        if self.closed {
+            self.info.ok_or(ConferenceInfoError::NotConferenceInfo)
+        } else {
+            Err(ConferenceInfoError::NotConferenceInfo)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::CONFERENCE_INFO_DEPTH_MAX;
 
     const DOCUMENT: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- x --><c:conference-info \
         xmlns:c='urn:ietf:params:xml:ns:conference-info' xmlns:x='urn:ietf:params:xml:ns:xcon-conference-info' \
@@ -214,7 +238,7 @@ mod tests {
         <c:user entity='sip:al@h' state='deleted'/></c:users></c:conference-info>";
 
     #[test]
-    fn a_document_is_read_whatever_its_prefixes() {
+    fn a_document_is_read_with_any_prefixes() {
         let info = ConferenceInfo::parse(DOCUMENT.as_bytes()).unwrap();
         assert_eq!((info.entity.as_str(), info.state, info.version), ("sip:r@h", State::Partial, Some(12)));
         assert_eq!((info.subject.as_deref(), info.user_count), (Some("a & <b>!"), Some(2)));
@@ -230,21 +254,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_says_so_and_nothing_panics() {
+    fn other_documents_are_errors_and_no_prefix_panics() {
         assert_eq!(ConferenceInfo::parse(b"\xff"), Err(ConferenceInfoError::Encoding));
         for other in ["", "<conference-info/>", "<a xmlns='urn:ietf:params:xml:ns:conference-info'/>", "text"] {
-            assert_eq!(ConferenceInfo::parse(other.as_bytes()), Err(ConferenceInfoError::Other), "{other}");
+            assert_eq!(ConferenceInfo::parse(other.as_bytes()), Err(ConferenceInfoError::NotConferenceInfo), "{other}");
         }
         assert!(matches!(
             ConferenceInfo::parse(DOCUMENT.replace("</c:user>", "").as_bytes()),
             Err(ConferenceInfoError::Syntax(_))
         ));
         let (root, _) = DOCUMENT.split_once("<c:conference-d").unwrap();
-        for (depth, is_read) in [(CONFERENCE_INFO_DEPTH_MAX, true), (CONFERENCE_INFO_DEPTH_MAX + 1, false)] {
+        let deep = |depth: usize| {
             let inner = format!("{}{}", "<c:a>".repeat(depth - 1), "</c:a>".repeat(depth - 1));
-            let deep = format!("{root}{inner}</c:conference-info>");
-            assert_eq!(ConferenceInfo::parse(deep.as_bytes()).is_ok(), is_read, "{depth}");
+            format!("{root}{inner}</c:conference-info>")
+        };
+        for max in [CONFERENCE_INFO_DEPTH_MAX, 3] {
+            let limits = Limits { conference_info_depth_max: max, ..Limits::DEFAULT };
+            assert!(ConferenceInfo::parse_with(deep(max).as_bytes(), &limits).is_ok(), "{max}");
+            let deeper = ConferenceInfo::parse_with(deep(max + 1).as_bytes(), &limits);
+            assert_eq!(deeper, Err(ConferenceInfoError::TooDeep), "{max}");
         }
+        let deeper = ConferenceInfo::parse(deep(CONFERENCE_INFO_DEPTH_MAX + 1).as_bytes());
+        assert_eq!(deeper, Err(ConferenceInfoError::TooDeep));
         for end in 0..DOCUMENT.len() {
             assert!(ConferenceInfo::parse(&DOCUMENT.as_bytes()[..end]).is_err(), "{end}");
         }

@@ -5,19 +5,19 @@ use std::fmt::Write;
 use super::escape::escaped;
 use super::{NAMESPACE, XCON_NAMESPACE};
 
-/// How much of an element a document tells (§4.4).
+/// How much of an element a document describes (RFC 4575 §4.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// All of it.
     Full,
-    /// What has changed.
+    /// What has changed since the last document.
     Partial,
-    /// That it is no more.
+    /// Nothing: the element no longer exists.
     Deleted,
 }
 
 impl State {
-    /// As the attribute has it.
+    /// The value of the attribute.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -27,77 +27,77 @@ impl State {
         }
     }
 
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         [Self::Full, Self::Partial, Self::Deleted].into_iter().find(|state| state.as_str() == text)
     }
 }
 
-/// What a conference is about (§5.3).
+/// The description of a conference (RFC 4575 §5.3).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Description {
-    /// For a listing.
+    /// A name for lists.
     pub display_text: Option<String>,
-    /// Its subject.
+    /// The subject.
     pub subject: Option<String>,
-    /// URIs that join it.
+    /// URIs to join the conference.
     pub uris: Vec<String>,
-    /// How many users it takes, where that is limited.
+    /// The maximum number of users, if there is one.
     pub maximum_user_count: Option<u32>,
 }
 
-/// One participant (§5.6).
+/// One participant (RFC 4575 §5.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User<'a> {
-    /// Its URI, the key.
+    /// The URI, which is the key.
     pub entity: &'a str,
     /// The nickname (RFC 6501 §4.6.5, RFC 7701 §7.4).
     pub nickname: Option<&'a str>,
-    /// The name for a listing.
+    /// A name for lists.
     pub display_text: Option<&'a str>,
-    /// What it may do here.
+    /// The roles of the participant.
     pub roles: &'a [&'a str],
-    /// Its devices.
+    /// The sessions of the participant.
     pub endpoints: Vec<Endpoint<'a>>,
 }
 
-/// One session of a participant (§5.7).
+/// One session of a participant (RFC 4575 §5.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint<'a> {
-    /// The key among the user's endpoints.
+    /// The key among the endpoints of the user.
     pub entity: &'a str,
-    /// How it came in.
+    /// How the session joined.
     pub joining_method: JoiningMethod,
-    /// When it came in, as dateTime in UTC.
+    /// When the session joined, in the format of RFC 3339: see [`crate::datetime::rfc3339`].
     pub joined_at: Option<&'a str>,
-    /// Who brought it in.
+    /// The URI of the participant who invited it, if any.
     pub brought_by: Option<&'a str>,
-    /// What goes either way, from the participant's point of view.
+    /// The directions of messages, from the point of view of the participant.
     pub media: MediaStatus,
 }
 
-/// How an endpoint came in (§5.7.4).
+/// How an endpoint joined (RFC 4575 §5.7.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JoiningMethod {
-    /// It called.
+    /// It called the conference.
     DialedIn,
-    /// It was called.
+    /// The conference called it.
     DialedOut,
 }
 
-/// In which directions messages go (§5.8.5).
+/// The directions of messages (RFC 4575 §5.8.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaStatus {
-    /// Both.
+    /// Both directions.
     SendRecv,
-    /// From the participant only.
+    /// Only from the participant.
     SendOnly,
-    /// To the participant only.
+    /// Only to the participant.
     RecvOnly,
-    /// None.
+    /// Neither direction.
     Inactive,
 }
 
-/// Begins a document.
+/// Writes the beginning of a document. `entity` is the URI of the conference.
 pub fn write_head(out: &mut String, entity: &str, state: State, version: u32) {
     let _ = write!(
         out,
@@ -108,12 +108,12 @@ pub fn write_head(out: &mut String, entity: &str, state: State, version: u32) {
     );
 }
 
-/// Ends a document.
+/// Writes the end of a document.
 pub fn write_tail(out: &mut String) {
     out.push_str("</conference-info>\r\n");
 }
 
-/// Writes what the conference is about.
+/// Writes the description of the conference (RFC 4575 §5.3).
 pub fn write_description(out: &mut String, description: &Description) {
     out.push_str("<conference-description>");
     element(out, "display-text", description.display_text.as_deref());
@@ -125,13 +125,13 @@ pub fn write_description(out: &mut String, description: &Description) {
         }
         out.push_str("</conf-uris>");
     }
-    if let Some(most) = description.maximum_user_count {
-        let _ = write!(out, "<maximum-user-count>{most}</maximum-user-count>");
+    if let Some(count) = description.maximum_user_count {
+        let _ = write!(out, "<maximum-user-count>{count}</maximum-user-count>");
     }
     out.push_str("</conference-description>");
 }
 
-/// Writes how the conference is (§5.5).
+/// Writes the state of the conference (RFC 4575 §5.5).
 pub fn write_conference_state(out: &mut String, user_count: usize, active: bool) {
     let _ = write!(
         out,
@@ -139,12 +139,13 @@ pub fn write_conference_state(out: &mut String, user_count: usize, active: bool)
     );
 }
 
-/// Writes the users, who are written already. Within a document that is full they are all full (§4.4).
+/// Writes the list of users. `users` is what [`write_user`] and [`write_deleted_user`] wrote; in a full document use [`State::Full`] and
+/// no deleted users (RFC 4575 §4.4).
 pub fn write_users(out: &mut String, state: State, users: &str) {
     let _ = write!(out, "<users state=\"{}\">{users}</users>", state.as_str());
 }
 
-/// Writes a participant, as a whole.
+/// Writes one participant completely.
 pub fn write_user(out: &mut String, user: &User<'_>) {
     let _ = write!(out, "<user entity=\"{}\" state=\"full\"", escaped(user.entity));
     if let Some(nickname) = user.nickname {
@@ -161,7 +162,7 @@ pub fn write_user(out: &mut String, user: &User<'_>) {
     out.push_str("</user>");
 }
 
-/// Writes that a participant has left. What is deleted has no children (§4.4).
+/// Writes that a participant has left. A deleted element has no children (RFC 4575 §4.4).
 pub fn write_deleted_user(out: &mut String, entity: &str) {
     let _ = write!(out, "<user entity=\"{}\" state=\"deleted\"/>", escaped(entity));
 }

@@ -1,29 +1,29 @@
-//! Writes the two header blocks.
+//! Writing the two header blocks.
 
 use super::header::escape;
 
-/// What the header blocks of a message say.
+/// The header blocks of a message.
 ///
-/// What may not stand in a URI (spaces, control characters, angle brackets) is left out of it, and control characters of
-/// the rest are escaped or left out, so that no field can end its line.
+/// Any text is safe in any field: characters that are not allowed in a URI (white space, control characters, angle brackets) are
+/// dropped from `from` and `to`, and control characters of the other fields are escaped or dropped, so that no field can end its line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Envelope<'a> {
     /// The display name of the sender.
     pub from_name: Option<&'a str>,
     /// The URI of the sender.
     pub from: &'a str,
-    /// The URI of the addressee: the room's, or a member's.
+    /// The URI of the recipient: of the room, or of one participant.
     pub to: &'a str,
-    /// When it was sent, as RFC 3339 writes it.
+    /// When the message was sent, in the format of RFC 3339: see [`crate::datetime::rfc3339`].
     pub datetime: Option<&'a str>,
-    /// The type of the content, with its parameters.
+    /// The media type of the content, with its parameters.
     pub content_type: &'a str,
     /// The Content-Disposition of the content, with its parameters.
     pub disposition: Option<&'a str>,
 }
 
 impl Envelope<'_> {
-    /// The header blocks, up to and with the empty line that the content follows.
+    /// The header blocks as octets, with the empty line before the content.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = String::with_capacity(192);
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn an_envelope_reads_back() {
         let blocks = encode("sip:a@b", "sip:room@b", Some("2026-01-02T03:04:05Z"), "text/plain;charset=utf-8");
         let wrapper = parse(&blocks).unwrap().unwrap();
         assert_eq!(wrapper.from(), Ok(&b"sip:a@b"[..]));

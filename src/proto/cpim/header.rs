@@ -1,21 +1,21 @@
-//! One CPIM header in detail (RFC 3862 §3, §4).
+//! One CPIM header (RFC 3862 §3, §4).
 
 use std::borrow::Cow;
 
 /// One header of the CPIM block, borrowed from the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header<'a> {
-    /// The whole name as it was written, its namespace prefix included. Compared case-sensitively (§2.2).
+    /// The whole name as received, with its namespace prefix. Compare it case-sensitively (RFC 3862 §2.2).
     pub name: &'a str,
-    /// The name without its prefix, where it is one of CPIM's own namespace by the NS headers before it (§3.4).
+    /// The name without its prefix, if it is from CPIM's own namespace by the NS headers before it (RFC 3862 §3.4).
     pub cpim_name: Option<&'a str>,
-    /// `;lang=fr` and the like, as they were written (§3.3).
+    /// Parameters such as `;lang=fr` as received (§3.3).
     parameters: &'a [u8],
-    /// The value as it was written, without the spaces around it.
+    /// The value as received, without the spaces around it.
     pub value: &'a [u8],
 }
 
-/// The value of a From, To or cc header, or of an NS header, where the name is the prefix.
+/// The value of a From, To or cc header, or of an NS header, in which the name is the prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameAddress<'a> {
     /// The display name, without its quotes and escapes.
@@ -25,8 +25,8 @@ pub struct NameAddress<'a> {
 }
 
 impl<'a> Header<'a> {
-    /// Reads one line without its line end, its namespace not yet resolved; `None` where it is no header.
-    pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
+    /// Parses one line without its line end, its namespace not yet resolved; `None` if it is not a header.
+    pub(crate) fn parse(line: &'a [u8]) -> Option<Self> {
         let colon = memchr::memchr(b':', line)?;
         let (name, rest) = (&line[..colon], &line[colon + 1..]);
         if name.is_empty() || !name.iter().all(|&b| is_name_octet(b)) {
@@ -37,7 +37,7 @@ impl<'a> Header<'a> {
         Some(Self { name, cpim_name: None, parameters, value: rest[parameters.len()..].trim_ascii() })
     }
 
-    /// The namespace prefix, where the name has one (§3.4).
+    /// The namespace prefix of the name, if it has one (RFC 3862 §3.4).
     #[must_use]
     pub fn prefix(&self) -> Option<&'a str> {
         self.name.split_once('.').map(|(prefix, _)| prefix)
@@ -49,7 +49,7 @@ impl<'a> Header<'a> {
         self.name.split_once('.').map_or(self.name, |(_, local)| local)
     }
 
-    /// The value of a parameter such as `lang`, without quotes and escapes (§3.6).
+    /// The value of a parameter such as `lang`, without quotes and escapes (RFC 3862 §3.6).
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<String> {
         let found = split_outside_quotes(self.parameters, b';').find_map(|parameter| {
@@ -59,13 +59,13 @@ impl<'a> Header<'a> {
         Some(unescape(unquoted(found).unwrap_or(found)))
     }
 
-    /// The value as text, escapes resolved (§2.3), octets that are no UTF-8 replaced.
+    /// The value as text with its escapes resolved (RFC 3862 §2.3). Octets that are not UTF-8 become U+FFFD.
     #[must_use]
     pub fn text(&self) -> String {
         unescape(self.value)
     }
 
-    /// The value as an address; `None` where it is none.
+    /// The value as an address; `None` if it is not one.
     #[must_use]
     pub fn address(&self) -> Option<NameAddress<'a>> {
         let (name, uri) = split_address(self.value)?;
@@ -74,15 +74,15 @@ impl<'a> Header<'a> {
         Some(NameAddress { name: (!name.is_empty()).then_some(name), uri })
     }
 
-    /// The URI of the value alone, which costs no allocation.
+    /// The URI of the value, without angle brackets; `None` if the value is not an address. Costs no allocation.
     #[must_use]
     pub fn uri(&self) -> Option<&'a [u8]> {
         split_address(self.value).map(|(_, uri)| uri)
     }
 }
 
-/// A NAMECHAR, or the dot of a prefix (§3.6).
-pub(super) fn is_name_octet(b: u8) -> bool {
+/// Whether an octet is a NAMECHAR, or the dot after a prefix (§3.6).
+pub fn is_name_octet(b: u8) -> bool {
     b.is_ascii_graphic()
         && !matches!(
             b,
@@ -91,7 +91,7 @@ pub(super) fn is_name_octet(b: u8) -> bool {
         && !matches!(b, b'{' | b'}')
 }
 
-/// How much of what follows the colon is parameters: up to the first space that no quotes enclose.
+/// Octets of parameters after the colon: up to the first space that is not in quotes.
 fn parameters_len(rest: &[u8]) -> usize {
     if rest.first() != Some(&b';') {
         return 0;
@@ -99,12 +99,12 @@ fn parameters_len(rest: &[u8]) -> usize {
     split_outside_quotes(rest, b' ').next().map_or(0, <[u8]>::len)
 }
 
-/// Splits display name and URI. Quotes count where the value begins with one (a `String`, §3.6); in other names a quote is
-/// a character like any other. Behind the `>` nothing may follow, or two receivers might read two addresses.
-pub(super) fn split_address(value: &[u8]) -> Option<(&[u8], &[u8])> {
+/// Splits display name and URI. Quotes count if the value begins with one (a `String`, §3.6); in other names a quote is an ordinary
+/// character. Nothing may follow the `>`, or two receivers could read two addresses.
+pub fn split_address(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let name_min = if value.first() == Some(&b'"') { 2 + quoted_len(&value[1..])? } else { 0 };
     let Some(open) = memchr::memchr(b'<', &value[name_min..]).map(|at| at + name_min) else {
-        // As msrp-java writes it: the bare URI.
+        // msrp-java writes the bare URI.
         return (name_min == 0 && is_uri(value)).then_some((&value[..0], value));
     };
     let rest = &value[open + 1..];
@@ -118,7 +118,7 @@ fn is_uri(text: &[u8]) -> bool {
         && !text.iter().any(|b| b.is_ascii_whitespace() || b.is_ascii_control() || *b == b'<' || *b == b'>')
 }
 
-/// Octets up to the quote that ends a string; `None` where none does.
+/// Octets up to the quote that ends a string; `None` if there is none.
 fn quoted_len(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -131,7 +131,7 @@ fn quoted_len(text: &[u8]) -> Option<usize> {
 }
 
 /// The inside of a quoted string; `None` for anything else.
-pub(super) fn unquoted(text: &[u8]) -> Option<&[u8]> {
+pub fn unquoted(text: &[u8]) -> Option<&[u8]> {
     let inside = text.strip_prefix(b"\"")?;
     (quoted_len(inside)? + 1 == inside.len()).then(|| &inside[..inside.len() - 1])
 }
@@ -150,13 +150,13 @@ fn split_outside_quotes(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8
     })
 }
 
-/// Resolves the escapes of §2.3. An unknown one is its second character, a backslash at the end is nothing (§2.3.1).
+/// Resolves the escapes of §2.3. An unknown escape is its second character, a backslash at the end is dropped (§2.3.1).
 fn unescape(raw: &[u8]) -> String {
     let text = String::from_utf8_lossy(raw);
     if !text.contains('\\') {
         return text.into_owned();
     }
-    // Escapes are UCS-2, so what lies beyond comes as two of them.
+    // Escapes are UCS-2, so a character beyond U+FFFF is two of them.
     let mut units = Vec::with_capacity(text.len());
     let mut rest = text.as_ref();
     while let Some((before, after)) = rest.split_once('\\') {
@@ -167,7 +167,7 @@ fn unescape(raw: &[u8]) -> String {
     String::from_utf16_lossy(&units)
 }
 
-/// Takes what follows a backslash; the answer is what remains.
+/// Resolves the escape whose backslash is before `after`. Returns the rest.
 fn unescape_one<'a>(after: &'a str, units: &mut Vec<u16>) -> &'a str {
     let code = after.get(1..5).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
     let mut characters = after.chars();
@@ -187,8 +187,8 @@ fn unescape_one<'a>(after: &'a str, units: &mut Vec<u16>) -> &'a str {
     characters.as_str()
 }
 
-/// Writes a text so that it may stand in a header: control characters and backslashes escaped (§2.3.1).
-pub(super) fn escape(text: &str) -> Cow<'_, str> {
+/// Escapes a text for use in a header: control characters and backslashes (§2.3.1).
+pub fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(|c: char| c.is_ascii_control() || c == '\\') {
         return Cow::Borrowed(text);
     }
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_receivers_might_read_differently_is_no_address() {
+    fn an_ambiguous_address_is_unreadable() {
         for value in [
             "",
             "<>",
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_escaped_reads_back() {
+    fn escaped_text_reads_back() {
         let text = "back\\slash\ttab\r\nline\u{8}\u{0}\u{7f} ü";
         let escaped = escape(text);
         assert!(!escaped.chars().any(char::is_control));

@@ -1,39 +1,40 @@
-//! Finds the end of the header blocks while the message arrives.
+//! Finding the end of the header blocks while a message arrives.
 
 use memchr::memchr;
 
 use super::CpimError;
-use crate::limits::CPIM_HEADERS_BYTES_MAX;
+use crate::limits::{Limits, compact};
 
-/// Where the two header blocks of a message end, found piece by piece. Looks at each octet once, whatever the pieces.
+/// Finds where the two header blocks of a message end, piece by piece. Each octet is scanned once, however the message is cut.
 ///
 /// `metadata_end <= content <= seen`, as far as they are known.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Scanner {
-    /// Octets looked at.
+    /// Octets scanned.
     seen: usize,
-    /// What is known of the line that has not ended yet.
+    /// The line that has not ended yet.
     line: Line,
-    /// The CPIM block has a Content-Type, which belongs to the MIME block: the examples of RFC 7701 §9 run the two together,
-    /// and so do those who learned from them. What follows then is the content, unless it looks like MIME headers still.
+    /// Whether the CPIM block has a Content-Type, which belongs to the MIME block: the examples of RFC 7701 §9 merge the two, and so
+    /// do some clients. Then the content follows, unless the next line looks like a MIME header.
     merged: bool,
-    /// Where the MIME headers begin, once the empty line after the CPIM headers was seen.
+    /// Where the MIME headers begin, once the empty line before them was seen.
     metadata_end: Option<usize>,
     /// Where the content begins.
     content: Option<usize>,
+    headers_bytes_max: u32,
 }
 
-/// A line as far as it was seen, without its line feed.
+/// The part of a line that was seen, without its line feed.
 #[derive(Debug, Clone, Copy, Default)]
 struct Line {
     len: usize,
     head: [u8; HEAD_LEN],
-    /// A space has ended its name.
+    /// Whether a space ended its name.
     name_ended: bool,
     is_header: bool,
 }
 
-/// Octets of a line that are kept, enough for the names below.
+/// Octets kept of a line, enough for the names below.
 const HEAD_LEN: usize = 13;
 const CONTENT_TYPE: &[u8; HEAD_LEN] = b"content-type:";
 /// How MIME headers begin.
@@ -41,18 +42,30 @@ const MIME_NAMES: [&[u8; MIME_NAME_LEN]; 2] = [b"content-", b"mime-ver"];
 const MIME_NAME_LEN: usize = 8;
 
 impl Scanner {
-    /// A scanner at the start of a message.
+    /// A scanner at the start of a message, with the default limits.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_limits(&Limits::DEFAULT)
     }
 
-    /// Takes the next piece of the message. Once the answer is the offset of the content in the whole message it stays so
-    /// for every later piece; before that it is `None`. Where MIME headers are missing the offset may lie in an earlier
-    /// piece than this one.
+    /// [`Self::new`] with other limits: `cpim_headers_bytes_max` of `limits`.
+    #[must_use]
+    pub fn with_limits(limits: &Limits) -> Self {
+        Self {
+            seen: 0,
+            line: Line::default(),
+            merged: false,
+            metadata_end: None,
+            content: None,
+            headers_bytes_max: compact(limits.cpim_headers_bytes_max),
+        }
+    }
+
+    /// Scans the next piece of the message. Returns the offset of the content from the start of the message, in octets, once it is
+    /// known, for this and every later piece. If MIME headers are missing the offset may be in an earlier piece.
     ///
     /// # Errors
-    /// [`CpimError::TooLong`] where the blocks do not end within [`CPIM_HEADERS_BYTES_MAX`].
+    /// Returns [`CpimError::TooLong`] if the blocks do not end within `cpim_headers_bytes_max` octets.
     pub fn feed(&mut self, piece: &[u8]) -> Result<Option<usize>, CpimError> {
         let mut rest = piece;
         while self.content.is_none() {
@@ -62,17 +75,17 @@ impl Scanner {
             self.end_line();
             rest = &rest[end + 1..];
         }
-        if self.content.unwrap_or(self.seen) > CPIM_HEADERS_BYTES_MAX {
+        if self.content.unwrap_or(self.seen) > self.headers_bytes_max as usize {
             return Err(CpimError::TooLong);
         }
         Ok(self.content)
     }
 
-    /// The message ends here: the offset of its content, which may be empty. Of a message without the empty line after
-    /// its MIME headers, or without MIME headers, the content is what follows the headers that are there.
+    /// Ends the message. Returns the offset of its content in octets; the content may be empty. If the message has no MIME headers, or
+    /// no empty line after them, the content is what follows the headers that are there.
     ///
     /// # Errors
-    /// [`CpimError::Unfinished`] where not even the CPIM headers have ended.
+    /// Returns [`CpimError::Unfinished`] if the message ends within its CPIM headers.
     pub fn finish(&self) -> Result<usize, CpimError> {
         self.metadata_end.ok_or(CpimError::Unfinished)?;
         let is_header = self.line.is_header || self.line.is_empty();
@@ -80,7 +93,7 @@ impl Scanner {
     }
 
     /// Where the MIME headers begin, once that is known.
-    pub(super) fn metadata_end(&self) -> Option<usize> {
+    pub(crate) fn metadata_end(&self) -> Option<usize> {
         self.metadata_end
     }
 
@@ -96,12 +109,12 @@ impl Scanner {
         self.line.len += part.len();
         self.seen += part.len();
         if self.metadata_end.is_some() && !self.line.is_header && self.line.len > 0 {
-            self.judge(part);
+            self.classify(part);
         }
     }
 
-    /// Finds out whether a line of the MIME block is a header, the continuation of one, or content already.
-    fn judge(&mut self, part: &[u8]) {
+    /// Decides whether a line of the MIME block is a header, the continuation of one, or content.
+    fn classify(&mut self, part: &[u8]) {
         let first_line = self.metadata_end == Some(self.line_start());
         if self.merged && first_line && !self.line.may_be_mime() {
             self.content = Some(self.line_start());
@@ -115,7 +128,7 @@ impl Scanner {
             self.content = Some(self.line_start());
             return;
         }
-        // A name is printable octets (RFC 5322 §2.2); spaces may be before its colon (§4.5), and a CR may be the line's end.
+        // A name is printable octets (RFC 5322 §2.2); spaces are allowed before its colon (§4.5), and a CR may be the end of the line.
         for &octet in part {
             match octet {
                 b':' => {
@@ -155,8 +168,14 @@ impl Scanner {
     }
 }
 
+impl Default for Scanner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Line {
-    /// Nothing but its line end, which is CRLF, or LF as sipsimple ends its MIME headers.
+    /// Whether it has nothing but its line end, which is CRLF, or LF as sipsimple writes it.
     fn is_empty(&self) -> bool {
         self.len == 0 || (self.len == 1 && self.head[0] == b'\r')
     }
@@ -165,7 +184,7 @@ impl Line {
         self.len >= HEAD_LEN && self.head.eq_ignore_ascii_case(CONTENT_TYPE)
     }
 
-    /// Whether it begins as MIME headers do, as far as it is there.
+    /// Whether it begins like a MIME header, as far as it has arrived.
     fn may_be_mime(&self) -> bool {
         let len = self.len.min(MIME_NAME_LEN);
         self.is_empty() || MIME_NAMES.iter().any(|name| self.head[..len].eq_ignore_ascii_case(&name[..len]))
@@ -175,6 +194,7 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::CPIM_HEADERS_BYTES_MAX;
 
     fn offset(message: &str) -> Result<Option<usize>, CpimError> {
         Scanner::new().feed(message.as_bytes())
@@ -207,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_type_among_the_cpim_headers_is_one_of_the_content() {
+    fn a_content_type_in_the_cpim_block_belongs_to_the_content() {
         let blocks = "From: <a:b>\r\ncontent-type: text/plain\r\n\r\n";
         for content in ["12:30 lunch?", "hello\n\nworld", "\r\n\r\nhello", " x", "Contents: many\n\n"] {
             assert_eq!(offset(&format!("{blocks}{content}")), Ok(Some(blocks.len())), "{content:?}");
@@ -234,12 +254,16 @@ mod tests {
     }
 
     #[test]
-    fn blocks_that_do_not_end_are_refused_at_the_limit() {
+    fn header_blocks_are_limited() {
         let mut scanner = Scanner::new();
         assert_eq!(scanner.feed(&vec![b'x'; CPIM_HEADERS_BYTES_MAX]), Ok(None));
         assert_eq!(scanner.feed(b"x"), Err(CpimError::TooLong));
         let longest = [&vec![b'x'; CPIM_HEADERS_BYTES_MAX - 3][..], b"\n\n\n"].concat();
         assert_eq!(Scanner::new().feed(&longest), Ok(Some(CPIM_HEADERS_BYTES_MAX)));
         assert_eq!(Scanner::new().feed(&[b"x", &longest[..]].concat()), Err(CpimError::TooLong));
+        let short = Limits { cpim_headers_bytes_max: 6, ..Limits::DEFAULT };
+        assert_eq!(Scanner::with_limits(&short).feed(b"A:\n\n\n\n"), Ok(Some(5)));
+        assert_eq!(Scanner::with_limits(&short).feed(b"A:b\n\n\n"), Ok(Some(6)));
+        assert_eq!(Scanner::with_limits(&short).feed(b"A:bc\n\n\n"), Err(CpimError::TooLong));
     }
 }

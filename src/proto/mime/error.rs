@@ -1,20 +1,30 @@
-//! What can be wrong with MIME headers. Each of these is the sender's fault, and a 400 to it.
+//! What can be wrong with MIME headers and multipart bodies.
 
-use crate::limits::BODY_PARTS_MAX;
-
-/// Why a body has no one meaning.
+/// Why a body cannot be read, or can be read in more than one way. The sender is at fault: 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MimeError {
-    /// A line is neither a header field nor the continuation of one (RFC 5322 §2.2).
+    /// Malformed: a line is neither a header field nor the continuation of one (RFC 5322 §2.2).
     #[error("a line of the MIME headers is not a header")]
     Line,
-    /// A header that decides what becomes of the body, or a parameter of one, stands twice.
-    #[error("a MIME header or a parameter of it stands twice")]
+    /// Ambiguous: a header that describes the body, or a parameter of one, is there twice.
+    #[error("a MIME header or a parameter of it is repeated")]
     Repeated,
-    /// A header that decides cannot be read.
-    #[error("a MIME header cannot be read")]
+    /// Malformed: the value of a header that describes the body.
+    #[error("the value of a MIME header is malformed")]
     Value,
-    /// A multipart body is not what RFC 2046 §5.1.1 makes it, or has more than [`BODY_PARTS_MAX`] parts.
-    #[error("a multipart body cannot be taken apart, or has more than {BODY_PARTS_MAX} parts")]
+    /// Malformed: a multipart body that does not match RFC 2046 §5.1.1.
+    #[error("a multipart body is malformed")]
     Parts,
+    /// Beyond a limit: a multipart body has more than `body_parts_max` parts.
+    #[error("a multipart body has too many parts")]
+    TooManyParts,
+}
+
+impl MimeError {
+    /// Whether the body is beyond a limit, and not malformed.
+    #[must_use]
+    pub fn exceeds_limit(self) -> bool {
+        self == Self::TooManyParts
+    }
 }

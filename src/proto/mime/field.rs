@@ -1,4 +1,4 @@
-//! Header fields, and how lines make them (RFC 5322 §2.2).
+//! Header fields, and the lines that they consist of (RFC 5322 §2.2).
 
 use std::borrow::Cow;
 
@@ -9,17 +9,17 @@ use super::MimeError;
 /// One header field, borrowed from its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// The name. Compared without regard to case.
+    /// The name; compare it without regard to case.
     pub name: &'a [u8],
-    /// What follows the colon, as it was written: line ends of folds included, white space around it not.
+    /// What follows the colon as received, line ends of folds included, without the white space around it.
     pub body: &'a [u8],
 }
 
 impl<'a> Field<'a> {
-    /// Reads one field with all its lines, the last line end left out. White space before the colon is let pass (RFC 5322 §4.5).
+    /// Parses one field with all its lines, without the last line end. White space before the colon is accepted (RFC 5322 §4.5).
     ///
     /// # Errors
-    /// [`MimeError::Line`] where it has no colon, or a name with octets that no name has.
+    /// Returns [`MimeError::Line`] if there is no colon, or if the name is empty or has an octet that is not printable ASCII.
     pub fn parse(lines: &'a [u8]) -> Result<Self, MimeError> {
         let colon = memchr(b':', lines).ok_or(MimeError::Line)?;
         let name = lines[..colon].trim_ascii_end();
@@ -30,7 +30,8 @@ impl<'a> Field<'a> {
     }
 }
 
-/// The fields of a block in order, up to its empty line or its end. Line ends are CRLF, or LF as sipsimple writes them.
+/// The fields of a block in order, up to its empty line or its end. Line ends are CRLF, or LF as sipsimple writes them. A line that is
+/// not a header is a [`MimeError::Line`].
 pub fn fields(block: &[u8]) -> impl Iterator<Item = Result<Field<'_>, MimeError>> {
     let mut rest = block;
     std::iter::from_fn(move || {
@@ -44,7 +45,7 @@ pub fn fields(block: &[u8]) -> impl Iterator<Item = Result<Field<'_>, MimeError>
     })
 }
 
-/// Where a field ends: at the first line end that no white space follows.
+/// Where a field ends: at the first line end that is not followed by white space.
 fn field_end(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(len) = memchr(b'\n', &text[at..]) {
@@ -61,8 +62,8 @@ fn is_empty_line(text: &[u8]) -> bool {
     matches!(text, [] | [b'\n', ..] | [b'\r'] | [b'\r', b'\n', ..])
 }
 
-/// Splits a body part at the empty line behind its headers: the headers and the content. A part that begins with the empty line
-/// has no headers (RFC 2046 §5.1), one without any has no content.
+/// Splits a body part at the empty line after its headers. Returns the headers and the content. A part that begins with an empty line
+/// has no headers (RFC 2046 §5.1), one without an empty line has no content.
 #[must_use]
 pub fn split_head(part: &[u8]) -> (&[u8], &[u8]) {
     let mut at = 0;
@@ -76,7 +77,7 @@ pub fn split_head(part: &[u8]) -> (&[u8], &[u8]) {
     (part, &[])
 }
 
-/// The body of a field in one line: the line ends of its folds are left out (RFC 5322 §2.2.3). Borrows where there are none.
+/// The body of a field without the line ends of its folds (RFC 5322 §2.2.3). Borrows if there are none.
 #[must_use]
 pub fn unfold(body: &[u8]) -> Cow<'_, [u8]> {
     if memchr(b'\n', body).is_none() {
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_field_is_an_error() {
+    fn a_line_that_is_not_a_field_is_an_error() {
         for block in ["hello", " A: b", "\tA: b\r\n", ": b", "A: b\r\nc", "A\u{1}: b", "A b: c", "Ä: b", "\r\r\n"] {
             assert_eq!(read(block), Err(MimeError::Line), "{block:?}");
         }

@@ -1,20 +1,29 @@
-//! Structured values: a media type or a token, with parameters (RFC 2045 §5.1, RFC 2183 §2). White space, folds and comments may
-//! stand between any two parts (RFC 5322 §3.2.2).
+//! Structured values: a media type or a token, with parameters (RFC 2045 §5.1, RFC 2183 §2). White space, folds and comments are
+//! allowed between any two elements (RFC 5322 §3.2.2).
 
 use std::borrow::Cow;
 
 use super::MimeError;
 
 /// A value such as `text/plain; charset=utf-8`, borrowed from its header.
+///
+/// ```
+/// use parlor_proto::mime::Value;
+///
+/// let value = Value::media_type(b"multipart/mixed; boundary=\"a b\"").unwrap();
+/// assert!(value.is("Multipart/Mixed") && value.is_multipart());
+/// assert_eq!(value.parameter("boundary").unwrap().as_deref(), Some(&b"a b"[..]));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Value<'a> {
-    word: Cow<'a, str>,
+    text: Cow<'a, str>,
     /// From the first semicolon on.
     parameters: &'a [u8],
 }
 
 impl<'a> Value<'a> {
-    /// Reads a media type; `None` where there is no type with a subtype, or anything but parameters behind them.
+    /// Parses a media type with its parameters. Returns `None` if there is no type with a subtype, or if anything but parameters
+    /// follows.
     #[must_use]
     pub fn media_type(body: &'a [u8]) -> Option<Self> {
         let mut cursor = Cursor { text: body, at: 0 };
@@ -30,46 +39,47 @@ impl<'a> Value<'a> {
             true => Cow::Borrowed(std::str::from_utf8(whole).ok()?),
             false => Cow::Owned(String::from_utf8([kind, b"/", subtype].concat()).ok()?),
         };
-        cursor.parameters().map(|parameters| Self { word, parameters })
+        cursor.parameters().map(|parameters| Self { text: word, parameters })
     }
 
-    /// Reads a token such as a disposition; `None` where there is none, or anything but parameters behind it.
+    /// Parses a token with its parameters, such as a disposition. Returns `None` if there is no token, or if anything but parameters
+    /// follows.
     #[must_use]
     pub fn token(body: &'a [u8]) -> Option<Self> {
         let mut cursor = Cursor { text: body, at: 0 };
         cursor.skip_between()?;
         let word = Cow::Borrowed(std::str::from_utf8(cursor.token()?).ok()?);
-        cursor.parameters().map(|parameters| Self { word, parameters })
+        cursor.parameters().map(|parameters| Self { text: word, parameters })
     }
 
-    /// The type with its subtype, or the token, as it was written, without what may stand in between.
+    /// The type with its subtype, or the token, without parameters, white space and comments. Case as received.
     #[must_use]
-    pub fn word(&self) -> &str {
-        &self.word
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 
-    /// The same as what it was read from has it, where that was in one piece.
+    /// [`Self::as_str`] with the lifetime of the header: borrowed unless there was something in between.
     #[must_use]
-    pub fn into_word(self) -> Cow<'a, str> {
-        self.word
+    pub fn into_text(self) -> Cow<'a, str> {
+        self.text
     }
 
-    /// Whether this is the type, or the token. Case does not count.
+    /// Whether the type or token is this one, without regard to case.
     #[must_use]
-    pub fn is(&self, word: &str) -> bool {
-        self.word.eq_ignore_ascii_case(word)
+    pub fn is(&self, text: &str) -> bool {
+        self.text.eq_ignore_ascii_case(text)
     }
 
-    /// Whether this is a type of several parts (RFC 2046 §5.1).
+    /// Whether this is a multipart type (RFC 2046 §5.1).
     #[must_use]
     pub fn is_multipart(&self) -> bool {
-        self.word.split_once('/').is_some_and(|(kind, _)| kind.eq_ignore_ascii_case("multipart"))
+        self.text.split_once('/').is_some_and(|(kind, _)| kind.eq_ignore_ascii_case("multipart"))
     }
 
-    /// The value of a parameter without quotes and escapes; `None` where there is none of the name.
+    /// The value of a parameter without quotes and escapes; `None` if there is no parameter of that name.
     ///
     /// # Errors
-    /// [`MimeError::Repeated`] where there are two, [`MimeError::Value`] where the parameters cannot be read.
+    /// Returns [`MimeError::Repeated`] if there are two of that name, and [`MimeError::Value`] if the parameters are malformed.
     pub fn parameter(&self, name: &str) -> Result<Option<Cow<'a, [u8]>>, MimeError> {
         let mut cursor = Cursor { text: self.parameters, at: 0 };
         let mut found = None;
@@ -81,10 +91,10 @@ impl<'a> Value<'a> {
         Ok(found)
     }
 
-    /// Whether a parameter has this value. Case does not count.
+    /// Whether a parameter has this value, without regard to case.
     ///
     /// # Errors
-    /// Those of [`Self::parameter`].
+    /// Returns an error as [`Self::parameter`] does.
     pub fn parameter_is(&self, name: &str, wanted: &str) -> Result<bool, MimeError> {
         Ok(self.parameter(name)?.is_some_and(|value| value.eq_ignore_ascii_case(wanted.as_bytes())))
     }
@@ -93,7 +103,7 @@ impl<'a> Value<'a> {
 /// A name, and a value without quotes and escapes.
 type Parameter<'a> = (&'a [u8], Cow<'a, [u8]>);
 
-/// A place in a value: `at <= text.len()`.
+/// A position in a value: `at <= text.len()`.
 struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
@@ -120,7 +130,7 @@ impl<'a> Cursor<'a> {
         (!token.is_empty()).then_some(token)
     }
 
-    /// Passes over white space, folds and comments; `None` where a comment does not end, or a CR or LF is no fold.
+    /// Skips white space, folds and comments; `None` if a comment does not end, or if a CR or LF is not part of a fold.
     fn skip_between(&mut self) -> Option<()> {
         loop {
             match (self.peek(), &self.text[(self.at + 1).min(self.text.len())..]) {
@@ -149,13 +159,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// What is left, where it is parameters or nothing.
+    /// The rest, if it is parameters or nothing.
     fn parameters(mut self) -> Option<&'a [u8]> {
         self.skip_between()?;
         matches!(self.peek(), None | Some(b';')).then(|| &self.text[self.at..])
     }
 
-    /// The next parameter; `Some(None)` at the end, `None` where it cannot be read. Empty ones are passed over.
+    /// The next parameter; `Some(None)` at the end, `None` if it is malformed. Skips empty ones.
     fn next_parameter(&mut self) -> Option<Option<Parameter<'a>>> {
         loop {
             self.skip_between()?;
@@ -175,7 +185,7 @@ impl<'a> Cursor<'a> {
         matches!(self.peek(), None | Some(b';')).then_some(Some((name, value)))
     }
 
-    /// A quoted string, or what comes before the next semicolon or space: many write boundaries with octets that no token has.
+    /// A quoted string, or what is before the next semicolon or space: many write boundaries with octets that are not allowed in a token.
     fn parameter_value(&mut self) -> Option<Cow<'a, [u8]>> {
         self.skip_between()?;
         if self.take(b'"').is_none() {
@@ -216,7 +226,7 @@ mod tests {
     use super::*;
 
     fn media_type(body: &str) -> Option<String> {
-        Value::media_type(body.as_bytes()).map(|value| value.word().to_owned())
+        Value::media_type(body.as_bytes()).map(|value| value.as_str().to_owned())
     }
 
     #[test]
@@ -235,11 +245,11 @@ mod tests {
         ] {
             assert_eq!(media_type(body).as_deref(), Some("text/plain"), "{body:?}");
         }
-        assert!(matches!(Value::media_type(b" text/plain;x").unwrap().into_word(), Cow::Borrowed(_)));
+        assert!(matches!(Value::media_type(b" text/plain;x").unwrap().into_text(), Cow::Borrowed(_)));
     }
 
     #[test]
-    fn what_is_no_media_type_is_none() {
+    fn anything_else_is_not_a_media_type() {
         for body in [
             "",
             " ",
@@ -262,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_found_and_those_that_stand_twice_are_an_error() {
+    fn parameters_are_found_and_repeated_ones_are_an_error() {
         let boundary = |parameters: &str| {
             let body = format!("multipart/mixed{parameters}");
             let value = Value::media_type(body.as_bytes()).unwrap();
@@ -284,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_stands_alone_or_with_parameters() {
+    fn a_token_is_alone_or_with_parameters() {
         for (body, word) in [
             ("8bit", Some("8bit")),
             ("\r\n (c) session(c); handling=required", Some("session")),
@@ -292,12 +302,16 @@ mod tests {
             ("a b", None),
             ("a/b", None),
         ] {
-            assert_eq!(Value::token(body.as_bytes()).map(|value| value.word().to_owned()).as_deref(), word, "{body:?}");
+            assert_eq!(
+                Value::token(body.as_bytes()).map(|value| value.as_str().to_owned()).as_deref(),
+                word,
+                "{body:?}"
+            );
         }
     }
 
     #[test]
-    fn no_octets_break_it() {
+    fn no_octets_panic() {
         let octets = b"a/;=\"\\() \t\r\n\xe4";
         let mut text = Vec::new();
         for n in 0..200_000u64 {

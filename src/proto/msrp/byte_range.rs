@@ -4,22 +4,31 @@ use std::fmt;
 
 use crate::limits::MESSAGE_OCTETS_MAX;
 
-/// Which octets of a message a chunk carries. Positions count from 1.
+/// Which octets of a message a chunk carries. Positions are counted in octets from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteRange {
     /// Position of the chunk's first octet.
     pub start: u64,
-    /// Position of its last octet; `None` is `*`, not known when the chunk began.
+    /// Position of the chunk's last octet; `None` is `*`: not known when the chunk began.
     pub end: Option<u64>,
-    /// Octets of the whole message; `None` is `*`.
+    /// Octets of the whole message; `None` is `*`: not known.
     pub total: Option<u64>,
 }
 
 impl ByteRange {
-    /// What a chunk without the header stands for (RFC 4975 §7.1.1).
+    /// The range of a chunk without a Byte-Range header (RFC 4975 §7.1.1).
     pub const DEFAULT: Self = Self { start: 1, end: None, total: None };
 
-    /// Reads `start-end/total`; `None` for anything else, a start of 0 and positions that no message has included.
+    /// Parses a header value, `start-end/total`. Returns `None` for anything else, for a start of 0, and for positions beyond
+    /// [`MESSAGE_OCTETS_MAX`].
+    ///
+    /// ```
+    /// use parlor_proto::msrp::ByteRange;
+    ///
+    /// let range = ByteRange::parse(b"1-25/*");
+    /// assert_eq!(range, Some(ByteRange { start: 1, end: Some(25), total: None }));
+    /// assert_eq!(ByteRange::parse(b"0-25/25"), None);
+    /// ```
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         let dash = memchr::memchr(b'-', value)?;
@@ -73,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_none() {
+    fn anything_else_is_none() {
         for text in [
             "",
             "1",

@@ -1,56 +1,61 @@
-//! The parser of one connection's bytes: heads and body pieces, in order, borrowed from what was received.
+//! The parser of one connection: heads and body pieces, in order, borrowed from what was received.
 //!
 //! ```text
 //!   Head ──blank line──► Body ──end-line──► Head
 //!     └────────────────end-line─────────────►┘     (a chunk without a body)
 //! ```
 //!
-//! Incomplete input is a status, not an error: [`ChunkParser::next`] answers `None` and keeps what it cannot use yet, which is
-//! a head that was cut (at most [`MSRP_HEAD_BYTES_MAX`]) or what may become an end-line (at most 44 octets). Body octets are
-//! given out as they come. No octet is searched twice.
+//! Incomplete input is a status, not an error: [`ChunkParser::next`] returns `None` and buffers what it cannot decide yet, which is
+//! an incomplete head (at most `msrp_head_bytes_max` octets) or a possible end-line (at most 44 octets). Body octets are returned as
+//! they arrive. No octet is searched twice.
 
 use super::end_line::{self, AtEndLine, END_LINE_BYTES_MAX, Found};
-use super::head::{Head, Start};
+use super::head::{Head, HeadLimits, Start};
 use super::{Continuation, ParseError, TransactionId};
-use crate::limits::{MSRP_HEAD_BYTES_MAX, MSRP_START_LINE_BYTES_MAX};
+use crate::limits::Limits;
 
-/// What was found in the input. A chunk is a [`Event::Head`], then either [`Event::Bodiless`] or one or more
+/// What the parser found in the input. A chunk is an [`Event::Head`], then either an [`Event::Bodiless`], or one or more
 /// [`Event::Body`] of which the last has an `end`.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A chunk begins.
     Head(Head<'a>),
-    /// The chunk has ended without a body.
+    /// The chunk ends without a body.
     Bodiless(Continuation),
-    /// Octets of the body. They may be none where `end` is there.
+    /// Octets of the body.
     Body {
-        /// The octets, in the input or, where a false end-line was cut in two, in the parser.
+        /// The octets: borrowed from the input, or from the parser if a false end-line was cut in two. May be empty if `end` is
+        /// `Some`.
         piece: &'a [u8],
-        /// The end-line that follows them, where it is there already.
+        /// The flag of the end-line, if it follows these octets: this was the last piece.
         end: Option<Continuation>,
     },
 }
 
 /// Parses one direction of one connection.
+///
+/// After each read call [`next`](Self::next) until it returns `None`; then the input is consumed, and the parser needs the next read.
+/// Between chunks the parser owns no buffer.
 #[derive(Debug, Default)]
 pub struct ChunkParser {
     state: State,
-    /// Octets that were received and cannot be used yet. No allocation while there are none.
-    kept: Vec<u8>,
-    /// Octets at the front of `kept` that the last event has lent out.
+    /// Octets that were received and cannot be decided yet. No allocation while it is empty.
+    buffered: Vec<u8>,
+    /// Octets at the front of `buffered` that the last event borrows.
     lent: usize,
     tid: TransactionId,
+    limits: HeadLimits,
 }
 
 #[derive(Debug)]
 enum State {
-    /// In a head: where its current line begins, and up to where that line was searched for its end.
+    /// In a head: where its current line begins, and up to where this line was searched for its end.
     Head { line: usize, searched: usize },
-    /// The head was given out, and an end-line had followed it at once.
+    /// The head was returned, and an end-line follows it directly.
     Ended(Continuation),
-    /// In a body; `first` as long as nothing of it was seen.
+    /// In a body; `first` until an octet of it was seen.
     Body { first: bool },
-    /// Lost: nobody can tell where the next chunk begins.
+    /// The input cannot be framed any more.
     Failed(ParseError),
 }
 
@@ -60,92 +65,100 @@ impl Default for State {
     }
 }
 
-/// A head that is there whole.
+/// Where a complete head ends.
 struct HeadEnd {
     /// Octets of start line and header lines.
     head: usize,
-    /// Octets with the empty line or the end-line.
+    /// The same with the empty line or the end-line.
     consumed: usize,
-    /// The end-line, where no body follows.
+    /// The flag of the end-line, if no body follows.
     end: Option<Continuation>,
 }
 
 impl ChunkParser {
-    /// A parser at the beginning of a connection.
+    /// A parser for the start of a connection, with the default limits.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next event off `input`. `None`: all of `input` is used up, and more is needed.
+    /// [`Self::new`] with other limits: the fields of `limits` that begin with `msrp_` and `message_id_`, except for paths.
+    #[must_use]
+    pub fn with_limits(limits: &Limits) -> Self {
+        Self { limits: HeadLimits::of(limits), ..Self::default() }
+    }
+
+    /// Parses the next event, and advances `input` past it. Returns `None` once all of `input` is consumed and more is needed.
     ///
     /// # Errors
-    /// What cannot be framed. The connection is of no use any more: every later call answers the same.
+    /// Returns an error if the input cannot be framed. The connection cannot be used any more: every later call returns the same
+    /// error.
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Event<'a>>, ParseError> {
-        self.take_back_what_was_lent();
+        self.release_lent();
         match self.state {
-            State::Head { .. } if self.kept.is_empty() => self.head_in_input(input),
-            State::Head { .. } => self.head_in_kept(input),
+            State::Head { .. } if self.buffered.is_empty() => self.head_in_input(input),
+            State::Head { .. } => self.head_in_buffer(input),
             State::Ended(continuation) => {
                 self.state = State::default();
                 Ok(Some(Event::Bodiless(continuation)))
             }
-            State::Body { first } if self.kept.is_empty() => Ok(self.body_in_input(input, first)),
-            State::Body { first } => Ok(self.body_in_kept(input, first)),
+            State::Body { first } if self.buffered.is_empty() => Ok(self.body_in_input(input, first)),
+            State::Body { first } => Ok(self.body_in_buffer(input, first)),
             State::Failed(error) => Err(error),
         }
     }
 
-    /// Octets that the parser keeps for later.
+    /// Octets that the parser buffers because they cannot be decided yet.
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
-        self.kept.len() - self.lent
+        self.buffered.len() - self.lent
     }
 
-    /// Whether the input so far ends between two chunks.
+    /// Whether the input so far ends between two chunks: where a connection may be closed without loss.
     #[must_use]
     pub fn is_between_chunks(&self) -> bool {
         matches!(self.state, State::Head { .. }) && self.buffered_bytes() == 0
     }
 
-    fn take_back_what_was_lent(&mut self) {
-        if self.lent == self.kept.len() {
+    fn release_lent(&mut self) {
+        if self.lent == self.buffered.len() {
             // An idle connection owns no buffer.
-            self.kept = Vec::new();
+            self.buffered = Vec::new();
         } else if self.lent > 0 {
-            self.kept.drain(..self.lent);
+            self.buffered.drain(..self.lent);
         }
         self.lent = 0;
     }
 
     fn head_in_input<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Event<'a>>, ParseError> {
-        // Some peers keep a connection alive with empty lines between chunks.
+        // Some peers send empty lines between chunks as keep-alives.
         let blank = input.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         let text = &input[blank..];
         *input = text;
-        let Some(end) = find_head_end(&mut self.state, &mut self.tid, text)? else {
-            self.kept.extend_from_slice(text);
+        let Some(end) = find_head_end(&mut self.state, &mut self.tid, self.limits, text)? else {
+            self.buffered.extend_from_slice(text);
             *input = &[];
             return Ok(None);
         };
         *input = &text[end.consumed..];
         self.state = end.next_state();
-        head_event(&mut self.state, &text[..end.head])
+        head_event(&mut self.state, self.limits, &text[..end.head])
     }
 
-    fn head_in_kept<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Event<'a>>, ParseError> {
-        let before = self.kept.len();
-        let taken = input.len().min(MSRP_HEAD_BYTES_MAX + END_LINE_BYTES_MAX - before.min(MSRP_HEAD_BYTES_MAX));
-        self.kept.extend_from_slice(&input[..taken]);
-        let Some(end) = find_head_end(&mut self.state, &mut self.tid, &self.kept)? else {
+    fn head_in_buffer<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Event<'a>>, ParseError> {
+        let before = self.buffered.len();
+        let head_max = self.limits.head_bytes();
+        let taken = input.len().min(head_max.saturating_sub(before) + END_LINE_BYTES_MAX);
+        self.buffered.extend_from_slice(&input[..taken]);
+        let Some(end) = find_head_end(&mut self.state, &mut self.tid, self.limits, &self.buffered)? else {
             *input = &input[taken..];
             return Ok(None);
         };
         *input = &input[end.consumed - before..];
-        self.kept.truncate(end.consumed);
+        self.buffered.truncate(end.consumed);
         self.lent = end.consumed;
         self.state = end.next_state();
-        head_event(&mut self.state, &self.kept[..end.head])
+        head_event(&mut self.state, self.limits, &self.buffered[..end.head])
     }
 
     fn body_in_input<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8], first: bool) -> Option<Event<'a>> {
@@ -154,7 +167,7 @@ impl ChunkParser {
             match end_line::at_end_line(text, self.tid.get()) {
                 AtEndLine::Yes(continuation, len) => return Some(self.ended(input, 0, continuation, len)),
                 AtEndLine::Incomplete => {
-                    self.kept.extend_from_slice(text);
+                    self.buffered.extend_from_slice(text);
                     *input = &[];
                     return None;
                 }
@@ -168,7 +181,7 @@ impl ChunkParser {
             Found::EndLine { body, continuation, len } => Some(self.ended(input, body, continuation, len)),
             Found::Body(usable) => {
                 self.state = State::Body { first: first && usable == 0 };
-                self.kept.extend_from_slice(&text[usable..]);
+                self.buffered.extend_from_slice(&text[usable..]);
                 *input = &[];
                 (usable > 0).then(|| Event::Body { piece: &text[..usable], end: None })
             }
@@ -182,19 +195,19 @@ impl ChunkParser {
         Event::Body { piece: &text[..body], end: Some(continuation) }
     }
 
-    /// Decides what the octets kept back are, now that more have come.
-    fn body_in_kept<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8], first: bool) -> Option<Event<'a>> {
-        let before = self.kept.len();
+    /// Decides what the buffered octets are, now that more have arrived.
+    fn body_in_buffer<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8], first: bool) -> Option<Event<'a>> {
+        let before = self.buffered.len();
         let taken = input.len().min(END_LINE_BYTES_MAX);
-        self.kept.extend_from_slice(&input[..taken]);
-        let found = match self.kept.first() {
-            Some(b'-') if first => end_line::at_end_line(&self.kept, self.tid.get()),
-            _ => end_line::at_opening(&self.kept, self.tid.get()),
+        self.buffered.extend_from_slice(&input[..taken]);
+        let found = match self.buffered.first() {
+            Some(b'-') if first => end_line::at_end_line(&self.buffered, self.tid.get()),
+            _ => end_line::at_opening(&self.buffered, self.tid.get()),
         };
         match found {
             AtEndLine::Yes(continuation, len) => {
                 *input = &input[len - before..];
-                self.lent = self.kept.len();
+                self.lent = self.buffered.len();
                 self.state = State::default();
                 Some(Event::Body { piece: &[], end: Some(continuation) })
             }
@@ -203,12 +216,12 @@ impl ChunkParser {
                 None
             }
             AtEndLine::No => {
-                // They are body, up to where an end-line could begin anew. What was taken stays in the input.
-                self.kept.truncate(before);
-                let body = self.kept[1..].iter().position(|&b| b == b'\r').map_or(before, |at| at + 1);
+                // They are body, up to where another end-line could begin. What was copied stays in the input.
+                self.buffered.truncate(before);
+                let body = self.buffered[1..].iter().position(|&b| b == b'\r').map_or(before, |at| at + 1);
                 self.lent = body;
                 self.state = State::Body { first: false };
-                Some(Event::Body { piece: &self.kept[..body], end: None })
+                Some(Event::Body { piece: &self.buffered[..body], end: None })
             }
         }
     }
@@ -223,18 +236,23 @@ impl HeadEnd {
     }
 }
 
-fn head_event<'a>(state: &mut State, text: &'a [u8]) -> Result<Option<Event<'a>>, ParseError> {
-    let parsed = Head::parse(text);
+fn head_event<'a>(state: &mut State, limits: HeadLimits, text: &'a [u8]) -> Result<Option<Event<'a>>, ParseError> {
+    let parsed = Head::read(text, limits);
     if let Err(error) = parsed {
         *state = State::Failed(error);
     }
     parsed.map(|head| Some(Event::Head(head)))
 }
 
-/// Searches the head that `text` begins with for its end, from where the last search stopped.
-fn find_head_end(state: &mut State, tid: &mut TransactionId, text: &[u8]) -> Result<Option<HeadEnd>, ParseError> {
+/// Searches for the end of the head that `text` begins with, from where the last search stopped.
+fn find_head_end(
+    state: &mut State,
+    tid: &mut TransactionId,
+    limits: HeadLimits,
+    text: &[u8],
+) -> Result<Option<HeadEnd>, ParseError> {
     let State::Head { line, searched } = state else { return Ok(None) };
-    let found = search_head_end(line, searched, tid, text);
+    let found = search_head_end(line, searched, tid, limits, text);
     if let Err(error) = found {
         *state = State::Failed(error);
     }
@@ -245,6 +263,7 @@ fn search_head_end(
     line: &mut usize,
     searched: &mut usize,
     tid: &mut TransactionId,
+    limits: HeadLimits,
     text: &[u8],
 ) -> Result<Option<HeadEnd>, ParseError> {
     loop {
@@ -260,16 +279,16 @@ fn search_head_end(
         }
         let Some(at) = memchr::memchr(b'\n', &text[*searched..]) else {
             *searched = text.len();
-            return check_unfinished(text, *line).map(|()| None);
+            return check_incomplete(text, *line, limits).map(|()| None);
         };
         let end = *searched + at;
         let content = text[*line..end].strip_suffix(b"\r").unwrap_or(&text[*line..end]);
         if *line == 0 {
-            check_unfinished(&text[..end], 0)?;
+            check_incomplete(&text[..end], 0, limits)?;
             *tid = TransactionId::new(Start::parse(content)?.0);
         } else if content.is_empty() {
             return Ok(Some(HeadEnd { head: *line, consumed: end + 1, end: None }));
-        } else if end >= MSRP_HEAD_BYTES_MAX {
+        } else if end >= limits.head_bytes() {
             return Err(ParseError::HeadTooLong);
         }
         *line = end + 1;
@@ -277,17 +296,17 @@ fn search_head_end(
     }
 }
 
-/// Refuses as early as possible what cannot become a head: a peer that speaks something else must not make us wait.
-fn check_unfinished(text: &[u8], line: usize) -> Result<(), ParseError> {
+/// Refuses as early as possible what cannot become a head, so that a peer of another protocol is not waited for.
+fn check_incomplete(text: &[u8], line: usize, limits: HeadLimits) -> Result<(), ParseError> {
     const OPENING: &[u8] = b"MSRP ";
     let seen = text.len().min(OPENING.len());
     if text[..seen] != OPENING[..seen] {
         return Err(ParseError::StartLine);
     }
-    if line == 0 && text.len() > MSRP_START_LINE_BYTES_MAX {
+    if line == 0 && text.len() > limits.start_line_bytes() {
         return Err(ParseError::StartLineTooLong);
     }
-    if text.len() >= MSRP_HEAD_BYTES_MAX {
+    if text.len() >= limits.head_bytes() {
         return Err(ParseError::HeadTooLong);
     }
     Ok(())
@@ -298,7 +317,7 @@ mod tests {
     use super::*;
     use crate::msrp::Method;
 
-    /// What a sequence of reads yields, written down so that two ways of cutting the input can be compared.
+    /// The events of a sequence of reads as text, so that two ways of cutting the input can be compared.
     fn transcript(reads: &[&[u8]]) -> Result<Vec<String>, ParseError> {
         let mut parser = ChunkParser::new();
         let mut out = Vec::new();
@@ -320,7 +339,7 @@ mod tests {
                     }
                 }
             }
-            assert!(input.is_empty(), "a parser that wants more has used up all");
+            assert!(input.is_empty(), "a parser that needs more has consumed all");
         }
         Ok(out)
     }
@@ -330,7 +349,7 @@ mod tests {
         \r\nMSRP x123 SEND\r\nTo-Path: a\r\n\r\n-------x123#\r\n";
 
     #[test]
-    fn chunks_come_out_whole_however_they_are_cut() {
+    fn chunks_are_the_same_however_they_are_cut() {
         let whole = transcript(&[THREE]).unwrap();
         assert_eq!(
             whole,
@@ -358,14 +377,14 @@ mod tests {
     }
 
     #[test]
-    fn something_else_is_refused_at_its_first_octets() {
+    fn another_protocol_is_refused_at_its_first_octets() {
         assert_eq!(transcript(&[b"GET"]).unwrap_err(), ParseError::StartLine);
         assert_eq!(transcript(&[b"M", b"SRQ"]).unwrap_err(), ParseError::StartLine);
         assert_eq!(transcript(&[&[0x16, 3, 1]]).unwrap_err(), ParseError::StartLine);
     }
 
     #[test]
-    fn a_head_without_end_is_refused() {
+    fn an_endless_head_is_refused() {
         let long = [&b"MSRP abcd SEND\r\n"[..], &b"A: b\r\n".repeat(4096)].concat();
         assert_eq!(transcript(&[&long]).unwrap_err(), ParseError::HeadTooLong);
         let cut: Vec<&[u8]> = long.chunks(100).collect();
@@ -396,11 +415,11 @@ mod tests {
             while parser.next(&mut input).unwrap().is_some() {}
         }
         assert!(parser.is_between_chunks());
-        assert_eq!(parser.kept.capacity(), 0);
+        assert_eq!(parser.buffered.capacity(), 0);
     }
 
     #[test]
-    fn the_body_is_lent_out_of_the_input() {
+    fn the_body_is_borrowed_from_the_input() {
         let mut parser = ChunkParser::new();
         let mut input = THREE;
         let Ok(Some(Event::Head(head))) = parser.next(&mut input) else { panic!("no head") };

@@ -1,19 +1,37 @@
-//! Chunks as they are written. The switch composes its copies from cached parts (see `switch::frame`); these write what is
-//! rare or small: responses, REPORTs, and the requests of a client.
+//! Writing chunks: each function appends one to a buffer.
+//!
+//! A message in one chunk:
+//!
+//! ```
+//! use parlor_proto::msrp::{contains_end_line, encode};
+//!
+//! let body = b"Hey Bob, are you there?";
+//! // 64 random bits of yours.
+//! let tid = encode::random_id(0x1234_5678_9abc_def0);
+//! assert!(!contains_end_line(body, &tid), "draw another one");
+//! let mut out = Vec::new();
+//! let to_path = b"msrp://biloxi.example.com:12763/kjhd37s2s20w2a;tcp";
+//! let from_path = b"msrp://atlanta.example.com:7654/jshA7weztas;tcp";
+//! let message = encode::Send::complete(&tid, to_path, from_path, b"87652491", Some((b"text/plain", body)));
+//! encode::send(&mut out, &message);
+//! assert!(out.starts_with(b"MSRP 123456789abcdef0 SEND\r\n"));
+//! assert!(out.ends_with(b"Hey Bob, are you there?\r\n-------123456789abcdef0$\r\n"));
+//! ```
 
 use super::{ByteRange, Continuation, FailureReport, Status};
 
-/// Octets in the transaction ids that we draw: 64 random bits in hexadecimal.
+/// Octets in a [`random_id`].
 pub const RANDOM_ID_BYTES: usize = 16;
 
-/// The text of a transaction id or Message-ID made of 64 random bits.
+/// A transaction id, Message-ID or session-id made of 64 random bits: 16 hexadecimal digits.
 #[must_use]
 pub fn random_id(random: u64) -> [u8; RANDOM_ID_BYTES] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     std::array::from_fn(|i| DIGITS[(random >> (60 - 4 * i)) as usize & 0xf])
 }
 
-/// Writes a response (RFC 4975 §7.2). `to_path` and `from_path` are those of the response.
+/// Writes a response (RFC 4975 §7.2) to the request with transaction id `tid`. `to_path` and `from_path` are those of the response: the
+/// previous hop of the request, and one's own URI.
 pub fn response(out: &mut Vec<u8>, tid: &[u8], status: Status, to_path: &[u8], from_path: &[u8]) {
     put(out, &[b"MSRP ", tid, b" "]);
     put_number(out, u64::from(status.0));
@@ -25,19 +43,19 @@ pub fn response(out: &mut Vec<u8>, tid: &[u8], status: Status, to_path: &[u8], f
 /// A REPORT (RFC 4975 §7.1.2).
 #[derive(Debug, Clone, Copy)]
 pub struct Report<'a> {
-    /// Its own transaction id.
+    /// The transaction id of the REPORT.
     pub tid: &'a [u8],
-    /// The whole From-Path of the SEND it is about.
+    /// To-Path: the whole From-Path of the SEND that is reported on.
     pub to_path: &'a [u8],
-    /// Who reports.
+    /// From-Path: the path of the reporting endpoint.
     pub from_path: &'a [u8],
-    /// The Message-ID it is about.
+    /// The Message-ID of that SEND.
     pub message_id: &'a [u8],
-    /// Which octets.
+    /// Which octets of the message are reported on.
     pub byte_range: ByteRange,
-    /// What became of them.
+    /// Whether they were delivered.
     pub status: Status,
-    /// A Message/CPIM wrapper, which RFC 7701 §6.2 asks for where the message was private.
+    /// A Message/CPIM wrapper as the body, which RFC 7701 §6.2 requires if the message was private.
     pub cpim: Option<&'a [u8]>,
 }
 
@@ -56,10 +74,10 @@ pub fn report(out: &mut Vec<u8>, report: &Report<'_>) {
     end(out, report.tid, Continuation::Complete);
 }
 
-/// A SEND as a client makes it.
+/// A SEND (RFC 4975 §7.1.1).
 #[derive(Debug, Clone, Copy)]
 pub struct Send<'a> {
-    /// Its transaction id, which must not stand behind seven dashes in the body.
+    /// The transaction id. The body must not contain it after seven dashes: see [`contains_end_line`](super::contains_end_line).
     pub tid: &'a [u8],
     /// To-Path.
     pub to_path: &'a [u8],
@@ -67,16 +85,42 @@ pub struct Send<'a> {
     pub from_path: &'a [u8],
     /// Message-ID.
     pub message_id: &'a [u8],
-    /// Which octets of the message `body` is.
+    /// Which octets of the message `body` has.
     pub byte_range: ByteRange,
-    /// Whether a success report is wanted.
+    /// Whether to request a REPORT of success.
     pub success_report: bool,
-    /// Which failures are to be told.
+    /// Which failures to be told.
     pub failure_report: FailureReport,
-    /// Content-Type and octets; `None` makes the empty SEND that binds a session.
+    /// Content-Type and octets; `None` for the empty SEND that binds a session to its connection.
     pub body: Option<(&'a [u8], &'a [u8])>,
     /// Whether more chunks follow.
     pub continuation: Continuation,
+}
+
+impl<'a> Send<'a> {
+    /// A message in one chunk, with the usual reports: none of success, and every failure. `body` is its Content-Type and its octets,
+    /// or `None` for the empty SEND that binds a session to its connection.
+    #[must_use]
+    pub fn complete(
+        tid: &'a [u8],
+        to_path: &'a [u8],
+        from_path: &'a [u8],
+        message_id: &'a [u8],
+        body: Option<(&'a [u8], &'a [u8])>,
+    ) -> Self {
+        let octets = body.map_or(0, |(_, octets)| octets.len() as u64);
+        Self {
+            tid,
+            to_path,
+            from_path,
+            message_id,
+            byte_range: ByteRange { start: 1, end: Some(octets), total: Some(octets) },
+            success_report: false,
+            failure_report: FailureReport::Yes,
+            body,
+            continuation: Continuation::Complete,
+        }
+    }
 }
 
 /// Writes a SEND.
@@ -100,7 +144,7 @@ pub fn send(out: &mut Vec<u8>, send: &Send<'_>) {
     end(out, send.tid, send.continuation);
 }
 
-/// Writes a NICKNAME (RFC 7701 §7.1). `nickname` is quoted here.
+/// Writes a NICKNAME (RFC 7701 §7.1). Quotes `nickname`.
 pub fn nickname(out: &mut Vec<u8>, tid: &[u8], to_path: &[u8], from_path: &[u8], nickname: &str) {
     put(out, &[b"MSRP ", tid, b" NICKNAME\r\n"]);
     paths(out, to_path, from_path);
@@ -115,17 +159,17 @@ pub fn nickname(out: &mut Vec<u8>, tid: &[u8], to_path: &[u8], from_path: &[u8],
     end(out, tid, Continuation::Complete);
 }
 
-/// Writes the two path lines.
+/// Writes the To-Path and From-Path lines.
 pub fn paths(out: &mut Vec<u8>, to_path: &[u8], from_path: &[u8]) {
     put(out, &[b"To-Path: ", to_path, b"\r\nFrom-Path: ", from_path, b"\r\n"]);
 }
 
-/// Writes an end-line, without the CRLF that separates it from a body.
+/// Writes an end-line, without the CRLF before it that ends a body.
 pub fn end(out: &mut Vec<u8>, tid: &[u8], continuation: Continuation) {
     put(out, &[b"-------", tid, &[continuation.flag()], b"\r\n"]);
 }
 
-/// Writes the value of a Byte-Range.
+/// Writes the value of a Byte-Range header.
 pub fn byte_range(out: &mut Vec<u8>, range: ByteRange) {
     put_number(out, range.start);
     out.push(b'-');
@@ -176,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn written_chunks_read_back() {
         let mut out = Vec::new();
         response(&mut out, b"abcd", Status::NICKNAME_TAKEN, b"msrp://a/1;tcp", b"msrp://b/2;tcp");
         with_head(&out, |head| {
@@ -207,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn drawn_ids_are_hexadecimal() {
+    fn random_ids_are_hexadecimal() {
         assert_eq!(&random_id(0x0123_4567_89ab_cdef), b"0123456789abcdef");
         assert!(super::super::head::is_transaction_id(&random_id(0)));
     }

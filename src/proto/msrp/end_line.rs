@@ -6,19 +6,19 @@ use memchr::memmem::Finder;
 
 use crate::limits::TRANSACTION_ID_BYTES_MAX;
 
-/// What the end-line says about the message.
+/// The continuation flag of an end-line: whether more of the message follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Continuation {
-    /// `$`: this chunk holds the message's last octet.
+    /// `$`: this chunk has the last octet of the message.
     Complete,
     /// `+`: more chunks follow.
     More,
-    /// `#`: the sender has given the message up.
+    /// `#`: the sender has aborted the message.
     Abort,
 }
 
 impl Continuation {
-    /// The flag as it is written.
+    /// The flag as an octet: `$`, `+` or `#`.
     #[must_use]
     pub fn flag(self) -> u8 {
         match self {
@@ -40,26 +40,26 @@ impl Continuation {
 
 /// The seven dashes of an end-line.
 pub const DASHES: &[u8; 7] = b"-------";
-/// What precedes an end-line behind a body, with the dashes.
+/// CRLF and the dashes: how the end-line after a body begins.
 const OPENING: &[u8; 9] = b"\r\n-------";
-/// Octets of the longest end-line: CRLF, dashes, transaction id, flag, CRLF.
+/// Octets in the longest end-line: CRLF, dashes, transaction id, flag, CRLF.
 pub const END_LINE_BYTES_MAX: usize = 2 + 7 + TRANSACTION_ID_BYTES_MAX + 1 + 2;
 
 static OPENING_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(OPENING));
 static DASHES_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(DASHES));
 
-/// What stands at a place where an end-line might begin.
+/// Whether an end-line begins at some place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AtEndLine {
-    /// An end-line of so many octets.
+    /// Yes: its flag, and its length in octets.
     Yes(Continuation, usize),
-    /// Something else.
+    /// No.
     No,
-    /// What may become an end-line once more octets are there.
+    /// More octets are needed to decide.
     Incomplete,
 }
 
-/// Looks whether `text` begins with the dashes, `tid`, a flag and a line end. A bare LF is taken as a line end too.
+/// Whether `text` begins with the dashes, `tid`, a flag and a line end. A bare LF counts as a line end too.
 #[must_use]
 pub fn at_end_line(text: &[u8], tid: &[u8]) -> AtEndLine {
     for (i, expected) in DASHES.iter().chain(tid).enumerate() {
@@ -80,7 +80,7 @@ pub fn at_end_line(text: &[u8], tid: &[u8]) -> AtEndLine {
     }
 }
 
-/// [`at_end_line`] for a place inside a body, where a CRLF that is no part of the body comes first.
+/// [`at_end_line`] for a place inside a body, where a CRLF that is not part of the body comes first.
 #[must_use]
 pub fn at_opening(text: &[u8], tid: &[u8]) -> AtEndLine {
     match text {
@@ -93,23 +93,23 @@ pub fn at_opening(text: &[u8], tid: &[u8]) -> AtEndLine {
     }
 }
 
-/// What a body's octets hold.
+/// What [`find`] found in octets of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// So many octets of body, then an end-line of `len` octets.
+    /// Octets of body, then an end-line.
     EndLine {
-        /// Octets of body before it.
+        /// Octets of body before the end-line.
         body: usize,
-        /// What it says.
+        /// Its flag.
         continuation: Continuation,
         /// Octets of the end-line with the CRLF before it.
         len: usize,
     },
-    /// So many octets of body; what follows them may be the beginning of the end-line.
+    /// This many octets of body. The octets after them may be the beginning of an end-line.
     Body(usize),
 }
 
-/// Searches a piece of body for the end-line of `tid`. Each octet is looked at once; the caller does not show those of
+/// Searches a piece of a body for the end-line of `tid`. Each octet is searched once: the caller does not pass the octets of
 /// [`Found::Body`] again.
 #[must_use]
 pub fn find(text: &[u8], tid: &[u8]) -> Found {
@@ -125,15 +125,23 @@ pub fn find(text: &[u8], tid: &[u8]) -> Found {
     Found::Body(text.len() - partial_opening(&text[from..]))
 }
 
-/// Whether the end-line of `tid` begins anywhere in `text`, be it in the middle of a line (RFC 4975 §7.1).
+/// Whether `text` contains seven dashes followed by `tid`, even in the middle of a line. A sender must not use such a transaction id
+/// for a chunk with this body (RFC 4975 §7.1).
+///
+/// ```
+/// use parlor_proto::msrp::contains_end_line;
+///
+/// assert!(contains_end_line(b"quoted: -------a786hjs2$", b"a786hjs2"));
+/// assert!(!contains_end_line(b"hello", b"a786hjs2"));
+/// ```
 #[must_use]
 pub fn contains_end_line(text: &[u8], tid: &[u8]) -> bool {
     let mut rest = text;
     while let Some(at) = DASHES_FINDER.find(rest) {
         let run = &rest[at..];
-        // Of more dashes the last seven.
-        let behind = run.iter().position(|octet| *octet != b'-').unwrap_or(run.len());
-        rest = &run[behind..];
+        // Of a longer run of dashes the last seven count.
+        let dashes = run.iter().position(|octet| *octet != b'-').unwrap_or(run.len());
+        rest = &run[dashes..];
         if rest.starts_with(tid) {
             return true;
         }
@@ -141,7 +149,7 @@ pub fn contains_end_line(text: &[u8], tid: &[u8]) -> bool {
     false
 }
 
-/// Octets at the end of `text` that may be the beginning of [`OPENING`], which it does not hold whole.
+/// Octets at the end of `text` that may be the beginning of [`OPENING`], which `text` does not contain completely.
 fn partial_opening(text: &[u8]) -> usize {
     let tail = &text[text.len().saturating_sub(OPENING.len() - 1)..];
     match memchr::memrchr(b'\r', tail) {
@@ -155,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_line_is_found_behind_what_looks_like_one() {
+    fn an_end_line_is_found_after_similar_octets() {
         let text = b"a\r\n-------tid\r\n-------tidx$\r\n-------tid1#\r\nb\r\n-------tid$\r\nMSRP";
         let Found::EndLine { body, continuation, len } = find(text, b"tid") else { panic!("not found") };
         assert_eq!(continuation, Continuation::Complete);
@@ -164,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_counts_behind_seven_dashes() {
+    fn an_id_counts_after_seven_dashes() {
         for text in [&b"-------tid"[..], b"a-------tidx", b"\r\n--------tid$", b"-------ti\r\n-------tid"] {
             assert!(contains_end_line(text, b"tid"), "{}", text.escape_ascii());
         }
@@ -175,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_become_an_end_line_is_kept_back() {
+    fn a_possible_end_line_is_held_back() {
         let whole = b"body\r\n-------abcd+\r\n";
         for cut in 0..whole.len() {
             let kept = if cut < 4 { cut } else { 4 };
@@ -185,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_carriage_return_at_the_end_of_a_false_end_line_is_kept_back_too() {
+    fn a_carriage_return_after_a_false_end_line_is_held_back_too() {
         assert_eq!(find(b"x\r\n-------abcd$\rx", b"abcd"), Found::Body(17));
         assert_eq!(find(b"x\r\n-------abcX$\r", b"abcd"), Found::Body(16 - 1));
     }

@@ -1,27 +1,36 @@
 //! Input that cannot be framed.
 
-use crate::limits::{MSRP_HEAD_BYTES_MAX, MSRP_HEADERS_MAX, MSRP_START_LINE_BYTES_MAX};
-
-/// Why a connection's bytes cannot be read on. After one of these nobody can tell where the next chunk begins, so the
-/// connection is closed. What can be framed but makes no sense is no error here: [`super::Head::malformed`] says it.
+/// Why the octets of a connection cannot be framed. The peer is at fault: its input is malformed, or exceeds a limit of
+/// [`Limits`](crate::limits::Limits). Nobody can know where the next chunk begins, so close the connection.
+///
+/// A chunk that can be framed although a header value is malformed is no error here: see [`Head::malformed`](super::Head::malformed).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ParseError {
-    /// The start line is neither a request nor a response.
+    /// Malformed: the start line is neither a request nor a response.
     #[error("a chunk that does not begin with an MSRP start line")]
     StartLine,
-    /// The transaction id is not one of RFC 4975 §9: 4 to 32 characters.
-    #[error("a start line with a transaction id that is none")]
+    /// Malformed: the transaction id does not match the grammar of RFC 4975 §9, which has 4 to 32 characters.
+    #[error("a start line with an invalid transaction id")]
     TransactionId,
-    /// The start line is too long.
-    #[error("a start line of more than {MSRP_START_LINE_BYTES_MAX} octets")]
-    StartLineTooLong,
-    /// The head is too long.
-    #[error("a header section of more than {MSRP_HEAD_BYTES_MAX} octets")]
-    HeadTooLong,
-    /// There are too many header lines.
-    #[error("more than {MSRP_HEADERS_MAX} header lines")]
-    TooManyHeaders,
-    /// A line of the head is not a header.
+    /// Malformed: a line of the head is not a header.
     #[error("a header line without a colon")]
     HeaderLine,
+    /// Beyond a limit: the start line exceeds `msrp_start_line_bytes_max` octets.
+    #[error("a start line that is too long")]
+    StartLineTooLong,
+    /// Beyond a limit: the header section exceeds `msrp_head_bytes_max` octets.
+    #[error("a header section that is too long")]
+    HeadTooLong,
+    /// Beyond a limit: there are more than `msrp_headers_max` header lines.
+    #[error("too many header lines")]
+    TooManyHeaders,
+}
+
+impl ParseError {
+    /// Whether the input is beyond a limit, and not malformed.
+    #[must_use]
+    pub fn exceeds_limit(self) -> bool {
+        matches!(self, Self::StartLineTooLong | Self::HeadTooLong | Self::TooManyHeaders)
+    }
 }

@@ -1,41 +1,52 @@
-//! The head of a chunk: start line and header fields, borrowed from the bytes they stand in.
+//! The head of a chunk: start line and header fields, borrowed from what was received.
 
 use super::{ByteRange, ParseError, Status};
-use crate::limits::{MSRP_HEADERS_MAX, TRANSACTION_ID_BYTES_MAX, TRANSACTION_ID_BYTES_MIN};
+use crate::limits::{Limits, TRANSACTION_ID_BYTES_MAX, TRANSACTION_ID_BYTES_MIN, compact};
 
-/// Start line and headers of one chunk. Header fields that are missing are `None` or empty; one whose value breaks its
-/// grammar is named by [`Head::malformed`], for the 400 that it earns.
+/// The limits of a head, as the parser of a connection keeps them.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadLimits {
+    start_line_bytes: u32,
+    head_bytes: u32,
+    headers: u32,
+    message_id_bytes: u32,
+}
+
+/// Start line and headers of one chunk. A header field that is missing is `None` or empty. If a value is malformed,
+/// [`Head::malformed`] names its header.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Head<'a> {
     /// The transaction id.
     pub tid: &'a [u8],
-    /// What the start line says.
+    /// Method or status.
     pub start: Start<'a>,
-    /// To-Path as it was written.
+    /// To-Path as received; empty if it is missing. See [`Path`](super::Path).
     pub to_path: &'a [u8],
-    /// From-Path as it was written.
+    /// From-Path as received; empty if it is missing.
     pub from_path: &'a [u8],
-    /// Message-ID.
+    /// Message-ID, if there is a valid one.
     pub message_id: Option<&'a [u8]>,
-    /// Byte-Range.
+    /// Byte-Range, if there is a valid one; without one [`ByteRange::DEFAULT`] applies.
     pub byte_range: Option<ByteRange>,
-    /// Success-Report: whether it is "yes".
+    /// Whether Success-Report is `yes`.
     pub success_report: bool,
-    /// Failure-Report; "yes" where the header is missing (RFC 4975 §7.1).
+    /// Failure-Report; `yes` if the header is missing (RFC 4975 §7.1).
     pub failure_report: FailureReport,
-    /// Whether a Success-Report or Failure-Report header was there at all; a NICKNAME must have neither (RFC 7701 §7.1).
+    /// Whether there is a Success-Report or Failure-Report header; a NICKNAME must have neither (RFC 7701 §7.1).
     pub has_report_headers: bool,
-    /// Content-Type.
+    /// Content-Type as received.
     pub content_type: Option<&'a [u8]>,
-    /// Whether there are other headers of the body, which begin with `Content-` too (RFC 4975 §9).
+    /// Whether other headers begin with `Content-` and describe the body (RFC 4975 §9).
     pub has_content_headers: bool,
-    /// Status of a REPORT.
+    /// Status of a REPORT, if there is a valid one.
     pub status: Option<Status>,
-    /// Use-Nickname (RFC 7701 §7.1), quotes and all.
+    /// Use-Nickname as received, quotes included (RFC 7701 §7.1).
     pub use_nickname: Option<&'a [u8]>,
-    /// The first header whose value breaks its grammar, or that is there twice, so that two readers might take it for two things.
+    /// The first header with a malformed value, or that is there twice so that two readers could read two values: the request gets a
+    /// 400. `None` if all are well formed.
     pub malformed: Option<&'static str>,
-    /// Every header line, those above included, for whoever needs one that is not above.
+    /// Every header line, those above included.
     fields: &'a [u8],
 }
 
@@ -44,7 +55,7 @@ pub struct Head<'a> {
 pub enum Start<'a> {
     /// A request.
     Request(Method<'a>),
-    /// A response, with its comment where it has one.
+    /// A response, and its comment if it has one.
     Response(Status, Option<&'a [u8]>),
 }
 
@@ -57,27 +68,53 @@ pub enum Method<'a> {
     Report,
     /// NICKNAME (RFC 7701 §7.1).
     Nickname,
-    /// AUTH of RFC 4976, or something nobody defined: it is answered 501.
+    /// Another method, such as AUTH (RFC 4976): 501 if it is not supported.
     Other(&'a [u8]),
 }
 
-/// The value of Failure-Report.
+/// The value of Failure-Report: which outcomes the sender wants to be told (RFC 4975 §7.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FailureReport {
-    /// Every outcome is answered.
+    /// `yes`: a response to every request, and reports of failures.
     #[default]
     Yes,
-    /// Nothing is answered.
+    /// `no`: neither responses nor reports.
     No,
-    /// Only errors are answered.
+    /// `partial`: responses and reports of errors only.
     Partial,
 }
 
+impl HeadLimits {
+    pub fn of(limits: &Limits) -> Self {
+        Self {
+            start_line_bytes: compact(limits.msrp_start_line_bytes_max),
+            head_bytes: compact(limits.msrp_head_bytes_max),
+            headers: compact(limits.msrp_headers_max),
+            message_id_bytes: compact(limits.message_id_bytes_max),
+        }
+    }
+
+    pub fn start_line_bytes(self) -> usize {
+        self.start_line_bytes as usize
+    }
+
+    pub fn head_bytes(self) -> usize {
+        self.head_bytes as usize
+    }
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self::of(&Limits::DEFAULT)
+    }
+}
+
 impl<'a> Start<'a> {
-    /// Reads a start line without its line end: the transaction id and the rest.
+    /// Parses a start line without its line end. Returns the transaction id, and what the line says.
     ///
     /// # Errors
-    /// [`ParseError::StartLine`] and [`ParseError::TransactionId`].
+    /// Returns [`ParseError::StartLine`] if the line is neither a request nor a response, and [`ParseError::TransactionId`] if its
+    /// transaction id is invalid.
     pub fn parse(line: &'a [u8]) -> Result<(&'a [u8], Self), ParseError> {
         let rest = line.strip_prefix(b"MSRP ").ok_or(ParseError::StartLine)?;
         let (tid, rest) = split_at_space(rest);
@@ -94,7 +131,7 @@ impl<'a> Start<'a> {
             b"NICKNAME" => Method::Nickname,
             other => Method::Other(other),
         };
-        // Methods are upper-case letters by the grammar; `FILE_OFFSET` is on the wire all the same.
+        // Methods are upper-case letters by the grammar; `FILE_OFFSET` is on the wire nevertheless.
         let legal = !word.is_empty() && word.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
         if !legal || comment.is_some() {
             return Err(ParseError::StartLine);
@@ -110,7 +147,7 @@ fn split_at_space(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// `ident` of RFC 4975 §9.
+/// Whether an id matches `ident` of RFC 4975 §9.
 #[must_use]
 pub fn is_transaction_id(tid: &[u8]) -> bool {
     (TRANSACTION_ID_BYTES_MIN..=TRANSACTION_ID_BYTES_MAX).contains(&tid.len())
@@ -119,11 +156,23 @@ pub fn is_transaction_id(tid: &[u8]) -> bool {
 }
 
 impl<'a> Head<'a> {
-    /// Reads a whole head: start line and header lines, up to and without the empty line or the end-line.
+    /// Parses a complete head: start line and header lines, without the empty line or the end-line after them.
     ///
     /// # Errors
-    /// Where it cannot be framed; see [`ParseError`].
+    /// Returns an error if the head cannot be framed: see [`ParseError`].
     pub fn parse(text: &'a [u8]) -> Result<Self, ParseError> {
+        Self::parse_with(text, &Limits::DEFAULT)
+    }
+
+    /// [`Self::parse`] with other limits: `msrp_headers_max` and `message_id_bytes_max` of `limits`.
+    ///
+    /// # Errors
+    /// Returns an error as [`Self::parse`] does.
+    pub fn parse_with(text: &'a [u8], limits: &Limits) -> Result<Self, ParseError> {
+        Self::read(text, HeadLimits::of(limits))
+    }
+
+    pub(super) fn read(text: &'a [u8], limits: HeadLimits) -> Result<Self, ParseError> {
         let (line, fields) = next_line(text).ok_or(ParseError::StartLine)?;
         let (tid, start) = Start::parse(line)?;
         let mut head = Head {
@@ -144,20 +193,20 @@ impl<'a> Head<'a> {
             fields,
         };
         let mut rest = fields;
-        let mut count = 0;
+        let mut count = 0u32;
         while let Some((line, after)) = next_line(rest) {
             count += 1;
-            if count > MSRP_HEADERS_MAX {
+            if count > limits.headers {
                 return Err(ParseError::TooManyHeaders);
             }
             let (name, value) = split_field(line).ok_or(ParseError::HeaderLine)?;
-            head.take(name, value);
+            head.take(name, value, limits);
             rest = after;
         }
         Ok(head)
     }
 
-    /// All header fields in order, name and value.
+    /// All header fields in order: name and value, without the white space around them.
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let mut rest = self.fields;
         std::iter::from_fn(move || {
@@ -167,7 +216,8 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// The headers of the body, name and value; without Content-Type, and without a Content-Length, which no chunk of ours needs to fit.
+    /// The header fields that describe the body and may be forwarded with it: all that begin with `Content-` except for Content-Type
+    /// and Content-Length. Name and value.
     pub fn content_fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         self.fields().filter(|(name, _)| {
             is_content(name)
@@ -175,7 +225,7 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// The method, where it is a request.
+    /// The method of a request; `None` for a response.
     #[must_use]
     pub fn method(&self) -> Option<Method<'a>> {
         match self.start {
@@ -184,7 +234,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    fn take(&mut self, name: &[u8], value: &'a [u8]) {
+    fn take(&mut self, name: &[u8], value: &'a [u8], limits: HeadLimits) {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match name.len() {
             7 if is("To-Path") => {
@@ -195,7 +245,7 @@ impl<'a> Head<'a> {
                 self.note(!self.from_path.is_empty(), "From-Path");
                 self.from_path = value;
             }
-            10 if is("Message-ID") => self.take_message_id(value),
+            10 if is("Message-ID") => self.take_message_id(value, limits),
             10 if is("Byte-Range") => {
                 let again = self.byte_range.is_some();
                 self.byte_range = ByteRange::parse(value);
@@ -217,16 +267,16 @@ impl<'a> Head<'a> {
             }
             _ if is_content(name) => {
                 self.has_content_headers = true;
-                // They go out as they came in.
+                // They are forwarded as received.
                 self.note(!name.iter().all(u8::is_ascii_graphic) || !is_one_line(value), "Content-…");
             }
             _ => {}
         }
     }
 
-    fn take_message_id(&mut self, value: &'a [u8]) {
+    fn take_message_id(&mut self, value: &'a [u8], limits: HeadLimits) {
         let legal = !value.is_empty()
-            && value.len() <= crate::limits::MESSAGE_ID_BYTES_MAX
+            && value.len() <= limits.message_id_bytes as usize
             && value.iter().all(u8::is_ascii_graphic);
         self.note(!legal || self.message_id.is_some(), "Message-ID");
         self.message_id = legal.then_some(value);
@@ -256,7 +306,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The line that `text` begins with, without its line end, and what follows. `None` at the end.
+/// The first line of `text` without its line end, and the rest. `None` at the end.
 pub fn next_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
     if text.is_empty() {
         return None;
@@ -278,7 +328,7 @@ fn is_content(name: &[u8]) -> bool {
     name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"Content-"))
 }
 
-/// Without control characters that somebody might take for a line end; a tab is none.
+/// Whether a value has no control character but tabs: another reader might take one for a line end.
 fn is_one_line(value: &[u8]) -> bool {
     value.iter().all(|b| !b.is_ascii_control() || *b == b'\t')
 }
@@ -288,7 +338,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn start_lines_are_told_apart() {
+    fn start_lines_are_distinguished() {
         assert_eq!(Start::parse(b"MSRP a786 SEND"), Ok((&b"a786"[..], Start::Request(Method::Send))));
         assert_eq!(Start::parse(b"MSRP a786 200 OK"), Ok((&b"a786"[..], Start::Response(Status::OK, Some(b"OK")))));
         assert_eq!(Start::parse(b"MSRP a786 200"), Ok((&b"a786"[..], Start::Response(Status::OK, None))));
@@ -309,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_read_whatever_their_case() {
+    fn header_names_are_case_insensitive() {
         let text = b"MSRP abcd SEND\r\nTO-PATH: a\r\nFrom-Path: b\r\nmessage-id: 7\r\nByte-Range:1-2/3\r\nSuccess-Report: yes\r\n\
             Failure-Report: partial\r\nX-Odd : \tvalue \r\nContent-type: message/cpim\r\n";
         let head = Head::parse(text).unwrap();
@@ -323,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named_and_the_rest_is_read() {
+    fn a_malformed_value_is_named_and_the_rest_is_read() {
         let text = b"MSRP abcd SEND\r\nByte-Range: x\r\nFailure-Report: maybe\r\nTo-Path: a\r\n";
         let head = Head::parse(text).unwrap();
         assert_eq!(head.malformed, Some("Byte-Range"));
@@ -331,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_there_twice_is_malformed() {
+    fn a_repeated_header_is_malformed() {
         for (name, value) in [
             ("To-Path", "msrp://a:1/b;tcp"),
             ("From-Path", "msrp://a:1/b;tcp"),
@@ -348,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_body_are_told_apart() {
+    fn headers_of_the_body_are_distinguished() {
         let plain = Head::parse(b"MSRP abcd SEND\r\nContents: x\r\nContent-Type: message/cpim\r\n").unwrap();
         assert!(!plain.has_content_headers && plain.content_fields().next().is_none());
         let text = b"MSRP abcd SEND\r\ncontent-id: <a@b>\r\nX: y\r\nContent-length: 5\r\nContent-Odd:\tz\r\nContent-Type: a/b\r\n";
@@ -364,9 +414,9 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_header_cannot_be_framed() {
+    fn a_line_that_is_not_a_header_cannot_be_framed() {
         assert_eq!(Head::parse(b"MSRP abcd SEND\r\nnonsense\r\n").err(), Some(ParseError::HeaderLine));
-        let many = [&b"MSRP abcd SEND\r\n"[..], &b"A: b\r\n".repeat(MSRP_HEADERS_MAX + 1)].concat();
+        let many = [&b"MSRP abcd SEND\r\n"[..], &b"A: b\r\n".repeat(crate::limits::MSRP_HEADERS_MAX + 1)].concat();
         assert_eq!(Head::parse(&many).err(), Some(ParseError::TooManyHeaders));
     }
 }

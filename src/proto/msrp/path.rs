@@ -4,47 +4,66 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::limits::MSRP_PATH_URIS_MAX;
+use crate::limits::Limits;
 
-/// One MSRP URI, borrowed from the text it stands in: `msrp://host:port/session-id;tcp`.
+/// One MSRP URI, borrowed from its text: `msrp://host:port/session-id;tcp`.
+///
+/// ```
+/// use parlor_proto::msrp::MsrpUri;
+///
+/// let uri = MsrpUri::parse(b"msrps://chat.example:2855/iau39soe2843z;tcp").unwrap();
+/// assert!(uri.secure);
+/// assert_eq!(uri.host_and_port(), ("chat.example", Some(2855)));
+/// assert_eq!(uri.session_id, Some(&b"iau39soe2843z"[..]));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct MsrpUri<'a> {
-    /// The whole URI as it was written.
+    /// The whole URI as received.
     pub text: &'a [u8],
-    /// `msrps`: TLS.
+    /// Whether the scheme is `msrps`: TLS.
     pub secure: bool,
     /// Host and port, without userinfo.
     pub authority: &'a [u8],
-    /// What names the session at that host. Compared case-sensitively.
+    /// The session-id at that host; compared case-sensitively (RFC 4975 §6.1).
     pub session_id: Option<&'a [u8]>,
-    /// `tcp`, or what else stands there (`ws`, RFC 7977).
+    /// The transport: `tcp`, or another one such as `ws` (RFC 7977).
     pub transport: &'a [u8],
 }
 
 /// A To-Path, From-Path or `a=path`: one or more URIs in order. The first is the next hop, the last is the endpoint.
 /// Cheap to clone.
+///
+/// ```
+/// use parlor_proto::msrp::Path;
+///
+/// let path = Path::parse(b"msrp://relay.example:1/r;tcp msrp://a.example:2/s;tcp").unwrap();
+/// assert!(path.is_relayed());
+/// assert_eq!(path.first(), "msrp://relay.example:1/r;tcp");
+/// assert_eq!(path.session_id(), Some(&b"s"[..]));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Path(Arc<str>);
 
-/// Why a text is no path.
+/// Why a text is not a path. Its sender is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PathError {
-    /// No URI at all.
+    /// Malformed: there is no URI.
     #[error("the path is empty")]
     Empty,
-    /// More URIs than we follow.
-    #[error("the path has more than {MSRP_PATH_URIS_MAX} URIs")]
-    TooLong,
-    /// Something in it is not an MSRP URI.
-    #[error("the path has something that is not an MSRP URI")]
+    /// Beyond a limit: there are more than `msrp_path_uris_max` URIs.
+    #[error("the path has too many URIs")]
+    TooManyUris,
+    /// Malformed: an element is not an MSRP URI (RFC 4975 §9).
+    #[error("the path has an element that is not an MSRP URI")]
     Uri,
 }
 
 impl<'a> MsrpUri<'a> {
-    /// Reads one URI.
+    /// Parses one URI.
     ///
     /// # Errors
-    /// [`PathError::Uri`] where it is not one by the grammar of RFC 4975 §9.
+    /// Returns [`PathError::Uri`] if `text` does not match the grammar of RFC 4975 §9.
     pub fn parse(text: &'a [u8]) -> Result<Self, PathError> {
         let (scheme, rest) = split_at_str(text, b"://").ok_or(PathError::Uri)?;
         let secure = match () {
@@ -73,7 +92,7 @@ impl<'a> MsrpUri<'a> {
         Ok(Self { text, secure, authority, session_id, transport })
     }
 
-    /// Host and port as they were written; the host of an IPv6 address without its brackets.
+    /// Host and port as received, an IPv6 address without its brackets. The port is `None` where it is missing or not a number.
     #[must_use]
     pub fn host_and_port(&self) -> (&'a str, Option<u16>) {
         let text = std::str::from_utf8(self.authority).unwrap_or_default();
@@ -86,7 +105,7 @@ impl<'a> MsrpUri<'a> {
         }
     }
 
-    /// Whether two URIs name the same thing (RFC 4975 §6.1).
+    /// Whether two URIs are equal by the rules of RFC 4975 §6.1.
     #[must_use]
     pub fn equivalent(&self, other: &MsrpUri<'_>) -> bool {
         self.secure == other.secure
@@ -142,15 +161,24 @@ fn percent_decoded(text: &str) -> String {
 }
 
 impl Path {
-    /// Reads the URIs of a path, separated by spaces.
+    /// Parses the URIs of a path, separated by spaces.
     ///
     /// # Errors
-    /// Where there is none, too many, or something that is no MSRP URI.
+    /// Returns an error if there is no URI, if there are more than [`MSRP_PATH_URIS_MAX`](crate::limits::MSRP_PATH_URIS_MAX), or
+    /// if an element is not an MSRP URI.
     pub fn parse(text: &[u8]) -> Result<Self, PathError> {
+        Self::parse_with(text, &Limits::DEFAULT)
+    }
+
+    /// [`Self::parse`] with other limits.
+    ///
+    /// # Errors
+    /// Returns an error as [`Self::parse`] does, with `msrp_path_uris_max` of `limits`.
+    pub fn parse_with(text: &[u8], limits: &Limits) -> Result<Self, PathError> {
         let mut out = String::with_capacity(text.len());
         for (count, uri) in path_uris(text).enumerate() {
-            if count == MSRP_PATH_URIS_MAX {
-                return Err(PathError::TooLong);
+            if count >= limits.msrp_path_uris_max {
+                return Err(PathError::TooManyUris);
             }
             let uri = MsrpUri::parse(uri)?;
             if count > 0 {
@@ -161,51 +189,50 @@ impl Path {
         if out.is_empty() { Err(PathError::Empty) } else { Ok(Self(out.into())) }
     }
 
-    /// The path as it is written, one space between two URIs.
+    /// The path as text, with one space between two URIs.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The URIs in order.
+    /// The URIs, next hop first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = MsrpUri<'_>> {
-        // Every piece was read by `parse`, so none is skipped here.
+        // `parse` accepted every element, so none is skipped here.
         self.0.split(' ').filter_map(|uri| MsrpUri::parse(uri.as_bytes()).ok())
     }
 
-    /// The next hop: where a connection goes to, and the only one that answers to our SENDs.
+    /// The next hop as text: where to connect to, and where responses come from.
     #[must_use]
     pub fn first(&self) -> &str {
         self.0.split(' ').next().unwrap_or_default()
     }
 
-    /// The next hop as a URI.
+    /// The next hop.
     #[must_use]
     pub fn first_uri(&self) -> Option<MsrpUri<'_>> {
         self.iter().next()
     }
 
-    /// Whether somebody stands between us and the endpoint: a relay (RFC 4976).
+    /// Whether there is a relay before the endpoint (RFC 4976).
     #[must_use]
     pub fn is_relayed(&self) -> bool {
         self.0.contains(' ')
     }
 
-    /// The endpoint.
+    /// The endpoint as text.
     #[must_use]
     pub fn last(&self) -> &str {
         self.0.rsplit(' ').next().unwrap_or_default()
     }
 
-    /// The session-id of the endpoint, which tells one session from another (`choices`: nothing else is compared, so that
-    /// SBCs and relays in between may rewrite the rest).
+    /// The session-id of the endpoint, which identifies the session. Compare nothing else: SBCs and relays may rewrite the other parts.
     #[must_use]
     pub fn session_id(&self) -> Option<&[u8]> {
         MsrpUri::parse(self.last().as_bytes()).ok().and_then(|uri| uri.session_id)
     }
 }
 
-/// The texts between the spaces of a path, whatever they are.
+/// The elements of a path, split at its spaces, without a check that they are URIs. Costs no allocation.
 pub fn path_uris(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|&b| b == b' ').filter(|uri| !uri.is_empty())
 }
@@ -242,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_uri_is_refused() {
+    fn anything_else_is_refused() {
         for bad in [
             "",
             "msrp://host/s",
@@ -281,7 +308,7 @@ mod tests {
         assert_eq!(path.iter().count(), 2);
         assert_eq!(Path::parse(b"  "), Err(PathError::Empty));
         assert_eq!(Path::parse(b"msrp://a/s;tcp nonsense"), Err(PathError::Uri));
-        let long = "msrp://a/s;tcp ".repeat(MSRP_PATH_URIS_MAX + 1);
-        assert_eq!(Path::parse(long.as_bytes()), Err(PathError::TooLong));
+        let long = "msrp://a/s;tcp ".repeat(crate::limits::MSRP_PATH_URIS_MAX + 1);
+        assert_eq!(Path::parse(long.as_bytes()), Err(PathError::TooManyUris));
     }
 }

@@ -1,44 +1,53 @@
-//! Status codes: of responses, and of the Status header in a REPORT (RFC 4975 §7.1.2, §10; RFC 7701 §10.3).
+//! Status codes of responses and of the Status header of a REPORT (RFC 4975 §7.1.2, §10; RFC 7701 §10.3).
 
 /// A three-digit status code.
+///
+/// ```
+/// use parlor_proto::msrp::Status;
+///
+/// let status = Status::parse_header(b"000 425 Nickname reserved or already in use").unwrap();
+/// assert_eq!(status, Status::NICKNAME_TAKEN);
+/// assert!(!status.is_success());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Status(pub u16);
 
 impl Status {
-    /// All went well.
+    /// 200: the request succeeded.
     pub const OK: Self = Self(200);
-    /// The request cannot be understood.
+    /// 400: the request is malformed.
     pub const BAD_REQUEST: Self = Self(400);
-    /// The action is not allowed.
+    /// 403: the action is not allowed.
     pub const FORBIDDEN: Self = Self(403);
-    /// The CPIM To names nobody here (RFC 7701 §6.2).
+    /// 404: the CPIM To header names no participant (RFC 7701 §6.2).
     pub const NOT_FOUND: Self = Self(404);
-    /// An answer has not come in time.
+    /// 408: a response did not arrive in time.
     pub const TIMED_OUT: Self = Self(408);
-    /// The sender should stop sending this message.
+    /// 413: the sender should stop sending this message.
     pub const STOP_SENDING: Self = Self(413);
-    /// The media type is not taken.
+    /// 415: the media type is not accepted.
     pub const UNSUPPORTED_MEDIA: Self = Self(415);
-    /// A nickname that is not well formed (RFC 7701 §7.1).
+    /// 424: the nickname is not well formed (RFC 7701 §7.1).
     pub const MALFORMED_NICKNAME: Self = Self(424);
-    /// A nickname that somebody else has (RFC 7701 §7.1).
+    /// 425: the nickname belongs to another participant (RFC 7701 §7.1).
     pub const NICKNAME_TAKEN: Self = Self(425);
-    /// The addressee takes no private messages (RFC 7701 §6.2).
+    /// 428: the recipient does not support private messages (RFC 7701 §6.2).
     pub const PRIVATE_UNSUPPORTED: Self = Self(428);
-    /// No such session.
+    /// 481: there is no such session.
     pub const NO_SESSION: Self = Self(481);
-    /// The method is not understood.
+    /// 501: the method is unknown.
     pub const UNKNOWN_METHOD: Self = Self(501);
-    /// The session is bound to another connection.
+    /// 506: the session is bound to another connection.
     pub const BOUND_ELSEWHERE: Self = Self(506);
 
-    /// Whether the code is of the 200 class.
+    /// Whether the code is in the range 200 to 299.
     #[must_use]
     pub fn is_success(self) -> bool {
         self.0 / 100 == 2
     }
 
-    /// Reads the value of a Status header: namespace 000, a code, and perhaps a comment.
+    /// Parses the value of a Status header: the namespace 000, a code, and an optional comment (RFC 4975 §7.1.2). Returns `None` for
+    /// another namespace or anything else.
     #[must_use]
     pub fn parse_header(value: &[u8]) -> Option<Self> {
         let mut words = value.split(|&b| b == b' ').filter(|word| !word.is_empty());
@@ -46,7 +55,7 @@ impl Status {
         Self::parse_code(words.next()?)
     }
 
-    /// Reads three digits.
+    /// Parses a code of exactly three digits. Returns `None` for anything else.
     #[must_use]
     pub fn parse_code(digits: &[u8]) -> Option<Self> {
         let &[a, b, c] = digits else { return None };

@@ -1,15 +1,15 @@
-//! The limits of the grammar, each reached.
+//! Each limit of the grammar, reached with its default and with another value.
 
-use super::{ByteRange, ChunkParser, Event, Head, ParseError};
+use super::{ByteRange, ChunkParser, Event, Head, ParseError, Path, PathError};
 use crate::limits::{
-    MESSAGE_ID_BYTES_MAX, MESSAGE_OCTETS_MAX, MSRP_HEAD_BYTES_MAX, MSRP_START_LINE_BYTES_MAX, TRANSACTION_ID_BYTES_MAX,
-    TRANSACTION_ID_BYTES_MIN,
+    Limits, MESSAGE_ID_BYTES_MAX, MESSAGE_OCTETS_MAX, MSRP_HEAD_BYTES_MAX, MSRP_HEADERS_MAX, MSRP_PATH_URIS_MAX,
+    MSRP_START_LINE_BYTES_MAX, TRANSACTION_ID_BYTES_MAX, TRANSACTION_ID_BYTES_MIN,
 };
 
-/// Whether a chunk is read, however it is cut.
-fn read(chunk: &str) -> Result<(), ParseError> {
+/// Whether a chunk is accepted, however it is cut.
+fn read_with(chunk: &str, limits: &Limits) -> Result<(), ParseError> {
     let mut outcomes = [chunk.len(), 100, 1].map(|step| {
-        let mut parser = ChunkParser::new();
+        let mut parser = ChunkParser::with_limits(limits);
         let mut heads = 0;
         for piece in chunk.as_bytes().chunks(step) {
             let mut input = piece;
@@ -25,29 +25,58 @@ fn read(chunk: &str) -> Result<(), ParseError> {
     outcomes[0]
 }
 
+fn read(chunk: &str) -> Result<(), ParseError> {
+    read_with(chunk, &Limits::default())
+}
+
+fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    limits
+}
+
 #[test]
-fn a_start_line_is_as_long_as_the_limit_says() {
+fn a_start_line_is_limited() {
     let response = |len: usize| {
         let start = "MSRP abcd 200 ";
         format!("{start}{}\r\nTo-Path: a\r\nFrom-Path: b\r\n-------abcd$\r\n", "c".repeat(len - start.len()))
     };
-    // With its CR.
-    assert_eq!(read(&response(MSRP_START_LINE_BYTES_MAX - 1)), Ok(()));
+    for max in [MSRP_START_LINE_BYTES_MAX, 40] {
+        let limits = limits(|limits| limits.msrp_start_line_bytes_max = max);
+        // With its CR.
+        assert_eq!(read_with(&response(max - 1), &limits), Ok(()));
+        assert_eq!(read_with(&response(max), &limits), Err(ParseError::StartLineTooLong));
+    }
     assert_eq!(read(&response(MSRP_START_LINE_BYTES_MAX)), Err(ParseError::StartLineTooLong));
 }
 
 #[test]
-fn a_head_is_as_long_as_the_limit_says() {
+fn a_head_is_limited() {
     let request = |len: usize| {
         let (start, end) = ("MSRP abcd SEND\r\nTo-Path: a\r\nFrom-Path: b\r\nX: ", "\r\n-------abcd$\r\n");
         format!("{start}{}{end}", "x".repeat(len - start.len() - 2))
     };
-    assert_eq!(read(&request(MSRP_HEAD_BYTES_MAX - 16)), Ok(()));
+    for max in [MSRP_HEAD_BYTES_MAX, 200, 2 * MSRP_HEAD_BYTES_MAX] {
+        let limits = limits(|limits| limits.msrp_head_bytes_max = max);
+        assert_eq!(read_with(&request(max - 16), &limits), Ok(()), "{max}");
+        assert_eq!(read_with(&request(max + 16), &limits), Err(ParseError::HeadTooLong), "{max}");
+    }
     assert_eq!(read(&request(MSRP_HEAD_BYTES_MAX + 16)), Err(ParseError::HeadTooLong));
 }
 
 #[test]
-fn a_transaction_id_is_as_long_as_the_limits_say() {
+fn header_lines_are_limited() {
+    let request = |count: usize| format!("MSRP abcd SEND\r\n{}-------abcd$\r\n", "A: b\r\n".repeat(count));
+    for max in [MSRP_HEADERS_MAX, 3] {
+        let limits = limits(|limits| limits.msrp_headers_max = max);
+        assert_eq!(read_with(&request(max), &limits), Ok(()), "{max}");
+        assert_eq!(read_with(&request(max + 1), &limits), Err(ParseError::TooManyHeaders), "{max}");
+    }
+    assert_eq!(read(&request(MSRP_HEADERS_MAX + 1)), Err(ParseError::TooManyHeaders));
+}
+
+#[test]
+fn a_transaction_id_is_limited() {
     let request = |len: usize| {
         let tid = "t".repeat(len);
         format!("MSRP {tid} SEND\r\nTo-Path: a\r\nFrom-Path: b\r\n-------{tid}$\r\n")
@@ -61,18 +90,42 @@ fn a_transaction_id_is_as_long_as_the_limits_say() {
 }
 
 #[test]
-fn a_message_id_is_as_long_as_the_limit_says() {
-    for (len, malformed) in [(MESSAGE_ID_BYTES_MAX, None), (MESSAGE_ID_BYTES_MAX + 1, Some("Message-ID"))] {
-        let head = format!("MSRP abcd SEND\r\nMessage-ID: {}\r\n", "m".repeat(len));
-        assert_eq!(Head::parse(head.as_bytes()).unwrap().malformed, malformed, "{len}");
+fn a_message_id_is_limited() {
+    for max in [MESSAGE_ID_BYTES_MAX, 7] {
+        let limits = limits(|limits| limits.message_id_bytes_max = max);
+        for (len, malformed) in [(max, None), (max + 1, Some("Message-ID"))] {
+            let head = format!("MSRP abcd SEND\r\nMessage-ID: {}\r\n", "m".repeat(len));
+            assert_eq!(Head::parse_with(head.as_bytes(), &limits).unwrap().malformed, malformed, "{len}");
+        }
     }
 }
 
 #[test]
-fn a_range_speaks_of_messages_up_to_the_limit() {
+fn the_uris_of_a_path_are_limited() {
+    let path = |count: usize| "msrp://a/s;tcp ".repeat(count);
+    for max in [MSRP_PATH_URIS_MAX, 2] {
+        let limits = limits(|limits| limits.msrp_path_uris_max = max);
+        assert_eq!(Path::parse_with(path(max).as_bytes(), &limits).unwrap().iter().count(), max);
+        assert_eq!(Path::parse_with(path(max + 1).as_bytes(), &limits), Err(PathError::TooManyUris));
+    }
+    assert_eq!(Path::parse(path(MSRP_PATH_URIS_MAX + 1).as_bytes()), Err(PathError::TooManyUris));
+}
+
+#[test]
+fn a_range_describes_messages_up_to_the_limit() {
     let (max, more) = (MESSAGE_OCTETS_MAX, MESSAGE_OCTETS_MAX + 1);
     assert!(ByteRange::parse(format!("{max}-{max}/{max}").as_bytes()).is_some());
     for range in [format!("{more}-*/*"), format!("1-{more}/*"), format!("1-*/{more}"), format!("1-*/{}", u64::MAX)] {
         assert_eq!(ByteRange::parse(range.as_bytes()), None, "{range}");
+    }
+}
+
+#[test]
+fn errors_say_whether_input_is_beyond_a_limit() {
+    for error in [ParseError::StartLineTooLong, ParseError::HeadTooLong, ParseError::TooManyHeaders] {
+        assert!(error.exceeds_limit(), "{error}");
+    }
+    for error in [ParseError::StartLine, ParseError::TransactionId, ParseError::HeaderLine] {
+        assert!(!error.exceeds_limit(), "{error}");
     }
 }

@@ -1,8 +1,8 @@
-//! Transaction ids that have to be remembered (RFC 4975 §7.1): the end-line of a chunk and the response to a request have them.
+//! Owned transaction ids (RFC 4975 §7.1).
 
 use crate::limits::TRANSACTION_ID_BYTES_MAX;
 
-/// The transaction id of a chunk, without an allocation.
+/// A copy of a transaction id, without an allocation.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct TransactionId {
     octets: [u8; TRANSACTION_ID_BYTES_MAX],
@@ -12,7 +12,7 @@ pub struct TransactionId {
 const _: () = assert!(TRANSACTION_ID_BYTES_MAX <= u8::MAX as usize);
 
 impl TransactionId {
-    /// Copies an id that was read, and is therefore no longer than it may be; of a longer one the rest is left out.
+    /// Copies a transaction id such as [`Head::tid`](super::Head::tid). Octets beyond [`TRANSACTION_ID_BYTES_MAX`] are dropped.
     #[must_use]
     pub fn new(tid: &[u8]) -> Self {
         let mut octets = [0; TRANSACTION_ID_BYTES_MAX];
@@ -21,7 +21,7 @@ impl TransactionId {
         Self { octets, len: len as u8 }
     }
 
-    /// Its octets.
+    /// The octets of the id.
     #[must_use]
     pub fn get(&self) -> &[u8] {
         &self.octets[..usize::from(self.len)]

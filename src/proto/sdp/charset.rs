@@ -1,12 +1,12 @@
-//! In which charset a description is (RFC 8866 §6.10).
+//! The charset of a description (RFC 8866 §6.10).
 
 use std::borrow::Cow;
 
 use encoding_rs::{Encoding, UTF_8};
 
-/// A description in UTF-8. The values of s= and i= are in the charset that `a=charset` names, all else is UTF-8 (§9); what is neither
-/// becomes U+FFFD.
-pub(super) fn in_utf8(text: &[u8]) -> Cow<'_, str> {
+/// Decodes a description. The values of s= and i= are in the charset that `a=charset` names, all else is UTF-8 (§9). Invalid octets
+/// become U+FFFD.
+pub fn in_utf8(text: &[u8]) -> Cow<'_, str> {
     let charset = charset(text);
     match (charset, std::str::from_utf8(text)) {
         (None, Ok(text)) => Cow::Borrowed(text),
@@ -18,18 +18,18 @@ pub(super) fn in_utf8(text: &[u8]) -> Cow<'_, str> {
 }
 
 fn line_in_utf8<'a>(line: &'a [u8], charset: &'static Encoding) -> Cow<'a, str> {
-    let is_for_people = line.starts_with(b"s=") || line.starts_with(b"i=");
-    if !is_for_people {
+    let is_text = line.starts_with(b"s=") || line.starts_with(b"i=");
+    if !is_text {
         return String::from_utf8_lossy(line);
     }
     let end = line.trim_ascii_end().len();
     let (value, _) = charset.decode_without_bom_handling(&line[2..end.max(2)]);
-    // A charset must not bring forth another line.
+    // Decoding must not yield another line.
     let value = value.replace(char::is_control, " ");
     format!("{}={value}\r\n", char::from(line[0])).into()
 }
 
-/// What the session-level `a=charset` names, if anybody knows it and it is not UTF-8.
+/// The charset of the session-level `a=charset`, if it is known and not UTF-8.
 fn charset(text: &[u8]) -> Option<&'static Encoding> {
     let lines = text.split(|&b| b == b'\n').map(<[u8]>::trim_ascii_end).take_while(|line| !line.starts_with(b"m="));
     let label = lines.filter_map(|line| line.strip_prefix(b"a=charset:")).next()?;

@@ -1,4 +1,4 @@
-//! Reading a session description and finding the message media in it.
+//! Parsing a session description and selecting the message media in it.
 
 use std::net::IpAddr;
 
@@ -6,93 +6,109 @@ use sdp_types::{Attribute, Media, Session};
 
 use super::charset::in_utf8;
 use super::{AcceptTypes, ChatroomTokens, Direction, Fingerprint, Setup};
-use crate::limits::{ACCEPT_TYPES_BYTES_MAX, ACCEPT_TYPES_MAX, SDP_MEDIA_LINES_MAX};
+use crate::limits::{Limits, compact};
 use crate::msrp::Path;
 
-/// What a line for a file is known by, and its refusal repeats (RFC 5547 §8.3).
-pub(super) const FILE_ATTRIBUTES: [&str; 2] = ["file-selector", "file-transfer-id"];
+/// The attributes of a line for one file; its refusal repeats them (RFC 5547 §8.3).
+pub const FILE_ATTRIBUTES: [&str; 2] = ["file-selector", "file-transfer-id"];
 
 /// The one top-level type of a chat room (RFC 7701 §5.2).
-pub(super) const CPIM: &str = "message/cpim";
+pub const CPIM: &str = "message/cpim";
 
-/// A session description as it came.
+/// A parsed session description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     pub(super) session: Session,
+    limits: MediaLimits,
 }
 
-/// Why bytes are no session description.
+/// The limits of a media line, which is read when it is selected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct MediaLimits {
+    path_uris: u32,
+    accept_types: u32,
+    accept_types_bytes: u32,
+}
+
+/// Why octets are not a session description. The sender is at fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SdpError {
-    /// A line is not what it should be.
+    /// Malformed: a line does not match the grammar of RFC 8866.
     #[error("not a session description: {0}")]
     Syntax(String),
-    /// More media lines than we answer.
-    #[error("more than {SDP_MEDIA_LINES_MAX} media lines")]
+    /// Beyond a limit: there are more than `sdp_media_lines_max` media lines.
+    #[error("too many media lines")]
     TooManyMedia,
 }
 
-/// Why a description has no message media that can be used: the peer is well-formed but incompatible.
+/// Why a description has no message media that can be used. The description is well formed, but the peer is incompatible: 488.
+///
+/// Exhaustive, so that an application can choose a response for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MediaError {
-    /// No `m=message` line over MSRP, or only refused ones.
+    /// There is no `m=message` line over MSRP, or only refused ones with port 0.
     #[error("no MSRP media")]
     NoMessageMedia,
-    /// Only lines of which each is for one file (RFC 5547).
+    /// Every `m=message` line is for one file (RFC 5547).
     #[error("file transfer (a=file-selector) is not available")]
     FileTransfer,
-    /// It wants TLS where there is none, or none where it must be.
+    /// The media is over TLS, which [`Capabilities::tls`] rules out.
     #[error("MSRP over TLS is not available")]
     TlsUnavailable,
-    /// It has no TLS, and must (RFC 7701 §4.1).
+    /// The media is not over TLS, which [`Capabilities::plain`] rules out (RFC 7701 §4.1).
     #[error("MSRP has to go over TLS here")]
     TlsRequired,
-    /// It has `a=fingerprint`, but by no hash function that may be used (RFC 8122 §5).
+    /// There is `a=fingerprint`, but none with a usable hash function (RFC 8122 §5).
     #[error("no usable a=fingerprint")]
     Fingerprint,
-    /// c= and m= lead elsewhere than `a=path` although nobody speaks of `a=msrp-cema`: a box in between has changed one of them only
-    /// (RFC 6714 §4.3).
+    /// The c= and m= lines and `a=path` have different addresses, and there is no `a=msrp-cema`: a middlebox has changed one of them
+    /// only (RFC 6714 §4.3).
     #[error("a=path and the c= and m= lines lead to different places")]
     PathMismatch,
-    /// `a=path` is missing, broken, or contradicts the media line.
+    /// `a=path` is missing, malformed, or contradicts the media line.
     #[error("no usable a=path")]
     Path,
-    /// `a=accept-types` has no message/cpim (RFC 7701 §5.2).
+    /// `a=accept-types` does not accept message/cpim (RFC 7701 §5.2).
     #[error("a=accept-types without message/cpim")]
     CpimNotAccepted,
-    /// A list of types is longer than the server keeps for one member.
-    #[error(
-        "a=accept-types and a=accept-wrapped-types: at most {ACCEPT_TYPES_MAX} types and {ACCEPT_TYPES_BYTES_MAX} octets each"
-    )]
-    TooManyTypes,
-    /// Neither side would connect.
+    /// A list of types is beyond a limit.
+    #[error("a=accept-types and a=accept-wrapped-types: at most {types_max} types and {bytes_max} octets each")]
+    TooManyTypes {
+        /// `accept_types_max` of the limits.
+        types_max: usize,
+        /// `accept_types_bytes_max` of the limits.
+        bytes_max: usize,
+    },
+    /// Neither end would connect: see [`Setup`].
     #[error("nobody would connect")]
     Setup,
 }
 
-/// What we can do about a connection.
+/// Which connections the local end supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Take MSRP without TLS.
+    /// MSRP without TLS.
     pub plain: bool,
-    /// Take MSRP over TLS.
+    /// MSRP over TLS.
     pub tls: bool,
-    /// Be connected to.
+    /// Listening for connections.
     pub listen: bool,
-    /// Connect.
+    /// Opening connections.
     pub connect: bool,
 }
 
-/// One usable `m=message` line.
+/// One usable `m=message` line of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MessageMedia {
-    /// Which of the media lines it is.
+    /// The index of the line among the media lines, from 0.
     pub index: usize,
-    /// Over TLS.
+    /// Whether it is over TLS.
     pub secure: bool,
-    /// `a=path`, in order.
+    /// `a=path`: next hop first.
     pub path: Path,
-    /// `a=accept-types`.
+    /// `a=accept-types`: accepts message/cpim.
     pub accept_types: AcceptTypes,
     /// `a=accept-wrapped-types`.
     pub accept_wrapped_types: Option<AcceptTypes>,
@@ -104,40 +120,56 @@ pub struct MessageMedia {
     pub max_size: Option<u64>,
     /// `a=msrp-cema` (RFC 6714).
     pub cema: bool,
-    /// What the peer may do.
+    /// The directions in which the peer communicates.
     pub direction: Direction,
-    /// `a=fingerprint` by the most preferred hash function; empty where it has none (RFC 8122 §5).
+    /// The values of `a=fingerprint` with the most preferred hash function; empty if there are none (RFC 8122 §5).
     pub fingerprints: Vec<Fingerprint>,
-    /// The address of its c= line.
+    /// The address of the c= line.
     pub address: Option<String>,
-    /// The port of its m= line.
+    /// The port of the m= line.
     pub port: u16,
 }
 
 impl Description {
-    /// Reads a description. Lenient in what real clients leave out: `t=`, `s=` and `o=` may be missing. Octets that are no UTF-8 are
-    /// those of the charset that `a=charset` names, in s= and i= lines, and harm nothing elsewhere (RFC 8866 §6.10, §9).
+    /// Parses a description. Real clients leave lines out: `t=`, `s=` and `o=` may be missing. The s= and i= lines are in the charset
+    /// that `a=charset` names; elsewhere octets that are not UTF-8 become U+FFFD (RFC 8866 §6.10, §9).
     ///
     /// # Errors
-    /// Where a line is broken, or there are too many media lines.
+    /// Returns [`SdpError::Syntax`] if a line is malformed, and [`SdpError::TooManyMedia`] if there are more than
+    /// [`SDP_MEDIA_LINES_MAX`](crate::limits::SDP_MEDIA_LINES_MAX) media lines.
     pub fn parse(text: &[u8]) -> Result<Self, SdpError> {
-        let session = Session::parse(in_utf8(text).as_bytes()).map_err(|error| SdpError::Syntax(error.to_string()))?;
-        if session.medias.len() > SDP_MEDIA_LINES_MAX {
-            return Err(SdpError::TooManyMedia);
-        }
-        Ok(Self { session })
+        Self::parse_with(text, &Limits::DEFAULT)
     }
 
-    /// What the session is about, for people: the i= line (RFC 8866 §5.4).
+    /// [`Self::parse`] with other limits: `sdp_media_lines_max` now; `accept_types_max`, `accept_types_bytes_max` and
+    /// `msrp_path_uris_max` when media is selected.
+    ///
+    /// # Errors
+    /// Returns an error as [`Self::parse`] does.
+    pub fn parse_with(text: &[u8], limits: &Limits) -> Result<Self, SdpError> {
+        let session = Session::parse(in_utf8(text).as_bytes()).map_err(|error| SdpError::Syntax(error.to_string()))?;
+        if session.medias.len() > limits.sdp_media_lines_max {
+            return Err(SdpError::TooManyMedia);
+        }
+        let limits = MediaLimits {
+            path_uris: compact(limits.msrp_path_uris_max),
+            accept_types: compact(limits.accept_types_max),
+            accept_types_bytes: compact(limits.accept_types_bytes_max),
+        };
+        Ok(Self { session, limits })
+    }
+
+    /// The i= line: what the session is about, for people (RFC 8866 §5.4).
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.session.session_description.as_deref()
     }
 
-    /// The first message media of an offer that we can take. Without `a=setup` whoever offers connects (RFC 4975 §5.4).
+    /// The first usable message media of an offer, given what the local end supports. Without `a=setup` the offerer connects (RFC 4975
+    /// §5.4).
     ///
     /// # Errors
-    /// Why the first message media is not usable, or that there is none.
+    /// Returns an error if no message media is usable: what is wrong with the first.
     pub fn offered_media(&self, can: Capabilities) -> Result<MessageMedia, MediaError> {
         let connects = |setup| match setup {
             None | Some(Setup::Active) => can.listen,
@@ -147,10 +179,11 @@ impl Description {
         self.usable(connects, can, MessageMedia::contradicts_itself)
     }
 
-    /// The message media of an answer to an offer of ours. Without `a=setup` we connect, as we made the offer.
+    /// The first usable message media of an answer, given what the local end supports. Without `a=setup` the local end connects, as it
+    /// made the offer.
     ///
     /// # Errors
-    /// As [`Self::offered_media`].
+    /// Returns an error as [`Self::offered_media`] does.
     pub fn answered_media(&self, can: Capabilities) -> Result<MessageMedia, MediaError> {
         let connects = |setup| match setup {
             None | Some(Setup::Passive | Setup::ActPass) => can.connect,
@@ -189,12 +222,14 @@ impl Description {
     fn read(&self, index: usize, media: &Media) -> Result<MessageMedia, MediaError> {
         let secure = media.proto.eq_ignore_ascii_case("TCP/TLS/MSRP");
         let value = |name: &'static str| first_value(&media.attributes, name);
-        let path = Path::parse(value("path").ok_or(MediaError::Path)?.as_bytes()).map_err(|_| MediaError::Path)?;
-        // Without a session-id it names a machine and no session (RFC 4975 §6).
+        let limits = Limits { msrp_path_uris_max: self.limits.path_uris as usize, ..Limits::DEFAULT };
+        let path = value("path").and_then(|path| Path::parse_with(path.as_bytes(), &limits).ok());
+        let path = path.ok_or(MediaError::Path)?;
+        // Without a session-id it identifies a host and not a session (RFC 4975 §6).
         if path.session_id().is_none() {
             return Err(MediaError::Path);
         }
-        // The scheme of its own URI says whether it speaks TLS (RFC 4975 §8.1); a relay before it may differ.
+        // The scheme of its own URI says whether it uses TLS (RFC 4975 §8.1); a relay before it may differ.
         if path.iter().next_back().is_some_and(|uri| uri.secure) != secure && path.iter().count() == 1 {
             return Err(MediaError::Path);
         }
@@ -203,8 +238,13 @@ impl Description {
             return Err(MediaError::CpimNotAccepted);
         }
         let accept_wrapped_types = value("accept-wrapped-types").map(AcceptTypes::parse);
-        if accept_types.is_too_long() || accept_wrapped_types.as_ref().is_some_and(AcceptTypes::is_too_long) {
-            return Err(MediaError::TooManyTypes);
+        let (types_max, bytes_max) = (self.limits.accept_types as usize, self.limits.accept_types_bytes as usize);
+        if [Some(&accept_types), accept_wrapped_types.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|l| l.exceeds(types_max, bytes_max))
+        {
+            return Err(MediaError::TooManyTypes { types_max, bytes_max });
         }
         Ok(MessageMedia {
             index,
@@ -223,13 +263,13 @@ impl Description {
         })
     }
 
-    /// The direction of a media line, else of the session (RFC 3264 §5.1).
+    /// The direction of a media line, or else of the session (RFC 3264 §5.1).
     fn direction(&self, media: &Media) -> Direction {
         let find = |all: &[Attribute]| all.iter().find_map(|a| Direction::parse(&a.attribute));
         find(&media.attributes).or_else(|| find(&self.session.attributes)).unwrap_or_default()
     }
 
-    /// The fingerprints of a media line, else of the session (RFC 8122 §5).
+    /// The fingerprints of a media line, or else of the session (RFC 8122 §5).
     fn fingerprints(&self, media: &Media) -> Result<Vec<Fingerprint>, MediaError> {
         let values = |all: &[Attribute]| -> Vec<String> {
             let named = all.iter().filter(|a| a.attribute.eq_ignore_ascii_case("fingerprint"));
@@ -252,12 +292,13 @@ impl Description {
     }
 }
 
-/// The port of who connects and is not to be connected to (RFC 4145 §4.1).
+/// The port of an end that connects and does not listen (RFC 4145 §4.1).
 const DISCARD: u16 = 9;
 
 impl MessageMedia {
-    /// What may be sent to the peer in a message/cpim wrapper: what may stand alone, which need not be listed twice, and what may only be
-    /// wrapped (RFC 4975 §8.6). `None` is everything: so is meant who lists message/cpim and no content at all.
+    /// The types that may be sent to the peer in a message/cpim wrapper: those of `a=accept-wrapped-types`, and those of
+    /// `a=accept-types`, which need not be listed twice (RFC 4975 §8.6). `None` is every type: a peer that lists message/cpim and no
+    /// content type means that.
     #[must_use]
     pub fn wrapped_types(&self) -> Option<AcceptTypes> {
         let wrapped = self.accept_wrapped_types.clone().unwrap_or_default();
@@ -265,8 +306,8 @@ impl MessageMedia {
         (!all.is_only(CPIM)).then_some(all)
     }
 
-    /// Whether c= and m= say another place than the path, and no `a=msrp-cema` says why (RFC 6714 §4.3). Port 9 of somebody who connects
-    /// says no place (RFC 4145 §4.1), nor does an address of zeros, and behind a relay they may be the client's own (RFC 4976).
+    /// Whether c= and m= have another address than the path, and there is no `a=msrp-cema` (RFC 6714 §4.3). Port 9 of an end that connects
+    /// is no address (RFC 4145 §4.1), nor is an unspecified one, and behind a relay they may be the client's own (RFC 4976).
     fn contradicts_itself(&self) -> bool {
         let silent = self.port == DISCARD && self.setup != Some(Setup::Passive);
         let is_zero = |host: &&str| host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified());
@@ -281,19 +322,19 @@ impl MessageMedia {
         }
     }
 
-    /// Whether an answer to it has `a=msrp-cema`: where it was offered, but not to one who has a relay and connects through it
-    /// (RFC 6714 §4.3).
+    /// Whether the answer has `a=msrp-cema`: if it was offered, but not if the peer has a relay and connects through it (RFC 6714 §4.3).
     #[must_use]
     pub fn accepts_cema(&self) -> bool {
         let through_relay = self.path.is_relayed() && self.setup != Some(Setup::ActPass);
         self.cema && !through_relay
     }
 
-    /// Host and port of whom to connect to, where it is we who connect: with `a=msrp-cema` what the c= and m= lines say, else
-    /// the first URI of the path (RFC 4975 §5.4, RFC 6714 §4.3).
+    /// Host and port to connect to, if the local end connects: those of the c= and m= lines with `a=msrp-cema`, or else those of the first
+    /// URI of the path (RFC 4975 §5.4, RFC 6714 §4.3).
     ///
     /// # Errors
-    /// Where there is no address or port, or where it says two things without `a=msrp-cema`.
+    /// Returns [`MediaError::Path`] if there is no address or port, and [`MediaError::PathMismatch`] if the two differ without
+    /// `a=msrp-cema`.
     pub fn next_hop(&self) -> Result<(&str, u16), MediaError> {
         let described = self.address.as_deref().map(|host| (host, self.port));
         if self.accepts_cema() {
@@ -310,7 +351,7 @@ impl MessageMedia {
     }
 }
 
-/// Whether two places are not the same for certain: nobody looks names up here.
+/// Whether two addresses are certainly different. Names are not resolved here.
 fn differ(one: (&str, u16), other: (&str, u16)) -> bool {
     match (one.0.parse::<IpAddr>(), other.0.parse::<IpAddr>()) {
         (Ok(address), Ok(another)) => address != another || one.1 != other.1,
@@ -318,18 +359,18 @@ fn differ(one: (&str, u16), other: (&str, u16)) -> bool {
     }
 }
 
-/// The value of the first attribute of a name, empty where it has none.
+/// The value of the first attribute of a name, empty if it has no value.
 fn first_value<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a str> {
     let found = attributes.iter().find(|a| a.attribute.eq_ignore_ascii_case(name))?;
     Some(found.value.as_deref().unwrap_or_default())
 }
 
-pub(super) fn is_msrp(media: &Media) -> bool {
+pub fn is_msrp(media: &Media) -> bool {
     let proto = |name: &str| media.proto.eq_ignore_ascii_case(name);
     media.media.eq_ignore_ascii_case("message") && media.port != 0 && (proto("TCP/MSRP") || proto("TCP/TLS/MSRP"))
 }
 
-/// Whether a line is for one file and no conversation (RFC 5547 §6: every such line has a file-selector).
+/// Whether a line is for one file (RFC 5547 §6: every such line has a file-selector).
 fn is_file(media: &Media) -> bool {
     media.attributes.iter().any(|a| FILE_ATTRIBUTES.iter().any(|name| a.attribute.eq_ignore_ascii_case(name)))
 }

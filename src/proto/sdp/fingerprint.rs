@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A hash function that a fingerprint may be made with, the least preferred first. MD2 and MD5 must not be used (RFC 8122
-/// §5); SHA-1 is taken from peers that have nothing else.
+/// A hash function of a fingerprint, ordered from the least to the most preferred. MD2 and MD5 must not be used (RFC 8122 §5); SHA-1 is
+/// accepted from peers that have nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HashFunction {
     /// `sha-1`
@@ -34,7 +34,7 @@ impl HashFunction {
         }
     }
 
-    /// Octets of its value.
+    /// Octets in its value.
     #[must_use]
     pub fn octets(self) -> usize {
         match self {
@@ -51,18 +51,18 @@ impl HashFunction {
     }
 }
 
-/// The hash of a certificate's DER form. Cheap to compare, and its text form is the value of `a=fingerprint`.
+/// The hash of the DER form of a certificate. Its text form is the value of `a=fingerprint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// By which function.
+    /// The hash function.
     pub hash: HashFunction,
-    /// Its value, [`HashFunction::octets`] octets.
+    /// The hash: [`HashFunction::octets`] octets.
     pub value: Box<[u8]>,
 }
 
 impl Fingerprint {
-    /// Reads the value of an attribute: `sha-256 4A:AD:…`. `None` where it cannot be used: another function, or octets that
-    /// do not fit it. Lower-case digits are taken.
+    /// Parses the value of an attribute: `sha-256 4A:AD:…`. Returns `None` for another function, or if the number of octets does not
+    /// match it. Lower-case digits are accepted.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (name, digits) = text.trim().split_once(' ')?;
@@ -72,7 +72,7 @@ impl Fingerprint {
         value.filter(|value| value.len() == hash.octets()).map(|value| Self { hash, value })
     }
 
-    /// Of several, those by the most preferred function: only these are compared (RFC 8122 §5.1).
+    /// Those of `all` that have the most preferred function: only these are compared (RFC 8122 §5.1).
     #[must_use]
     pub fn preferred(mut all: Vec<Self>) -> Vec<Self> {
         let best = all.iter().map(|one| one.hash).max();
@@ -98,14 +98,14 @@ mod tests {
     const SHA1: &str = "sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB";
 
     #[test]
-    fn a_fingerprint_reads_back_as_it_was_written() {
+    fn a_fingerprint_reads_back() {
         let read = Fingerprint::parse(SHA1).unwrap();
         assert_eq!((read.hash, read.value[0], read.to_string().as_str()), (HashFunction::Sha1, 0x4a, SHA1));
         assert_eq!(Fingerprint::parse(&SHA1.to_ascii_lowercase()), Some(read));
     }
 
     #[test]
-    fn what_must_not_be_used_or_does_not_fit_is_none() {
+    fn an_unusable_fingerprint_is_none() {
         let short = &SHA1[..SHA1.len() - 3];
         let md5 = "md5 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F";
         let as_sha256 = SHA1.replace("sha-1", "sha-256");
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn only_those_by_the_strongest_function_count() {
+    fn only_the_strongest_function_counts() {
         let of = |hash: HashFunction| Fingerprint { hash, value: vec![1; hash.octets()].into() };
         let all = [HashFunction::Sha256, HashFunction::Sha1, HashFunction::Sha512, HashFunction::Sha512].map(of);
         assert_eq!(Fingerprint::preferred(all.to_vec()), [of(HashFunction::Sha512), of(HashFunction::Sha512)]);

@@ -5,14 +5,14 @@ use std::fmt;
 /// The tokens of `a=chatroom` (RFC 7701 §8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ChatroomTokens {
-    /// `nickname` (or `nicknames`, as the prose has it).
+    /// `nickname`, or `nicknames` as the prose of the RFC spells it: nicknames are supported.
     pub nickname: bool,
-    /// `private-messages`.
+    /// `private-messages`: private messages are supported.
     pub private_messages: bool,
 }
 
 impl ChatroomTokens {
-    /// Reads the attribute's value. Tokens of others are passed over.
+    /// Parses the value of the attribute. Unknown tokens are ignored.
     #[must_use]
     pub fn parse(value: &str) -> Self {
         let mut tokens = Self::default();
@@ -27,7 +27,7 @@ impl ChatroomTokens {
     }
 }
 
-/// As the ABNF has it, which is what peers look for: `nickname`, not `nicknames`.
+/// In the spelling of the ABNF, which peers look for: `nickname`, not `nicknames`.
 impl fmt::Display for ChatroomTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.nickname, self.private_messages) {
@@ -39,12 +39,12 @@ impl fmt::Display for ChatroomTokens {
     }
 }
 
-/// The direction attribute from the peer's point of view (RFC 3264 §5.1).
+/// The direction attribute, from the point of view of the peer that wrote it (RFC 3264 §5.1). The default is both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Direction {
-    /// It may send to us.
+    /// The peer sends.
     pub sends: bool,
-    /// It can receive from us.
+    /// The peer receives.
     pub receives: bool,
 }
 
@@ -55,7 +55,7 @@ impl Default for Direction {
 }
 
 impl Direction {
-    /// Reads an attribute's name; `None` for any other attribute.
+    /// Parses the name of an attribute, such as `sendonly`. Returns `None` for another attribute.
     #[must_use]
     pub fn parse(attribute: &str) -> Option<Self> {
         let (sends, receives) = match attribute.to_ascii_lowercase().as_str() {
@@ -68,7 +68,7 @@ impl Direction {
         Some(Self { sends, receives })
     }
 
-    /// The attribute that answers it (RFC 3264 §6.1); `None` where nothing needs to be written.
+    /// The attribute of the answer (RFC 3264 §6.1); `None` for both directions, which need no attribute.
     #[must_use]
     pub fn answer(self) -> Option<&'static str> {
         match (self.sends, self.receives) {
@@ -80,19 +80,19 @@ impl Direction {
     }
 }
 
-/// Who connects (RFC 4145 §4, RFC 6135 §4.2).
+/// Which end opens the connection (RFC 4145 §4, RFC 6135 §4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setup {
-    /// Whoever wrote it connects.
+    /// The end that wrote it connects.
     Active,
-    /// Whoever wrote it listens.
+    /// The end that wrote it listens.
     Passive,
-    /// Either: the answer decides.
+    /// Either end connects: the answer decides.
     ActPass,
 }
 
 impl Setup {
-    /// Reads the attribute's value. `holdconn` is ignored (RFC 6135 §4.2.1), and so is what is unknown.
+    /// Parses the value of the attribute. Returns `None` for `holdconn` (RFC 6135 §4.2.1) and for unknown values.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
         match value.trim().to_ascii_lowercase().as_str() {
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_spellings_of_the_nickname_token_are_taken_and_one_is_sent() {
+    fn both_spellings_of_the_nickname_token_are_read_and_one_is_written() {
         let both = ChatroomTokens { nickname: true, private_messages: true };
         assert_eq!(ChatroomTokens::parse("nickname private-messages"), both);
         assert_eq!(ChatroomTokens::parse(" Private-Messages com.example.x nicknames"), both);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_direction_is_answered_by_its_mirror() {
+    fn a_direction_is_answered_by_its_opposite() {
         let answer = |text| Direction::parse(text).unwrap().answer();
         assert_eq!(answer("sendrecv"), None);
         assert_eq!(answer("SendOnly"), Some("recvonly"));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn holdconn_is_as_if_it_were_not_there() {
+    fn holdconn_is_ignored() {
         assert_eq!(Setup::parse("holdconn"), None);
         assert_eq!(Setup::parse(" ActPass "), Some(Setup::ActPass));
     }

@@ -1,4 +1,4 @@
-//! Writing our own description: an offer, the answer to one, or what could be negotiated.
+//! Writing a description: an offer, the answer to one, or what could be negotiated.
 
 use std::net::IpAddr;
 
@@ -12,50 +12,50 @@ use crate::msrp::Path;
 const PLAIN: &str = "TCP/MSRP";
 const SECURE: &str = "TCP/TLS/MSRP";
 
-/// What the o= line tells one description from the next by (RFC 3264 §5, §8).
+/// The numbers of the o= line, which identify a description (RFC 3264 §5, §8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// The same for the whole call.
+    /// The session id: the same for the whole call.
     pub id: u64,
-    /// One more with every change.
+    /// The version: incremented with every change.
     pub version: u64,
 }
 
-/// What we take, whoever is asking.
+/// What the local end offers in every session.
 #[derive(Debug, Clone)]
 pub struct LocalTerms<'a> {
     /// The host of the c= and o= lines.
     pub host: &'a str,
-    /// Where the host is a name: whether the peer is to look for an IPv6 address of it.
+    /// The family of the host if it is a name: IPv6, or else IPv4.
     pub ipv6: bool,
-    /// `a=accept-wrapped-types`; nothing is written where it is empty.
+    /// `a=accept-wrapped-types`; not written if it is empty.
     pub accept_wrapped_types: &'a [String],
     /// `a=chatroom`.
     pub chatroom: ChatroomTokens,
-    /// `a=max-size`; 0 is no limit and not written.
+    /// `a=max-size` in octets; 0 is no limit, and not written.
     pub max_size: u64,
-    /// What the session is about, for people: the i= line (RFC 8866 §5.4).
+    /// The i= line: what the session is about, for people (RFC 8866 §5.4).
     pub subject: Option<&'a str>,
 }
 
-/// Our side of the message media of a session.
+/// The local end of the message media of a session.
 #[derive(Debug, Clone)]
 pub struct LocalMedia<'a> {
-    /// What we take.
+    /// What the local end offers in every session.
     pub terms: LocalTerms<'a>,
     /// The port of the m= line.
     pub port: u16,
-    /// `a=path`. Its own URI says whether the media is over TLS.
+    /// `a=path`. The scheme of its last URI says whether the media is over TLS.
     pub path: &'a Path,
     /// `a=setup`.
     pub setup: Setup,
-    /// `a=fingerprint`, once for each; written where the media is over TLS (RFC 8122 §5.1).
+    /// `a=fingerprint`, once for each; written only if the media is over TLS (RFC 8122 §5.1).
     pub fingerprints: &'a [Fingerprint],
 }
 
 impl LocalTerms<'_> {
-    /// What could be negotiated, for whoever asks (RFC 3264 §9): a line for each protocol, with port 0 and nothing that belongs to
-    /// one session, such as a path.
+    /// A description of what could be negotiated, for the answer to OPTIONS (RFC 3264 §9): a line for each protocol, with port 0 and
+    /// without the attributes of one session, such as a path.
     #[must_use]
     pub fn capabilities(&self, origin: Origin, plain: bool, tls: bool) -> String {
         let mut session = self.session(origin);
@@ -101,7 +101,7 @@ impl LocalTerms<'_> {
 }
 
 impl LocalMedia<'_> {
-    /// The first offer of a call, with one media line.
+    /// The first offer of a call, with one media line. Returns the description as text.
     #[must_use]
     pub fn offer(&self, origin: Origin) -> String {
         let mut session = self.terms.session(origin);
@@ -110,8 +110,8 @@ impl LocalMedia<'_> {
         written(&session)
     }
 
-    /// An offer after `before`, our last description in the same call: every line keeps its place, and those that are not used have
-    /// port 0 (RFC 3264 §8). `direction` is what the peer may do; `cema` whether both have agreed on `a=msrp-cema` (RFC 6714).
+    /// An offer after `before`, the last local description in the same call: every line keeps its place, and unused lines have port 0
+    /// (RFC 3264 §8). `direction` is that of the peer; `cema` is whether both ends agreed on `a=msrp-cema` (RFC 6714).
     #[must_use]
     pub fn next_offer(&self, origin: Origin, before: &Description, direction: Direction, cema: bool) -> String {
         let mut session = self.terms.session(origin);
@@ -125,7 +125,7 @@ impl LocalMedia<'_> {
         written(&session)
     }
 
-    /// The answer: one line for every line of the offer, the others refused with port 0 (RFC 3264 §6).
+    /// The answer to an offer: one line for every line of the offer, all but `taken` refused with port 0 (RFC 3264 §6).
     #[must_use]
     pub fn answer(&self, origin: Origin, offer: &Description, taken: &MessageMedia) -> String {
         let mut session = self.terms.session(origin);
@@ -163,14 +163,14 @@ impl LocalMedia<'_> {
     }
 }
 
-/// Octets that a description of ours is expected to have.
+/// The expected octets of a description, to allocate once.
 const BYTES_EXPECTED: usize = 512;
-/// Attributes of a media line of ours.
+/// The expected attributes of a media line.
 const ATTRIBUTES_EXPECTED: usize = 8;
 
 fn written(session: &Session) -> String {
     let mut out = Vec::with_capacity(BYTES_EXPECTED);
-    // A vector takes everything.
+    // Writing to a vector does not fail.
     let _ = session.write(&mut out);
     String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
@@ -180,7 +180,7 @@ fn address_type(host: &str, ipv6: bool) -> AddrType {
     if ipv6 { AddrType::Ip6 } else { AddrType::Ip4 }
 }
 
-/// A line that is not used. That of a file says which file it was for (RFC 5547 §8.3).
+/// A refused line. That of a file says which file it was for (RFC 5547 §8.3).
 fn refused(theirs: &Media) -> Media {
     let mut media = line(&theirs.media, 0, &theirs.proto, theirs.fmt.clone());
     let of_file = |a: &&Attribute| FILE_ATTRIBUTES.iter().any(|name| a.attribute.eq_ignore_ascii_case(name));
@@ -232,7 +232,7 @@ mod tests {
         m=video 1 RTP/AVP 31\r\n";
 
     #[test]
-    fn every_line_of_the_offer_has_its_own_in_the_answer() {
+    fn every_line_of_the_offer_has_a_line_in_the_answer() {
         assert_eq!(
             answer_to(OFFER),
             "v=0\r\no=- 7 3 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=5 9\r\nm=audio 0 RTP/AVP 0 8\r\n\
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn direction_and_cema_are_answered_where_they_were_offered() {
+    fn direction_and_cema_are_answered_if_offered() {
         let offer = OFFER.replace("a=accept-types", "a=recvonly\r\na=msrp-cema\r\na=accept-types");
         let answer = answer_to(&offer);
         assert!(answer.contains("a=sendonly\r\n") && answer.contains("a=msrp-cema\r\n"));
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn cema_is_not_answered_to_one_who_connects_through_a_relay() {
+    fn cema_is_not_answered_to_a_peer_behind_a_relay() {
         let relayed = OFFER.replace("a=path:", "a=msrp-cema\r\na=path:msrp://relay.example:1/r;tcp ");
         assert!(!answer_to(&relayed).contains("cema"));
         assert!(answer_to(&relayed.replace("a=msrp-cema", "a=msrp-cema\r\na=setup:actpass")).contains("cema"));
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_reads_back_as_what_it_was_made_of() {
+    fn an_offer_reads_back() {
         let (path, wrapped) = (path(), ["text/plain".to_owned(), "text/html".to_owned()]);
         let mut ours = ours(&path, &wrapped, Setup::ActPass);
         ours.terms.max_size = 5000;
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn fingerprints_are_written_where_there_is_tls() {
+    fn fingerprints_are_written_with_tls() {
         let fingerprint = Fingerprint { hash: crate::sdp::HashFunction::Sha1, value: vec![0xab; 20].into() };
         let (plain, secure) = (path(), Path::parse(b"msrps://192.0.2.1:2856/us;tcp").unwrap());
         let offer = |path: &Path| {

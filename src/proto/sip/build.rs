@@ -1,30 +1,29 @@
-//! Making responses and requests, and finding fault with those of others.
+//! Building responses and requests, and checking the requests of peers.
 
 use bytes::Bytes;
 use sipx_sip::{Finding, Header, HeaderName, Headers, Method, Request, Response, StatusCode, Uri, validate_request};
 
 use super::{request_uri, tag};
 
-/// A response on its way to be one.
+/// Builds a response. End with [`body`](Self::body) or [`empty`](Self::empty).
 #[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until its message is taken"]
 pub struct ResponseBuilder(Response);
 
 impl ResponseBuilder {
-    /// A response with the headers that every one takes from its request (RFC 3261 §8.2.6.2). `to_tag` becomes the tag of To
-    /// where the request has none and `status` is not 100.
-    #[must_use]
+    /// A response to `request`, with the headers that are copied from it (RFC 3261 §8.2.6.2). `to_tag` becomes the tag of To if the
+    /// request has none and `status` is not 100. A `status` that is not one (100 to 699) becomes 500.
     pub fn new(request: &Request, status: u16, to_tag: &str) -> Self {
         Self::for_headers(&request.headers, status, to_tag)
     }
 
-    /// The same for a request of which only the headers are known.
-    #[must_use]
+    /// [`Self::new`] for a request of which only the headers are known: see [`MalformedRequest`](super::MalformedRequest).
     pub fn for_headers(headers: &Headers, status: u16, to_tag: &str) -> Self {
         let code = StatusCode::new(status).or_else(|| StatusCode::new(500)).expect("500 is a status code");
         let mut response = Response::new(code, reason_phrase(code.code()));
         let untagged = status != 100 && tag(headers, &HeaderName::To).is_none();
         for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq] {
-            // Where there are two of what has to be one, the first stands for both; a Via is each hop's.
+            // Of a header that is there twice only the first is copied, except for Via: each hop has its own.
             let rows = if name == HeaderName::Via { usize::MAX } else { 1 };
             for header in headers.get_all(&name).take(rows) {
                 let tagged = (untagged && name == HeaderName::To).then(|| with_tag(header, to_tag)).flatten();
@@ -34,8 +33,7 @@ impl ResponseBuilder {
         Self(response)
     }
 
-    /// With another reason phrase than the usual one.
-    #[must_use]
+    /// Replaces the usual reason phrase. A phrase with control characters is ignored.
     pub fn reason(mut self, reason: &str) -> Self {
         if !reason.bytes().any(|b| b.is_ascii_control()) {
             self.0.reason = Bytes::copy_from_slice(reason.as_bytes());
@@ -43,15 +41,13 @@ impl ResponseBuilder {
         self
     }
 
-    /// With one more header. A value that would break the line is left out.
-    #[must_use]
+    /// Adds a header. A value that would end its line is left out.
     pub fn header(mut self, name: HeaderName, value: impl Into<Bytes>) -> Self {
         push(&mut self.0.headers, name, value);
         self
     }
 
-    /// With what stands in all rows of a header of the request, as Record-Route is echoed (RFC 3261 §12.1.1).
-    #[must_use]
+    /// Copies all rows of a header of the request, such as Record-Route (RFC 3261 §12.1.1).
     pub fn echo(mut self, request: &Request, name: &HeaderName) -> Self {
         for header in request.headers.get_all(name) {
             self.0.headers.push(header.clone());
@@ -59,17 +55,17 @@ impl ResponseBuilder {
         self
     }
 
-    /// The response, with a body and its type.
+    /// The response with a body, its Content-Type and its Content-Length.
     #[must_use]
     pub fn body(self, media_type: &str, body: impl Into<Bytes>) -> Response {
-        let mut reply = self.header(HeaderName::ContentType, media_type.to_owned());
+        let mut response = self.header(HeaderName::ContentType, media_type.to_owned());
         let body = body.into();
-        push(&mut reply.0.headers, HeaderName::ContentLength, body.len().to_string());
-        reply.0.set_body(body);
-        reply.0
+        push(&mut response.0.headers, HeaderName::ContentLength, body.len().to_string());
+        response.0.set_body(body);
+        response.0
     }
 
-    /// The response, without a body.
+    /// The response without a body, with a Content-Length of 0.
     #[must_use]
     pub fn empty(mut self) -> Response {
         push(&mut self.0.headers, HeaderName::ContentLength, "0");
@@ -77,35 +73,34 @@ impl ResponseBuilder {
     }
 }
 
-/// A request of ours on its way to be one.
+/// Builds a request. End with [`body`](Self::body) or [`empty`](Self::empty).
 #[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until its message is taken"]
 pub struct RequestBuilder(Request);
 
 impl RequestBuilder {
-    /// A request with 70 Max-Forwards and nothing else, to as much of `target` as may be a Request-URI.
-    #[must_use]
+    /// A request with a Max-Forwards of 70 and no other header. Its Request-URI is [`request_uri`] of `target`.
     pub fn new(method: Method, target: Uri) -> Self {
         Self(Request::new(method, request_uri(target))).header(HeaderName::MaxForwards, "70")
     }
 
-    /// With one more header. A value that would break the line is left out.
-    #[must_use]
+    /// Adds a header. A value that would end its line is left out.
     pub fn header(mut self, name: HeaderName, value: impl Into<Bytes>) -> Self {
         push(&mut self.0.headers, name, value);
         self
     }
 
-    /// The request, with a body and its type.
+    /// The request with a body, its Content-Type and its Content-Length.
     #[must_use]
     pub fn body(self, media_type: &str, body: impl Into<Bytes>) -> Request {
-        let mut ask = self.header(HeaderName::ContentType, media_type.to_owned());
+        let mut request = self.header(HeaderName::ContentType, media_type.to_owned());
         let body = body.into();
-        push(&mut ask.0.headers, HeaderName::ContentLength, body.len().to_string());
-        ask.0.set_body(body);
-        ask.0
+        push(&mut request.0.headers, HeaderName::ContentLength, body.len().to_string());
+        request.0.set_body(body);
+        request.0
     }
 
-    /// The request, without a body.
+    /// The request without a body, with a Content-Length of 0.
     #[must_use]
     pub fn empty(mut self) -> Request {
         push(&mut self.0.headers, HeaderName::ContentLength, "0");
@@ -123,7 +118,7 @@ fn push(headers: &mut Headers, name: HeaderName, value: impl Into<Bytes>) {
     }
 }
 
-/// The number of the CSeq header.
+/// The sequence number of the CSeq header; `None` if it is missing or malformed.
 #[must_use]
 pub fn cseq_number(headers: &Headers) -> Option<u32> {
     let value = headers.value(&HeaderName::CSeq)?;
@@ -155,12 +150,12 @@ pub fn check_request(request: &Request) -> Result<(), RequestError> {
     let version = findings.iter().find(|finding| finding.status() == 505);
     let other = findings.iter().find(|finding| !finding.is_repairable());
     match version.or(other) {
-        Some(finding) => Err(RequestError::Refused(finding.status(), what_is_wrong(finding))),
+        Some(finding) => Err(RequestError::Refused(finding.status(), phrase_of(finding))),
         None => Ok(()),
     }
 }
 
-fn what_is_wrong(finding: &Finding) -> String {
+fn phrase_of(finding: &Finding) -> String {
     match finding {
         Finding::MissingRequiredHeader(name) => format!("Missing {name}"),
         Finding::MalformedRequiredHeader(name) => format!("Malformed {name}"),
@@ -233,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_takes_what_it_must_from_its_request() {
+    fn a_response_copies_the_headers_of_its_request() {
         let request = request(GOOD);
         let reply = ResponseBuilder::new(&request, 486, "us").reason("Full").echo(&request, &HeaderName::RecordRoute);
         assert_eq!(
@@ -245,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_twice_goes_back_once() {
+    fn a_repeated_header_is_copied_once() {
         let double = "From: <sip:e@d>;tag=2\r\nTo: <sip:f@b>\r\nCall-ID: y\r\nCSeq: 4 INVITE\r\nMax-Forwards";
         let text = bytes(ResponseBuilder::new(&request(&GOOD.replace("Max-Forwards", double)), 400, "t").empty());
         for name in ["From: ", "To: ", "Call-ID: ", "CSeq: "] {
@@ -256,14 +251,14 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_kept_and_a_trying_gets_none() {
+    fn a_tag_is_kept_and_a_100_gets_none() {
         let tagged = request(&GOOD.replace("To: <sip:a@b>", "To: <sip:a@b>;tag=old"));
         assert!(bytes(ResponseBuilder::new(&tagged, 200, "new").empty()).contains("To: <sip:a@b>;tag=old\r\n"));
         assert!(bytes(ResponseBuilder::new(&request(GOOD), 100, "new").empty()).contains("To: <sip:a@b>\r\n"));
     }
 
     #[test]
-    fn a_value_cannot_break_out_of_its_line() {
+    fn a_value_cannot_end_its_line() {
         let reply = ResponseBuilder::new(&request(GOOD), 200, "t")
             .header(HeaderName::Subject, "a\r\nEvil: 1")
             .reason("x\r\ny: z");
@@ -272,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_have_their_status_and_say_what_is_wrong() {
+    fn errors_have_a_status_and_say_what_is_wrong() {
         let found = |old: &str, new: &str| match check_request(&request(&GOOD.replacen(old, new, 1))) {
             Err(RequestError::Refused(status, phrase)) => format!("{status} {phrase}"),
             other => panic!("{old} {new}: {other:?}"),

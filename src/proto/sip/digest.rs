@@ -1,23 +1,23 @@
-//! Digest authentication on the wire: challenges, credentials, and what is computed of them (RFC 7616, RFC 8760).
+//! Digest authentication on the wire: challenges, credentials and their hashes (RFC 7616, RFC 8760).
 //!
-//! Pure text and hashes. What is believed, and for how long, is decided by whoever reads them.
+//! Only text and hashes. Whether a nonce is valid, and whether credentials are accepted, is up to the application.
 
 use md5::{Digest, Md5};
 use sha2::Sha256;
 
 use super::quoted;
 
-/// How digests are computed. The session variants and SHA-512-256 are neither offered nor taken.
+/// The hash function of digests. The session variants and SHA-512-256 are not supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
-    /// SHA-256, the one that everybody must have.
+    /// SHA-256, which every implementation has to support.
     Sha256,
-    /// MD5, for clients of old.
+    /// MD5, for old clients.
     Md5,
 }
 
 impl Algorithm {
-    /// Its name as it stands in headers.
+    /// The name in headers.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -26,7 +26,7 @@ impl Algorithm {
         }
     }
 
-    /// Digits of its digests.
+    /// Hexadecimal digits in a digest.
     #[must_use]
     pub fn digits(self) -> usize {
         match self {
@@ -35,13 +35,13 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of a name; without one it is MD5 (RFC 7616 §3.3).
+    /// The algorithm of a name; MD5 without a name (RFC 7616 §3.3).
     fn of(name: Option<&str>) -> Option<Self> {
         let name = name.unwrap_or("MD5");
         [Self::Sha256, Self::Md5].into_iter().find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
     }
 
-    /// The digest of a text, in hexadecimal digits of lower case (RFC 8760 §2.2).
+    /// The digest of a text in hexadecimal digits, lower case (RFC 8760 §2.2).
     #[must_use]
     pub fn hash(self, text: &str) -> String {
         match self {
@@ -50,20 +50,20 @@ impl Algorithm {
         }
     }
 
-    /// H(A1) (RFC 7616 §3.4.2): all that a server has to know of a password.
+    /// H(A1) (RFC 7616 §3.4.2), which a server can store instead of a password.
     #[must_use]
     pub fn ha1(self, username: &str, realm: &str, password: &str) -> String {
         self.hash(&format!("{username}:{realm}:{password}"))
     }
 
-    /// The username as clients send it where they are asked to hide it (RFC 7616 §3.4.4).
+    /// The hash of a username, which clients send if the challenge has `userhash` (RFC 7616 §3.4.4).
     #[must_use]
     pub fn userhash(self, username: &str, realm: &str) -> String {
         self.hash(&format!("{username}:{realm}"))
     }
 }
 
-/// Octets in hexadecimal digits of lower case.
+/// Octets in hexadecimal digits, lower case.
 #[must_use]
 pub fn hex(octets: &[u8]) -> String {
     octets
@@ -76,25 +76,25 @@ pub fn hex(octets: &[u8]) -> String {
 /// A challenge: the value of a WWW-Authenticate or Proxy-Authenticate header (RFC 7616 §3.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
-    /// Whose users are asked for.
+    /// The realm of the users.
     pub realm: String,
-    /// What the answer is made of.
+    /// The nonce of the server.
     pub nonce: String,
-    /// How.
+    /// The hash function.
     pub algorithm: Algorithm,
-    /// What the answer brings back.
+    /// The opaque text, which the client returns unchanged.
     pub opaque: Option<String>,
-    /// The nonce was too old, not the password wrong.
+    /// Whether the last nonce had expired, and the password was not wrong.
     pub stale: bool,
-    /// `qop` has "auth"; else the answer is that of RFC 2069.
+    /// Whether `qop` has "auth"; otherwise the client answers as in RFC 2069.
     pub qop: bool,
-    /// The username can be hidden.
+    /// Whether the client may hash the username.
     pub userhash: bool,
 }
 
 impl Challenge {
-    /// Reads one; `None` where it is of another scheme, of an algorithm that is not taken, or broken: it is to be ignored then
-    /// (RFC 8760 §2.4).
+    /// Parses the value of a header. Returns `None` for another scheme, an algorithm that is not supported, or a malformed value: ignore
+    /// the challenge then (RFC 8760 §2.4).
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
         let parameters = Parameters::of_digest(value)?;
@@ -115,7 +115,7 @@ impl Challenge {
         })
     }
 
-    /// The header's value. Which parameters are quoted is prescribed by RFC 7616 §3.3.
+    /// The value of the header. RFC 7616 §3.3 prescribes which parameters are quoted.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut out = format!("Digest realm={}, qop=\"auth\"", quoted(&self.realm));
@@ -132,8 +132,8 @@ impl Challenge {
         out + ", charset=UTF-8"
     }
 
-    /// The answer to it: the value of an Authorization header. `count` is how often the nonce was used, this time included;
-    /// `cnonce` is random.
+    /// The answer to the challenge: the value of an Authorization header for a request with this method and Request-URI. `count` is the
+    /// number of uses of the nonce, from 1; `cnonce` is random text.
     #[must_use]
     pub fn answer(&self, login: Login<'_>, method: &str, uri: &str, count: u32, cnonce: &str) -> String {
         let qop = self.qop.then(|| Qop { count: format!("{count:08x}"), cnonce: cnonce.to_owned() });
@@ -161,26 +161,26 @@ impl Challenge {
     }
 }
 
-/// A user and the password, as the client has them.
+/// Username and password of a client.
 #[derive(Clone, Copy)]
 pub struct Login<'a> {
-    /// Who.
+    /// The username.
     pub username: &'a str,
     /// The password.
     pub password: &'a str,
 }
 
-/// What a client with `qop=auth` adds to the digest.
+/// The parameters that a client with `qop=auth` adds to the digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Qop {
-    /// `nc` as it was written: eight hexadecimal digits.
+    /// `nc`, the nonce count as received: eight hexadecimal digits.
     pub count: String,
-    /// `cnonce`.
+    /// `cnonce`, the nonce of the client.
     pub cnonce: String,
 }
 
 impl Qop {
-    /// The nonce count as a number; `None` where it is none.
+    /// The nonce count as a number; `None` if it is malformed.
     #[must_use]
     pub fn number(&self) -> Option<u32> {
         let legal = self.count.len() == 8 && self.count.bytes().all(|b| b.is_ascii_hexdigit());
@@ -191,43 +191,43 @@ impl Qop {
 /// Credentials: the value of an Authorization header (RFC 7616 §3.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// Who it is said to be: the name, or its hash where `userhash` says so.
+    /// The username, or its hash if `userhash` is set. Not yet verified.
     pub username: String,
-    /// Whether it is the hash.
+    /// Whether `username` is a hash.
     pub userhash: bool,
-    /// Whose user.
+    /// The realm of the user.
     pub realm: String,
-    /// The nonce of a challenge.
+    /// The nonce of the challenge.
     pub nonce: String,
-    /// The URI that the digest was made for.
+    /// The URI that the digest covers.
     pub uri: String,
     /// The digest.
     pub response: String,
-    /// How it was made.
+    /// The hash function.
     pub algorithm: Algorithm,
-    /// `None` is a client of RFC 2069.
+    /// `None` for a client of RFC 2069.
     pub qop: Option<Qop>,
 }
 
-/// Why credentials are none.
+/// Why credentials cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
-    /// Another scheme, Basic for one. As good as none at all (RFC 8760 §2.6).
+    /// Another scheme, such as Basic. Treat the request as one without credentials (RFC 8760 §2.6).
     #[error("the scheme is not Digest")]
     Scheme,
-    /// An algorithm that was not offered. As good as none at all.
+    /// An algorithm that is not supported. Treat the request as one without credentials.
     #[error("the algorithm was not offered")]
     Algorithm,
-    /// A parameter is missing, broken, or was not offered.
+    /// Malformed: a parameter is missing, malformed, or was not offered.
     #[error("the credentials cannot be read")]
     Malformed,
 }
 
 impl Credentials {
-    /// Reads the value of a header.
+    /// Parses the value of a header.
     ///
     /// # Errors
-    /// Why it has no credentials that could be looked at.
+    /// Returns an error if the scheme or the algorithm is not supported, or if the value is malformed.
     pub fn parse(value: &str) -> Result<Self, CredentialsError> {
         let scheme = value.split_ascii_whitespace().next().unwrap_or_default();
         if !scheme.eq_ignore_ascii_case("Digest") {
@@ -248,14 +248,14 @@ impl Credentials {
         })
     }
 
-    /// What `response` has to be for H(A1).
+    /// The digest that `response` has to equal, given [`Algorithm::ha1`] and the method of the request. Compare the two in constant time.
     #[must_use]
     pub fn expected(&self, ha1: &str, method: &str) -> String {
         response(self.algorithm, ha1, &self.nonce, self.qop.as_ref(), method, &self.uri)
     }
 }
 
-/// RFC 7616 §3.4: both `username` and `username*` are an error.
+/// The username; having both `username` and `username*` is an error (RFC 7616 §3.4).
 fn username(parameters: &Parameters) -> Option<String> {
     match (parameters.get("username"), parameters.get("username*")) {
         (Some(plain), None) => Some(plain.to_owned()),
@@ -268,7 +268,7 @@ fn username(parameters: &Parameters) -> Option<String> {
     }
 }
 
-/// RFC 5987 §3.2.
+/// Resolves the escapes of RFC 5987 §3.2.
 fn unescaped(text: &str) -> Option<String> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -283,7 +283,7 @@ fn unescaped(text: &str) -> Option<String> {
     String::from_utf8(octets).ok()
 }
 
-/// `qop` as the client used it. Only "auth" was offered.
+/// The parameters of `qop`. Only "auth" is supported.
 fn qop(parameters: &Parameters) -> Result<Option<Qop>, CredentialsError> {
     let Some(qop) = parameters.get("qop") else { return Ok(None) };
     let (count, cnonce) = (parameters.get("nc"), parameters.get("cnonce"));
@@ -294,7 +294,7 @@ fn qop(parameters: &Parameters) -> Result<Option<Qop>, CredentialsError> {
     if qop.number().is_some() { Ok(Some(qop)) } else { Err(CredentialsError::Malformed) }
 }
 
-/// RFC 7616 §3.4.1; without qop that of RFC 2069 §2.1.2.
+/// The digest of RFC 7616 §3.4.1; without qop that of RFC 2069 §2.1.2.
 fn response(algorithm: Algorithm, ha1: &str, nonce: &str, qop: Option<&Qop>, method: &str, uri: &str) -> String {
     let ha2 = algorithm.hash(&format!("{method}:{uri}"));
     match qop {
@@ -307,7 +307,7 @@ fn response(algorithm: Algorithm, ha1: &str, nonce: &str, qop: Option<&Qop>, met
 struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    /// `None` where the scheme is another one, the syntax broken, or a parameter there twice.
+    /// `None` if the scheme is another one, the syntax is malformed, or a parameter is repeated.
     fn of_digest(value: &str) -> Option<Self> {
         let value = value.trim_start();
         let (scheme, mut rest) = value.split_once(|c: char| c.is_ascii_whitespace())?;
@@ -341,7 +341,7 @@ impl Parameters {
     }
 }
 
-/// A token or a quoted string, and what stands behind it.
+/// A token or a quoted string, and what follows it.
 fn take_value(text: &str) -> Option<(String, &str)> {
     let Some(inner) = text.strip_prefix('"') else {
         let end = text.find(|c: char| c == ',' || c.is_ascii_whitespace()).unwrap_or(text.len());

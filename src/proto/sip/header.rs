@@ -1,23 +1,23 @@
-//! Reading header fields beyond what the SIP crate types.
+//! Reading header fields that `sipx-sip` has no types for.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use sipx_sip::{Address, HeaderName, Headers};
 
-/// The first value of a header as text, unfolded; `None` where there is none or where it is not UTF-8.
+/// The value of the first row of a header as text, unfolded; `None` if there is none, or if it is not UTF-8.
 #[must_use]
 pub fn text(headers: &Headers, name: &HeaderName) -> Option<String> {
     String::from_utf8(headers.value(name)?.into_owned()).ok()
 }
 
-/// Each row of a header as text, unfolded. Rows that are not UTF-8 are passed over.
+/// The values of all rows of a header as text, unfolded. Rows that are not UTF-8 are skipped.
 #[must_use]
 pub fn text_rows(headers: &Headers, name: &HeaderName) -> Vec<String> {
     headers.get_all(name).filter_map(|row| String::from_utf8(row.value().into_owned()).ok()).collect()
 }
 
-/// The tokens of a list header such as Require, from every row of it.
+/// The tokens of a list header such as Require, of all its rows.
 #[must_use]
 pub fn option_tags(headers: &Headers, name: &HeaderName) -> Vec<String> {
     let mut tags = Vec::new();
@@ -29,7 +29,7 @@ pub fn option_tags(headers: &Headers, name: &HeaderName) -> Vec<String> {
     tags
 }
 
-/// The seconds that a header such as Session-Expires or Expires begins with; `None` where it has none.
+/// The seconds of a header such as Expires or Session-Expires, without its parameters; `None` if it is missing or malformed.
 #[must_use]
 pub fn seconds(headers: &Headers, name: &HeaderName) -> Option<Duration> {
     let value = text(headers, name)?;
@@ -37,7 +37,7 @@ pub fn seconds(headers: &Headers, name: &HeaderName) -> Option<Duration> {
     number.parse().ok().map(|seconds: u32| Duration::from_secs(seconds.into()))
 }
 
-/// Every address of a header, from every row of it; `None` where one of them cannot be read.
+/// The addresses of a header, of all its rows; `None` if one of them is malformed.
 #[must_use]
 pub fn addresses(headers: &Headers, name: &HeaderName) -> Option<Vec<Address>> {
     let mut all = Vec::new();
@@ -47,7 +47,8 @@ pub fn addresses(headers: &Headers, name: &HeaderName) -> Option<Vec<Address>> {
     Some(all)
 }
 
-/// The tag of the From or To header, which has been seen to be an address.
+/// The tag of the From or To header; `None` if it has none. The header has to be well formed: see
+/// [`check_request`](super::check_request).
 #[must_use]
 pub fn tag<'a>(headers: &'a Headers, name: &HeaderName) -> Option<Cow<'a, str>> {
     match headers.value(name)? {
@@ -57,12 +58,12 @@ pub fn tag<'a>(headers: &'a Headers, name: &HeaderName) -> Option<Cow<'a, str>> 
 }
 
 fn tag_of(address: &[u8]) -> Option<&str> {
-    let tag = parameters(behind_uri(address)).find(|(name, _)| name.eq_ignore_ascii_case(b"tag"))?.1;
+    let tag = parameters(after_uri(address)).find(|(name, _)| name.eq_ignore_ascii_case(b"tag"))?.1;
     std::str::from_utf8(tag?).ok()
 }
 
-/// What follows the URI of an address. Without angle brackets what follows it is never its own (RFC 3261 §20.10).
-fn behind_uri(address: &[u8]) -> &[u8] {
+/// What follows the URI of an address. Without angle brackets parameters belong to the header and not to the URI (RFC 3261 §20.10).
+fn after_uri(address: &[u8]) -> &[u8] {
     let at = match outside_quotes(address, |octet| matches!(octet, b'<' | b';')) {
         Some(open) if address[open] == b'<' => memchr::memchr(b'>', &address[open..]).map(|len| open + len + 1),
         at => at,
@@ -70,11 +71,11 @@ fn behind_uri(address: &[u8]) -> &[u8] {
     &address[at.unwrap_or(address.len())..]
 }
 
-/// A name and a value, without the space around them.
-pub(super) type Parameter<'a> = (&'a [u8], Option<&'a [u8]>);
+/// A name and a value, without the white space around them.
+pub type Parameter<'a> = (&'a [u8], Option<&'a [u8]>);
 
-/// The parameters in what follows a value, from its first semicolon on.
-pub(super) fn parameters(text: &[u8]) -> impl Iterator<Item = Parameter<'_>> {
+/// The parameters of a value, from its first semicolon on.
+pub fn parameters(text: &[u8]) -> impl Iterator<Item = Parameter<'_>> {
     let mut left = semicolon(text).map(|at| &text[at + 1..]);
     std::iter::from_fn(move || {
         let text = left?;
@@ -89,7 +90,7 @@ pub(super) fn parameters(text: &[u8]) -> impl Iterator<Item = Parameter<'_>> {
 }
 
 /// The first semicolon outside of quotes.
-pub(super) fn semicolon(text: &[u8]) -> Option<usize> {
+pub fn semicolon(text: &[u8]) -> Option<usize> {
     let first = memchr::memchr2(b';', b'"', text)?;
     if text[first] == b';' { Some(first) } else { outside_quotes(text, |octet| octet == b';') }
 }
@@ -107,7 +108,7 @@ fn outside_quotes(text: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
     })
 }
 
-/// The display name of an address, if it has one that can be shown.
+/// The display name of an address; `None` if it is missing, empty, not UTF-8, or has control characters.
 #[must_use]
 pub fn display_name(address: &Address) -> Option<String> {
     let name = String::from_utf8(address.display_name.clone()?).ok()?;
@@ -115,8 +116,8 @@ pub fn display_name(address: &Address) -> Option<String> {
     (!name.is_empty() && !name.chars().any(char::is_control)).then(|| name.to_owned())
 }
 
-/// Whether the Accept header, where there is one, takes a media type: of the ranges that have it the narrowest counts, and one
-/// with `q=0` is what is not wanted (RFC 3261 §20.1, RFC 2616 §14.1). Without the header the default of RFC 3261 §20.1 holds.
+/// Whether the Accept header accepts a media type. Of the ranges that match, the most specific decides, and `q=0` refuses (RFC 3261 §20.1,
+/// RFC 2616 §14.1). Without the header only `application/sdp` is accepted (RFC 3261 §20.1).
 #[must_use]
 pub fn accepts_media_type(headers: &Headers, media_type: &str) -> bool {
     if headers.count(&HeaderName::Accept) == 0 {
@@ -124,28 +125,28 @@ pub fn accepts_media_type(headers: &Headers, media_type: &str) -> bool {
     }
     let kind = media_type.split('/').next().unwrap_or_default();
     let of_kind = |wanted: &str| wanted.strip_suffix("/*").is_some_and(|k| k.eq_ignore_ascii_case(kind));
-    let narrowness = |range: &str| match range {
+    let specificity = |range: &str| match range {
         range if range.eq_ignore_ascii_case(media_type) => Some(2),
         range if of_kind(range) => Some(1),
         "*/*" => Some(0),
         _ => None,
     };
     let ranges = option_tags(headers, &HeaderName::Accept);
-    let fitting = ranges.iter().filter_map(|row| {
+    let matching = ranges.iter().filter_map(|row| {
         let (range, parameters) = row.split_once(';').unwrap_or((row, ""));
-        narrowness(range.trim()).map(|narrowness| (narrowness, !is_unwanted(parameters)))
+        specificity(range.trim()).map(|specificity| (specificity, !is_refused(parameters)))
     });
-    fitting.max_by_key(|(narrowness, _)| *narrowness).is_some_and(|(_, wanted)| wanted)
+    matching.max_by_key(|(specificity, _)| *specificity).is_some_and(|(_, wanted)| wanted)
 }
 
-/// Whether the parameters of a range have a `q` of nothing.
-fn is_unwanted(parameters: &str) -> bool {
+/// Whether the parameters of a range have `q=0`.
+fn is_refused(parameters: &str) -> bool {
     let q = parameters.split(';').filter_map(|parameter| parameter.split_once('='));
     let mut q = q.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
     q.next().is_some_and(|(_, value)| value.trim().parse() == Ok(0.0))
 }
 
-/// A text as a quoted-string (RFC 3261 §25.1). Control characters become spaces.
+/// A text as a quoted-string, with its quotes (RFC 3261 §25.1). Control characters become spaces.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -163,7 +164,7 @@ pub fn quoted(text: &str) -> String {
 
 /// Headers with these rows, for tests.
 #[cfg(test)]
-pub(crate) fn headers(rows: &[(HeaderName, &str)]) -> Headers {
+pub fn headers(rows: &[(HeaderName, &str)]) -> Headers {
     let mut headers = Headers::new();
     for (name, value) in rows {
         headers.push(sipx_sip::Header::build(name.clone(), (*value).to_owned()).unwrap());
@@ -201,12 +202,12 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_string_cannot_be_left() {
+    fn a_quoted_string_cannot_be_ended() {
         assert_eq!(quoted("a\"b\\c\r\nd"), "\"a\\\"b\\\\c  d\"");
     }
 
     #[test]
-    fn tags_and_names_come_out_bare() {
+    fn tags_and_names_are_unquoted() {
         let some = headers(&[(HeaderName::From, "\"Al \\\"x\\\"\" <sip:a@b;tag=no>;tag=yes")]);
         assert_eq!(tag(&some, &HeaderName::From).as_deref(), Some("yes"));
         let from = &addresses(&some, &HeaderName::From).unwrap()[0];

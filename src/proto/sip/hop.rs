@@ -7,25 +7,25 @@ use sipx_sip::{Address, Header, HeaderName, Headers, Message};
 
 use super::{TopVia, addresses, is_loose_router};
 
-/// What carries a message.
+/// The transport of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
-    /// Datagrams.
+    /// UDP: datagrams.
     Udp,
-    /// A stream.
+    /// TCP: a stream.
     Tcp,
-    /// A stream over TLS.
+    /// TLS over TCP: a stream.
     Tls,
 }
 
 impl Transport {
-    /// Whether nothing has to be sent twice on it.
+    /// Whether the transport is reliable: messages need not be retransmitted.
     #[must_use]
     pub fn is_reliable(self) -> bool {
         self != Self::Udp
     }
 
-    /// Its name in a Via header.
+    /// The name in a Via header.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -35,50 +35,50 @@ impl Transport {
         }
     }
 
-    /// The port where none is named (RFC 3261 §19.1.2).
+    /// The default port (RFC 3261 §19.1.2).
     #[must_use]
     pub fn default_port(self) -> u16 {
         if self == Self::Tls { 5061 } else { 5060 }
     }
 }
 
-/// A connection of the control thread, never used twice.
+/// An id for a connection, chosen by the application and never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SipConnection(pub u64);
 
-/// One hop: by what, from where, to where.
+/// One hop: how and between which addresses a message travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hop {
-    /// By what.
+    /// The transport.
     pub transport: Transport,
-    /// Our end: the socket it came in on and what answers it goes out on.
+    /// The local address: where the message arrived, and where its responses leave.
     pub local: SocketAddr,
-    /// The other end; with a connection, where to connect to should it be gone.
+    /// The remote address; with a connection, where to connect to if it is gone.
     pub remote: SocketAddr,
-    /// The connection to use while it stands.
+    /// The connection to use while it exists.
     pub connection: Option<SipConnection>,
 }
 
-/// Notes in the topmost Via where the request really came from: `received` where its host differs (RFC 3261 §18.2.1) or
-/// where `rport` is asked for, and the port in `rport` (RFC 3581 §4). White space around the colon of its sent-by (§25.1) goes.
+/// Adds the source of a request to its topmost Via: `received` if the host differs (RFC 3261 §18.2.1) or `rport` is there, and the port
+/// in `rport` (RFC 3581 §4). White space around the colon of the sent-by (RFC 3261 §25.1) is dropped.
 pub fn add_received(headers: &mut Headers, source: SocketAddr) {
-    let Some(stamped) = TopVia::of(headers).and_then(|via| stamp(&via, source)) else { return };
+    let Some(value) = TopVia::of(headers).and_then(|via| with_source(&via, source)) else { return };
     let Some(at) = headers.iter().position(|h| h.name() == &HeaderName::Via) else { return };
-    let Ok(header) = Header::build(HeaderName::Via, stamped) else { return };
+    let Ok(header) = Header::build(HeaderName::Via, value) else { return };
     headers.remove_first(&HeaderName::Via);
     headers.insert(at, header);
 }
 
-/// `None` where it can stay as it is.
-fn stamp(via: &TopVia<'_>, source: SocketAddr) -> Option<Vec<u8>> {
-    let asked = via.parameter("rport").is_some();
-    let elsewhere = asked || via.ip() != Some(source.ip());
+/// The value of a Via with its source; `None` if it needs no change.
+fn with_source(via: &TopVia<'_>, source: SocketAddr) -> Option<Vec<u8>> {
+    let has_rport = via.parameter("rport").is_some();
+    let elsewhere = has_rport || via.ip() != Some(source.ip());
     let loose = via.sent_by().iter().any(u8::is_ascii_whitespace);
     if !elsewhere && !loose && via.parameter("received").is_none() {
         return None;
     }
     let mut out = Vec::with_capacity(via.head().len() + via.rest().len() + 120);
-    write_tight(&mut out, via.head());
+    write_compact(&mut out, via.head());
     let ours = |name: &[u8]| [&b"received"[..], b"rport"].iter().any(|own| name.eq_ignore_ascii_case(own));
     for (name, value) in via.parameters().filter(|(name, _)| !ours(name)) {
         out.push(b';');
@@ -88,7 +88,7 @@ fn stamp(via: &TopVia<'_>, source: SocketAddr) -> Option<Vec<u8>> {
             out.extend_from_slice(value);
         }
     }
-    if asked {
+    if has_rport {
         let _ = write!(out, ";rport={}", source.port());
     }
     if elsewhere {
@@ -98,9 +98,9 @@ fn stamp(via: &TopVia<'_>, source: SocketAddr) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Writes what stands before the parameters of a Via without white space around the colon between host and port, which is legal
-/// (RFC 3261 §25.1, COLON) and met by no parser without surprise.
-fn write_tight(out: &mut Vec<u8>, head: &[u8]) {
+/// Writes what is before the parameters of a Via, without white space around the colon between host and port: it is legal (RFC 3261 §25.1,
+/// COLON), but few parsers expect it.
+fn write_compact(out: &mut Vec<u8>, head: &[u8]) {
     for &octet in head {
         if octet == b':' {
             out.truncate(out.trim_ascii_end().len());
@@ -111,8 +111,8 @@ fn write_tight(out: &mut Vec<u8>, head: &[u8]) {
     }
 }
 
-/// Where the response to a request goes (RFC 3261 §18.2.2, RFC 3581 §4): back on its connection, or to its source, at the
-/// port it came from where it asked for that, or its Via cannot be read, and else at the port it named. `maddr` is not followed.
+/// Where to send the response to a request that arrived over `arrival` (RFC 3261 §18.2.2, RFC 3581 §4): over its connection, or to its
+/// source address. The port is the source port if the Via has `rport` or is malformed, or else the one of the Via. `maddr` is ignored.
 #[must_use]
 pub fn response_hop(headers: &Headers, arrival: Hop) -> Hop {
     let Some(via) = TopVia::of(headers) else { return arrival };
@@ -123,8 +123,8 @@ pub fn response_hop(headers: &Headers, arrival: Hop) -> Hop {
     }
 }
 
-/// Whom a message is sent to: the host of its first Route, or of its Request-URI where there is none or that route is strict (RFC
-/// 3261 §8.1.2, §12.2.1.1), or of its first Via where it is a response (§18.2.2).
+/// The host that a message is sent to: for a request the host of its first Route, or of its Request-URI if there is none or the route is
+/// strict (RFC 3261 §8.1.2, §12.2.1.1); for a response the host of its first Via (§18.2.2). `None` if there is no host.
 #[must_use]
 pub fn next_hop_host(message: &Message) -> Option<String> {
     match message {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_source_is_noted_where_it_differs_or_is_asked_for() {
+    fn the_source_is_added_if_it_differs_or_rport_is_there() {
         for (sent, noted) in [
             ("SIP/2.0/UDP 192.0.2.7:40000;branch=z9hG4bKa", "SIP/2.0/UDP 192.0.2.7:40000;branch=z9hG4bKa"),
             ("SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKa", "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKa;received=192.0.2.7"),
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn stamping_keeps_the_place_and_the_other_rows() {
+    fn adding_the_source_keeps_the_order_of_rows() {
         let request = stamped("SIP/2.0/UDP h;branch=z9hG4bKa");
         let names: Vec<_> = request.headers.iter().map(|h| h.name().canonical().to_vec()).collect();
         assert_eq!(names[..3], [b"Max-Forwards".to_vec(), b"Via".to_vec(), b"Via".to_vec()]);
@@ -207,13 +207,13 @@ mod tests {
     }
 
     #[test]
-    fn responses_go_back_where_they_are_waited_for() {
+    fn responses_go_to_the_source() {
         let to = |via: &str, transport| response_hop(&stamped(via).headers, arrival(transport)).remote.to_string();
         assert_eq!(to("SIP/2.0/UDP h:5099;rport;branch=z", Transport::Udp), "192.0.2.7:40000");
         assert_eq!(to("SIP/2.0/UDP h:5099;branch=z", Transport::Udp), "192.0.2.7:5099");
         assert_eq!(to("SIP/2.0/UDP h;branch=z", Transport::Udp), "192.0.2.7:5060");
         assert_eq!(to("SIP/2.0/TCP h:5062;rport;branch=z", Transport::Tcp), "192.0.2.7:5062");
-        assert_eq!(to("SIP/2.0/UDP ;branch=z", Transport::Udp), "192.0.2.7:40000", "whoever it is, it is there");
+        assert_eq!(to("SIP/2.0/UDP ;branch=z", Transport::Udp), "192.0.2.7:40000", "a malformed Via: the source");
         let back = response_hop(&stamped("SIP/2.0/TCP h;branch=z").headers, arrival(Transport::Tcp));
         assert_eq!(back.connection, Some(SipConnection(7)));
     }

@@ -1,4 +1,4 @@
-//! Lists of recipients (RFC 4826 as RFC 5366 uses it), with the copy control of RFC 5364: read, and written for others to see.
+//! Recipient lists (RFC 4826 as used by RFC 5366), with the copy control of RFC 5364.
 
 use std::collections::BTreeMap;
 
@@ -6,48 +6,59 @@ use quick_xml::Reader;
 use quick_xml::escape::{escape, resolve_predefined_entity};
 use quick_xml::events::{BytesStart, Event};
 
-use crate::limits::RECIPIENTS_MAX;
+use crate::limits::Limits;
 
-/// Somebody on a list.
+/// One recipient of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {
-    /// Their URI, as it was written.
+    /// The URI as received.
     pub uri: String,
-    /// What they are called.
+    /// The display name, if there is one.
     pub display_name: Option<String>,
-    /// Who may see that they are on the list.
+    /// Whether other recipients may see this one.
     pub copy: CopyControl,
-    /// Others may see that somebody is there, but not who.
+    /// Whether other recipients may see that there is somebody, but not who.
     pub anonymous: bool,
 }
 
-/// `copyControl` (RFC 5364 §4). Whoever has none is shown to nobody.
+/// The value of `copyControl` (RFC 5364 §4). A recipient without one counts as [`Self::Bcc`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CopyControl {
-    /// Named.
+    /// `to`: visible.
     To,
-    /// Named as one to know of it.
+    /// `cc`: visible as a copy.
     Cc,
-    /// Not named.
+    /// `bcc`: not visible.
     Bcc,
 }
 
-/// Why a list cannot be taken.
+/// Why a list cannot be used. The sender is at fault.
+///
+/// Exhaustive, so that an application can choose a response for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
-    /// It is no XML, or not of this kind: 400.
+    /// Malformed: the body is not a resource list: 400.
     #[error("not a resource list")]
     Malformed,
-    /// It names more than we take: 413.
-    #[error("more than {RECIPIENTS_MAX} recipients")]
+    /// Beyond a limit: there are more than `recipients_max` recipients: 413.
+    #[error("too many recipients")]
     TooLong,
 }
 
-/// Reads a list. Lists in lists are read as one; what refers to elsewhere is passed over, as §4 of RFC 5366 allows.
+/// Parses a recipient list. Nested lists are read as one; references are ignored, as RFC 5366 §4 allows.
 ///
 /// # Errors
-/// Why it cannot be taken.
+/// Returns [`ListError::Malformed`] if `xml` is not a resource list, and [`ListError::TooLong`] if it has more than
+/// [`RECIPIENTS_MAX`](crate::limits::RECIPIENTS_MAX) recipients.
 pub fn recipients(xml: &[u8]) -> Result<Vec<Recipient>, ListError> {
+    recipients_with(xml, &Limits::DEFAULT)
+}
+
+/// [`recipients`] with other limits: `recipients_max` of `limits`.
+///
+/// # Errors
+/// Returns an error as [`recipients`] does.
+pub fn recipients_with(xml: &[u8], limits: &Limits) -> Result<Vec<Recipient>, ListError> {
     let text = std::str::from_utf8(xml).map_err(|_| ListError::Malformed)?;
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}').trim_start());
     let mut found: Vec<Recipient> = Vec::new();
@@ -59,11 +70,11 @@ pub fn recipients(xml: &[u8]) -> Result<Vec<Recipient>, ListError> {
             }
             Event::Empty(tag) => {
                 rooted = true;
-                take(&tag, &mut found)?;
+                take(&tag, limits, &mut found)?;
             }
             Event::Start(tag) => {
                 (rooted, depth) = (true, depth + 1);
-                take(&tag, &mut found)?;
+                take(&tag, limits, &mut found)?;
                 named = (tag.local_name().as_ref() == b"display-name").then(String::new);
             }
             Event::Text(text) => {
@@ -91,7 +102,7 @@ pub fn recipients(xml: &[u8]) -> Result<Vec<Recipient>, ListError> {
     }
 }
 
-fn take(tag: &BytesStart<'_>, found: &mut Vec<Recipient>) -> Result<(), ListError> {
+fn take(tag: &BytesStart<'_>, limits: &Limits, found: &mut Vec<Recipient>) -> Result<(), ListError> {
     if tag.local_name().as_ref() != b"entry" {
         return Ok(());
     }
@@ -115,15 +126,15 @@ fn take(tag: &BytesStart<'_>, found: &mut Vec<Recipient>) -> Result<(), ListErro
     if recipient.uri.is_empty() {
         return Err(ListError::Malformed);
     }
-    if found.len() >= RECIPIENTS_MAX {
+    if found.len() >= limits.recipients_max {
         return Err(ListError::TooLong);
     }
     found.push(recipient);
     Ok(())
 }
 
-/// The list as those on it may see it (RFC 5366 §5, RFC 5364 §4): without who is not to be named, and with a number in place
-/// of the names of those who are not to be known. `None` where nobody may be seen.
+/// The list as its recipients may see it (RFC 5366 §5, RFC 5364 §4): without those of [`CopyControl::Bcc`], and with a count of the
+/// anonymous ones. `None` if nobody is visible.
 #[must_use]
 pub fn recipients_history(all: &[Recipient]) -> Option<String> {
     let mut entries = String::new();
@@ -163,6 +174,7 @@ impl CopyControl {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::RECIPIENTS_MAX;
 
     /// That of RFC 5366 §6, whose namespace is spelled in two ways there.
     const LIST: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
@@ -179,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_the_rfc_is_read_and_shown_as_it_shows_it() {
+    fn the_list_of_the_rfc_is_read_and_written() {
         let all = recipients(LIST.as_bytes()).unwrap();
         assert_eq!(all.len(), 6);
         assert_eq!((all[1].copy, all[1].anonymous, all[5].copy), (CopyControl::To, true, CopyControl::Bcc));
@@ -204,13 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn who_is_tagged_with_nothing_is_shown_to_nobody() {
+    fn a_recipient_without_copy_control_is_not_visible() {
         let all = recipients(b"<resource-lists><list><entry uri='sip:a@b'/></list></resource-lists>").unwrap();
         assert_eq!(recipients_history(&all), None);
     }
 
     #[test]
-    fn names_escapes_and_nesting_are_read_patiently() {
+    fn names_escapes_and_nesting_are_read() {
         let xml = "\u{feff} <rl:resource-lists xmlns:rl='urn:ietf:params:xml:ns:resource-lists'><!-- x --><rl:list>\
             <rl:display-name>Friends</rl:display-name><rl:entry uri=' sip:a@b?x=1&amp;y=2 '>\
             <rl:display-name>A &amp; B</rl:display-name></rl:entry><rl:list><rl:entry uri='sip:c@d'/></rl:list>\
@@ -221,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_named_and_no_prefix_panics() {
+    fn other_bodies_are_errors_and_no_prefix_panics() {
         for bad in ["", "x", "<x/>", "<resource-lists><list>", "<resource-lists><list><entry/></list></resource-lists>"]
         {
             assert_eq!(uris(bad), Err(ListError::Malformed), "{bad}");
@@ -232,10 +244,14 @@ mod tests {
         }
         let long = format!("<resource-lists>{}</resource-lists>", "<entry uri='sip:a@b'/>".repeat(RECIPIENTS_MAX + 1));
         assert_eq!(uris(&long), Err(ListError::TooLong));
+        let two = "<resource-lists><entry uri='sip:a@b'/><entry uri='sip:c@d'/></resource-lists>".as_bytes();
+        let within =
+            |max: usize| recipients_with(two, &Limits { recipients_max: max, ..Limits::DEFAULT }).map(|all| all.len());
+        assert_eq!((within(2), within(1)), (Ok(2), Err(ListError::TooLong)));
     }
 
     #[test]
-    fn nothing_that_a_list_defines_is_expanded() {
+    fn entities_are_not_expanded() {
         let xml = "<!DOCTYPE x [<!ENTITY e \"sip:evil@b\">]><resource-lists><entry uri='&e;'/></resource-lists>";
         assert!(uris(xml).is_err());
     }

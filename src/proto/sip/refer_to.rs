@@ -1,50 +1,50 @@
-//! Refer-To (RFC 3515 §2.1): whom a REFER is about, and what is to become of them.
+//! The Refer-To header of a REFER (RFC 3515 §2.1).
 
 use sipx_sip::{Address, HeaderName, Headers, Uri};
 
 use super::{addresses, display_name};
 
-/// What a REFER asks for.
+/// The request that a REFER asks for.
 #[derive(Debug, Clone)]
 pub struct ReferTo {
-    /// The method of the request that is to be sent.
+    /// The method of the request to send.
     pub method: ReferredMethod,
-    /// Whom to: the URI without what is for the REFER only.
+    /// The URI to send it to, without its method parameter and headers.
     pub target: Uri,
-    /// Its display name, if there is one.
+    /// The display name, if there is one.
     pub display_name: Option<String>,
-    /// The Call-ID that the request is to have: one call among several.
+    /// The Call-ID for the request, if the URI has one: it selects one of several calls.
     pub call_id: Option<String>,
-    /// The Replaces that the request is to have (RFC 3891).
+    /// The Replaces header for the request, if the URI has one (RFC 3891).
     pub replaces: Option<String>,
 }
 
 /// The method of a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReferredMethod {
-    /// Bring somebody in. Also where none is named.
+    /// INVITE, also if no method is named: invite somebody.
     Invite,
-    /// Send somebody away.
+    /// BYE: remove somebody.
     Bye,
-    /// Something else.
+    /// Another method.
     Other,
 }
 
-/// Why a REFER says nothing: 400 (RFC 3515 §2.4.2).
+/// Why a REFER has no usable Refer-To. The sender is at fault: 400 (RFC 3515 §2.4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReferToError {
     /// There is no Refer-To, or more than one.
     #[error("not one Refer-To")]
     NotOne,
-    /// It cannot be read.
+    /// The Refer-To is malformed.
     #[error("a Refer-To that cannot be read")]
     Malformed,
 }
 
-/// Reads Refer-To. The method may be a parameter of the URI, as the RFC has it, or of the header, as some clients write it.
+/// Parses the Refer-To header. The method may be a parameter of the URI, as in the RFC, or of the header, as some clients write it.
 ///
 /// # Errors
-/// Where there is not exactly one that can be read.
+/// Returns an error if there is not exactly one, or if it is malformed.
 pub fn refer_to(headers: &Headers) -> Result<ReferTo, ReferToError> {
     if headers.count(&HeaderName::ReferTo) != 1 {
         return Err(ReferToError::NotOne);
@@ -75,7 +75,7 @@ fn method(address: &Address) -> ReferredMethod {
     }
 }
 
-/// A header that the URI carries (RFC 3261 §19.1.1), unescaped.
+/// A header of the URI (RFC 3261 §19.1.1), unescaped.
 fn embedded(uri: &Uri, name: &str) -> Option<String> {
     let headers = uri.headers()?;
     let found = headers.iter().find(|header| header.name().eq_ignore_ascii_case(name.as_bytes()))?;
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_method_stands_in_the_uri_or_behind_it() {
+    fn the_method_is_a_parameter_of_the_uri_or_the_header() {
         for (value, method) in [
             ("<sip:carol@example.com>", ReferredMethod::Invite),
             ("sip:carol@example.com", ReferredMethod::Invite),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_taken_out_of_the_uri() {
+    fn headers_are_removed_from_the_uri() {
         let found =
             read(&["\"Carol\" <sip:carol@h:5070;transport=tcp;method=BYE?Call-ID=a%40b&X=y&replaces=c%3Bto-tag%3D1>"]);
         let found = found.unwrap();

@@ -1,24 +1,25 @@
-//! Request-URI and Route: how a request of ours is addressed (RFC 3261 §8.1.2, §12.2.1.1).
+//! Request-URI and Route of a request (RFC 3261 §8.1.2, §12.2.1.1).
 //!
-//! A URI that comes in a header may hold more than may stand where it is put (§19.1.1, Table 1). What is not allowed there is
-//! ignored, here and nowhere else: [`super::RequestBuilder`] takes every Request-URI through [`request_uri`].
+//! A URI of a header may have components that are not allowed where it is used (§19.1.1, Table 1). They are removed here and nowhere
+//! else: `RequestBuilder` uses [`request_uri`] for every Request-URI.
 
 use sipx_sip::Uri;
 
-/// A URI as it may be a Request-URI: without a method and without headers.
+/// A URI for use as a Request-URI: without a method parameter and headers (RFC 3261 §19.1.1).
 #[must_use]
 pub fn request_uri(uri: Uri) -> Uri {
     without(uri, &["method"])
 }
 
-/// A URI as it may stand in Route, in Record-Route and in the Contact of a dialog: without a method, a ttl and headers.
+/// A URI for use in Route, Record-Route and the Contact of a dialog: without a method parameter, a ttl parameter and headers (RFC 3261
+/// §19.1.1).
 #[must_use]
 pub fn route_uri(uri: Uri) -> Uri {
     without(uri, &["method", "ttl"])
 }
 
-/// Request-URI and Route of a request to `target` through `routes`, nearest first. Where the nearest is a strict router it takes
-/// the place of the target, which goes last.
+/// Request-URI and rows of Route for a request to `target` through `routes`, nearest first. If the nearest is a strict router, it becomes
+/// the Request-URI, and the target becomes the last row (RFC 3261 §12.2.1.1).
 #[must_use]
 pub fn route_request(target: &Uri, routes: &[Uri]) -> (Uri, Vec<String>) {
     let row = |uri: &Uri| format!("<{}>", route_uri(uri.clone()));
@@ -30,13 +31,13 @@ pub fn route_request(target: &Uri, routes: &[Uri]) -> (Uri, Vec<String>) {
     }
 }
 
-/// Whether the proxy of a URI is a loose router.
+/// Whether a URI is that of a loose router: it has the parameter `lr`.
 #[must_use]
 pub fn is_loose_router(uri: &Uri) -> bool {
     uri.params().is_some_and(|params| params.contains("lr"))
 }
 
-/// Changes nothing where there is nothing to take out, so that the URI stays as it was written.
+/// Changes nothing if there is nothing to remove, so that the URI stays as received.
 fn without(mut uri: Uri, parameters: &[&str]) -> Uri {
     for name in parameters {
         if uri.params().is_some_and(|params| params.contains(name)) {
@@ -69,13 +70,13 @@ mod tests {
             ("sip:%61@H;lr;x=%41", "sip:%61@H;lr;x=%41"),
             ("tel:+1-201;phone-context=x", "tel:+1-201;phone-context=x"),
         ] {
-            let asked = RequestBuilder::new(Method::Bye, uri(given).unwrap()).empty();
-            assert_eq!(asked.uri.to_string(), stands, "{given}");
+            let request = RequestBuilder::new(Method::Bye, uri(given).unwrap()).empty();
+            assert_eq!(request.uri.to_string(), stands, "{given}");
         }
     }
 
     #[test]
-    fn a_route_keeps_all_that_may_stand_in_one() {
+    fn a_route_keeps_all_that_is_allowed_in_one() {
         let given = "sip:p@h;lr=on;r2=on;ftag=1;method=BYE;ttl=3;maddr=m?Route=x";
         assert_eq!(route_uri(uri(given).unwrap()).to_string(), "sip:p@h;lr=on;r2=on;ftag=1;maddr=m");
     }

@@ -1,4 +1,4 @@
-//! URIs as they stand in SIP headers.
+//! URIs of SIP headers.
 
 use bytes::Bytes;
 use sipx_sip::{Scheme, Uri};
@@ -6,20 +6,19 @@ use sipx_sip::{Scheme, Uri};
 use super::Transport;
 use crate::uri::{Aor, UriError};
 
-/// Reads a URI; `None` where it is none.
+/// Parses a URI. Returns `None` if it is malformed.
 #[must_use]
 pub fn uri(text: &str) -> Option<Uri> {
     Uri::parse(Bytes::copy_from_slice(text.as_bytes())).ok()
 }
 
-/// Whether a URI wants TLS on every hop (RFC 3261 §26.2.2).
+/// Whether a URI has the scheme `sips`: TLS on every hop (RFC 3261 §26.2.2).
 #[must_use]
 pub fn is_sips(uri: &Uri) -> bool {
     matches!(uri.scheme(), Scheme::Sips)
 }
 
-/// What whoever has a SIP URI is called over, where nothing but the URI is asked (RFC 3263 §4.1, RFC 3261 §26.2.2); `None` where
-/// that is not spoken.
+/// The transport for a URI, without DNS (RFC 3263 §4.1, RFC 3261 §26.2.2); `None` for a transport that is not supported.
 #[must_use]
 pub fn transport_of(uri: &Uri) -> Option<Transport> {
     let named = uri.transport().map(|name| String::from_utf8_lossy(name).to_ascii_lowercase());
@@ -31,15 +30,15 @@ pub fn transport_of(uri: &Uri) -> Option<Transport> {
     }
 }
 
-/// The address of record that a URI names.
+/// The address of record of a URI.
 ///
 /// # Errors
-/// Where it names none: another scheme, or a part that cannot be read.
+/// Returns an error if the URI has another scheme than sip, sips, im and tel, or a malformed part.
 pub fn aor(uri: &Uri) -> Result<Aor, UriError> {
     Aor::parse(&uri.to_bytes())
 }
 
-/// The URI without password, parameters and headers: what others see of a participant, and write to.
+/// The URI as text without password, parameters and headers: the address of a participant to show to others.
 #[must_use]
 pub fn address_text(uri: &Uri) -> String {
     let scheme = String::from_utf8_lossy(uri.scheme().as_bytes()).into_owned();
@@ -60,7 +59,7 @@ pub fn address_text(uri: &Uri) -> String {
     out
 }
 
-/// A user part with what may not stand in one escaped (RFC 3261 §25.1).
+/// A user part with the octets escaped that are not allowed in one (RFC 3261 §25.1).
 #[must_use]
 pub fn escape_user(user: &str) -> String {
     let mut out = String::with_capacity(user.len());
@@ -79,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_a_uri_without_its_trimmings() {
+    fn an_address_has_no_password_parameters_and_headers() {
         for (full, bare) in [
             ("sip:alice@example.com:5070;transport=tcp?a=b", "sip:alice@example.com:5070"),
             ("sips:al%20ice:secret@[2001:db8::1];gr", "sips:al%20ice@[2001:db8::1]"),

@@ -1,4 +1,4 @@
-//! The topmost Via: whose transaction a message is of and where its response goes (RFC 3261 §17.1.3, §18.2, RFC 3581).
+//! The topmost Via, which identifies a transaction and routes its responses (RFC 3261 §17.1.3, §18.2, RFC 3581).
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -8,31 +8,31 @@ use sipx_sip::{HeaderName, Headers};
 
 use super::header::{Parameter, parameters, semicolon};
 
-/// Every branch of RFC 3261 begins so (§8.1.1.7); who does not write it knows RFC 2543 only.
+/// How every branch of RFC 3261 begins (§8.1.1.7). Without it the sender implements RFC 2543 only.
 const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
 
-/// The topmost Via of a message, read where it stands: nothing of it is copied.
+/// The topmost Via of a message, borrowed from its headers.
 #[derive(Debug)]
 pub struct TopVia<'a> {
-    /// Its row, which may have more of them behind it.
+    /// Its row, which may have more values after it.
     row: Cow<'a, [u8]>,
-    /// Where in the row the sent-by begins and ends, and where the whole ends.
+    /// Where in the row the sent-by begins and ends, and where the value ends.
     sent_by: (usize, usize),
     end: usize,
-    has_port: Option<u16>,
-    /// There is no other Via, so that whoever sent the message made it.
+    port: Option<u16>,
+    /// Whether there is no other Via: no proxy has forwarded the message.
     pub is_only: bool,
 }
 
 impl<'a> TopVia<'a> {
-    /// Reads it; `None` where there is none, or none that can be read.
+    /// The topmost Via of `headers`; `None` if it is missing or malformed.
     #[must_use]
     pub fn of(headers: &'a Headers) -> Option<Self> {
         let via = Self::of_row(headers.value(&HeaderName::Via)?)?;
         Some(Self { is_only: via.is_only && headers.count(&HeaderName::Via) == 1, ..via })
     }
 
-    /// Reads it from its row.
+    /// The first value of a Via row; `None` if it is malformed.
     #[must_use]
     pub fn of_row(row: Cow<'a, [u8]>) -> Option<Self> {
         let end = first_hop_end(&row);
@@ -48,12 +48,12 @@ impl<'a> TopVia<'a> {
         let filled = [&head[..version - 1], &head[version..transport - 1], &head[transport..space], sent_by];
         let readable = filled.iter().all(|part| !part.is_empty())
             && parameters(&row[head_end..end]).all(|(name, value)| !name.is_empty() && value != Some(b""));
-        let has_port = port_of(sent_by).ok().filter(|_| readable)?;
+        let port = port_of(sent_by).ok().filter(|_| readable)?;
         let sent_by = (from, from + sent_by.len());
-        Some(Self { sent_by, end, has_port, is_only: end == row.len(), row })
+        Some(Self { sent_by, end, port, is_only: end == row.len(), row })
     }
 
-    /// Host and port as they stand there.
+    /// The sent-by: host and port as received.
     #[must_use]
     pub fn sent_by(&self) -> &[u8] {
         &self.row[self.sent_by.0..self.sent_by.1]
@@ -69,20 +69,19 @@ impl<'a> TopVia<'a> {
         }
     }
 
-    /// The host where it is an address.
+    /// The host as an address; `None` for a name.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         std::str::from_utf8(self.host()).ok()?.parse().ok()
     }
 
-    /// The port, if it names one.
+    /// The port; `None` if there is none.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
-        self.has_port
+        self.port
     }
 
-    /// The branch, if it is one of RFC 3261: the cookie with something behind it, for the cookie alone tells no transaction from
-    /// another (RFC 4475 §3.2.1).
+    /// The branch, if it is one of RFC 3261: the magic cookie and more. The cookie alone does not identify a transaction (RFC 4475 §3.2.1).
     #[must_use]
     pub fn branch(&self) -> Option<&[u8]> {
         let unique = |branch: &&[u8]| {
@@ -93,23 +92,23 @@ impl<'a> TopVia<'a> {
         self.parameter("branch")?.filter(unique)
     }
 
-    /// A parameter and its value, as they stand there.
+    /// The value of a parameter as received: `None` if the parameter is missing, `Some(None)` if it has no value.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<Option<&[u8]>> {
         self.parameters().find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
     }
 
-    /// What stands before its parameters.
-    pub(super) fn head(&self) -> &[u8] {
+    /// What is before the parameters.
+    pub(crate) fn head(&self) -> &[u8] {
         &self.row[..self.sent_by.1]
     }
 
-    pub(super) fn parameters(&self) -> impl Iterator<Item = Parameter<'_>> {
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = Parameter<'_>> {
         parameters(&self.row[self.sent_by.1..self.end])
     }
 
-    /// What follows it in its row.
-    pub(super) fn rest(&self) -> &[u8] {
+    /// What follows the value in its row.
+    pub(crate) fn rest(&self) -> &[u8] {
         &self.row[self.end..]
     }
 }
@@ -118,14 +117,14 @@ fn octets_of_space(text: &[u8]) -> usize {
     text.len() - text.trim_ascii_start().len()
 }
 
-/// The port behind a host, if there is one; an error where it is no number from 0 to 65535.
+/// The port after a host, if there is one; an error if it is not a number from 0 to 65535.
 fn port_of(sent_by: &[u8]) -> Result<Option<u16>, ()> {
-    let behind = match memchr::memchr(b']', sent_by) {
+    let host_end = match memchr::memchr(b']', sent_by) {
         Some(bracket) => bracket + 1,
         None => 0,
     };
-    let Some(colon) = memchr::memchr(b':', &sent_by[behind..]) else { return Ok(None) };
-    let digits = std::str::from_utf8(sent_by[behind + colon + 1..].trim_ascii_start()).map_err(|_| ())?;
+    let Some(colon) = memchr::memchr(b':', &sent_by[host_end..]) else { return Ok(None) };
+    let digits = std::str::from_utf8(sent_by[host_end + colon + 1..].trim_ascii_start()).map_err(|_| ())?;
     digits.parse().map(Some).map_err(|_| ())
 }
 
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_as_the_sip_crate_reads_it() {
+    fn it_is_read_as_sipx_sip_reads_it() {
         for row in [
             "SIP/2.0/UDP 192.0.2.7:40000;branch=z9hG4bKa",
             "SIP/2.0/TCP h.example",
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_not_read() {
+    fn anything_else_is_not_read() {
         for row in [
             "",
             "nothing",

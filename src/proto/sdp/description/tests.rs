@@ -1,6 +1,7 @@
-//! Descriptions of clients, and what is made of them.
+//! Descriptions of clients, and the media selected in them.
 
 use super::*;
+use crate::limits::{ACCEPT_TYPES_BYTES_MAX, ACCEPT_TYPES_MAX, SDP_MEDIA_LINES_MAX};
 
 const CAN: Capabilities = Capabilities { plain: true, tls: false, listen: true, connect: false };
 
@@ -44,7 +45,7 @@ fn the_first_usable_line_is_taken() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn each_incompatibility_is_named() {
     let msrps = "a=path:msrps://192.0.2.9:9/s;tcp\r\n";
     for (lines, fault) in [
         (String::new(), MediaError::NoMessageMedia),
@@ -63,7 +64,7 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
-fn who_connects_follows_from_offer_and_answer() {
+fn the_connecting_end_follows_from_offer_and_answer() {
     let with = |setup: &str| media(&format!("m=message 9 TCP/MSRP *\r\n{PATH}{TYPES}{setup}"));
     let parse = |setup: &str| Description::parse(with(setup).as_bytes()).unwrap();
     let connects = Capabilities { listen: false, connect: true, ..CAN };
@@ -101,7 +102,7 @@ fn fingerprints_stand_on_the_line_or_above_all_lines() {
 }
 
 #[test]
-fn where_tls_is_wanted_plain_media_is_not_taken() {
+fn media_without_tls_is_refused_if_tls_is_required() {
     let plain = media(&format!("m=message 9 TCP/MSRP *\r\n{PATH}{TYPES}"));
     let only_tls = Capabilities { tls: true, plain: false, ..CAN };
     assert_eq!(Description::parse(plain.as_bytes()).unwrap().offered_media(only_tls), Err(MediaError::TlsRequired));
@@ -115,7 +116,7 @@ fn next_hop(lines: &str) -> Result<(String, u16), MediaError> {
 }
 
 #[test]
-fn who_is_connected_to_follows_from_path_relay_and_cema() {
+fn the_next_hop_follows_from_path_relay_and_cema() {
     let at = |host: &str, port| Ok((host.to_owned(), port));
     let passive = "a=setup:passive\r\n";
     assert_eq!(next_hop(&format!("m=message 9 TCP/MSRP *\r\n{PATH}{TYPES}{passive}")), at("192.0.2.9", 9));
@@ -156,14 +157,19 @@ fn a_line_end_cannot_be_smuggled_into_an_answer() {
 }
 
 #[test]
-fn too_many_lines_are_refused() {
-    let lines = "m=audio 1 RTP/AVP 0\r\n".repeat(SDP_MEDIA_LINES_MAX + 1);
-    assert_eq!(Description::parse(media(&lines).as_bytes()), Err(SdpError::TooManyMedia));
+fn media_lines_are_limited() {
+    let lines = |count: usize| media(&"m=audio 1 RTP/AVP 0\r\n".repeat(count));
+    for max in [SDP_MEDIA_LINES_MAX, 1] {
+        let limits = Limits { sdp_media_lines_max: max, ..Limits::DEFAULT };
+        assert!(Description::parse_with(lines(max).as_bytes(), &limits).is_ok());
+        assert_eq!(Description::parse_with(lines(max + 1).as_bytes(), &limits), Err(SdpError::TooManyMedia));
+    }
+    assert_eq!(Description::parse(lines(SDP_MEDIA_LINES_MAX + 1).as_bytes()), Err(SdpError::TooManyMedia));
     assert!(matches!(Description::parse(b"nonsense"), Err(SdpError::Syntax(_))));
 }
 
 #[test]
-fn an_offer_that_leads_to_two_places_is_refused_whoever_connects() {
+fn an_offer_with_two_addresses_is_refused() {
     let with = |port: u16, host: &str, rest: &str| {
         offered_media(&format!("m=message {port} TCP/MSRP *\r\nc=IN IP4 {host}\r\n{TYPES}{rest}"))
     };
@@ -186,7 +192,7 @@ fn an_offer_that_leads_to_two_places_is_refused_whoever_connects() {
 }
 
 #[test]
-fn octets_that_are_no_utf_8_harm_nobody() {
+fn octets_that_are_not_utf_8_are_accepted() {
     let lines = format!("m=message 9 TCP/MSRP *\r\n{PATH}{TYPES}a=note:");
     let mut text = media(&lines).trim_end().as_bytes().to_vec();
     text.extend_from_slice(b"caf\xe9 \xff\r\n");
@@ -195,7 +201,7 @@ fn octets_that_are_no_utf_8_harm_nobody() {
 }
 
 #[test]
-fn a_charset_holds_for_the_lines_that_people_read() {
+fn a_charset_applies_to_the_lines_for_people() {
     let of = |charset: &str, info: &[u8]| {
         let head = b"v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=\xe9\r\ni=";
         let rest = format!("\r\nt=0 0\r\n{charset}a=x:\u{e9}\r\n");
@@ -206,4 +212,30 @@ fn a_charset_holds_for_the_lines_that_people_read() {
     assert_eq!(of("", "caf\u{e9}".as_bytes()), "caf\u{e9}");
     assert_eq!(of("", b"caf\xe9"), "caf\u{fffd}");
     assert_eq!(of("a=charset:no-such-thing\r\n", b"caf\xe9"), "caf\u{fffd}");
+}
+
+#[test]
+fn lists_of_types_are_limited_in_ranges_and_octets() {
+    let offer =
+        |types: &str| media(&format!("m=message 9 TCP/MSRP *\r\n{PATH}a=accept-types:message/cpim {types}\r\n"));
+    let taken = |types: &str, limits: &Limits| {
+        Description::parse_with(offer(types).as_bytes(), limits).unwrap().offered_media(CAN).map(|_| ())
+    };
+    let list = |count: usize| (1..count).map(|n| format!("x/y{n}")).collect::<Vec<_>>().join(" ");
+    let long = |octets: usize| format!("x/{}", "y".repeat(octets - "message/cpim x/".len()));
+    for (types_max, bytes_max) in [(ACCEPT_TYPES_MAX, ACCEPT_TYPES_BYTES_MAX), (3, 40)] {
+        let limits = Limits { accept_types_max: types_max, accept_types_bytes_max: bytes_max, ..Limits::DEFAULT };
+        let refused = Err(MediaError::TooManyTypes { types_max, bytes_max });
+        assert_eq!((taken(&list(types_max), &limits), taken(&list(types_max + 1), &limits)), (Ok(()), refused));
+        assert_eq!((taken(&long(bytes_max), &limits), taken(&long(bytes_max + 1), &limits)), (Ok(()), refused));
+    }
+}
+
+#[test]
+fn the_uris_of_a_path_are_limited() {
+    let relayed = format!("m=message 9 TCP/MSRP *\r\na=path:msrp://r:1/r;tcp msrp://a:9/s;tcp\r\n{TYPES}");
+    let limits = |max: usize| Limits { msrp_path_uris_max: max, ..Limits::DEFAULT };
+    let parse = |max: usize| Description::parse_with(media(&relayed).as_bytes(), &limits(max)).unwrap();
+    assert!(parse(2).offered_media(CAN).is_ok());
+    assert_eq!(parse(1).offered_media(CAN), Err(MediaError::Path));
 }

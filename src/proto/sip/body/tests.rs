@@ -1,13 +1,18 @@
-//! What is found in bodies, and what is refused.
+//! Bodies that are read, and bodies that are refused.
 
 use sipx_sip::HeaderName;
 
 use super::*;
+use crate::limits::{BODY_NESTING_MAX, BODY_PARTS_MAX};
 use crate::sip::headers;
 use std::slice;
 
 fn find(rows: &[(HeaderName, &str)], body: &str) -> Result<Option<String>, BodyError> {
-    let found = session_description(&headers(rows), &Bytes::copy_from_slice(body.as_bytes()))?;
+    find_with(rows, body, &Limits::DEFAULT)
+}
+
+fn find_with(rows: &[(HeaderName, &str)], body: &str, limits: &Limits) -> Result<Option<String>, BodyError> {
+    let found = session_description_with(&headers(rows), &Bytes::copy_from_slice(body.as_bytes()), limits)?;
     Ok(found.map(|sdp| String::from_utf8(sdp.to_vec()).unwrap()))
 }
 
@@ -22,7 +27,7 @@ fn a_plain_body_is_itself() {
 }
 
 #[test]
-fn an_optional_body_is_let_be() {
+fn an_optional_body_is_ignored() {
     let rows = [(HeaderName::ContentType, "x/y"), (HeaderName::ContentDisposition, "render; handling=optional")];
     assert_eq!(find(&rows, "x"), Ok(None));
 }
@@ -96,7 +101,7 @@ fn the_headers_of_a_part_are_read_through_folds_and_comments() {
 }
 
 #[test]
-fn what_decides_about_a_part_and_stands_twice_is_malformed() {
+fn a_repeated_header_of_a_part_is_malformed() {
     let mixed = (HeaderName::ContentType, "multipart/mixed;boundary=b");
     for twice in [
         "Content-Type: text/plain\r\n",
@@ -122,7 +127,7 @@ fn what_decides_about_a_part_and_stands_twice_is_malformed() {
 }
 
 #[test]
-fn what_decides_about_the_body_and_stands_twice_is_malformed() {
+fn a_repeated_header_of_the_body_is_malformed() {
     let sdp = (HeaderName::ContentType, "application/sdp");
     for (name, value) in [
         (HeaderName::ContentType, "application/sdp"),
@@ -140,7 +145,7 @@ fn what_decides_about_the_body_and_stands_twice_is_malformed() {
 }
 
 #[test]
-fn what_is_in_a_coding_is_told() {
+fn an_encoded_body_is_an_error_of_its_own() {
     let mixed = (HeaderName::ContentType, "multipart/mixed;boundary=b");
     for coding in ["Content-Transfer-Encoding:\r\n base64", "Content-Encoding: gzip", "e: identity,\r\n gzip"] {
         let part = |rest: &str| format!("--b\r\n{coding}\r\n{rest}\r\n\r\nx\r\n--b--");
@@ -172,7 +177,7 @@ fn a_description_of_another_disposition_is_not_that_of_the_session() {
 }
 
 #[test]
-fn parts_within_parts_are_found_up_to_the_limit() {
+fn the_nesting_of_bodies_is_limited() {
     let nested = |depth: usize| {
         let sdp = "Content-Type: application/sdp\r\n\r\nv=0".to_owned();
         (1..depth).rev().fold(format!("--b{depth}\r\n{sdp}\r\n--b{depth}--"), |inner, level| {
@@ -185,10 +190,13 @@ fn parts_within_parts_are_found_up_to_the_limit() {
         assert_eq!(find(slice::from_ref(&mixed), &nested(depth)), Ok(Some("v=0".into())), "{depth}");
     }
     assert_eq!(find(slice::from_ref(&mixed), &nested(BODY_NESTING_MAX + 1)), Err(BodyError::Malformed));
+    let one = Limits { body_nesting_max: 1, ..Limits::DEFAULT };
+    assert_eq!(find_with(slice::from_ref(&mixed), &nested(1), &one), Ok(Some("v=0".into())));
+    assert_eq!(find_with(slice::from_ref(&mixed), &nested(2), &one), Err(BodyError::Malformed));
 }
 
 #[test]
-fn all_parts_together_are_as_many_as_the_limit_says() {
+fn the_parts_of_all_bodies_are_limited() {
     let mixed = (HeaderName::ContentType, "multipart/mixed;boundary=b");
     let body = |inner: usize| {
         let inner = format!("{}--c--", "--c\r\n\r\nx\r\n".repeat(inner));
@@ -199,10 +207,13 @@ fn all_parts_together_are_as_many_as_the_limit_says() {
     };
     assert_eq!(find(slice::from_ref(&mixed), &body(BODY_PARTS_MAX - 1)), Ok(Some("v=0".into())));
     assert_eq!(find(slice::from_ref(&mixed), &body(BODY_PARTS_MAX)), Err(BodyError::Malformed));
+    let three = Limits { body_parts_max: 3, ..Limits::DEFAULT };
+    assert_eq!(find_with(slice::from_ref(&mixed), &body(2), &three), Ok(Some("v=0".into())));
+    assert_eq!(find_with(slice::from_ref(&mixed), &body(3), &three), Err(BodyError::Malformed));
 }
 
 #[test]
-fn what_is_put_together_comes_apart_again() {
+fn a_multipart_body_reads_back() {
     let (kind, body) = multipart_with_history("v=0\r\ns=parlor-part-0\r\n", "<x/>");
     let found = find(&[(HeaderName::ContentType, &kind)], &body);
     assert_eq!(found, Ok(Some("v=0\r\ns=parlor-part-0\r\n".into())));

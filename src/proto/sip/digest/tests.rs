@@ -16,7 +16,7 @@ fn challenge(algorithm: Algorithm) -> Challenge {
 }
 
 #[test]
-fn the_examples_of_rfc_7616_come_out() {
+fn the_examples_of_rfc_7616_are_computed() {
     for (algorithm, digest) in [
         (Algorithm::Md5, "8ca523f5e9506fed4657c9700eebdbec"),
         (Algorithm::Sha256, "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
@@ -35,7 +35,7 @@ fn the_examples_of_rfc_7616_come_out() {
 }
 
 #[test]
-fn a_client_of_rfc_2069_has_no_counts() {
+fn a_client_of_rfc_2069_has_no_count() {
     let old =
         Challenge::parse("Digest realm=\"testrealm@host.com\", nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\"").unwrap();
     let login = Login { username: "Mufasa", password: "CircleOfLife" };
@@ -46,7 +46,7 @@ fn a_client_of_rfc_2069_has_no_counts() {
 }
 
 #[test]
-fn a_challenge_reads_as_it_was_written() {
+fn a_challenge_reads_back() {
     for algorithm in [Algorithm::Sha256, Algorithm::Md5] {
         for stale in [false, true] {
             let one = Challenge {
@@ -69,7 +69,7 @@ fn a_challenge_reads_as_it_was_written() {
 }
 
 #[test]
-fn what_is_no_challenge_for_us_is_passed_over() {
+fn an_unsupported_challenge_is_ignored() {
     for bad in [
         "Basic realm=\"x\"",
         "Digest",
@@ -85,7 +85,7 @@ fn what_is_no_challenge_for_us_is_passed_over() {
 }
 
 #[test]
-fn credentials_say_what_is_wrong_with_them() {
+fn errors_say_what_is_wrong_with_credentials() {
     let good = challenge(Algorithm::Sha256).answer(LOGIN, "GET", "/", 0x1f, CNONCE);
     assert!(Credentials::parse(&good).is_ok());
     for (old, new, error) in [
@@ -106,7 +106,7 @@ fn credentials_say_what_is_wrong_with_them() {
 }
 
 #[test]
-fn a_name_may_be_hidden_or_written_out_of_ascii() {
+fn a_name_may_be_hashed_or_not_ascii() {
     let hidden = Challenge { userhash: true, ..challenge(Algorithm::Sha256) };
     let credentials = Credentials::parse(&hidden.answer(LOGIN, "GET", "/", 1, CNONCE)).unwrap();
     assert!(credentials.userhash);
@@ -121,7 +121,7 @@ fn a_name_may_be_hidden_or_written_out_of_ascii() {
 }
 
 #[test]
-fn nothing_that_is_sent_panics() {
+fn no_header_panics() {
     let good = challenge(Algorithm::Sha256).answer(LOGIN, "GET", "/", 1, CNONCE);
     for end in 0..good.len() {
         let _ = (Credentials::parse(&good[..end]), Challenge::parse(&good[..end]));

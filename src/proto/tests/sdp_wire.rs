@@ -1,4 +1,4 @@
-//! Session descriptions of real clients, whole, cut and changed by chance.
+//! Session descriptions of real clients: whole, cut and mutated.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ const SERVER: Capabilities = Capabilities { plain: true, tls: false, listen: tru
 const CLIENT: Capabilities = Capabilities { plain: true, tls: false, listen: false, connect: true };
 
 fn samples() -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/sdp");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/wire/sdp");
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let name = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
@@ -21,7 +21,7 @@ fn sample(name: &str) -> Description {
     Description::parse(&octets).unwrap()
 }
 
-/// Writes the answer to an offer, if it can be taken.
+/// The answer to an offer, if it is usable.
 fn answer(offer: &Description) -> Option<String> {
     let taken = offer.offered_media(SERVER).ok()?;
     let path = MsrpPath::parse(b"msrp://192.0.2.1:2855/us;tcp").unwrap();
@@ -43,7 +43,7 @@ fn answer(offer: &Description) -> Option<String> {
 }
 
 #[test]
-fn every_offer_of_a_real_client_is_taken_and_its_answer_read_by_a_client() {
+fn every_offer_of_a_real_client_is_answered_and_the_answer_reads_back() {
     for (name, octets) in samples().into_iter().filter(|(name, _)| name.ends_with("-offer")) {
         let offer = Description::parse(&octets).unwrap_or_else(|error| panic!("{name}: {error}"));
         if name == "sipsimple-msrps-offer" {
@@ -51,7 +51,7 @@ fn every_offer_of_a_real_client_is_taken_and_its_answer_read_by_a_client() {
             assert!(offer.offered_media(Capabilities { tls: true, ..SERVER }).unwrap().secure);
             continue;
         }
-        let answer = answer(&offer).unwrap_or_else(|| panic!("{name} is not taken"));
+        let answer = answer(&offer).unwrap_or_else(|| panic!("{name} is refused"));
         let read = Description::parse(answer.as_bytes()).unwrap().answered_media(CLIENT).unwrap();
         assert_eq!(read.path.as_str(), "msrp://192.0.2.1:2855/us;tcp", "{name}");
         assert_eq!(read.chatroom, Some(ChatroomTokens { nickname: true, private_messages: true }), "{name}");
@@ -59,7 +59,7 @@ fn every_offer_of_a_real_client_is_taken_and_its_answer_read_by_a_client() {
 }
 
 #[test]
-fn relays_stand_before_the_client_in_its_path() {
+fn relays_are_before_the_client_in_its_path() {
     let media = sample("sipsimple-relay-offer").offered_media(SERVER).unwrap();
     assert_eq!((media.path.iter().count(), media.setup), (2, Some(Setup::ActPass)));
     assert!(media.path.last().contains("9067d260a5f4d6317151"));
@@ -68,7 +68,7 @@ fn relays_stand_before_the_client_in_its_path() {
 }
 
 #[test]
-fn what_sipsimple_says_is_what_is_read() {
+fn the_offer_of_sipsimple_is_read() {
     let media = sample("sipsimple-offer").offered_media(SERVER).unwrap();
     assert_eq!((media.setup, media.chatroom, media.port), (Some(Setup::Active), None, 2855));
     assert_eq!(media.address.as_deref(), Some("127.0.0.1"));
@@ -77,14 +77,14 @@ fn what_sipsimple_says_is_what_is_read() {
 }
 
 #[test]
-fn the_answer_of_another_server_is_read_with_its_own_tokens_passed_over() {
+fn the_answer_of_another_server_is_read_without_its_own_tokens() {
     let media = sample("sylk-answer").answered_media(CLIENT).unwrap();
     assert_eq!(media.chatroom, Some(ChatroomTokens { nickname: true, private_messages: true }));
     assert!(media.accept_wrapped_types.unwrap().accepts_all());
 }
 
 #[test]
-fn no_prefix_of_a_description_panics_and_one_without_media_is_not_taken() {
+fn no_prefix_of_a_description_panics_and_one_without_media_is_refused() {
     for (name, octets) in samples() {
         let media_line = octets.windows(2).position(|w| w == b"m=").unwrap();
         for end in 0..octets.len() {
@@ -96,7 +96,7 @@ fn no_prefix_of_a_description_panics_and_one_without_media_is_not_taken() {
 }
 
 #[test]
-fn nothing_that_chance_makes_of_a_description_panics_or_breaks_the_answer() {
+fn no_mutated_description_panics_or_yields_a_malformed_answer() {
     let (samples, mut state, mut answered) = (samples(), 0x5eed_u64, 0);
     let mut below = |limit: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

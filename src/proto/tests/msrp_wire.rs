@@ -15,7 +15,7 @@ struct Chunk {
 }
 
 fn samples() -> Vec<(String, Vec<u8>)> {
-    let mut samples: Vec<_> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/msrp"))
+    let mut samples: Vec<_> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/wire/msrp"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap()))
@@ -25,7 +25,7 @@ fn samples() -> Vec<(String, Vec<u8>)> {
     samples
 }
 
-/// What the parser makes of a sequence of reads.
+/// The chunks that the parser finds in a sequence of reads.
 fn parsed<'a>(reads: impl IntoIterator<Item = &'a [u8]>) -> Vec<Chunk> {
     let mut parser = ChunkParser::new();
     let mut out: Vec<Chunk> = Vec::new();
@@ -54,7 +54,7 @@ fn parsed<'a>(reads: impl IntoIterator<Item = &'a [u8]>) -> Vec<Chunk> {
     out
 }
 
-/// The same by the simplest means: every place is tried for the end-line.
+/// The same in the simplest way: every position is tried for the end-line.
 fn naive(mut text: &[u8]) -> Vec<Chunk> {
     let mut out = Vec::new();
     while !text.is_empty() {
@@ -96,7 +96,7 @@ fn naive_first(text: &[u8]) -> (Chunk, &[u8]) {
     (Chunk { tid, fields, body, flag: text[at + end.len()] }, &text[at + end.len() + 3..])
 }
 
-/// Each chunk of a sample with the one that follows it: where a cut can matter. Nothing is carried over further.
+/// Each chunk of a sample with the next one, in which a cut can matter. The parser carries nothing over further.
 fn neighbours(sample: &[u8]) -> Vec<&[u8]> {
     let mut starts = vec![0];
     let mut rest = sample;
@@ -108,7 +108,7 @@ fn neighbours(sample: &[u8]) -> Vec<&[u8]> {
 }
 
 #[test]
-fn every_sample_is_read_as_the_naive_reader_reads_it() {
+fn every_sample_is_read_as_by_the_naive_reader() {
     for (name, sample) in samples() {
         let chunks = parsed([&sample[..]]);
         assert!(chunks.len() >= 7, "{name}");
@@ -136,7 +136,7 @@ fn one_octet_at_a_time_gives_the_same() {
 }
 
 #[test]
-fn every_prefix_is_incomplete_and_no_error() {
+fn every_prefix_is_incomplete_and_not_an_error() {
     for (_, sample) in samples() {
         for two in neighbours(&sample) {
             for end in 0..two.len() {
@@ -147,7 +147,7 @@ fn every_prefix_is_incomplete_and_no_error() {
 }
 
 fn body() -> impl Strategy<Value = Vec<u8>> {
-    // Octets, and what looks like an end-line to somebody who does not look closely.
+    // Octets, and octets that are almost an end-line.
     let near = prop::sample::select(vec![
         &b"\r\n-------abcd"[..],
         b"\r\n-------abcd$x",
@@ -167,7 +167,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// Whatever a body holds and however it is cut, it comes out as it went in, unless its own end-line stands in it.
+    /// A body with any content, cut anywhere, is parsed unchanged, unless it contains its own end-line.
     #[test]
     fn bodies_survive(bodies in prop::collection::vec(body(), 1..4), cuts in prop::collection::vec(1usize..40, 1..60)) {
         // Any of the three flags ends a chunk (RFC 4975 §7.1); the line may end with a bare LF (`at_end_line`).
@@ -194,9 +194,9 @@ proptest! {
         prop_assert_eq!(out, bodies);
     }
 
-    /// Nothing makes the parser panic, and what it takes of noise it takes alike however that is cut.
+    /// The parser does not panic, and reads noise the same however it is cut.
     #[test]
-    fn noise_is_refused_or_waited_on(noise in prop::collection::vec(any::<u8>(), 0..200), cut in 0usize..200) {
+    fn noise_is_read_the_same_however_it_is_cut(noise in prop::collection::vec(any::<u8>(), 0..200), cut in 0usize..200) {
         let mut stream = b"MSRP abcd SEND\r\nTo-Path: a\r\n".to_vec();
         stream.extend_from_slice(&noise);
         let outcome = |reads: [&[u8]; 2]| {

@@ -1,13 +1,15 @@
-//! The CPIM wrapper on what real clients send and on what nobody should.
+//! Messages in CPIM wrappers of real clients, malformed ones, and a comparison with a naive reader.
 
-use parlor::limits::CPIM_HEADERS_BYTES_MAX;
-use parlor_proto::cpim::{AddressError, CpimError, NameAddress, Scanner, Wrapper, parse, parse_complete};
+use parlor_proto::cpim::{
+    AddressError, CpimError, NameAddress, Scanner, Wrapper, parse, parse_complete, parse_complete_with,
+};
+use parlor_proto::limits::{CPIM_HEADERS_BYTES_MAX, Limits};
 use parlor_proto::mime::MimeError;
 use proptest::prelude::*;
 
-/// Every sample: name, octets, and where its content begins in the text form `content`.
+/// Every sample: name and octets.
 fn samples() -> Vec<(String, Vec<u8>)> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/cpim");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/wire/cpim");
     let mut samples: Vec<_> = std::fs::read_dir(folder)
         .expect("the samples are there")
         .map(|entry| entry.expect("the folder can be read").path())
@@ -39,7 +41,7 @@ fn summary(message: &[u8]) -> (&str, &str, String, &str) {
 }
 
 #[test]
-fn what_real_clients_send_is_read() {
+fn messages_of_real_clients_are_read() {
     let expected = [
         ("crocodile.cpim", "sip:croc@127.0.0.1", "text/plain;charset=utf-8", "hello from crocodile æøå"),
         ("msrp-java-bare-addresses.cpim", "sip:jane@127.0.0.1", "text/plain", "hello from msrp-java æøå"),
@@ -96,7 +98,7 @@ fn the_example_of_rfc_3862_is_read() {
 }
 
 #[test]
-fn details_are_there_for_clients() {
+fn headers_are_read_in_detail() {
     let message = sample("quoted-name.cpim");
     let from = parse_complete(&message).unwrap().header("From").unwrap().address().unwrap();
     assert_eq!(from.name.as_deref(), Some("Bob the Builder"));
@@ -149,7 +151,7 @@ fn addresses_are_counted() {
 }
 
 #[test]
-fn what_is_no_wrapper_says_why() {
+fn other_messages_are_errors() {
     assert_eq!(parse_complete(b"").unwrap_err(), CpimError::Unfinished);
     assert_eq!(parse_complete(b"From: <a:b>\r\nTo: <c:d>\r\n").unwrap_err(), CpimError::Unfinished);
     assert_eq!(parse_complete(b"From: <a:b>\r\n folded\r\n\r\n").unwrap_err(), CpimError::Header);
@@ -158,7 +160,7 @@ fn what_is_no_wrapper_says_why() {
     assert!(parse(&[b'x'; CPIM_HEADERS_BYTES_MAX]).unwrap().is_none());
 }
 
-/// What a scanner fed with these pieces says at the end, as if the message ended there.
+/// What a scanner finds in these pieces, of which the last ends the message.
 fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<usize, CpimError> {
     let mut scanner = Scanner::new();
     let mut found = None;
@@ -196,15 +198,15 @@ fn every_prefix_of_every_sample_is_incomplete_or_right() {
                 Ok(None) => assert!(end < whole.content_offset + 30, "{name} up to {end} is still incomplete"),
                 Err(error) => panic!("{name} up to {end}: {error}"),
             }
-            // What a lost connection leaves must not trip anybody up either.
+            // Neither does a message that a lost connection has cut.
             let _ = parse_complete(&message[..end]);
         }
     }
 }
 
-/// The plain reading of a message whose blocks are all there, by the letter: no missing headers, no blocks run together.
+/// Reads a message with both blocks in the simplest way.
 ///
-/// The content type is `None` where a header that decides stands twice.
+/// The content type is `None` if a header that describes the content is there twice.
 fn naive(message: &str) -> (usize, Vec<(String, String)>, Option<Option<String>>) {
     let mut offset = 0;
     let mut blocks: Vec<Vec<(String, String)>> = vec![Vec::new(), Vec::new()];
@@ -249,7 +251,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn well_formed_messages_read_as_the_naive_reader_does(
+    fn well_formed_messages_are_read_as_by_the_naive_reader(
         metadata in block("From|To|cc|DateTime|ns|Subject|imdn\\.Message-ID"),
         mime in block("Content-Type|content-type|Content-ID|MIME-Version"),
         content in "\\PC{0,40}",
@@ -276,7 +278,7 @@ proptest! {
     }
 
     #[test]
-    fn no_octets_break_it_and_no_cut_matters(
+    fn no_octets_panic_and_no_cut_matters(
         message in prop::collection::vec(prop_oneof![
             Just(b'\n'), Just(b'\r'), Just(b':'), Just(b'<'), Just(b'>'), Just(b'"'), Just(b'\\'), Just(b' '),
             Just(b'F'), any::<u8>()
@@ -301,4 +303,19 @@ proptest! {
 fn header_names_are_case_sensitive() {
     let wrapper = parlor_proto::cpim::parse_complete(b"from: <sip:a@b>\r\nTO: <sip:c@d>\r\n\r\n\r\n").unwrap();
     assert!(wrapper.from().is_err() && wrapper.to().is_err());
+}
+
+#[test]
+fn the_header_blocks_and_prefixes_of_a_message_are_limited() {
+    let message = "NS: a <urn:ietf:params:cpim-headers:>\nNS: b <urn:ietf:params:cpim-headers:>\n\n\n".as_bytes();
+    let mut limits = Limits::default();
+    limits.cpim_headers_bytes_max = message.len();
+    limits.cpim_prefixes_max = 2;
+    assert!(parse_complete_with(message, &limits).is_ok());
+    limits.cpim_prefixes_max = 1;
+    let error = parse_complete_with(message, &limits).unwrap_err();
+    assert!(error == CpimError::TooManyPrefixes && error.exceeds_limit());
+    limits.cpim_headers_bytes_max -= 1;
+    let error = parse_complete_with(message, &limits).unwrap_err();
+    assert!(error == CpimError::TooLong && error.exceeds_limit());
 }
