@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 
-use crate::outcome::Pace;
+use crate::result::outcome::Pace;
 
 /// How long, and on what server.
 #[derive(Debug, Clone, Args)]

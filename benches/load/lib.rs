@@ -1,49 +1,14 @@
 //! The load generator of Parlor, behind `parlor bench`: what a delivery costs, beside a bare loop, in one run.
 
-mod alarm;
 mod arguments;
-mod calls;
-mod certificate;
-mod churn;
-mod compare;
-mod cores;
-mod cpu;
-mod descriptors;
-mod dial;
-mod engine;
-mod fanout;
-mod findings;
-mod flight;
-mod floor;
-mod freeze;
+mod client;
 mod host;
-mod idle;
 mod interrupt;
-mod large;
-mod layout;
-mod link;
-mod memory;
-mod outcome;
-mod peers;
-mod pipes;
-mod plot;
+mod machine;
 mod progress;
-mod record;
-mod report;
-mod server;
-mod sip;
-mod slow;
-mod stamp;
-mod stats;
-mod storm;
-mod stream;
-mod summary;
-mod sweep;
-mod tables;
-mod talk;
-mod tls;
-mod transfer;
-mod wire;
+mod result;
+mod scenario;
+mod subject;
 
 use std::io;
 use std::process::ExitCode;
@@ -51,12 +16,15 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use self::arguments::RunArguments;
-use self::cores::Cores;
 pub use self::host::Host;
 use self::interrupt::Interrupt;
-use self::outcome::{Outcome, Watch};
+use self::machine::cores::Cores;
 use self::progress::Progress;
-use self::report::OutputArguments;
+use self::result::outcome::{Outcome, Watch};
+use self::result::output::OutputArguments;
+use self::result::{compare, record, report};
+use self::scenario::{calls, churn, fanout, idle, join_storm, large, slow, sweep};
+use self::subject::{floor, peers};
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
@@ -107,7 +75,7 @@ enum Scenario {
     /// A file through a room
     Large(large::LargeArguments),
     /// Many join one room as fast as they are let in
-    JoinStorm(storm::StormArguments),
+    JoinStorm(join_storm::StormArguments),
     /// Members come and go while the rooms are busy
     Churn(churn::ChurnArguments),
     /// Sessions that say nothing: what each costs in memory
@@ -115,7 +83,7 @@ enum Scenario {
     /// Members who read nothing, and what the others notice
     Slow(slow::SlowArguments),
     /// SIP calls, as many as the control thread can
-    Calls(dial::DialArguments),
+    Calls(calls::DialArguments),
     /// Become a server that Parlor is compared with; the bench does so itself
     #[command(hide = true)]
     Peer(peers::PeerArguments),
@@ -158,14 +126,14 @@ pub fn run(arguments: &BenchArguments, host: &Host) -> ExitCode {
         }
         Scenario::Large(it) => measure(&it.output, &it.run, Ok(()), host, |cores, watch| large::run(it, cores, watch)),
         Scenario::JoinStorm(it) => {
-            measure(&it.output, &it.run, Ok(()), host, |cores, watch| storm::run(it, cores, watch))
+            measure(&it.output, &it.run, Ok(()), host, |cores, watch| join_storm::run(it, cores, watch))
         }
         Scenario::Churn(it) => measure(&it.output, &it.run, Ok(()), host, |cores, watch| churn::run(it, cores, watch)),
         Scenario::Idle(it) => {
             measure(&it.output, &it.run, it.check(), host, |cores, watch| idle::run(it, cores, watch))
         }
         Scenario::Slow(it) => measure(&it.output, &it.run, Ok(()), host, |cores, watch| slow::run(it, cores, watch)),
-        Scenario::Calls(it) => measure(&it.output, &it.run, Ok(()), host, |cores, watch| dial::run(it, cores, watch)),
+        Scenario::Calls(it) => measure(&it.output, &it.run, Ok(()), host, |cores, watch| calls::run(it, cores, watch)),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

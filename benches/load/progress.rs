@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::findings::Limit;
 use crate::interrupt::Interrupt;
-use crate::outcome::{Measured, Watch};
-use crate::plot::count;
-use crate::summary::time;
+use crate::result::findings::Limit;
+use crate::result::outcome::{Measured, Watch};
+use crate::result::units::{count, time};
 
 /// Two lines on a terminal; nothing where standard error is none.
 pub struct Progress {
@@ -118,7 +117,7 @@ fn figures(so_far: &Measured) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::CpuTime;
+    use crate::result::outcome::CpuTime;
 
     #[test]
     fn a_line_says_how_fast_and_who_limits() {
