@@ -99,7 +99,7 @@ fn a_sweep_is_drawn() {
     let page = drawn("sweep.json", "--html", "sweep.html");
     assert!(page.contains("<figure id=\"sweep\">") && !page.contains("<figure id=\"throughput\">"));
     let output = bench(&["report", "sweep.json"]);
-    assert!(stdout(&output).contains("messages a second at the most with p99 under"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("messages per second is the highest rate with p99 under"), "{}", stdout(&output));
 }
 
 #[test]
@@ -132,10 +132,10 @@ fn a_worse_result_ends_with_1_and_a_better_one_with_0() {
     let path = worse.path().to_str().unwrap();
     let output = bench(&["compare", "result.json", path]);
     assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
-    assert!(stdout(&output).contains("B is worse, beyond noise"));
+    assert!(stdout(&output).contains("B is significantly worse"));
     let output = bench(&["compare", path, "result.json"]);
     assert_eq!(output.status.code(), Some(0));
-    assert!(stdout(&output).contains("B is better, beyond noise"));
+    assert!(stdout(&output).contains("B is significantly better"));
 }
 
 #[test]

@@ -8,28 +8,28 @@ use clap::builder::RangedU64ValueParser;
 
 use crate::result::outcome::Pace;
 
-/// How long, and on what server.
+/// The duration of a run and the server that it measures.
 #[derive(Debug, Clone, Args)]
 pub struct RunArguments {
-    /// Seconds of load on each subject, shared out among the rounds
+    /// Seconds of load on each subject, divided among the rounds
     #[arg(long, default_value_t = 5.0, value_parser = seconds)]
     pub seconds: f64,
     /// Rounds; in each every subject has its turn
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=50))]
     pub rounds: u32,
-    /// A running server's SIP over TCP, instead of one on another core; its processor time is then not known
+    /// Measure a running server, at its address for SIP over TCP; its processor time is then unknown
     #[arg(long, value_name = "HOST:PORT", value_parser = address, conflicts_with_all = ["shards", "serve"])]
     pub server: Option<SocketAddr>,
-    /// Shards of the server that is started, each on a core; with two or more it is compared with one shard
+    /// Shards of the server, each on a core; two or more are compared with one
     #[arg(long, default_value_t = 1, value_name = "NUMBER", value_parser = at_least(1))]
     pub shards: usize,
-    /// A flag for the server that is started, as in --serve=--send-batch=16
+    /// A flag for the server, as in --serve=--send-batch=16
     #[arg(long, value_name = "FLAG")]
     pub serve: Vec<String>,
 }
 
 impl RunArguments {
-    /// How long load is on each subject.
+    /// The time of load on each subject, over all rounds.
     #[must_use]
     pub fn time(&self) -> Duration {
         Duration::try_from_secs_f64(self.seconds).unwrap_or_default()
@@ -39,10 +39,10 @@ impl RunArguments {
 /// When messages are sent.
 #[derive(Debug, Clone, Args)]
 pub struct PaceArguments {
-    /// Messages a second of each sender, sent when they are due
+    /// Messages per second of each sender, sent on schedule (open loop)
     #[arg(long, conflicts_with = "window", value_parser = rate)]
     pub rate: Option<f64>,
-    /// Messages of each sender in flight: the next is sent when all have the one that many before it
+    /// Messages in flight of each sender (closed loop)
     #[arg(long, default_value_t = 1, value_parser = at_least(1))]
     pub window: usize,
 }
@@ -77,10 +77,10 @@ pub fn text_size() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(0..=TEXT_BYTES_MAX)
 }
 
-/// So many a second.
+/// Parses a rate per second.
 ///
 /// # Errors
-/// Where that is no rate, in words.
+/// Returns what is expected, in words, if the text is no rate in range.
 pub fn rate(text: &str) -> Result<f64, String> {
     between(text, RATE_MIN, RATE_MAX, "a number a second")
 }
@@ -88,7 +88,7 @@ pub fn rate(text: &str) -> Result<f64, String> {
 /// So many seconds.
 ///
 /// # Errors
-/// Where they are none, in words.
+/// Returns what is expected, in words, if the text is no number of seconds in range.
 fn seconds(text: &str) -> Result<f64, String> {
     between(text, 0.001, SECONDS_MAX, "a number of seconds")
 }

@@ -22,7 +22,7 @@ impl Interrupt {
     /// Listens from now on, on a thread of its own.
     ///
     /// # Errors
-    /// Where the system lets nobody listen.
+    /// Returns an error if the signal handlers cannot be installed.
     pub fn listen(complain: fn(&dyn Display)) -> io::Result<Self> {
         let this = Self::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
@@ -42,7 +42,7 @@ impl Interrupt {
                 if !io::stderr().is_terminal() {
                     // On a thread of its own: whoever is to read it may not do so, and a second signal has to come through.
                     let note = move || {
-                        complain(&"ending early; what was measured so far is reported. Once more ends it at once")
+                        complain(&"ending early; what was measured so far is reported. A second signal ends it at once")
                     };
                     let _ = thread::Builder::new().name("note".into()).spawn(note);
                 }

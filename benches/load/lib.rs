@@ -1,4 +1,55 @@
-//! The load generator of Parlor, behind `parlor bench`: what a delivery costs, beside a bare loop, in one run.
+//! The load generator of Parlor: puts load on a chat-room server over SIP and MSRP, checks every copy that arrives, and reports what
+//! a delivery costs, compared with a bare loop that moves the same octets.
+//!
+//! `parlor bench` is this crate behind the command line of the server. It knows the grammar ([`parlor_proto`]) and nothing of the
+//! server: the servers that it measures are processes.
+//!
+//! # Terms
+//!
+//! - A **scenario** is a kind of load with its arguments: `fanout` (few senders, many receivers), `nxn`, `private`, `large` (a file),
+//!   `join-storm`, `churn`, `idle`, `slow` (stalled members), `calls`, and `sweep`, which repeats `fanout` at one rate after another.
+//! - A **subject** is what load is put on: Parlor, or a reference. Every subject is a process on the server's core; the load runs on
+//!   another core.
+//! - A **floor** is a reference that does the least that is possible: a loop that reads what has come and sends it to each
+//!   receiver, with no protocol. It comes copied (one buffer), gathered (one slice for each message) and answering (each message
+//!   is also answered to its sender, as MSRP does).
+//! - A **peer** is a reference that is another product: Redis or NATS, if installed.
+//! - A **turn** is load on one subject for a share of the time; a **round** is one turn of each subject. Machines change their speed
+//!   from minute to minute, so ratios are taken within a round ([`Ratio`]).
+//! - The **pace** of a load is a window (closed loop: so many messages in flight) or a rate (open loop: messages are sent on
+//!   schedule, and the latency counts from the intended send time).
+//! - A **record** ([`Record`]) is what was measured, with the stamp of the machine: the schema of `--json`. **Findings**
+//!   ([`Findings`]) follow from it: medians with intervals, ratios, faults, and what limited the throughput. If the load was the
+//!   limit, there is no verdict.
+//! - A **report** shows both: a [`Summary`] as text, a [`page`] with plots, CSV, and the percentile table of HdrHistogram.
+//!
+//! # From the command line
+//!
+//! [`BenchArguments`] are the arguments of the subcommand, for `clap`; [`run`] carries them out and returns the exit code. [`Host`] is
+//! what the program around it provides.
+//!
+//! # As a library
+//!
+//! Results can be read, shown and compared without running anything:
+//!
+//! ```
+//! use parlor_bench::{Findings, Record, Summary, compare};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let path = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/bench-samples/result.json"));
+//! let record = Record::read(path)?;
+//! let findings = Findings::of(&record);
+//! println!("{}", Summary { record: &record, findings: &findings });
+//! for ratio in &findings.ratios {
+//!     println!("{} × the CPU per delivery of {}", ratio.spread.median, ratio.against);
+//! }
+//!
+//! // Is a second result significantly worse than the first? Here both are the same.
+//! let comparison = compare(&record, &record)?;
+//! assert_eq!(comparison.exit_code(), 0);
+//! # Ok(())
+//! # }
+//! ```
 
 mod arguments;
 mod client;
@@ -20,9 +71,16 @@ pub use self::host::Host;
 use self::interrupt::Interrupt;
 use self::machine::cores::Cores;
 use self::progress::Progress;
+pub use self::result::compare::{Compared, Comparison, Verdict, compare};
+pub use self::result::findings::{Faults, Figures, Findings, Limit, Ratio};
+pub use self::result::latency::{Latency, Percentiles};
 use self::result::outcome::{Outcome, Watch};
 use self::result::output::OutputArguments;
-use self::result::{compare, record, report};
+pub use self::result::plot::page;
+pub use self::result::record::{Figure, Record, Stamp, Step, Subject, Sweep, Turn, Unreadable};
+use self::result::report;
+pub use self::result::stats::{Difference, Spread};
+pub use self::result::summary::Summary;
 use self::scenario::{calls, churn, fanout, idle, join_storm, large, slow, sweep};
 use self::subject::{floor, peers};
 
@@ -32,27 +90,27 @@ use self::subject::{floor, peers};
 Examples:
   parlor bench fanout --receivers 100                   one message in flight, to 100 receivers
   parlor bench fanout --receivers 1000 --window 64      saturated
-  parlor bench fanout --rate 1000 --hgrm latency.hgrm   a message each millisecond, come what may
-  parlor bench fanout --receivers 9 --rate 1000         a small room, beside a bare epoll loop
-  parlor bench fanout --against floor,redis,nats        beside the peers that are installed
-  parlor bench fanout --tls                             MSRP over TLS, beside the same without
-  parlor bench sweep --p99 10ms                         the highest rate that is borne
-  parlor bench compare before.json after.json           do two results differ by more than noise?
-  parlor bench nxn --members 20                         everybody sends to everybody
+  parlor bench fanout --rate 1000 --hgrm latency.hgrm   open loop: one message each millisecond
+  parlor bench fanout --receivers 9 --rate 1000         a small room, compared with a bare epoll loop
+  parlor bench fanout --against floor,redis,nats        compared with Redis and NATS, if installed
+  parlor bench fanout --tls                             MSRP over TLS, compared with plain TCP
+  parlor bench sweep --p99 10ms                         the highest sustainable rate
+  parlor bench compare before.json after.json           test whether two results differ significantly
+  parlor bench nxn --members 20                         every member sends to all others
   parlor bench private --members 100                    private messages
   parlor bench large                                    100 MB through a room of 10
-  parlor bench join-storm --joins 1000                  how fast a room fills
-  parlor bench churn                                    what coming and going does to busy rooms
+  parlor bench join-storm --joins 1000                  time to fill a room
+  parlor bench churn                                    latency in busy rooms while members join and leave
   parlor bench idle --sessions 10000                    memory per session
-  parlor bench slow --stalled 5                         what members who do not read do to others
-  parlor bench calls --transport udp --standing 10000   SIP calls a second, and what each costs
+  parlor bench slow --stalled 5                         effect of stalled members on the others
+  parlor bench calls --transport udp --standing 10000   SIP calls per second and the cost of each
 
-One core is the server's and one the load's: the first and the last that this process may use. An
-interrupted bench (Ctrl-C, TERM) reports the rounds that it has measured and ends with 1; a second
-interrupt ends it at once. Its servers end with it, however it ends.
+The servers run on the first core that this process may use, the load on the last one. The first
+Ctrl-C or TERM ends the run early and reports the rounds measured so far, with exit code 1; the
+second ends it at once. The servers end with the run in every case.
 
-Exit codes: 0 done, 1 it ran and something was wrong (copies lost, nothing that holds, a result that
-is worse, an interruption), 2 usage.")]
+Exit codes: 0 done, 1 it ran and something was wrong (copies lost, no sustainable rate, a result
+that is worse, an interruption), 2 usage.")]
 pub struct BenchArguments {
     #[command(subcommand)]
     scenario: Scenario,
@@ -62,41 +120,41 @@ pub struct BenchArguments {
 enum Scenario {
     /// Few senders, many receivers
     Fanout(fanout::FanoutArguments),
-    /// The highest rate whose 99th percentile stays under a bound
+    /// Find the highest sustainable rate: its 99th percentile stays under a bound
     Sweep(sweep::SweepArguments),
-    /// Say do two results differ by more than noise?
-    Compare(compare::CompareArguments),
-    /// Show a result again, or draw it
+    /// Test whether two results differ significantly
+    Compare(result::compare::CompareArguments),
+    /// Print a stored result again, or plot it
     Report(report::ReportArguments),
-    /// Everybody sends to everybody
+    /// Every member sends to all others
     Nxn(fanout::NxnArguments),
-    /// Each member sends private messages to another
+    /// Each member sends private messages to one other
     Private(fanout::PrivateArguments),
     /// A file through a room
     Large(large::LargeArguments),
-    /// Many join one room as fast as they are let in
+    /// Many members join one room as fast as possible
     JoinStorm(join_storm::StormArguments),
     /// Members come and go while the rooms are busy
     Churn(churn::ChurnArguments),
-    /// Sessions that say nothing: what each costs in memory
+    /// Idle sessions: memory of each
     Idle(idle::IdleArguments),
-    /// Members who read nothing, and what the others notice
+    /// Stalled members, and their effect on the others
     Slow(slow::SlowArguments),
-    /// SIP calls, as many as the control thread can
+    /// SIP calls, as many as the control thread can take
     Calls(calls::DialArguments),
-    /// Become a server that Parlor is compared with; the bench does so itself
+    /// Run a peer; the bench starts it itself
     #[command(hide = true)]
     Peer(peers::PeerArguments),
-    /// The bare loop that a server is compared with; the bench starts it itself
+    /// Run the bare loop; the bench starts it itself
     #[command(hide = true)]
     Floor(floor::FloorArguments),
 }
 
-/// Why a bench has failed.
+/// Why a run has failed.
 enum Failure {
-    /// What was asked for makes no sense.
+    /// The arguments contradict one another, in words.
     Usage(String),
-    /// It was tried.
+    /// It started and failed.
     Tried(io::Error),
 }
 
@@ -111,8 +169,8 @@ impl From<io::Error> for Failure {
 pub fn run(arguments: &BenchArguments, host: &Host) -> ExitCode {
     let outcome = match &arguments.scenario {
         Scenario::Sweep(it) => search(it, host),
-        Scenario::Peer(it) => peers::become_peer(it).map(|()| true).map_err(Failure::from),
-        Scenario::Compare(arguments) => return ExitCode::from(compare::run(arguments, host)),
+        Scenario::Peer(it) => peers::exec_peer(it).map(|()| true).map_err(Failure::from),
+        Scenario::Compare(arguments) => return ExitCode::from(result::compare::run(arguments, host)),
         Scenario::Report(arguments) => report::again(arguments, host).map_err(Failure::Usage),
         Scenario::Floor(arguments) => floor::run(arguments).map(|()| true).map_err(Failure::from),
         Scenario::Fanout(it) => {
@@ -168,7 +226,7 @@ fn measure(
     Ok(finished.is_clean && finished.is_shown && !interrupted)
 }
 
-/// Sweeps and reports on it. Returns whether a rate was found that holds.
+/// Runs a sweep and reports on it. Returns whether a sustainable rate was found.
 fn search(arguments: &sweep::SweepArguments, host: &Host) -> Result<bool, Failure> {
     arguments.check().and_then(|()| arguments.output.check()).map_err(Failure::Usage)?;
     let interrupt = Interrupt::listen(host.complain)?;
@@ -178,6 +236,6 @@ fn search(arguments: &sweep::SweepArguments, host: &Host) -> Result<bool, Failur
     let interrupted = interrupt.is_asked();
     let found = sweep.highest.is_some();
     let record = report::record(&outcome, &arguments.run, host, interrupted);
-    let finished = report::finish(record::Record { sweep: Some(sweep), ..record }, &arguments.output, host)?;
+    let finished = report::finish(Record { sweep: Some(sweep), ..record }, &arguments.output, host)?;
     Ok(found && !interrupted && finished.is_shown)
 }

@@ -77,7 +77,7 @@ impl Watch for Progress {
         let Some(lines) = &self.lines else { return };
         lines.stage.set_position(u64::try_from(lines.stage.elapsed().as_millis()).unwrap_or(0));
         if self.interrupt.is_asked() {
-            lines.stage.set_message("ending early; once more ends it at once");
+            lines.stage.set_message("ending early; a second Ctrl-C ends it at once");
         }
         lines.figures.set_message(figures(so_far));
     }

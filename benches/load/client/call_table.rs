@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use mio::Token;
 
 use crate::client::pipes::Pipes;
-use crate::client::sip::{Agent, Heard, Remote, Transport};
+use crate::client::sip::{Agent, Remote, SipMessage, Transport};
 
 /// How calls are made.
 #[derive(Debug, Clone, Copy)]
-pub struct Manner {
+pub struct CallOptions {
     /// What carries them.
     pub transport: Transport,
     /// Sessions that share one MSRP connection; 0: sessions stay unbound.
@@ -23,7 +23,7 @@ pub struct Manner {
     pub tls: bool,
 }
 
-impl Manner {
+impl CallOptions {
     /// Each with a connection of its own and no subscription.
     #[must_use]
     pub fn talking(transport: Transport) -> Self {
@@ -47,9 +47,9 @@ pub enum Step {
 }
 
 /// What is known of them.
-pub struct Book {
+pub struct CallTable {
     pub agent: Agent,
-    pub manner: Manner,
+    pub options: CallOptions,
     pub pipes: Pipes,
     pub calls: Vec<Call>,
     /// Calls that wait for an answer.
@@ -90,11 +90,11 @@ pub enum State {
 /// RFC 3261 §17.1.1.2, T1: when a request goes again over UDP.
 pub const RESEND: Duration = Duration::from_millis(500);
 
-impl Book {
-    pub fn new(agent: Agent, manner: Manner, pipes: Pipes) -> Self {
+impl CallTable {
+    pub fn new(agent: Agent, options: CallOptions, pipes: Pipes) -> Self {
         Self {
             agent,
-            manner,
+            options,
             pipes,
             calls: Vec::new(),
             waiting: BTreeSet::new(),
@@ -108,33 +108,33 @@ impl Book {
     }
 
     /// A message of the server's has come.
-    pub fn hear(&mut self, heard: &Heard<'_>) {
-        let Some(status) = heard.status() else {
-            self.notifies += u64::from(heard.method() == "NOTIFY");
-            if heard.method() != "ACK" {
-                self.out.push(self.agent.ok(heard));
+    pub fn hear(&mut self, message: &SipMessage<'_>) {
+        let Some(status) = message.status() else {
+            self.notifies += u64::from(message.method() == "NOTIFY");
+            if message.method() != "ACK" {
+                self.out.push(self.agent.ok(message));
             }
-            if let ("BYE", Some((number, _))) = (heard.method(), heard.call()) {
+            if let ("BYE", Some((number, _))) = (message.method(), message.call()) {
                 self.ended(number);
             }
             return;
         };
-        let Some((number, of_subscription)) = heard.call() else { return };
+        let Some((number, of_subscription)) = message.call() else { return };
         if status < 200 || number >= self.calls.len() {
             return;
         }
-        match heard.method() {
+        match message.method() {
             "SUBSCRIBE" if of_subscription => self.subscribed += u64::from(status < 300),
-            "INVITE" => self.invited(number, status, heard),
+            "INVITE" => self.invited(number, status, message),
             "BYE" => self.left(number, status),
             _ => {}
         }
     }
 
-    fn invited(&mut self, number: usize, status: u16, heard: &Heard<'_>) {
+    fn invited(&mut self, number: usize, status: u16, message: &SipMessage<'_>) {
         let call = &mut self.calls[number];
         if call.remote.tag.is_empty() {
-            call.remote = heard.remote();
+            call.remote = message.remote();
         }
         // A final response that comes again wants its ACK again.
         self.out.push(match status {
@@ -150,10 +150,10 @@ impl Book {
             self.steps.push_back((number, Step::Refused(status)));
             return;
         }
-        call.state = if self.manner.sessions_per_connection > 0 { State::Answered } else { State::Up };
-        call.path = heard.path().unwrap_or_default().to_owned();
+        call.state = if self.options.sessions_per_connection > 0 { State::Answered } else { State::Up };
+        call.path = message.path().unwrap_or_default().to_owned();
         self.steps.push_back((number, Step::Answered(call.since.elapsed())));
-        if self.manner.subscribe {
+        if self.options.subscribe {
             self.out.push(self.agent.subscribe(number, &call.room));
         }
         if call.state == State::Answered {

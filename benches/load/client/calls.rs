@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 
-use crate::client::alarm::Alarm;
-use crate::client::call_table::{Book, Call, Manner, RESEND, State, Step};
+use crate::client::call_table::{Call, CallOptions, CallTable, RESEND, State, Step};
 use crate::client::link::Link;
 use crate::client::pipes::Pipes;
 use crate::client::poll::ignore_interrupted;
 use crate::client::sip::{Agent, Remote, Transport};
+use crate::client::timer::Timer;
 use crate::client::tls::client_config;
 use crate::client::wire::Member;
 use crate::interrupt::{NOTICED_WITHIN, interrupted};
@@ -22,9 +22,9 @@ use crate::subject::process::Addresses;
 /// The calls of one socket.
 pub struct Calls {
     poll: Poll,
-    alarm: Alarm,
+    timer: Timer,
     link: Link,
-    book: Book,
+    book: CallTable,
 }
 
 const SIP: Token = Token(0);
@@ -40,24 +40,24 @@ impl Calls {
     /// Reaches a server.
     ///
     /// # Errors
-    /// As the socket.
-    pub fn new(server: Addresses, manner: Manner, run: u64) -> io::Result<Self> {
-        let server = match manner.transport {
+    /// Returns an error if the socket fails.
+    pub fn new(server: Addresses, options: CallOptions, run: u64) -> io::Result<Self> {
+        let server = match options.transport {
             Transport::Tcp => server.tcp,
             Transport::Udp => server.udp,
             Transport::Tls => server.tls.ok_or_else(|| io::Error::other("the server takes no SIP over TLS"))?,
         };
         let poll = Poll::new()?;
-        let alarm = Alarm::new(&poll, ALARM)?;
-        let link = Link::new(server, manner.transport, &poll, SIP)?;
+        let timer = Timer::new(&poll, ALARM)?;
+        let link = Link::new(server, options.transport, &poll, SIP)?;
         let host = match server {
             SocketAddr::V4(address) => address.ip().to_string(),
             SocketAddr::V6(address) => format!("[{}]", address.ip()),
         };
-        let agent = Agent { run, transport: manner.transport, local: link.local()?, host, tls: manner.tls };
-        let tls = manner.tls.then(client_config).transpose()?;
-        let pipes = Pipes::new(poll.registry().try_clone()?, FIRST_PIPE, manner.sessions_per_connection, tls);
-        Ok(Self { poll, alarm, link, book: Book::new(agent, manner, pipes) })
+        let agent = Agent { run, transport: options.transport, local: link.local()?, host, tls: options.tls };
+        let tls = options.tls.then(client_config).transpose()?;
+        let pipes = Pipes::new(poll.registry().try_clone()?, FIRST_PIPE, options.sessions_per_connection, tls);
+        Ok(Self { poll, timer, link, book: CallTable::new(agent, options, pipes) })
     }
 
     /// The URI of a room of this run.
@@ -93,7 +93,7 @@ impl Calls {
     /// Joins a room; that was to happen at `intended`. Answers the call's number.
     ///
     /// # Errors
-    /// As the socket.
+    /// Returns an error if the socket fails.
     pub fn join(&mut self, room: &Rc<str>, intended: Instant) -> io::Result<usize> {
         let number = self.book.calls.len();
         self.book.calls.push(Call {
@@ -119,7 +119,7 @@ impl Calls {
     /// Ends a call; that was to happen at `intended`. Answers whether there was any.
     ///
     /// # Errors
-    /// As the socket.
+    /// Returns an error if the socket fails.
     pub fn leave(&mut self, number: usize, intended: Instant) -> io::Result<bool> {
         let call = &mut self.book.calls[number];
         if call.state != State::Up {
@@ -140,19 +140,19 @@ impl Calls {
     /// Waits until something happens, or `until`, but no longer than an interruption may go unnoticed.
     ///
     /// # Errors
-    /// As the sockets.
+    /// Returns an error if a socket fails.
     pub fn wait(&mut self, until: Instant) -> io::Result<()> {
         let now = Instant::now();
-        let resends = self.book.manner.transport == Transport::Udp && !self.book.waiting.is_empty();
+        let resends = self.book.options.transport == Transport::Udp && !self.book.waiting.is_empty();
         let wake = until.min(now + NOTICED_WITHIN);
-        self.alarm.set(wake, now)?;
+        self.timer.set(wake, now)?;
         let mut events = Events::with_capacity(EVENTS_MAX);
         self.poll.poll(&mut events, None).or_else(ignore_interrupted)?;
         for event in &events {
             match event.token() {
                 SIP => {
                     self.link.flush()?;
-                    self.link.receive(|heard| self.book.hear(heard))?;
+                    self.link.receive(|message| self.book.hear(message))?;
                 }
                 ALARM => {}
                 token => self.book.bound(token)?,
@@ -168,7 +168,7 @@ impl Calls {
     /// Joins members, a few at a time, each to the room that `room_of` says, and gives their connections away.
     ///
     /// # Errors
-    /// As the sockets, and where the server refuses somebody.
+    /// Returns an error if a socket fails or the server refuses a call.
     pub fn gather(
         &mut self,
         count: usize,
@@ -176,13 +176,13 @@ impl Calls {
         watch: &mut dyn Watch,
     ) -> io::Result<Vec<Member>> {
         let numbers = self.join_all(count, room_of, watch)?;
-        numbers.into_iter().map(|number| self.give_away(number)).collect()
+        numbers.into_iter().map(|number| self.into_member(number)).collect()
     }
 
     /// Joins members, a few at a time. Answers their calls' numbers.
     ///
     /// # Errors
-    /// As the sockets, where the server refuses somebody, and where `watch` is interrupted.
+    /// Returns an error if a socket fails, the server refuses a call, or `watch` is interrupted.
     pub fn join_all(
         &mut self,
         count: usize,
@@ -190,7 +190,7 @@ impl Calls {
         watch: &mut dyn Watch,
     ) -> io::Result<Vec<usize>> {
         let mut numbers = Vec::with_capacity(count);
-        let (last, mut up) = (if self.book.manner.sessions_per_connection > 0 { 1 } else { 0 }, 0);
+        let (last, mut up) = (if self.book.options.sessions_per_connection > 0 { 1 } else { 0 }, 0);
         while up < count {
             while numbers.len() < count && self.in_flight() < JOINING_MAX {
                 numbers.push(self.join(&room_of(numbers.len()), Instant::now())?);
@@ -218,13 +218,13 @@ impl Calls {
     /// Refuses to wait for an answer for ever.
     ///
     /// # Errors
-    /// Where somebody has waited too long.
+    /// Returns an error if a call has waited for longer than that.
     pub fn check_patience(&self) -> io::Result<()> {
         let slow = self.book.waiting.iter().find(|number| self.book.calls[**number].since.elapsed() > PATIENCE);
         slow.map_or(Ok(()), |number| Err(io::Error::other(format!("call {number} gets no answer"))))
     }
 
-    fn give_away(&mut self, number: usize) -> io::Result<Member> {
+    fn into_member(&mut self, number: usize) -> io::Result<Member> {
         let book = &mut self.book;
         let call = &mut book.calls[number];
         let pipe = call.pipe.take().ok_or_else(|| io::Error::other("an unbound session"))?;

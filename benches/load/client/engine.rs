@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::client::alarm::Alarm;
-use crate::client::flight::{Flight, Hearing};
+use crate::client::flight::{Flight, Reception};
 use crate::client::layout::{FrameLen, Layout};
 use crate::client::poll::ignore_interrupted;
 use crate::client::stream::Stream;
-use crate::client::wire::{Script, Seat};
+use crate::client::timer::Timer;
+use crate::client::wire::{Endpoint, Script};
 use crate::interrupt::NOTICED_WITHIN;
 use crate::machine::cpu::{Meter, Target};
 use crate::result::outcome::{Measured, Pace, Unwatched, Watch};
@@ -20,8 +20,8 @@ use crate::subject::freeze::Freeze;
 /// Connections of one subject, and what is known of them; used for several rounds.
 pub struct Engine {
     poll: Poll,
-    alarm: Alarm,
-    lanes: Vec<Lane>,
+    timer: Timer,
+    connections: Vec<Connection>,
     senders: Vec<Sender>,
     frame_len: FrameLen,
     target: Target,
@@ -39,18 +39,18 @@ pub struct Samples {
     pub answer: Vec<u8>,
 }
 
-struct Lane {
+struct Connection {
     stream: Stream,
     /// Octets of a copy of which the rest has not come.
     rest: Vec<u8>,
     layout: Option<Layout>,
-    hearing: Hearing,
+    reception: Reception,
     /// Its number among the senders.
     sender: Option<usize>,
 }
 
 struct Sender {
-    lane: usize,
+    connection: usize,
     script: Script,
     recipients: usize,
     number: u64,
@@ -98,26 +98,26 @@ impl Engine {
     /// `frame_len` tells where what it sends ends.
     ///
     /// # Errors
-    /// As the sockets.
-    pub fn new(seats: Vec<Seat>, frame_len: FrameLen, target: Target) -> io::Result<Self> {
+    /// Returns an error if a socket fails.
+    pub fn new(seats: Vec<Endpoint>, frame_len: FrameLen, target: Target) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let alarm = Alarm::new(&poll, ALARM)?;
-        let (mut lanes, mut senders) = (Vec::with_capacity(seats.len()), Vec::new());
+        let timer = Timer::new(&poll, ALARM)?;
+        let (mut connections, mut senders) = (Vec::with_capacity(seats.len()), Vec::new());
         for mut seat in seats {
             // Who only listens has nothing to write, once the handshakes are over.
             let interest = seat.sends.as_ref().map_or(Interest::READABLE, |_| Interest::READABLE | Interest::WRITABLE);
-            seat.stream.register(poll.registry(), Token(lanes.len()), interest)?;
+            seat.stream.register(poll.registry(), Token(connections.len()), interest)?;
             let stream = seat.stream;
             let sender = seat.sends.map(|(script, recipients)| {
-                let lane = lanes.len();
-                senders.push(Sender { lane, script, recipients, number: 0, out: Vec::new(), sent: 0 });
+                let connection = connections.len();
+                senders.push(Sender { connection, script, recipients, number: 0, out: Vec::new(), sent: 0 });
                 senders.len() - 1
             });
-            let hearing = Hearing::new(seat.hears);
-            lanes.push(Lane { stream, rest: Vec::new(), layout: None, hearing, sender });
+            let reception = Reception::new(seat.hears);
+            connections.push(Connection { stream, rest: Vec::new(), layout: None, reception, sender });
         }
         let (buffer, samples) = (vec![0; READ_BYTES_MAX], Samples::default());
-        Ok(Self { poll, alarm, lanes, senders, frame_len, target, freeze: None, buffer, samples })
+        Ok(Self { poll, timer, connections, senders, frame_len, target, freeze: None, buffer, samples })
     }
 
     /// Has the server stand still for so long in the middle of every turn.
@@ -134,7 +134,7 @@ impl Engine {
     /// Puts a little load on, so that caches, buffers and layouts are there.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// Returns the errors of [`run`](Self::run).
     pub fn warm_up(&mut self, time: Duration) -> io::Result<()> {
         let freeze = self.freeze.take();
         self.run(Pace::Window(1), time, "", &mut Unwatched)?;
@@ -146,7 +146,7 @@ impl Engine {
     /// `subject`.
     ///
     /// # Errors
-    /// As the sockets, and where something else comes than what a server may send.
+    /// Returns an error if a socket fails or the server sends what it may not.
     pub fn run(&mut self, pace: Pace, time: Duration, subject: &str, watch: &mut dyn Watch) -> io::Result<Measured> {
         let mut flight = Flight::new(self.senders.iter().map(|sender| sender.number));
         let meter = Meter::start(&self.target);
@@ -184,7 +184,7 @@ impl Engine {
             let due = schedule.as_ref().filter(|it| !all_sent && !self.is_full(it.sender)).map(|it| it.due);
             let wake = if ended { end + GRACE } else { end }.min(now + NOTICED_WITHIN);
             let wake = [due, frozen, interval.map(|i| told + i)].into_iter().flatten().fold(wake, Instant::min);
-            self.alarm.set(wake, now)?;
+            self.timer.set(wake, now)?;
             self.poll.poll(&mut events, None).or_else(ignore_interrupted)?;
             for event in events.iter().filter(|event| event.token() != ALARM) {
                 self.handle(event.token().0, &mut flight)?;
@@ -255,7 +255,7 @@ impl Engine {
 
     fn write(&mut self, at: usize) -> io::Result<()> {
         let sender = &mut self.senders[at];
-        let stream = &mut self.lanes[sender.lane].stream;
+        let stream = &mut self.connections[sender.connection].stream;
         stream.push()?;
         while sender.sent < sender.out.len() {
             match stream.write(&sender.out[sender.sent..]) {
@@ -270,33 +270,33 @@ impl Engine {
     }
 
     fn handle(&mut self, at: usize, flight: &mut Flight) -> io::Result<()> {
-        let lane = &mut self.lanes[at];
+        let connection = &mut self.connections[at];
         loop {
-            let kept = lane.rest.len();
+            let kept = connection.rest.len();
             if kept == self.buffer.len() {
                 return Err(io::Error::other("the server sends a chunk that is too long for this scenario"));
             }
-            self.buffer[..kept].copy_from_slice(&lane.rest);
-            let n = match lane.stream.read(&mut self.buffer[kept..]) {
+            self.buffer[..kept].copy_from_slice(&connection.rest);
+            let n = match connection.stream.read(&mut self.buffer[kept..]) {
                 Ok(0) => return Err(io::Error::other("the server has closed a connection")),
                 Ok(n) => n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             };
             let now = Instant::now();
-            let used = lane.take(&self.buffer[..kept + n], now, self.frame_len, flight, &mut self.samples)?;
-            lane.rest.clear();
-            lane.rest.extend_from_slice(&self.buffer[used..kept + n]);
+            let used = connection.take(&self.buffer[..kept + n], now, self.frame_len, flight, &mut self.samples)?;
+            connection.rest.clear();
+            connection.rest.extend_from_slice(&self.buffer[used..kept + n]);
             if kept + n < self.buffer.len() {
                 break;
             }
         }
         // What did not fit may fit now.
-        lane.sender.map_or(Ok(()), |sender| self.write(sender))
+        connection.sender.map_or(Ok(()), |sender| self.write(sender))
     }
 }
 
-impl Lane {
+impl Connection {
     /// Takes the frames that are there whole. Answers how many octets they are.
     fn take(
         &mut self,
@@ -311,7 +311,7 @@ impl Lane {
             let rest = &input[used..];
             if let Some((layout, copy)) = self.layout.and_then(|layout| Some((layout, layout.read(rest)?))) {
                 used += layout.len;
-                flight.arrived(copy, now, &mut self.hearing);
+                flight.arrived(copy, now, &mut self.reception);
                 continue;
             }
             // Not known yet, something else, or not whole: the slow way.

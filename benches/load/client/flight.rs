@@ -24,7 +24,7 @@ struct Waiting {
 }
 
 /// Whom a connection hears, the number that it expects of each next, and what it has been passed over with.
-pub struct Hearing {
+pub struct Reception {
     senders: Range<usize>,
     next: Vec<u64>,
     /// Sender and number of copies that were not there when a later one came.
@@ -34,7 +34,7 @@ pub struct Hearing {
 /// Copies that are remembered as passed over; of a server that loses more, one that comes late after all counts as repeated.
 const PASSED_OVER_MAX: usize = 4096;
 
-impl Hearing {
+impl Reception {
     /// Of these senders.
     #[must_use]
     pub fn new(senders: Range<usize>) -> Self {
@@ -83,17 +83,17 @@ impl Flight {
     }
 
     /// A copy has come to somebody.
-    pub fn arrived(&mut self, copy: Copy, now: Instant, hearing: &mut Hearing) {
+    pub fn arrived(&mut self, copy: Copy, now: Instant, reception: &mut Reception) {
         let Copy { sender, number } = copy;
         let measured = &mut self.measured;
-        let (Some(next), Some(waiting)) = (hearing.next_of(sender), self.senders.get_mut(sender)) else {
+        let (Some(next), Some(waiting)) = (reception.next_of(sender), self.senders.get_mut(sender)) else {
             measured.strayed += 1;
             return;
         };
         let expected = *next;
         if number < expected {
             // It comes late, or again.
-            if !hearing.passed_over.remove(&(sender, number)) {
+            if !reception.passed_over.remove(&(sender, number)) {
                 measured.repeated += 1;
                 return;
             }
@@ -101,7 +101,7 @@ impl Flight {
         } else {
             *next = number + 1;
             if number > expected {
-                hearing.pass_over(sender, expected..number);
+                reception.pass_over(sender, expected..number);
             }
         }
         let Some(at) = number.checked_sub(waiting.first).and_then(|at| usize::try_from(at).ok()) else { return };
@@ -126,18 +126,18 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn arrive(flight: &mut Flight, hearing: &mut Hearing, at: Instant, sender: usize, number: u64) {
-        flight.arrived(Copy { sender, number }, at, hearing);
+    fn arrive(flight: &mut Flight, reception: &mut Reception, at: Instant, sender: usize, number: u64) {
+        flight.arrived(Copy { sender, number }, at, reception);
     }
 
     #[test]
     fn latency_counts_from_the_intended_time() {
         let start = Instant::now();
-        let (mut flight, mut hearing) = (Flight::new([5, 0].into_iter()), Hearing::new(0..2));
-        hearing.next[0] = 5;
+        let (mut flight, mut reception) = (Flight::new([5, 0].into_iter()), Reception::new(0..2));
+        reception.next[0] = 5;
         flight.sent(0, start, 1);
         assert_eq!((flight.missing(), flight.next_ready()), (1, None));
-        arrive(&mut flight, &mut hearing, start + Duration::from_millis(200), 0, 5);
+        arrive(&mut flight, &mut reception, start + Duration::from_millis(200), 0, 5);
         assert_eq!((flight.missing(), flight.next_ready()), (0, Some(0)));
         assert!(flight.measured.latency.max() >= 199_000_000);
         assert!(flight.measured.is_clean());
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn what_is_lost_repeated_late_or_astray_is_told_apart() {
         let start = Instant::now();
-        let (mut flight, mut hearing) = (Flight::new([0, 0, 0].into_iter()), Hearing::new(1..2));
+        let (mut flight, mut reception) = (Flight::new([0, 0, 0].into_iter()), Reception::new(1..2));
         for _ in 0..5 {
             flight.sent(1, start, 1);
         }
@@ -154,14 +154,14 @@ mod tests {
             let measured = &flight.measured;
             (measured.deliveries, flight.missing(), measured.repeated, measured.reordered, measured.strayed)
         };
-        arrive(&mut flight, &mut hearing, start, 1, 0);
-        arrive(&mut flight, &mut hearing, start, 1, 0);
-        arrive(&mut flight, &mut hearing, start, 2, 0);
+        arrive(&mut flight, &mut reception, start, 1, 0);
+        arrive(&mut flight, &mut reception, start, 1, 0);
+        arrive(&mut flight, &mut reception, start, 2, 0);
         assert_eq!(of(&flight), (1, 4, 1, 0, 1));
-        arrive(&mut flight, &mut hearing, start, 1, 3);
+        arrive(&mut flight, &mut reception, start, 1, 3);
         assert_eq!(of(&flight), (2, 3, 1, 0, 1), "1 and 2 are missing so far, and not out of order");
-        arrive(&mut flight, &mut hearing, start, 1, 2);
-        arrive(&mut flight, &mut hearing, start, 1, 2);
+        arrive(&mut flight, &mut reception, start, 1, 2);
+        arrive(&mut flight, &mut reception, start, 1, 2);
         assert_eq!(of(&flight), (3, 2, 2, 1, 1), "2 comes late, and then again; 1 is lost, and 4");
     }
 }

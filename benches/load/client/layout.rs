@@ -100,13 +100,13 @@ fn digits(text: &[u8]) -> Option<u64> {
 /// Octets of what stands whole at the front. `None`: it is not there whole.
 ///
 /// # Errors
-/// Where it is nothing that may stand there.
+/// Returns an error if the input is not of the protocol.
 pub type FrameLen = fn(&[u8]) -> io::Result<Option<usize>>;
 
 /// The length of a chunk of MSRP. One that says that something was refused is an error.
 ///
 /// # Errors
-/// As [`chunk_len`].
+/// Returns an error if the input is not MSRP or is a response that refuses.
 pub fn msrp(input: &[u8]) -> io::Result<Option<usize>> {
     let len = chunk_len(input).map_err(io::Error::other)?;
     let line = len.and_then(|_| input.split(|octet| *octet == b'\r').next()).unwrap_or_default();
@@ -120,7 +120,7 @@ pub fn msrp(input: &[u8]) -> io::Result<Option<usize>> {
 /// Octets of the chunk at the front of `input`, by the slow way. `None`: it is not there whole.
 ///
 /// # Errors
-/// Where it is no MSRP.
+/// Returns an error if the input is not MSRP.
 pub fn chunk_len(input: &[u8]) -> Result<Option<usize>, parlor_proto::msrp::ParseError> {
     let mut parser = ChunkParser::new();
     let mut rest = input;

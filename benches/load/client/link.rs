@@ -7,7 +7,7 @@ use std::time::Duration;
 use mio::net::UdpSocket;
 use mio::{Interest, Poll, Token};
 
-use crate::client::sip::{Heard, Transport};
+use crate::client::sip::{SipMessage, Transport};
 use crate::client::stream::Stream;
 use crate::client::tls::client_config;
 
@@ -27,7 +27,7 @@ impl Link {
     /// Reaches a server.
     ///
     /// # Errors
-    /// As the socket.
+    /// Returns an error if the socket fails.
     pub fn new(server: SocketAddr, transport: Transport, poll: &Poll, token: Token) -> io::Result<Self> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         match transport {
@@ -62,7 +62,7 @@ impl Link {
     /// Where answers come.
     ///
     /// # Errors
-    /// As the socket.
+    /// Returns an error if the socket fails.
     pub fn local(&self) -> io::Result<SocketAddr> {
         match self {
             Self::Stream(stream, ..) => stream.local_addr(),
@@ -73,7 +73,7 @@ impl Link {
     /// Sends a message, or keeps it until it can be. A datagram for which there is no room is lost, as any may be.
     ///
     /// # Errors
-    /// As the socket.
+    /// Returns an error if the socket fails.
     pub fn send(&mut self, message: &[u8]) -> io::Result<()> {
         match self {
             Self::Stream(_, _, out) => {
@@ -90,7 +90,7 @@ impl Link {
     /// Writes what waits.
     ///
     /// # Errors
-    /// As the socket.
+    /// Returns an error if the socket fails.
     pub fn flush(&mut self) -> io::Result<()> {
         let Self::Stream(stream, _, out) = self else { return Ok(()) };
         let mut sent = 0;
@@ -108,8 +108,8 @@ impl Link {
     /// Reads until nothing is left, and hands over each message.
     ///
     /// # Errors
-    /// As the socket, and where the server has closed it.
-    pub fn receive(&mut self, mut each: impl FnMut(&Heard<'_>)) -> io::Result<()> {
+    /// Returns an error if the socket fails or the server has closed it.
+    pub fn receive(&mut self, mut each: impl FnMut(&SipMessage<'_>)) -> io::Result<()> {
         let mut buffer = [0; READ_BYTES_MAX];
         loop {
             let read = match self {
@@ -123,7 +123,7 @@ impl Link {
                 Err(error) => return Err(error),
             };
             let Self::Stream(_, input, _) = self else {
-                Heard::read(&buffer[..n]).iter().for_each(|(heard, _)| each(heard));
+                SipMessage::read(&buffer[..n]).iter().for_each(|(message, _)| each(message));
                 continue;
             };
             if n == 0 {
@@ -131,8 +131,8 @@ impl Link {
             }
             input.extend_from_slice(&buffer[..n]);
             let mut used = 0;
-            while let Some((heard, len)) = Heard::read(&input[used..]) {
-                each(&heard);
+            while let Some((message, len)) = SipMessage::read(&input[used..]) {
+                each(&message);
                 used += len;
             }
             input.drain(..used);

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::client::stream::Stream;
-use crate::client::wire::{Member, Script, Seat};
+use crate::client::wire::{Endpoint, Member, Script};
 
 /// What is said by whom to whom.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,7 +32,7 @@ impl Load {
     /// Says what is wrong with a load that cannot be.
     ///
     /// # Errors
-    /// So.
+    /// Returns what is wrong with the arguments, in words.
     pub fn check(&self) -> Result<(), String> {
         if self.rooms.saturating_mul(self.senders) > SENDERS_MAX {
             return Err(format!("{SENDERS_MAX} senders at most"));
@@ -80,7 +80,7 @@ impl Load {
         members: Vec<T>,
         stream: impl Fn(T) -> Stream,
         script: impl Fn(&T, &T) -> Script,
-    ) -> Vec<Seat> {
+    ) -> Vec<Endpoint> {
         let width = self.receivers + self.senders;
         let scripts: Vec<Option<Script>> = (0..members.len())
             .map(|at| {
@@ -92,8 +92,8 @@ impl Load {
         let seat = |(at, (member, script)): (usize, (T, Option<Script>))| {
             let hears = self.hears(at / width, at % width);
             match script {
-                Some(script) => Seat::sender(stream(member), hears, script, self.recipients()),
-                None => Seat::receiver(stream(member), hears),
+                Some(script) => Endpoint::sender(stream(member), hears, script, self.recipients()),
+                None => Endpoint::receiver(stream(member), hears),
             }
         };
         members.into_iter().zip(scripts).enumerate().map(seat).collect()
@@ -101,7 +101,7 @@ impl Load {
 
     /// Members' seats in their rooms.
     #[must_use]
-    pub fn seats_of(&self, members: Vec<Member>) -> Vec<Seat> {
+    pub fn endpoints_of(&self, members: Vec<Member>) -> Vec<Endpoint> {
         let script = |member: &Member, next: &Member| match self.privately {
             true => Script::to(member, &next.from, self.size),
             false => Script::to_room(member, self.size),
@@ -130,8 +130,8 @@ mod tests {
     fn privately_each_hears_the_one_before() {
         let load = load(2, 0, 3, true);
         assert_eq!(load.recipients(), 1);
-        let heard: Vec<_> = (0..2).flat_map(|room| (0..3).map(move |seat| (room, seat))).collect();
-        let heard: Vec<_> = heard.into_iter().map(|(room, seat)| load.hears(room, seat).start).collect();
-        assert_eq!(heard, [2, 0, 1, 5, 3, 4]);
+        let message: Vec<_> = (0..2).flat_map(|room| (0..3).map(move |seat| (room, seat))).collect();
+        let message: Vec<_> = message.into_iter().map(|(room, seat)| load.hears(room, seat).start).collect();
+        assert_eq!(message, [2, 0, 1, 5, 3, 4]);
     }
 }

@@ -1,6 +1,5 @@
 //! The clients of a load: SIP calls, MSRP connections, and the engine that sends and checks messages on them.
 
-pub mod alarm;
 pub mod call_table;
 pub mod calls;
 pub mod engine;
@@ -12,6 +11,7 @@ pub mod pipes;
 pub mod poll;
 pub mod sip;
 pub mod stream;
+pub mod timer;
 pub mod tls;
 pub mod transfer;
 pub mod wire;

@@ -51,7 +51,7 @@ impl Pipes {
     /// Binds a call's session to the server's path. Answers the connection's place.
     ///
     /// # Errors
-    /// As the socket, and where the path is none.
+    /// Returns an error if the socket fails or `to_path` is no MSRP path.
     pub fn bind(&mut self, call: usize, to_path: &str, from_path: &str) -> io::Result<usize> {
         let address = address_of(to_path)?;
         let at = match self.open.filter(|at| self.pipes[*at].as_ref().is_some_and(|pipe| pipe.address == address)) {
@@ -84,7 +84,7 @@ impl Pipes {
     /// Gives a connection away.
     ///
     /// # Errors
-    /// As the socket, and where it is not there.
+    /// Returns an error if the socket fails or there is no such connection.
     pub fn take(&mut self, at: usize) -> io::Result<Stream> {
         let pipe = self.pipes.get_mut(at).and_then(Option::take);
         let mut stream = pipe.ok_or_else(|| io::Error::other("a connection is gone"))?.stream;
@@ -103,7 +103,7 @@ impl Pipes {
     /// Reads and writes what can be, and tells the call and status of each answer to a binding.
     ///
     /// # Errors
-    /// As the socket, and where something else than MSRP comes.
+    /// Returns an error if the socket fails or the input is not MSRP.
     pub fn handle(&mut self, token: usize, mut bound: impl FnMut(usize, u16)) -> io::Result<()> {
         let Some(pipe) = self.pipes.get_mut(token - self.first_token).and_then(Option::as_mut) else { return Ok(()) };
         pipe.flush()?;

@@ -118,7 +118,7 @@ impl Agent {
 
     /// A 200 to a request of the server's.
     #[must_use]
-    pub fn ok(&self, request: &Heard<'_>) -> String {
+    pub fn ok(&self, request: &SipMessage<'_>) -> String {
         let mut answer = String::from("SIP/2.0 200 OK\r\n");
         for line in request.head.lines().skip(1) {
             let copied = ["via", "from", "to", "call-id", "cseq"];
@@ -137,20 +137,20 @@ impl Agent {
 
 /// One SIP message, as far as a load cares.
 #[derive(Debug, Clone, Copy)]
-pub struct Heard<'a> {
+pub struct SipMessage<'a> {
     head: &'a str,
     /// Its body.
     pub body: &'a [u8],
 }
 
-impl<'a> Heard<'a> {
+impl<'a> SipMessage<'a> {
     /// Reads the message at the front of `input`, and how many octets it is. `None`: it is not there whole, or none.
     #[must_use]
     pub fn read(input: &'a [u8]) -> Option<(Self, usize)> {
         let end = memchr::memmem::find(input, b"\r\n\r\n")?;
         let head = std::str::from_utf8(&input[..end]).ok()?;
-        let heard = Self { head, body: &[] };
-        let length = heard.header("Content-Length").and_then(|value| value.parse().ok()).unwrap_or(0);
+        let message = Self { head, body: &[] };
+        let length = message.header("Content-Length").and_then(|value| value.parse().ok()).unwrap_or(0);
         let body = input.get(end + 4..)?.get(..length)?;
         Some((Self { head, body }, end + 4 + length))
     }
@@ -213,26 +213,26 @@ mod tests {
     #[test]
     fn a_request_can_be_read_back() {
         let text = agent().invite(12, &agent().room("a"));
-        let (heard, len) = Heard::read(text.as_bytes()).unwrap();
-        assert_eq!((len, heard.status(), heard.method()), (text.len(), None, "INVITE"));
-        assert_eq!((heard.call(), heard.path()), (Some((12, false)), Some("msrp://127.0.0.1:9/bench000012;tcp")));
-        assert!(Heard::read(&text.as_bytes()[..text.len() - 1]).is_none());
+        let (message, len) = SipMessage::read(text.as_bytes()).unwrap();
+        assert_eq!((len, message.status(), message.method()), (text.len(), None, "INVITE"));
+        assert_eq!((message.call(), message.path()), (Some((12, false)), Some("msrp://127.0.0.1:9/bench000012;tcp")));
+        assert!(SipMessage::read(&text.as_bytes()[..text.len() - 1]).is_none());
         assert!(parlor_proto::sip::parse_datagram(text.as_bytes()).is_ok(), "the server's own parser takes it");
         let secure = Agent { tls: true, ..agent() }.invite(12, "sip:r@b");
         assert!(
             secure.contains(" TCP/TLS/MSRP *\r\n") && secure.contains("a=path:msrps://127.0.0.1:9/bench000012;tcp\r\n")
         );
-        let (heard, _) = Heard::read(agent().subscribe(3, "sip:r@b").leak().as_bytes()).unwrap();
-        assert_eq!(heard.call(), Some((3, true)));
+        let (message, _) = SipMessage::read(agent().subscribe(3, "sip:r@b").leak().as_bytes()).unwrap();
+        assert_eq!(message.call(), Some((3, true)));
     }
 
     #[test]
     fn an_answer_is_read() {
         let text = "SIP/2.0 200 OK\r\nto: <sip:r@b>;tag=xyz\r\nCall-ID: 5.call.7\r\nCSeq: 1 INVITE\r\n\
                     Contact: <sip:r@b:5060>;isfocus\r\nContent-Length: 0\r\n\r\nSIP/2.0";
-        let (heard, len) = Heard::read(text.as_bytes()).unwrap();
-        assert_eq!((heard.status(), heard.method(), heard.call()), (Some(200), "INVITE", Some((5, false))));
-        let remote = heard.remote();
+        let (message, len) = SipMessage::read(text.as_bytes()).unwrap();
+        assert_eq!((message.status(), message.method(), message.call()), (Some(200), "INVITE", Some((5, false))));
+        let remote = message.remote();
         assert_eq!((&*remote.tag, &*remote.target, len), ("xyz", "sip:r@b:5060", text.len() - 7));
     }
 }

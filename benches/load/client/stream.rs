@@ -32,7 +32,7 @@ impl Stream {
     /// One without TLS.
     ///
     /// # Errors
-    /// As the socket.
+    /// Returns an error if the socket fails.
     pub fn plain(stream: StdStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self { socket: TcpStream::from_std(stream), tls: None })
@@ -41,7 +41,7 @@ impl Stream {
     /// Sets out to connect. What is written before that is done waits.
     ///
     /// # Errors
-    /// As the socket.
+    /// Returns an error if the socket fails.
     pub fn connect(address: SocketAddr, tls: Option<&Arc<ClientConfig>>) -> io::Result<Self> {
         let tls = tls.map(|config| Tls::new(config.clone(), address)).transpose()?.map(Box::new);
         Ok(Self { socket: TcpStream::connect(address)?, tls })
@@ -50,7 +50,7 @@ impl Stream {
     /// Has a poll tell of it, at edges: whatever comes is to be read until nothing is left.
     ///
     /// # Errors
-    /// As the poll.
+    /// Returns an error if the registration fails.
     pub fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
         registry.register(&mut self.socket, token, interest)
     }
@@ -58,7 +58,7 @@ impl Stream {
     /// Has a poll tell of it no more.
     ///
     /// # Errors
-    /// As the poll.
+    /// Returns an error if the registration fails.
     pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         registry.deregister(&mut self.socket)
     }
@@ -66,7 +66,7 @@ impl Stream {
     /// Our end.
     ///
     /// # Errors
-    /// As the socket.
+    /// Returns an error if the socket fails.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
@@ -74,7 +74,7 @@ impl Stream {
     /// Sends at once whatever is written.
     ///
     /// # Errors
-    /// As the socket.
+    /// Returns an error if the socket fails.
     pub fn set_nodelay(&self) -> io::Result<()> {
         self.socket.set_nodelay(true)
     }
@@ -82,7 +82,7 @@ impl Stream {
     /// The socket itself, of a connection without TLS.
     ///
     /// # Errors
-    /// Where it has TLS.
+    /// Returns an error if the connection has TLS.
     pub fn into_plain(self) -> io::Result<StdStream> {
         match self.tls {
             None => Ok(self.socket.into()),
@@ -93,7 +93,7 @@ impl Stream {
     /// Sends ciphertext that waits, as far as there is room. To be called whenever there is room again.
     ///
     /// # Errors
-    /// As the socket.
+    /// Returns an error if the socket fails.
     pub fn push(&mut self) -> io::Result<()> {
         self.tls.as_mut().map_or(Ok(()), |tls| tls.push(&mut self.socket))
     }

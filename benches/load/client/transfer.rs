@@ -67,7 +67,7 @@ impl Transfer {
     /// Through a room of Parlor's.
     ///
     /// # Errors
-    /// As the sockets.
+    /// Returns an error if a socket fails.
     pub fn of_members(members: Vec<Member>, size: u64, chunk: usize) -> io::Result<Self> {
         let sender = members.last().ok_or_else(|| io::Error::other("nobody is there"))?;
         let head = format!(
@@ -82,7 +82,7 @@ impl Transfer {
     /// Over these connections, of which the last one sends.
     ///
     /// # Errors
-    /// As the sockets.
+    /// Returns an error if a socket fails.
     pub fn new(mut streams: Vec<StdStream>, content: Content, size: u64, chunk: usize) -> io::Result<Self> {
         let poll = Poll::new()?;
         let sender = streams.pop().ok_or_else(|| io::Error::other("nobody is there"))?;
@@ -113,7 +113,7 @@ impl Transfer {
     /// Sends one file to all, and calls `tick` as often as `watch` wants to be told.
     ///
     /// # Errors
-    /// As the sockets, where the server refuses it, where it arrives otherwise than it was sent, and where `watch` is interrupted.
+    /// Returns an error if a socket fails, the server refuses the file, an octet arrives changed, or `watch` is interrupted.
     pub fn run(
         &mut self,
         measured: &mut Measured,
@@ -141,7 +141,7 @@ impl Transfer {
             }
             for event in &events {
                 match event.token().0 {
-                    at if at == self.receivers.len() => self.hear_answers()?,
+                    at if at == self.receivers.len() => self.read_responses()?,
                     at => self.receive(at, start, measured)?,
                 }
             }
@@ -215,7 +215,7 @@ impl Transfer {
     }
 
     /// The sender's own input: whether the server takes what is sent.
-    fn hear_answers(&mut self) -> io::Result<()> {
+    fn read_responses(&mut self) -> io::Result<()> {
         while let Some(n) = read(&mut self.sender, &mut self.buffer)? {
             let mut input = &self.buffer[..n];
             while let Some(event) = self.answers.next(&mut input).map_err(io::Error::other)? {
@@ -298,7 +298,7 @@ fn check(head: &[u8], pattern: &[u8], at: u64, octets: &[u8]) -> io::Result<()> 
         same &= these == piece;
         rest = others;
     });
-    if same { Ok(()) } else { Err(io::Error::other(format!("a file is changed on its way, from octet {at} on"))) }
+    if same { Ok(()) } else { Err(io::Error::other(format!("a file is changed on its kind, from octet {at} on"))) }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub struct Member {
 }
 
 /// A connection as the engine takes it.
-pub struct Seat {
+pub struct Endpoint {
     /// The connection.
     pub stream: Stream,
     /// The senders whose copies come here.
@@ -30,7 +30,7 @@ pub struct Seat {
     pub sends: Option<(Script, usize)>,
 }
 
-impl Seat {
+impl Endpoint {
     /// Who only listens.
     #[must_use]
     pub fn receiver(stream: Stream, hears: Range<usize>) -> Self {
@@ -97,7 +97,7 @@ impl Script {
 /// Connections to the floor, in order.
 ///
 /// # Errors
-/// As the sockets.
+/// Returns an error if a socket fails.
 pub fn connect_to_floor(address: SocketAddr, count: usize) -> io::Result<Vec<TcpStream>> {
     let connect = |_| -> io::Result<TcpStream> {
         let stream = TcpStream::connect(address)?;

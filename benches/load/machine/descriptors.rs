@@ -11,7 +11,7 @@ const OTHERS: u64 = 64;
 /// so many connections.
 ///
 /// # Errors
-/// Where it is not.
+/// Returns an error if the limit is too low.
 pub fn reserve(connections: usize) -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };

@@ -1,4 +1,4 @@
-//! `compare`: do two results differ by more than noise?.
+//! `compare`: tests whether two results differ significantly.
 //!
 //! What is compared is Parlor's figures as multiples of the floor's in the same round, where both results have one: absolute
 //! figures of one machine move by a third from hour to hour, these do not. The test is that of [`crate::result::stats::difference`], at
@@ -25,12 +25,12 @@ Examples:
   parlor bench fanout --rounds 20 --json after.json
   parlor bench compare before.json after.json
 
-Exit codes: 0 B is not worse beyond noise, 1 it is worse, 2 the two cannot be compared.")]
+Exit codes: 0 B is not significantly worse, 1 it is, 2 the two cannot be compared.")]
 pub struct CompareArguments {
-    /// The result that is compared with
+    /// The baseline
     #[arg(value_name = "A.json")]
     first: PathBuf,
-    /// The result that is judged
+    /// The result to judge
     #[arg(value_name = "B.json")]
     second: PathBuf,
     /// Print JSON
@@ -114,7 +114,7 @@ pub fn run(arguments: &CompareArguments, host: &Host) -> u8 {
 /// Compares two results.
 ///
 /// # Errors
-/// Where they are not of the same load.
+/// Returns the difference, in words, if the two are not of the same load.
 pub fn compare(first: &Record, second: &Record) -> Result<Comparison, String> {
     same_load(first, second)?;
     let mut notes = Vec::new();
@@ -125,7 +125,7 @@ pub fn compare(first: &Record, second: &Record) -> Result<Comparison, String> {
     notes.extend(differences(first, second));
     let limited = [first, second].into_iter().any(|record| limited(record, relative));
     if limited {
-        notes.push("no verdict: the load could do no more, so the figures are the bench's own".to_owned());
+        notes.push("no verdict: the load was the limit, so the figures are its own".to_owned());
     }
     let mut others: BTreeMap<String, Values> =
         values(second, relative).into_iter().map(|values| (values.name.clone(), values)).collect();
@@ -273,7 +273,7 @@ fn compare_faults(first: &Record, second: &Record) -> Option<Compared> {
     };
     let (first, second) = (count(first), count(second));
     let verdict = if second > first { Verdict::Worse } else { Verdict::Better };
-    let name = "lost, repeated, out of order, astray".to_owned();
+    let name = "lost, duplicated, out of order, misdelivered".to_owned();
     (first != second).then_some(Compared { name, unit: String::new(), first, second, difference: None, verdict })
 }
 
@@ -306,11 +306,11 @@ impl fmt::Display for Comparison {
             f,
             "\n{}",
             match self.verdict {
-                Verdict::Same => "no difference beyond noise",
-                Verdict::Better => "B is better, beyond noise",
-                Verdict::Worse => "B is worse, beyond noise",
+                Verdict::Same => "no significant difference",
+                Verdict::Better => "B is significantly better",
+                Verdict::Worse => "B is significantly worse",
                 Verdict::Unknown =>
-                    "nothing can be said: it takes five rounds of each at least, no zeros, and a load that is not the limit",
+                    "no verdict: it takes at least five rounds of each, no zeros, and a load that is not the limit",
             }
         )
     }

@@ -23,9 +23,9 @@ pub struct Findings {
     pub subjects: Vec<Figures>,
     /// Parlor's cost as a multiple of others', round by round.
     pub ratios: Vec<Ratio>,
-    /// What Parlor lost, repeated and reordered.
+    /// Copies of Parlor's that were lost, duplicated, reordered or misdelivered.
     pub faults: Faults,
-    /// Who could do no more.
+    /// What limited the throughput.
     pub limit: Limit,
 }
 
@@ -66,15 +66,15 @@ pub struct Ratio {
 pub struct Faults {
     /// Never came.
     pub lost: u64,
-    /// Came again.
+    /// Came again: duplicated.
     pub repeated: u64,
     /// Came after a later one.
     pub reordered: u64,
-    /// Came to somebody else.
+    /// Came to a member that was no recipient: misdelivered.
     pub strayed: u64,
 }
 
-/// Who could do no more.
+/// What limited the throughput.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Limit {
@@ -170,7 +170,7 @@ impl Faults {
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { lost, repeated, reordered, strayed } = self;
-        write!(f, "lost {lost}, repeated {repeated}, out of order {reordered}, astray {strayed}")
+        write!(f, "lost {lost}, duplicated {repeated}, out of order {reordered}, misdelivered {strayed}")
     }
 }
 
@@ -201,7 +201,7 @@ impl fmt::Display for Limit {
             Self::Client => "the load was the limit",
             Self::Server => "the server was the limit",
             Self::Kernel => "the kernel was the limit, on the server's core",
-            Self::None => "nobody was the limit",
+            Self::None => "neither server nor load was the limit",
         })
     }
 }

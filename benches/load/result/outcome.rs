@@ -196,7 +196,7 @@ pub trait Subject {
     /// Puts load on for a while.
     ///
     /// # Errors
-    /// As the sockets.
+    /// Returns an error if a socket fails.
     fn run(&mut self, pace: Pace, time: Duration, watch: &mut dyn Watch) -> io::Result<Measured>;
 }
 
@@ -237,7 +237,7 @@ impl Watch for Unwatched {
 /// that are whole count, and what there is of the first one where none is.
 ///
 /// # Errors
-/// As the subjects, and where it is interrupted before anything is measured.
+/// Returns an error if a subject fails, or if `watch` is interrupted before anything is measured.
 pub fn in_turns(
     subjects: &mut [Box<dyn Subject>],
     pace: Pace,

@@ -30,7 +30,7 @@ impl OutputArguments {
     /// Says which file cannot be written, before anything is measured for it.
     ///
     /// # Errors
-    /// So.
+    /// Returns what is wrong with the arguments, in words.
     pub fn check(&self) -> Result<(), String> {
         let files = [&self.json, &self.csv, &self.hgrm, &self.html];
         files.into_iter().flatten().try_for_each(|path| {

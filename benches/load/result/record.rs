@@ -173,6 +173,8 @@ pub struct Unreadable {
     why: String,
 }
 
+impl std::error::Error for Unreadable {}
+
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path, self.why)
@@ -183,7 +185,7 @@ impl Record {
     /// Reads a file that `--json` wrote.
     ///
     /// # Errors
-    /// Where it cannot be read, is none, or is of a version that this one does not know.
+    /// Returns an error if the file cannot be read, is no result, or has another version of the schema.
     pub fn read(path: &Path) -> Result<Self, Unreadable> {
         let fail = |why: String| Unreadable { path: path.display().to_string(), why };
         let size = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?.len();
@@ -197,7 +199,7 @@ impl Record {
     /// Reads what `--json` wrote.
     ///
     /// # Errors
-    /// As [`Self::read`].
+    /// Returns the reason, in words, if the text is no result or has another version of the schema.
     pub fn parse(text: &str) -> Result<Self, String> {
         let kind: Kind = serde_json::from_str(text).map_err(|error| format!("is no result of the bench: {error}"))?;
         if kind.schema != SCHEMA {

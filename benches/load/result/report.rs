@@ -25,7 +25,7 @@ use crate::subject::peers;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  parlor bench report result.json                      the summary again
+  parlor bench report result.json                      print the summary again
   parlor bench report result.json --html result.html
   parlor bench report w1.json w64.json --html all.html --svg plots")]
 pub struct ReportArguments {
@@ -48,7 +48,7 @@ pub struct Finished {
 /// Shows a result, and writes it to the files that were asked for.
 ///
 /// # Errors
-/// Where a file cannot be written.
+/// Returns an error if a file cannot be written.
 pub fn finish(record: Record, output: &OutputArguments, host: &Host) -> io::Result<Finished> {
     let findings = Findings::of(&record);
     let is_clean = findings.faults.none();
@@ -61,7 +61,7 @@ pub fn finish(record: Record, output: &OutputArguments, host: &Host) -> io::Resu
 /// Reads results and shows them again. Answers whether they were shown.
 ///
 /// # Errors
-/// Where one is no result, or a file cannot be written, in words.
+/// Returns the reason, in words, if a file is no result or cannot be written.
 pub fn again(arguments: &ReportArguments, host: &Host) -> Result<bool, String> {
     let read = |path: &PathBuf| -> Result<(Record, Findings), String> {
         let record = Record::read(path).map_err(|unreadable| unreadable.to_string())?;
@@ -166,7 +166,7 @@ fn missing(outcome: &Outcome, names: &[&str]) -> Vec<String> {
 /// What makes figures worth less than they seem.
 fn caveats(outcome: &Outcome, run: &RunArguments) -> Vec<String> {
     let unoptimised =
-        cfg!(debug_assertions).then_some("this build is not optimised: its figures say nothing of one that is");
+        cfg!(debug_assertions).then_some("this build is not optimised: its figures do not apply to one that is");
     let shared = outcome.own_server && run.shards >= outcome.cores.allowed;
     let shared =
         shared.then_some("the load shares a core with a shard: processor time counts here, rates and latencies do not");

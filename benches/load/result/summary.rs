@@ -114,9 +114,9 @@ pub fn conclusions(record: &Record, findings: &Findings) -> Vec<String> {
         sentences.push(findings.limit.to_string());
     }
     if !findings.has_verdict() {
-        sentences.push("no verdict: the load could do no more, the server could".to_owned());
+        sentences.push("no verdict: the load was the limit, not the server".to_owned());
     } else if !record.parlor().own_server {
-        sentences.push("no verdict: processor time is known of a server of the bench's own only".to_owned());
+        sentences.push("no verdict: the processor time of a server elsewhere is unknown".to_owned());
     } else {
         sentences.extend(findings.ratios.iter().map(|ratio| verdict(ratio, &record.operation)));
     }
@@ -129,11 +129,11 @@ pub fn conclusions(record: &Record, findings: &Findings) -> Vec<String> {
 pub fn verdict(ratio: &Ratio, operation: &str) -> String {
     let name = against(&ratio.against);
     if ratio.client_limited {
-        return format!("no verdict against {name}: the load could do no more");
+        return format!("no verdict against {name}: the load was the limit");
     }
     let spread = ratio.spread;
     let how_sure = match ratio.rounds.len() {
-        1 => "one round, which says nothing of the next".to_owned(),
+        1 => "one round only".to_owned(),
         rounds => {
             format!("{:.2} to {:.2} in {rounds} rounds, {:.0} % sure", spread.low, spread.high, spread.coverage * 100.0)
         }

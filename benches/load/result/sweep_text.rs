@@ -11,18 +11,20 @@ use crate::result::units::time;
 #[must_use]
 pub fn verdict(sweep: &Sweep) -> String {
     let bound = time(sweep.p99_max_ns);
-    let Some(rate) = sweep.highest else { return format!("no rate that was tried holds a p99 under {bound}") };
+    let Some(rate) = sweep.highest else { return format!("no rate that was tried sustains a p99 under {bound}") };
     let limited = sweep.steps.iter().any(|step| step.rate >= rate && step.client_limited);
     let failed =
         sweep.steps.iter().filter(|step| !step.held && step.rate > rate).min_by(|a, b| a.rate.total_cmp(&b.rate));
     let rate = if rate < 100.0 { format!("{rate:.1}") } else { format!("{rate:.0}") };
     match failed {
         _ if limited => {
-            format!("{rate} messages a second hold a p99 under {bound}; no verdict above: the load can do no more")
+            format!("{rate} messages per second sustain a p99 under {bound}; no verdict above: the load was the limit")
         }
-        Some(_) => format!("{rate} messages a second at the most with p99 under {bound}"),
+        Some(_) => format!("{rate} messages per second is the highest rate with p99 under {bound}"),
         None => {
-            format!("{rate} messages a second at least hold a p99 under {bound}: nothing above was tried to its end")
+            format!(
+                "at least {rate} messages per second sustain a p99 under {bound}: no higher rate was tried to its end"
+            )
         }
     }
 }
@@ -52,8 +54,8 @@ pub fn text(sweep: &Sweep) -> String {
         let why = match step {
             Step { error: Some(error), .. } => error.as_str(),
             Step { held: true, .. } => "",
-            Step { client_limited: true, .. } => "the load can do no more",
-            _ => "does not hold",
+            Step { client_limited: true, .. } => "the load was the limit",
+            _ => "not sustained",
         };
         let _ = writeln!(out, "  {:>10.0}{p50:>10}{p99:>10}  {bar}  {why}", step.rate);
     }
@@ -74,7 +76,10 @@ mod tests {
         let step = |rate, held, client_limited| Step { client_limited, ..tried(rate, 1, held) };
         let found = |steps| verdict(&Sweep { p99_max_ns: 1_000_000, highest: Some(100.0), steps });
         let (low, high) = (step(100.0, true, false), step(200.0, false, false));
-        assert_eq!(found(vec![low.clone(), high.clone()]), "100 messages a second at the most with p99 under 1.0 ms");
+        assert_eq!(
+            found(vec![low.clone(), high.clone()]),
+            "100 messages per second is the highest rate with p99 under 1.0 ms"
+        );
         assert!(found(vec![low.clone(), step(150.0, false, true), high]).contains("no verdict above"));
         assert!(found(vec![step(100.0, true, true), step(200.0, false, false)]).contains("no verdict above"));
         assert!(found(vec![low]).contains("at least"));
@@ -90,7 +95,7 @@ mod tests {
         let text = text(&sweep);
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[1].trim_start().starts_with("200") && lines[1].contains('│'), "{text}");
-        assert!(lines[2].ends_with("does not hold"), "{text}");
-        assert!(lines[3].contains("200 messages a second at the most with p99 under 1.0 ms"), "{text}");
+        assert!(lines[2].ends_with("not sustained"), "{text}");
+        assert!(lines[3].contains("200 messages per second is the highest rate with p99 under 1.0 ms"), "{text}");
     }
 }

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use serde_json::json;
 
 use crate::arguments::{RunArguments, at_least, rate};
-use crate::client::call_table::{Manner, Step};
+use crate::client::call_table::{CallOptions, Step};
 use crate::client::calls::{Calls, refused};
 use crate::client::sip::Transport;
 use crate::interrupt::interrupted;
@@ -18,8 +18,8 @@ use crate::machine::cpu::{self, Meter};
 use crate::machine::descriptors;
 use crate::result::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
 use crate::result::output::OutputArguments;
-use crate::scenario::join_storm::Hurry;
-use crate::subject::process::Subjected;
+use crate::scenario::join_storm::Deadline;
+use crate::subject::process::ServerUnderTest;
 
 /// Arguments of `calls`.
 #[derive(Debug, Args)]
@@ -29,16 +29,16 @@ Examples:
   parlor bench calls --transport udp --standing 10000      beside 10 000 sessions that stand
   parlor bench calls --rate 1000 --standing 1000 --json calls.json")]
 pub struct DialArguments {
-    /// Sessions that stand meanwhile, ten in a room, many on each MSRP connection; they are compared with none
+    /// Established sessions meanwhile, ten in a room, many on each MSRP connection; compared with none
     #[arg(long, default_value_t = 0, value_parser = at_least(0))]
     standing: usize,
-    /// Calls a second, begun when they are due
+    /// Calls per second, started on schedule (open loop)
     #[arg(long, conflicts_with = "window", value_parser = rate)]
     rate: Option<f64>,
-    /// Calls at a time
+    /// Calls in flight (closed loop)
     #[arg(long, default_value_t = 16, value_parser = at_least(1))]
     window: usize,
-    /// What carries the calls
+    /// The SIP transport
     #[arg(long, value_enum, default_value = "tcp")]
     transport: Transport,
     #[command(flatten)]
@@ -56,21 +56,21 @@ const SESSIONS_PER_CONNECTION: usize = 1000;
 /// Measures.
 ///
 /// # Errors
-/// As the sockets, and where the server refuses a call.
+/// Returns an error if a socket fails or the server refuses a call.
 pub fn run(arguments: &DialArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
     descriptors::reserve(arguments.standing / SESSIONS_PER_CONNECTION)?;
     // Calls that are measured are not bound: they do not live that long.
     let servers = if arguments.standing > 0 && arguments.run.server.is_none() { 2 } else { 1 };
     let servers =
-        (0..servers).map(|_| Subjected::start_over(arguments.transport, &arguments.run, arguments.run.shards));
+        (0..servers).map(|_| ServerUnderTest::start_over(arguments.transport, &arguments.run, arguments.run.shards));
     let servers = servers.collect::<io::Result<Vec<_>>>()?;
     pin(cores.client);
     let own_server = servers[0].own.is_some();
     let mut subjects: Vec<Box<dyn Subject>> = Vec::new();
     for (server, (name, standing)) in servers.into_iter().zip([(PARLOR, arguments.standing), (WITHOUT, 0)]) {
-        let manner = Manner::talking(arguments.transport);
-        let manner = Manner { sessions_per_connection: SESSIONS_PER_CONNECTION, ..manner };
-        let mut others = Calls::new(server.addresses, manner, u64::from(std::process::id()))?;
+        let options = CallOptions::talking(arguments.transport);
+        let options = CallOptions { sessions_per_connection: SESSIONS_PER_CONNECTION, ..options };
+        let mut others = Calls::new(server.addresses, options, u64::from(std::process::id()))?;
         let rooms: Vec<_> = (0..=standing / ROOM_SIZE).map(|room| others.room(&room.to_string())).collect();
         others.join_all(standing, |member| rooms[member / ROOM_SIZE].clone(), watch)?;
         subjects.push(Box::new(Dialling { name, server, others, rooms, transport: arguments.transport, run: 0 }));
@@ -97,7 +97,7 @@ pub fn run(arguments: &DialArguments, cores: Cores, watch: &mut dyn Watch) -> io
 /// A server that is called.
 struct Dialling {
     name: &'static str,
-    server: Subjected,
+    server: ServerUnderTest,
     /// The standing sessions.
     others: Calls,
     rooms: Vec<Rc<str>>,
@@ -115,16 +115,16 @@ impl Subject for Dialling {
         // Keep-alives and the like of those who stand.
         self.others.wait(Instant::now())?;
         self.run += 1;
-        let manner = Manner { sessions_per_connection: 0, ..Manner::talking(self.transport) };
-        let mut calls = Calls::new(self.server.addresses, manner, (self.run << 32) | u64::from(std::process::id()))?;
+        let options = CallOptions { sessions_per_connection: 0, ..CallOptions::talking(self.transport) };
+        let mut calls = Calls::new(self.server.addresses, options, (self.run << 32) | u64::from(std::process::id()))?;
         let target = self.server.target();
         let control = || target.pid.map(|pid| cpu::of_thread(pid, pid));
         let before = control();
         let meter = Meter::start(&target);
         let mut turn = Calling { pace, due: meter.start, begun: 0, answered: Measured::nothing().latency };
         let (mut end, mut told, mut measured) = (meter.start + time, meter.start, Measured::nothing());
-        let mut hurry = Hurry::default();
-        while !hurry.is_over(&|| watch.is_interrupted()) {
+        let mut deadline = Deadline::default();
+        while !deadline.is_over(&|| watch.is_interrupted()) {
             let now = Instant::now();
             if watch.is_interrupted() {
                 end = end.min(now);

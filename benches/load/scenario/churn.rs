@@ -13,7 +13,7 @@ use hdrhistogram::Histogram;
 use serde_json::json;
 
 use crate::arguments::{RunArguments, at_least, rate, text_size};
-use crate::client::call_table::{Manner, Step};
+use crate::client::call_table::{CallOptions, Step};
 use crate::client::calls::Calls;
 use crate::client::engine::Engine;
 use crate::client::layout;
@@ -23,8 +23,8 @@ use crate::machine::cores::{Cores, pin};
 use crate::machine::descriptors;
 use crate::result::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
 use crate::result::output::OutputArguments;
-use crate::scenario::join_storm::{Hurry, leave_all};
-use crate::subject::process::{Addresses, Subjected};
+use crate::scenario::join_storm::{Deadline, leave_all};
+use crate::subject::process::{Addresses, ServerUnderTest};
 
 /// Arguments of `churn`.
 #[derive(Debug, Args)]
@@ -37,19 +37,19 @@ pub struct ChurnArguments {
     /// Busy rooms
     #[arg(long, default_value_t = 10, value_parser = at_least(1))]
     rooms: usize,
-    /// Members of each that stay and only listen
+    /// Receivers of each room, which stay
     #[arg(long, default_value_t = 9, value_parser = at_least(1))]
     receivers: usize,
     /// Octets of text in a message
     #[arg(long, default_value_t = 500, value_parser = text_size())]
     size: usize,
-    /// Messages a second in each room
+    /// Messages per second in each room
     #[arg(long, default_value_t = 100.0, value_parser = rate)]
     rate: f64,
-    /// Members that join a second, over all rooms; as many leave
+    /// Joins per second, over all rooms; as many members leave
     #[arg(long, default_value_t = 100.0, value_parser = rate)]
     joins: f64,
-    /// Milliseconds that each of them stays
+    /// Milliseconds between the join and the leave of a member
     #[arg(long, value_name = "MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
     stay: u64,
     #[command(flatten)]
@@ -63,19 +63,19 @@ const WITHOUT: &str = "without churn";
 /// Measures.
 ///
 /// # Errors
-/// As the sockets, and where the server refuses somebody.
+/// Returns an error if a socket fails or the server refuses a call.
 pub fn run(arguments: &ChurnArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
     let ChurnArguments { rooms, receivers, size, rate, joins, stay, ref run, .. } = *arguments;
     let load = Load { rooms, receivers, senders: 1, privately: false, size, tls: false, freeze: None };
     let comers = (joins * (stay as f64 / 1000.0 + 1.0)).ceil() as usize;
     descriptors::reserve(load.members() + comers)?;
-    let server = Subjected::start(run, run.shards, "")?;
+    let server = ServerUnderTest::start(run, run.shards, "")?;
     pin(cores.client);
     let run_id = u64::from(std::process::id());
-    let mut calls = Calls::new(server.addresses, Manner::talking(Transport::Tcp), run_id)?;
+    let mut calls = Calls::new(server.addresses, CallOptions::talking(Transport::Tcp), run_id)?;
     let names: Vec<_> = (0..rooms).map(|room| calls.room(&room.to_string())).collect();
     let members = calls.gather(load.members(), |member| names[member / (receivers + 1)].clone(), watch)?;
-    let mut engine = Engine::new(load.seats_of(members), layout::msrp, server.target())?;
+    let mut engine = Engine::new(load.endpoints_of(members), layout::msrp, server.target())?;
     watch.stage("warming up");
     engine.warm_up(Duration::from_millis(300))?;
     let engine = Rc::new(RefCell::new(engine));
@@ -189,7 +189,7 @@ impl Going {
 impl Churn {
     fn go(&self, turn: u64, stop: &AtomicBool, interrupted: &AtomicBool) -> io::Result<Churned> {
         let is_interrupted = || interrupted.load(Ordering::Relaxed);
-        let mut calls = Calls::new(self.addresses, Manner::talking(Transport::Tcp), turn)?;
+        let mut calls = Calls::new(self.addresses, CallOptions::talking(Transport::Tcp), turn)?;
         let rooms: Vec<Rc<str>> = self.rooms.iter().map(|room| room.as_str().into()).collect();
         let mut churned = Churned { joined: 0, left: 0, refused: 0, bound: Measured::nothing().latency };
         let step = Duration::from_secs_f64(1.0 / self.joins);
@@ -215,8 +215,8 @@ impl Churn {
             }
             calls.check_patience()?;
         }
-        let mut hurry = Hurry::default();
-        while calls.in_flight() > 0 && !hurry.is_over(&is_interrupted) {
+        let mut deadline = Deadline::default();
+        while calls.in_flight() > 0 && !deadline.is_over(&is_interrupted) {
             calls.wait(Instant::now() + LOOKING)?;
             calls.check_patience()?;
         }

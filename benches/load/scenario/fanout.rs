@@ -20,8 +20,8 @@ Examples:
   parlor bench fanout --receivers 100 --size 500 --window 1 --seconds 5
   parlor bench fanout --receivers 100 --window 64 --json result.json
   parlor bench fanout --receivers 9 --rate 1000            a small room, a message each millisecond
-  parlor bench fanout --rooms 100 --receivers 10 --shards 2   many rooms, two shards against one
-  parlor bench fanout --receivers 100 --window 64 --tls    what TLS costs
+  parlor bench fanout --rooms 100 --receivers 10 --shards 2   many rooms, two shards compared with one
+  parlor bench fanout --receivers 100 --window 64 --tls    the cost of TLS
   parlor bench fanout --receivers 50 --server 127.0.0.1:5060")]
 pub struct FanoutArguments {
     #[command(flatten)]
@@ -39,10 +39,10 @@ pub struct FanoutArguments {
 /// What a fan-out is of.
 #[derive(Debug, Clone, Args)]
 pub struct FanoutLoad {
-    /// Members of each room that are sent to
+    /// Receivers of each room
     #[arg(long, default_value_t = 100, value_parser = at_least(0))]
     pub receivers: usize,
-    /// Members of each room that send
+    /// Senders of each room
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=9999))]
     pub senders: u16,
     /// Octets of text in a message
@@ -51,10 +51,10 @@ pub struct FanoutLoad {
     /// Rooms, all alike
     #[arg(long, default_value_t = 1, value_parser = at_least(1))]
     pub rooms: usize,
-    /// Have MSRP go over TLS; it is compared with the same without
+    /// Use MSRP over TLS; compared with plain TCP
     #[arg(long)]
     pub tls: bool,
-    /// Milliseconds for which the server stands still in the middle of each round: a test of the bench itself
+    /// Milliseconds for which the server is stopped in the middle of each round: a test of the bench itself
     #[arg(long, value_name = "MS", hide = true)]
     pub freeze: Option<u64>,
 }
@@ -63,7 +63,7 @@ impl FanoutArguments {
     /// Says what is wrong where this makes no sense.
     ///
     /// # Errors
-    /// So.
+    /// Returns what is wrong with the arguments, in words.
     pub fn check(&self) -> Result<(), String> {
         check(&self.load.load(), &self.run, &self.against)
     }
@@ -93,7 +93,7 @@ impl FanoutLoad {
 /// Measures.
 ///
 /// # Errors
-/// As the sockets.
+/// Returns an error if a socket fails.
 pub fn run(arguments: &FanoutArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
     talk::run(
         "fanout",
@@ -129,7 +129,7 @@ impl NxnArguments {
     /// As [`FanoutArguments::check`].
     ///
     /// # Errors
-    /// So.
+    /// Returns what is wrong with the arguments, in words.
     pub fn check(&self) -> Result<(), String> {
         check(&self.load.load(false), &self.run, &self.against)
     }
@@ -159,7 +159,7 @@ impl PrivateArguments {
     /// As [`FanoutArguments::check`].
     ///
     /// # Errors
-    /// So.
+    /// Returns what is wrong with the arguments, in words.
     pub fn check(&self) -> Result<(), String> {
         check(&self.load.load(true), &self.run, &self.against)
     }
@@ -196,7 +196,7 @@ impl MembersLoad {
 /// Measures everybody to everybody.
 ///
 /// # Errors
-/// As the sockets.
+/// Returns an error if a socket fails.
 pub fn nxn(arguments: &NxnArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
     talk::run(
         "nxn",
@@ -211,7 +211,7 @@ pub fn nxn(arguments: &NxnArguments, cores: Cores, watch: &mut dyn Watch) -> io:
 /// Measures everybody to one other.
 ///
 /// # Errors
-/// As the sockets.
+/// Returns an error if a socket fails.
 pub fn private(arguments: &PrivateArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
     talk::run(
         "private",

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::arguments::{RunArguments, at_least};
-use crate::client::call_table::Manner;
+use crate::client::call_table::CallOptions;
 use crate::client::calls::Calls;
 use crate::client::sip::Transport;
 use crate::interrupt::interrupted;
@@ -18,7 +18,7 @@ use crate::machine::descriptors;
 use crate::machine::memory;
 use crate::result::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
 use crate::result::output::OutputArguments;
-use crate::subject::process::Subjected;
+use crate::subject::process::ServerUnderTest;
 
 /// Arguments of `idle`.
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ impl IdleArguments {
     /// Says what is wrong where this makes no sense.
     ///
     /// # Errors
-    /// So.
+    /// Returns what is wrong with the arguments, in words.
     pub fn check(&self) -> Result<(), String> {
         match self.run.server {
             Some(_) => Err("--server is not for this: the memory of a server elsewhere cannot be read".into()),
@@ -62,12 +62,12 @@ const SETTLING: Duration = Duration::from_secs(1);
 /// Measures.
 ///
 /// # Errors
-/// As the sockets, and where the server is not the bench's own.
+/// Returns an error if a socket fails, or if the server is not the bench's own.
 pub fn run(arguments: &IdleArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
     let IdleArguments { sessions, room_size, .. } = *arguments;
     descriptors::reserve(sessions + FIRST_SESSIONS)?;
     // A server for each round, or the rounds would be one measurement of memory, told several times.
-    let servers = (0..arguments.run.rounds).map(|_| Subjected::start(&arguments.run, arguments.run.shards, ""));
+    let servers = (0..arguments.run.rounds).map(|_| ServerUnderTest::start(&arguments.run, arguments.run.shards, ""));
     let idle = Idle { servers: servers.collect::<io::Result<_>>()?, sessions, room_size: room_size as usize };
     pin(cores.client);
     let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(idle)];
@@ -90,7 +90,7 @@ pub fn run(arguments: &IdleArguments, cores: Cores, watch: &mut dyn Watch) -> io
 
 /// Servers that idle, each for one turn.
 struct Idle {
-    servers: Vec<Subjected>,
+    servers: Vec<ServerUnderTest>,
     sessions: usize,
     room_size: usize,
 }
@@ -103,7 +103,7 @@ impl Subject for Idle {
     fn run(&mut self, _pace: Pace, time: Duration, watch: &mut dyn Watch) -> io::Result<Measured> {
         let server = self.servers.pop().ok_or_else(|| io::Error::other("no server is left"))?;
         let pid = server.pid().ok_or_else(|| io::Error::other("the memory of a server elsewhere cannot be read"))?;
-        let mut calls = Calls::new(server.addresses, Manner::talking(Transport::Tcp), u64::from(pid))?;
+        let mut calls = Calls::new(server.addresses, CallOptions::talking(Transport::Tcp), u64::from(pid))?;
         let Self { sessions, room_size, .. } = *self;
         let rooms: Vec<Rc<str>> = (0..=sessions / room_size).map(|room| calls.room(&room.to_string())).collect();
         let first = calls.room("first");
@@ -135,7 +135,7 @@ fn wait(calls: &mut Calls, time: Duration, watch: &dyn Watch) -> io::Result<()> 
     Ok(())
 }
 
-fn stand_still(server: &Subjected, calls: &mut Calls, time: Duration, watch: &dyn Watch) -> io::Result<Measured> {
+fn stand_still(server: &ServerUnderTest, calls: &mut Calls, time: Duration, watch: &dyn Watch) -> io::Result<Measured> {
     let mut measured = Measured::nothing();
     let target = server.target();
     let wakes = target.pid.map(cpu::wakes);

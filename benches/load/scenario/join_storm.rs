@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use serde_json::json;
 
 use crate::arguments::{RunArguments, at_least, rate};
-use crate::client::call_table::{Manner, Step};
+use crate::client::call_table::{CallOptions, Step};
 use crate::client::calls::{Calls, refused};
 use crate::client::sip::Transport;
 use crate::interrupt::{NOTICED_WITHIN, interrupted};
@@ -18,30 +18,30 @@ use crate::machine::cpu::Meter;
 use crate::machine::descriptors;
 use crate::result::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
 use crate::result::output::OutputArguments;
-use crate::subject::process::Subjected;
+use crate::subject::process::ServerUnderTest;
 
 /// Arguments of `join-storm`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  parlor bench join-storm --joins 1000                  32 on their way at a time
-  parlor bench join-storm --joins 1000 --rate 500       500 a second, whatever becomes of them
-  parlor bench join-storm --joins 200 --subscribe       each wants the roster: counts NOTIFYs
+  parlor bench join-storm --joins 1000                  32 in flight
+  parlor bench join-storm --joins 1000 --rate 500       500 per second, open loop
+  parlor bench join-storm --joins 200 --subscribe       each subscribes to the roster; counts NOTIFYs
   parlor bench join-storm --joins 1000 --transport udp --json joins.json")]
 pub struct StormArguments {
     /// Members that join in each round, all into one room, however long it takes
     #[arg(long, default_value_t = 1000, value_parser = at_least(1))]
     joins: usize,
-    /// Joins a second, begun when they are due
+    /// Joins per second, started on schedule (open loop)
     #[arg(long, conflicts_with = "window", value_parser = rate)]
     rate: Option<f64>,
-    /// Joins on their way at a time
+    /// Joins in flight (closed loop)
     #[arg(long, default_value_t = 32, value_parser = at_least(1))]
     window: usize,
     /// Have every member subscribe to the room's roster
     #[arg(long)]
     subscribe: bool,
-    /// What carries the calls
+    /// The SIP transport
     #[arg(long, value_enum, default_value = "tcp")]
     transport: Transport,
     #[command(flatten)]
@@ -56,16 +56,16 @@ const NOTIFIES_GRACE: Duration = Duration::from_secs(1);
 /// Measures.
 ///
 /// # Errors
-/// As the sockets, and where the server refuses somebody.
+/// Returns an error if a socket fails or the server refuses a call.
 pub fn run(arguments: &StormArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
     let rounds = arguments.run.rounds.max(1);
     descriptors::reserve(arguments.joins)?;
-    let server = Subjected::start_over(arguments.transport, &arguments.run, arguments.run.shards)?;
+    let server = ServerUnderTest::start_over(arguments.transport, &arguments.run, arguments.run.shards)?;
     pin(cores.client);
     let pace = arguments.rate.map_or(Pace::Window(arguments.window), Pace::Rate);
-    let manner = Manner { subscribe: arguments.subscribe, ..Manner::talking(arguments.transport) };
+    let options = CallOptions { subscribe: arguments.subscribe, ..CallOptions::talking(arguments.transport) };
     let own_server = server.own.is_some();
-    let storm = Storm { server, manner, joins: arguments.joins, run: u64::from(std::process::id()) << 8 };
+    let storm = Storm { server, options, joins: arguments.joins, run: u64::from(std::process::id()) << 8 };
     let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(storm)];
     let rounds = outcome::in_turns(&mut subjects, pace, arguments.run.time(), rounds, watch)?;
     Ok(Outcome {
@@ -87,8 +87,8 @@ pub fn run(arguments: &StormArguments, cores: Cores, watch: &mut dyn Watch) -> i
 
 /// A server, and how it is stormed. Every turn has a room of its own, and ends with everybody gone.
 struct Storm {
-    server: Subjected,
-    manner: Manner,
+    server: ServerUnderTest,
+    options: CallOptions,
     joins: usize,
     /// Of the next turn.
     run: u64,
@@ -102,7 +102,7 @@ impl Subject for Storm {
     /// All joins, however long they take.
     fn run(&mut self, pace: Pace, _time: Duration, watch: &mut dyn Watch) -> io::Result<Measured> {
         self.run += 1;
-        let mut calls = Calls::new(self.server.addresses, self.manner, self.run)?;
+        let mut calls = Calls::new(self.server.addresses, self.options, self.run)?;
         let room = calls.room("storm");
         let meter = Meter::start(&self.server.target());
         let mut joining = Joining::new(pace, self.joins, meter.start)?;
@@ -124,7 +124,7 @@ impl Subject for Storm {
         }
         meter.read(&mut joining.measured);
         let mut measured = joining.into_measured(&calls);
-        if self.manner.subscribe {
+        if self.options.subscribe {
             let end = Instant::now() + NOTIFIES_GRACE;
             while Instant::now() < end && !watch.is_interrupted() {
                 calls.wait(end)?;
@@ -218,12 +218,12 @@ impl Joining {
 /// whatever the server answers.
 ///
 /// # Errors
-/// As the sockets, and where somebody waits too long for an answer.
+/// Returns an error if a socket fails or an answer takes too long.
 pub fn leave_all(calls: &mut Calls, count: usize, is_interrupted: &dyn Fn() -> bool) -> io::Result<()> {
     let (mut begun, mut left) = (0, 0);
-    let mut hurry = Hurry::default();
-    while left < count && !hurry.is_over(is_interrupted) {
-        while begun < count && (calls.in_flight() < LEAVING_MAX || hurry.is_on()) {
+    let mut deadline = Deadline::default();
+    while left < count && !deadline.is_over(is_interrupted) {
+        while begun < count && (calls.in_flight() < LEAVING_MAX || deadline.is_on()) {
             if calls.leave(begun, Instant::now())? {
                 begun += 1;
             } else {
@@ -234,7 +234,7 @@ pub fn leave_all(calls: &mut Calls, count: usize, is_interrupted: &dyn Fn() -> b
         while let Some((_, step)) = calls.next_step() {
             left += usize::from(matches!(step, Step::Left(_) | Step::Refused(_) | Step::Ended));
         }
-        if !hurry.is_on() {
+        if !deadline.is_on() {
             calls.check_patience()?;
         }
     }
@@ -243,9 +243,9 @@ pub fn leave_all(calls: &mut Calls, count: usize, is_interrupted: &dyn Fn() -> b
 
 /// How long what is on its way is waited for after an interruption.
 #[derive(Debug, Default)]
-pub struct Hurry(Option<Instant>);
+pub struct Deadline(Option<Instant>);
 
-impl Hurry {
+impl Deadline {
     /// Whether there was an interruption and its time is over.
     pub fn is_over(&mut self, is_interrupted: &dyn Fn() -> bool) -> bool {
         if self.0.is_none() && is_interrupted() {

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::arguments::RunArguments;
-use crate::client::call_table::Manner;
+use crate::client::call_table::CallOptions;
 use crate::client::calls::Calls;
 use crate::client::load::Load;
 use crate::client::sip::Transport;
@@ -21,7 +21,7 @@ use crate::machine::memory;
 use crate::result::outcome::{self, FLOOR_COPIED, Measured, Outcome, PARLOR, Pace, Round, Subject, Watch};
 use crate::result::output::OutputArguments;
 use crate::subject::floor;
-use crate::subject::process::{Server, Subjected};
+use crate::subject::process::{Server, ServerUnderTest};
 
 /// Arguments of `large`.
 #[derive(Debug, Args)]
@@ -31,13 +31,13 @@ Examples:
   parlor bench large --size 1GB --members 3 --rounds 1
   parlor bench large --size 10MB --chunk 2048 --json large.json")]
 pub struct LargeArguments {
-    /// Octets of the file, of which one goes through in each round, however long it takes: 100MB, 64KiB
+    /// Size of the file, one in each round: 100MB, 64KiB
     #[arg(long, default_value = "100MB", value_parser = octets)]
     size: u64,
     /// Members of the room, the sender included
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..))]
     members: u16,
-    /// Octets of the chunks in which it is sent
+    /// Size of the chunks in which it is sent
     #[arg(long, default_value = "64KiB", value_parser = octets)]
     chunk: u64,
     #[command(flatten)]
@@ -66,7 +66,7 @@ fn octets(text: &str) -> Result<u64, String> {
 /// Measures.
 ///
 /// # Errors
-/// As the sockets, and where the server refuses the file.
+/// Returns an error if a socket fails or the server refuses the file.
 pub fn run(arguments: &LargeArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
     let LargeArguments { size, members, chunk, ref run, .. } = *arguments;
     let load = Load {
@@ -79,10 +79,10 @@ pub fn run(arguments: &LargeArguments, cores: Cores, watch: &mut dyn Watch) -> i
         freeze: None,
     };
     descriptors::reserve(2 * load.members())?;
-    let server = Subjected::start(run, run.shards, "")?;
+    let server = ServerUnderTest::start(run, run.shards, "")?;
     pin(cores.client);
     let own_server = server.own.is_some();
-    let mut calls = Calls::new(server.addresses, Manner::talking(Transport::Tcp), u64::from(std::process::id()))?;
+    let mut calls = Calls::new(server.addresses, CallOptions::talking(Transport::Tcp), u64::from(std::process::id()))?;
     let room = calls.room("large");
     let joined = calls.gather(load.members(), |_| room.clone(), watch)?;
     let chunk = usize::try_from(chunk).map_err(io::Error::other)?;

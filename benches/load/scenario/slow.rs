@@ -9,7 +9,7 @@ use serde_json::json;
 use socket2::SockRef;
 
 use crate::arguments::{RunArguments, at_least, rate, text_size};
-use crate::client::call_table::Manner;
+use crate::client::call_table::CallOptions;
 use crate::client::calls::Calls;
 use crate::client::engine::Engine;
 use crate::client::layout;
@@ -21,7 +21,7 @@ use crate::machine::descriptors;
 use crate::machine::memory;
 use crate::result::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
 use crate::result::output::OutputArguments;
-use crate::subject::process::Subjected;
+use crate::subject::process::ServerUnderTest;
 
 /// Arguments of `slow`.
 #[derive(Debug, Args)]
@@ -31,16 +31,16 @@ Examples:
   parlor bench slow --receivers 100 --stalled 50 --rate 1000 --size 2000
   parlor bench slow --stalled 5 --seconds 20 --json slow.json")]
 pub struct SlowArguments {
-    /// Members that are sent to and read
+    /// Receivers that read
     #[arg(long, default_value_t = 20, value_parser = at_least(1))]
     receivers: usize,
-    /// Members that read nothing until a turn is over
+    /// Receivers that read nothing until a turn is over
     #[arg(long, default_value_t = 1, value_parser = at_least(1))]
     stalled: usize,
     /// Octets of text in a message
     #[arg(long, default_value_t = 2000, value_parser = text_size())]
     size: usize,
-    /// Messages a second
+    /// Messages per second
     #[arg(long, default_value_t = 500.0, value_parser = rate)]
     rate: f64,
     #[command(flatten)]
@@ -62,14 +62,14 @@ const READING_RECEIVE_BYTES: usize = 1024 * 1024;
 /// Measures.
 ///
 /// # Errors
-/// As the sockets, and where the server refuses somebody.
+/// Returns an error if a socket fails or the server refuses a call.
 pub fn run(arguments: &SlowArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
     let SlowArguments { receivers, stalled, size, rate, ref run, .. } = *arguments;
     let load = Load { rooms: 1, receivers, senders: 1, privately: false, size, tls: false, freeze: None };
     descriptors::reserve(2 * load.members() + stalled)?;
-    let server = Subjected::start(run, run.shards, "")?;
+    let server = ServerUnderTest::start(run, run.shards, "")?;
     pin(cores.client);
-    let mut calls = Calls::new(server.addresses, Manner::talking(Transport::Tcp), u64::from(std::process::id()))?;
+    let mut calls = Calls::new(server.addresses, CallOptions::talking(Transport::Tcp), u64::from(std::process::id()))?;
     let mut subjects: Vec<Box<dyn Subject>> = Vec::new();
     for (name, stalled) in [(PARLOR, stalled), (WITHOUT, 0)] {
         subjects.push(Box::new(Room::join(name, &load, stalled, &server, &mut calls, watch)?));
@@ -106,13 +106,13 @@ impl Room {
         name: &'static str,
         load: &Load,
         stalled: usize,
-        server: &Subjected,
+        server: &ServerUnderTest,
         calls: &mut Calls,
         watch: &mut dyn Watch,
     ) -> io::Result<Self> {
         let room = calls.room(if stalled > 0 { "slow" } else { "quick" });
         let members = calls.gather(load.members(), |_| room.clone(), watch)?;
-        let mut engine = Engine::new(load.seats_of(members), layout::msrp, server.target())?;
+        let mut engine = Engine::new(load.endpoints_of(members), layout::msrp, server.target())?;
         engine.warm_up(Duration::from_millis(300))?;
         let stalled = calls.gather(stalled, |_| room.clone(), watch)?;
         let stalled =
@@ -136,7 +136,7 @@ impl Subject for Room {
         let mut measured = self.engine.run(pace, time, self.name, watch)?;
         let peak = resident("VmHWM");
         let sent = measured.messages;
-        let mut told = Told::default();
+        let mut told = Received::default();
         for stalled in &mut self.stalled {
             stalled.drain(&mut told)?;
         }
@@ -167,7 +167,7 @@ struct Stalled {
 
 /// What the stalled ones found when they looked.
 #[derive(Debug, Default)]
-struct Told {
+struct Received {
     /// Copies that were whole.
     copies: u64,
     /// Copies that the server gave up in the middle.
@@ -192,7 +192,7 @@ impl Stalled {
     }
 
     /// Reads everything that waits.
-    fn drain(&mut self, told: &mut Told) -> io::Result<()> {
+    fn drain(&mut self, told: &mut Received) -> io::Result<()> {
         SockRef::from(&self.stream).set_recv_buffer_size(READING_RECEIVE_BYTES)?;
         let mut buffer = vec![0; 64 * 1024];
         let end = Instant::now() + Duration::from_secs(30);
@@ -209,7 +209,7 @@ impl Stalled {
         Ok(())
     }
 
-    fn take(&mut self, octets: &[u8], told: &mut Told) -> io::Result<()> {
+    fn take(&mut self, octets: &[u8], told: &mut Received) -> io::Result<()> {
         self.input.extend_from_slice(octets);
         let mut used = 0;
         while let Some(len) = chunk_len(&self.input[used..]).map_err(io::Error::other)? {

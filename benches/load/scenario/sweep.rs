@@ -1,4 +1,4 @@
-//! `sweep`: the highest rate whose 99th percentile stays under a bound.
+//! `sweep`: the highest sustainable rate, whose 99th percentile stays under a bound.
 
 use std::io;
 use std::time::Duration;
@@ -19,8 +19,8 @@ use crate::scenario::talk::{self, Talk};
 /// Arguments of `sweep`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each rate is tried several times and holds where most of them do. Rates are doubled until one does
-not hold, and then halved in between.
+Each rate is tried several times, and is sustained if most trials are. Rates are doubled until one
+is not sustained; then the geometric middle is tried.
 
 Examples:
   parlor bench sweep --receivers 100 --p99 10ms
@@ -28,13 +28,13 @@ Examples:
 pub struct SweepArguments {
     #[command(flatten)]
     load: FanoutLoad,
-    /// What 99 of 100 copies have to arrive within, from the intended send time
+    /// Bound on the 99th percentile of the latency, from the intended send time
     #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = bound)]
     p99: Duration,
-    /// Messages a second to begin with
+    /// Messages per second to begin with
     #[arg(long, default_value_t = 100.0, value_parser = rate)]
     from: f64,
-    /// How close, in percent, the highest rate is found
+    /// Precision of the highest rate, in percent
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=100))]
     within: u8,
     #[command(flatten)]
@@ -47,7 +47,7 @@ impl SweepArguments {
     /// Says what is wrong where this makes no sense.
     ///
     /// # Errors
-    /// So.
+    /// Returns what is wrong with the arguments, in words.
     pub fn check(&self) -> Result<(), String> {
         self.load.load().check()
     }
@@ -61,7 +61,7 @@ fn bound(text: &str) -> Result<Duration, String> {
 /// Searches. Answers the turns at the highest rate that held (or the lowest that was tried), and the way there.
 ///
 /// # Errors
-/// As the sockets.
+/// Returns an error if a socket fails.
 pub fn run(arguments: &SweepArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<(Outcome, Sweep)> {
     let run = &arguments.run;
     let mut talk = talk::prepare(&arguments.load.load(), run, cores, watch)?;

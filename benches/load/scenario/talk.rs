@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::arguments::RunArguments;
-use crate::client::call_table::Manner;
+use crate::client::call_table::CallOptions;
 use crate::client::calls::Calls;
 use crate::client::engine::{Engine, Samples};
 use crate::client::layout;
@@ -16,9 +16,9 @@ use crate::machine::cores::{Cores, pin};
 use crate::machine::descriptors;
 use crate::result::outcome::{self, Measured, Outcome, PARLOR, Pace, Subject, Watch};
 use crate::subject::certificate::Certificate;
-use crate::subject::floor::{Floor, Way};
+use crate::subject::floor::{Floor, FloorKind};
 use crate::subject::peers::AgainstArguments;
-use crate::subject::process::Subjected;
+use crate::subject::process::ServerUnderTest;
 
 /// Everything joined and warm, ready for its turns.
 pub struct Talk {
@@ -34,7 +34,7 @@ const WITHOUT_TLS: &str = "without TLS";
 /// Measures a load of talk.
 ///
 /// # Errors
-/// As the sockets, and where there are more members than descriptors.
+/// Returns an error if a socket fails, or if the members need more descriptors than the process may have.
 pub fn run(
     scenario: &'static str,
     load: &Load,
@@ -98,7 +98,7 @@ pub fn outcome(
 /// Starts what is to be measured. This thread stays bound to the client's core.
 ///
 /// # Errors
-/// As the sockets, and where there are more members than descriptors.
+/// Returns an error if a socket fails, or if the members need more descriptors than the process may have.
 pub fn prepare(load: &Load, run: &RunArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Talk> {
     let reference = reference(load, run);
     // The subjects one by one: Parlor, and the floors or Parlor otherwise beside it.
@@ -119,8 +119,8 @@ pub fn prepare(load: &Load, run: &RunArguments, cores: Cores, watch: &mut dyn Wa
         parlor.warm_up()?;
         subjects.push(Box::new(parlor));
     } else if own {
-        for way in [Way::Copied, Way::Gathered, Way::Answering] {
-            let floor = Floor::start(load, &samples, cores, way)?;
+        for kind in [FloorKind::Copied, FloorKind::Gathered, FloorKind::Answering] {
+            let floor = Floor::start(load, &samples, cores, kind)?;
             subjects.extend(floor.map(|floor| Box::new(floor) as Box<dyn Subject>));
         }
     }
@@ -138,13 +138,13 @@ pub fn reference(load: &Load, run: &RunArguments) -> Option<(&'static str, Load,
 }
 
 /// Starts a server that can take a load.
-fn start(load: &Load, run: &RunArguments, shards: usize) -> io::Result<Subjected> {
+fn start(load: &Load, run: &RunArguments, shards: usize) -> io::Result<ServerUnderTest> {
     if !load.tls || run.server.is_some() {
-        return Subjected::start(run, shards, "");
+        return ServerUnderTest::start(run, shards, "");
     }
     // The server has read it when it is ready.
     let certificate = Certificate::new()?;
-    Subjected::start(run, shards, &certificate.config()?)
+    ServerUnderTest::start(run, shards, &certificate.config()?)
 }
 
 /// Rooms of Parlor's, with their members.
@@ -152,16 +152,16 @@ struct Parlor {
     name: &'static str,
     engine: Engine,
     _calls: Calls,
-    _server: Subjected,
+    _server: ServerUnderTest,
 }
 
 impl Parlor {
-    fn join(load: &Load, server: Subjected, name: &'static str, watch: &mut dyn Watch) -> io::Result<Self> {
-        let manner = Manner { tls: load.tls, ..Manner::talking(Transport::Tcp) };
-        let mut calls = Calls::new(server.addresses, manner, u64::from(std::process::id()))?;
+    fn join(load: &Load, server: ServerUnderTest, name: &'static str, watch: &mut dyn Watch) -> io::Result<Self> {
+        let options = CallOptions { tls: load.tls, ..CallOptions::talking(Transport::Tcp) };
+        let mut calls = Calls::new(server.addresses, options, u64::from(std::process::id()))?;
         let rooms: Vec<_> = (0..load.rooms).map(|room| calls.room(&room.to_string())).collect();
         let members = calls.gather(load.members(), |member| rooms[load.room_of(member)].clone(), watch)?;
-        let mut engine = Engine::new(load.seats_of(members), layout::msrp, server.target())?;
+        let mut engine = Engine::new(load.endpoints_of(members), layout::msrp, server.target())?;
         if let Some(time) = load.freeze {
             engine.freeze(time);
         }

@@ -18,7 +18,7 @@ impl Certificate {
     /// Makes one; there is one at a time.
     ///
     /// # Errors
-    /// As the files.
+    /// Returns an error if a file cannot be written.
     pub fn new() -> io::Result<Self> {
         let folder = std::env::temp_dir().join(format!("parlor-bench-{}", std::process::id()));
         DirBuilder::new().mode(0o700).create(&folder)?;
@@ -33,7 +33,7 @@ impl Certificate {
     /// What a config says of it, within its table `[msrp]`.
     ///
     /// # Errors
-    /// Where there is no free port.
+    /// Returns an error if there is no free port.
     pub fn config(&self) -> io::Result<String> {
         let (certificate, key) = (self.folder.join("cert.pem"), self.folder.join("key.pem"));
         Ok(format!("tls_port = {}\n[tls]\ncertificate = {certificate:?}\nprivate_key = {key:?}\n", free_port()?))

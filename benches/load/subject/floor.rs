@@ -49,7 +49,7 @@ pub struct FloorArguments {
 
 /// How a bare loop sends what it has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum FloorKind {
     /// Out of the buffer that it was read into.
     Copied,
     /// Each message from where it is.
@@ -69,12 +69,12 @@ impl Floor {
     /// Starts one that moves copies like the sample between as many sockets as the load has. `None`: that is no copy.
     ///
     /// # Errors
-    /// As the sockets.
-    pub fn start(load: &Load, samples: &Samples, cores: Cores, way: Way) -> io::Result<Option<Self>> {
+    /// Returns an error if a socket fails.
+    pub fn start(load: &Load, samples: &Samples, cores: Cores, kind: FloorKind) -> io::Result<Option<Self>> {
         let sample = &samples.copy;
         let Some(layout) = Layout::learn(sample) else { return Ok(None) };
-        let mut arguments = arguments(load, layout.len, way == Way::Gathered);
-        if way == Way::Answering {
+        let mut arguments = arguments(load, layout.len, kind == FloorKind::Gathered);
+        if kind == FloorKind::Answering {
             let answer = String::from_utf8_lossy(&samples.answer);
             arguments.push(format!("--answer={answer}"));
         }
@@ -84,10 +84,10 @@ impl Floor {
         let seats = load.seats(streams, |stream| stream, |_, _| Script::Raw { template: sample.clone(), layout });
         let mut engine = Engine::new(seats, layout::msrp, server.target())?;
         engine.warm_up(Duration::from_millis(100))?;
-        let name = match way {
-            Way::Copied => FLOOR_COPIED,
-            Way::Gathered => FLOOR_GATHERED,
-            Way::Answering => ANSWERING_FLOOR,
+        let name = match kind {
+            FloorKind::Copied => FLOOR_COPIED,
+            FloorKind::Gathered => FLOOR_GATHERED,
+            FloorKind::Answering => ANSWERING_FLOOR,
         };
         Ok(Some(Self { name, engine, _server: server }))
     }
@@ -123,7 +123,7 @@ const SLICES_MAX: usize = 1024;
 /// Prints its port, takes each room's receivers and then its senders, and forwards until one of these is done.
 ///
 /// # Errors
-/// As the sockets.
+/// Returns an error if a socket fails.
 pub fn run(arguments: &FloorArguments) -> io::Result<()> {
     end_with_parent()?;
     let width = arguments.receivers + arguments.senders;

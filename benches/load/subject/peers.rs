@@ -19,7 +19,7 @@ use crate::client::engine::Engine;
 use crate::client::layout::{Layout, text};
 use crate::client::load::Load;
 use crate::client::stream::Stream;
-use crate::client::wire::{Script, Seat};
+use crate::client::wire::{Endpoint, Script};
 use crate::machine::cores::{Cores, pin};
 use crate::machine::cpu::Target;
 use crate::machine::descriptors;
@@ -31,9 +31,9 @@ use crate::subject::process::end_with_parent;
 /// What Parlor is measured beside.
 #[derive(Debug, Clone, Args)]
 pub struct AgainstArguments {
-    /// What Parlor is measured beside, in turns: floor is a bare loop that moves as many octets; answering is one that answers
-    /// each message to its sender as well, as MSRP has it (both unless told otherwise); redis and nats where they are installed
-    #[arg(long, value_name = "WHOM", value_delimiter = ',', value_enum, conflicts_with = "server")]
+    /// References that run in turns with Parlor: floor is a bare loop that moves as many octets; answering is one that also
+    /// answers each message to its sender, as MSRP does (default: both); redis and nats, if installed
+    #[arg(long, value_name = "REFERENCE", value_delimiter = ',', value_enum, conflicts_with = "server")]
     against: Vec<Against>,
 }
 
@@ -69,7 +69,7 @@ impl AgainstArguments {
     /// any case.
     ///
     /// # Errors
-    /// So.
+    /// Returns what is wrong with the arguments, in words.
     pub fn check(&self, load: &Load, instead: Option<&str>) -> Result<(), String> {
         let peers = self.against.iter().any(|against| matches!(against, Against::Redis | Against::Nats));
         match instead {
@@ -97,7 +97,7 @@ impl AgainstArguments {
     /// installed is left out; the report says so.
     ///
     /// # Errors
-    /// Where a peer that is installed does not start, or speaks otherwise than expected.
+    /// Returns an error if an installed peer does not start or does not answer as expected.
     pub fn apply(
         &self,
         subjects: &mut Vec<Box<dyn Subject>>,
@@ -143,8 +143,8 @@ pub fn version(name: &str) -> Option<String> {
 /// Becomes a peer that the kernel ends with the bench.
 ///
 /// # Errors
-/// Where the program cannot be started.
-pub fn become_peer(arguments: &PeerArguments) -> io::Result<()> {
+/// Returns an error if the program cannot be started.
+pub fn exec_peer(arguments: &PeerArguments) -> io::Result<()> {
     end_with_parent()?;
     let (program, rest) = arguments.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     Err(Command::new(program).args(rest).exec())
@@ -183,18 +183,18 @@ impl Subject for Peer {
 }
 
 /// Receivers first, then the senders.
-fn seats(protocol: &Protocol, load: &Load, address: SocketAddr) -> io::Result<Vec<Seat>> {
+fn seats(protocol: &Protocol, load: &Load, address: SocketAddr) -> io::Result<Vec<Endpoint>> {
     let others = if protocol.senders_hear { load.senders - 1 } else { 0 };
-    let seat = |at: usize| -> io::Result<Seat> {
+    let seat = |at: usize| -> io::Result<Endpoint> {
         let sends = at >= load.receivers;
         let stream = Stream::plain(connect(protocol, address, !sends || protocol.senders_hear)?)?;
         if !sends {
-            return Ok(Seat::receiver(stream, 0..load.senders));
+            return Ok(Endpoint::receiver(stream, 0..load.senders));
         }
         let hears = if protocol.senders_hear { 0..load.senders } else { 0..0 };
         let template = (protocol.message)(&text(load.size, 0, 0));
         let layout = Layout::learn(&template).ok_or_else(|| io::Error::other("the template has no mark"))?;
-        Ok(Seat::sender(stream, hears, Script::Raw { template, layout }, load.receivers + others))
+        Ok(Endpoint::sender(stream, hears, Script::Raw { template, layout }, load.receivers + others))
     };
     (0..load.receivers + load.senders).map(seat).collect()
 }

@@ -42,19 +42,19 @@ impl Addresses {
 
 /// A server to put load on: the bench's own, or one that runs already.
 #[derive(Debug)]
-pub struct Subjected {
+pub struct ServerUnderTest {
     /// Where it takes calls.
     pub addresses: Addresses,
     /// The bench's own.
     pub own: Option<Server>,
 }
 
-impl Subjected {
+impl ServerUnderTest {
     /// The server that the arguments ask for. To be called before this thread is bound to a core, which the server would
     /// inherit. `more` is added to its config.
     ///
     /// # Errors
-    /// Where it does not start.
+    /// Returns an error if the server does not start.
     pub fn start(run: &RunArguments, shards: usize, more: &str) -> io::Result<Self> {
         if let Some(address) = run.server {
             return Ok(Self { addresses: Addresses::at(address), own: None });
@@ -66,7 +66,7 @@ impl Subjected {
     /// The same for SIP over some transport.
     ///
     /// # Errors
-    /// Where it does not start.
+    /// Returns an error if the server does not start.
     pub fn start_over(transport: Transport, run: &RunArguments, shards: usize) -> io::Result<Self> {
         if transport != Transport::Tls || run.server.is_some() {
             return Self::start(run, shards, "");
@@ -135,7 +135,7 @@ impl Server {
     /// Starts the floor on the server's core and waits until it listens. This thread is bound to the client's core after it.
     ///
     /// # Errors
-    /// Where it does not start.
+    /// Returns an error if the server does not start.
     pub fn floor(cores: Cores, arguments: &[String]) -> io::Result<(Self, SocketAddr)> {
         let mut all = vec!["bench", "floor"];
         all.extend(arguments.iter().map(String::as_str));
@@ -178,7 +178,7 @@ impl Drop for Server {
 /// Has the kernel end this process with the thread that started it.
 ///
 /// # Errors
-/// As the system call.
+/// Returns an error if the system call fails.
 pub fn end_with_parent() -> io::Result<()> {
     Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }

@@ -129,7 +129,7 @@ fn a_change_is_told_in_both_ways_and_by_the_exit_code() {
     let (first, second) = (&runs[0], &dearer(&runs[1], 1.5));
     let worse = compare(&result(first), &result(second)).unwrap();
     assert_eq!((worse.verdict, worse.exit_code()), (Verdict::Worse, 1));
-    assert!(worse.to_string().contains("B is worse, beyond noise"), "{worse}");
+    assert!(worse.to_string().contains("B is significantly worse"), "{worse}");
     let better = compare(&result(second), &result(first)).unwrap();
     assert_eq!((better.verdict, better.exit_code()), (Verdict::Better, 0));
     assert_eq!(compare(&result(first), &result(&runs[1])).unwrap().exit_code(), 0);

@@ -88,7 +88,7 @@ fn verdict(out: &mut String, record: &Record, findings: &Findings) {
     let mut sentences: Vec<String> = record.sweep.iter().map(sweep_text::verdict).collect();
     sentences.extend(summary::conclusions(record, findings));
     sentences.push(if faults.none() {
-        "nothing was lost, repeated, out of order or astray".to_owned()
+        "nothing was lost, duplicated, out of order or misdelivered".to_owned()
     } else {
         faults.to_string()
     });

@@ -11,16 +11,16 @@ use rustix::time::{
 };
 
 /// Makes a poll return at a time.
-pub struct Alarm {
+pub struct Timer {
     descriptor: OwnedFd,
     set_to: Option<Instant>,
 }
 
-impl Alarm {
+impl Timer {
     /// One that a poll tells of by `token`.
     ///
     /// # Errors
-    /// Where there is no descriptor left.
+    /// Returns an error if there is no descriptor left.
     pub fn new(poll: &Poll, token: Token) -> io::Result<Self> {
         let descriptor = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         poll.registry().register(&mut SourceFd(&descriptor.as_raw_fd()), token, Interest::READABLE)?;
@@ -30,7 +30,7 @@ impl Alarm {
     /// Goes off at `time`. Setting it again replaces that, and quiets one that has gone off.
     ///
     /// # Errors
-    /// As the system call.
+    /// Returns an error if the system call fails.
     pub fn set(&mut self, time: Instant, now: Instant) -> io::Result<()> {
         if self.set_to == Some(time) && time > now {
             return Ok(());
