@@ -14,7 +14,7 @@ const ANONYMOUS_USER: &str = "anonymous";
 /// By whose word a request is from somebody.
 #[derive(Debug, Clone)]
 pub enum Caller {
-    /// By its own: nobody is asked for a password, and From is believed.
+    /// By From alone: there is no authentication.
     Claimed,
     /// It knows the password of this user, who is at every domain of ours.
     Authenticated(String),

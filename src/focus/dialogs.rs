@@ -24,7 +24,7 @@ pub fn is_in_dialog(cx: &Context<'_>, request: &Request) -> bool {
     cx.calls.owner(request).or_else(|| cx.subscriptions.owner(request)).is_some()
 }
 
-/// The dialog of a subscription, our Contact in it and where we await answers.
+/// The dialog of a call or a subscription, our Contact in it, and the host and port of our Via.
 pub fn parts_of<'a>(cx: &'a mut Context<'_>, tag: Tag) -> Option<(&'a mut Dialog, &'a str, &'a str)> {
     if let Some(Call { dialog, contact, sent_by, .. }) = cx.calls.get_mut(tag) {
         return Some((dialog, contact, sent_by));

@@ -41,8 +41,8 @@ impl Refusal {
         self
     }
 
-    /// Tells an operator who wonders why somebody does not get in. What happens all the time, or to everybody when there is too
-    /// much to do, is told to those who look closely.
+    /// Logs why a user is not let in. What happens all the time, or to all users under overload, is logged at the level
+    /// `debug`.
     pub fn log(&self, request: &Request) {
         let warning =
             self.headers.iter().find(|(name, _)| *name == HeaderName::Warning).map(|(_, value)| value.as_str());
@@ -58,8 +58,8 @@ impl Refusal {
         }
     }
 
-    /// 404 for an address at a host that is none of ours, which is mostly a mistake of the config: the key is named to the caller,
-    /// and to whoever reads the log.
+    /// 404 for an address at a host that is none of ours, mostly a mistake of the config: the key is in the response
+    /// and in the log.
     pub fn not_our_domain(target: &Aor) -> Self {
         let why = format!("{} is none of the hosts in sip.domains", target.host().unwrap_or_default());
         Self::new(404).with(HeaderName::Warning, format!("399 parlor {}", quoted(&why)))

@@ -31,7 +31,7 @@ pub struct Settings {
     pub shards: Vec<ShardAddress>,
     /// The users with their passwords; `None`: no authentication.
     pub users: Option<Arc<Users>>,
-    /// The peers whose P-Asserted-Identity is believed (RFC 3325).
+    /// The peers whose P-Asserted-Identity is trusted (RFC 3325).
     pub trusted_peers: Vec<Network>,
     /// INVITEs a second above which they are refused; 0 is no limit.
     pub max_calls_per_second: u32,

@@ -22,7 +22,7 @@ fn called(world: &mut World, contact: &str, rows: &str) -> Peer {
 fn hang_up(world: &mut World, peer: &Peer) -> Request {
     let (shard, session) = peer.session.unwrap();
     world.event(shard, Event::SessionEnded { session, why: EndReason::ConnectionLost });
-    world.asked(Method::Bye).remove(0)
+    world.requests_of(Method::Bye).remove(0)
 }
 
 fn routes(request: &Request) -> Vec<String> {
@@ -69,7 +69,7 @@ fn a_subscriber_is_notified_at_as_much_of_its_contact_as_may_be_asked() {
     let request = ann.request("SUBSCRIBE", "").replace(&format!("<sip:watch@{}>", ann.at), FULL);
     world.deliver(&request, ann.hop());
     assert_eq!(world.last_status(), 200);
-    assert_eq!(world.asked(Method::Notify).remove(0).uri.to_string(), BARE);
+    assert_eq!(world.requests_of(Method::Notify).remove(0).uri.to_string(), BARE);
 }
 
 /// A world whose rooms are moderated by whoever made them, with ann in the lobby, who has somebody called.
@@ -89,12 +89,12 @@ fn referred(to: &str, proxy: Option<&str>) -> World {
 #[test]
 fn an_invitation_and_its_bye_leave_out_foreign_uri_parts() {
     let mut world = referred("sip:carol@192.0.2.9:5099;method=INVITE?Subject=hi&X-Y=z", None);
-    let invite = world.asked(Method::Invite).remove(0);
+    let invite = world.requests_of(Method::Invite).remove(0);
     assert_eq!(invite.uri.to_string(), "sip:carol@192.0.2.9:5099");
     let contact = "Contact: <sip:carol@192.0.2.9:5098;method=BYE?Subject=ho>\r\n";
     let carol = Peer::new("carol", "lobby");
     carol.respond_to(&mut world, &invite, 200, contact, &offer("msrp://192.0.2.9:7/c;tcp"));
-    assert_eq!(world.asked(Method::Ack).remove(0).uri.to_string(), "sip:carol@192.0.2.9:5098");
+    assert_eq!(world.requests_of(Method::Ack).remove(0).uri.to_string(), "sip:carol@192.0.2.9:5098");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn where_nobody_listens_with_tls_what_asks_for_a_sips_contact_is_480() {
         let (status, contact) = answered(&mut world, method, ROOM, "<sip:ann@192.0.2.77>", &rows);
         assert_eq!((status, contact.as_str()), (480, ""), "{method}");
         assert_eq!(header(world.last_response(), HeaderName::Warning), "380 parlor \"SIPS Not Allowed\"");
-        assert_eq!((world.told(), world.focus.counts().calls), (vec![], 0));
+        assert_eq!((world.command_names(), world.focus.counts().calls), (vec![], 0));
     }
     let (status, _) = answered(&mut World::new(), "OPTIONS", "sips:lobby@chat.example", "<sip:ann@192.0.2.77>", "");
     assert_eq!(status, 480, "as an INVITE would be");

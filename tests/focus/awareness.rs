@@ -12,7 +12,7 @@ fn terms_of_called(rows: &str, attribute: &str) -> Terms {
     world.forget();
     ann.extra = "Refer-To: <sip:carol@192.0.2.9:5099>\r\nRefer-Sub: false\r\n".into();
     ann.send(&mut world, "REFER", "");
-    let invite = world.asked(Method::Invite).remove(0);
+    let invite = world.requests_of(Method::Invite).remove(0);
     let answer = offer("msrp://192.0.2.77:7/c;tcp").replace("a=chatroom:nickname private-messages\r\n", attribute);
     let rows = format!("Contact: <sip:carol@192.0.2.9:5099>\r\n{rows}");
     Peer::new("carol", "lobby").respond_to(&mut world, &invite, 200, &rows, &answer);

@@ -20,12 +20,14 @@ fn another_path_goes_to_the_shard_and_the_same_does_not() {
     let same = ann.offer();
     ann.send(&mut world, "INVITE", &same);
     ann.send(&mut world, "ACK", "");
-    assert_eq!((world.last_status(), world.told()), (200, vec![]));
+    assert_eq!((world.last_status(), world.command_names()), (200, vec![]));
     assert_eq!(body(world.last_response()), first, "an unchanged description has an unchanged version");
 
     ann.send(&mut world, "INVITE", &offer("msrp://192.0.2.99:7/moved;tcp"));
     ann.send(&mut world, "ACK", "");
-    let [(_, Command::ChangeSession { session, terms })] = &world.commands[..] else { panic!("{:?}", world.told()) };
+    let [(_, Command::ChangeSession { session, terms })] = &world.commands[..] else {
+        panic!("{:?}", world.command_names())
+    };
     assert_eq!(terms.remote.as_str(), "msrp://192.0.2.99:7/moved;tcp");
     assert!(terms.local.as_str().contains(&session.to_string()), "our own path stays");
 }
@@ -54,7 +56,7 @@ fn a_change_is_answered_once_the_shard_knows_of_it() {
         world.forget();
         world.shards_answer = false;
         ann.send(&mut world, method, &offer(&format!("msrp://192.0.2.99:7/{method};tcp")));
-        assert_eq!(world.told(), ["change"]);
+        assert_eq!(world.command_names(), ["change"]);
         assert!(!world.statuses().contains(&200), "{method} is answered too early");
         world.shards_answer = true;
         world.join(other, "lobby");
@@ -90,7 +92,7 @@ fn a_change_that_cannot_be_taken_leaves_the_call_as_it_was() {
     world.forget();
     let bad = ann.offer().replace("message/cpim", "text/html");
     ann.send(&mut world, "INVITE", &bad);
-    assert_eq!((world.last_status(), world.told(), world.focus.counts().calls), (488, vec![], 1));
+    assert_eq!((world.last_status(), world.command_names(), world.focus.counts().calls), (488, vec![], 1));
 }
 
 #[test]
@@ -107,7 +109,7 @@ fn a_reinvite_without_offer_gets_ours_and_meets_glare_until_it_is_answered() {
     let mut first = waiting;
     first.branch = 100;
     first.send(&mut world, "ACK", &moved);
-    assert_eq!(world.told(), ["change"]);
+    assert_eq!(world.command_names(), ["change"]);
     ann.send(&mut world, "INVITE", &moved);
     assert_eq!(world.last_status(), 200);
 }
@@ -138,7 +140,7 @@ fn the_200_is_sent_again_until_its_ack_and_no_longer() {
     ann.send(&mut world, "ACK", "");
     world.advance(Duration::from_secs(60));
     assert_eq!(world.statuses().len(), 4);
-    assert_eq!(world.told(), ["open room", "open session", "expect"]);
+    assert_eq!(world.command_names(), ["open room", "open session", "expect"]);
 }
 
 #[test]
@@ -148,7 +150,7 @@ fn an_ack_of_another_number_is_not_ours() {
     ann.invite(&mut world);
     ann.sequence += 1;
     ann.send(&mut world, "ACK", "");
-    assert_eq!(world.told(), ["open room", "open session"]);
+    assert_eq!(world.command_names(), ["open room", "open session"]);
 }
 
 #[test]
@@ -158,7 +160,9 @@ fn another_chatroom_attribute_goes_to_the_shard() {
     world.forget();
     let less = ann.offer().replace("a=chatroom:nickname private-messages", "a=chatroom:nickname");
     ann.send(&mut world, "INVITE", &less);
-    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else { panic!("{:?}", world.told()) };
+    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else {
+        panic!("{:?}", world.command_names())
+    };
     let tokens = terms.chatroom.unwrap();
     assert!(tokens.nickname && !tokens.private_messages);
 }
@@ -201,7 +205,7 @@ fn a_list_of_types_that_is_too_long_is_refused_at_the_join_and_in_a_change() {
             ann.learn(&world);
             ann.send(&mut world, "ACK", "");
         } else {
-            assert!(world.told().is_empty(), "the shard learns nothing of what is refused");
+            assert!(world.command_names().is_empty(), "the shard learns nothing of what is refused");
             assert!(header(world.last_response(), HeaderName::Warning).starts_with("305 "), "it says why");
         }
         let mut bob = Peer::new(&format!("bob{n}"), "lobby");

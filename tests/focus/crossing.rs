@@ -23,7 +23,7 @@ fn attic() -> (World, Peer) {
 }
 
 fn refuse(world: &mut World, name: &str) {
-    let invites = world.asked(Method::Invite);
+    let invites = world.requests_of(Method::Invite);
     let of_name = |invite: &&parlor_proto::sip::Request| invite.uri.to_string().contains(&format!("sip:{name}@"));
     let invite = invites.iter().find(of_name).expect("an INVITE to them").clone();
     Peer::new(name, "attic").respond_to(world, &invite, 480, "", "");
@@ -37,14 +37,18 @@ fn a_room_stays_while_somebody_calls_in() {
     let offer = ann.offer();
     ann.send(&mut world, "INVITE", &offer);
     refuse(&mut world, "carol");
-    assert!(!world.told().contains(&"close room"), "ann's session is being opened: {:?}", world.told());
+    assert!(
+        !world.command_names().contains(&"close room"),
+        "ann's session is being opened: {:?}",
+        world.command_names()
+    );
     let session = world.opened().last().unwrap().session;
     world.event(session.shard, Event::SessionReady { session });
     assert_eq!(world.last_status(), 200);
     ann.learn(&world);
     ann.send(&mut world, "ACK", "");
     ann.send(&mut world, "BYE", "");
-    assert_eq!(world.told().iter().filter(|name| **name == "close room").count(), 1);
+    assert_eq!(world.command_names().iter().filter(|name| **name == "close room").count(), 1);
 }
 
 #[test]
@@ -54,9 +58,9 @@ fn a_room_stays_while_somebody_else_is_called_in() {
     let mut other = Peer { name: "op2".into(), ..op.clone() };
     refer(&mut world, &mut other, "sip:dave@192.0.2.10:5099");
     refuse(&mut world, "carol");
-    assert!(!world.told().contains(&"close room"), "dave's call rings: {:?}", world.told());
+    assert!(!world.command_names().contains(&"close room"), "dave's call rings: {:?}", world.command_names());
     refuse(&mut world, "dave");
-    assert_eq!(world.told().iter().filter(|name| **name == "close room").count(), 1);
+    assert_eq!(world.command_names().iter().filter(|name| **name == "close room").count(), 1);
 }
 
 #[test]
@@ -70,15 +74,15 @@ fn a_reinvite_to_a_call_that_we_have_ended_is_481_and_changes_nothing() {
     // Our BYE waits for the ACK of our 200 (RFC 3261 §15).
     let moved = offer("msrp://192.0.2.99:7/moved;tcp");
     ann.send(&mut world, "INVITE", &moved);
-    assert_eq!((world.last_status(), world.told()), (481, vec![]));
+    assert_eq!((world.last_status(), world.command_names()), (481, vec![]));
     ann.send(&mut world, "ACK", "");
     ann.sequence -= 1;
     ann.send(&mut world, "ACK", "");
-    assert_eq!(world.asked(Method::Bye).len(), 1);
+    assert_eq!(world.requests_of(Method::Bye).len(), 1);
     ann.sequence += 1;
     world.forget();
     ann.send(&mut world, "INVITE", &moved);
-    assert_eq!((world.last_status(), world.told()), (481, vec![]), "behind our BYE neither");
+    assert_eq!((world.last_status(), world.command_names()), (481, vec![]), "behind our BYE neither");
 }
 
 #[test]
@@ -93,7 +97,7 @@ fn changes_are_answered_in_the_order_in_which_the_shard_knows_of_them() {
     ann.send(&mut world, "INVITE", &offer("msrp://192.0.2.99:7/first;tcp"));
     ann.send(&mut world, "UPDATE", &offer("msrp://192.0.2.99:7/second;tcp"));
     bob.send(&mut world, "INVITE", &offer("msrp://192.0.2.98:7/bob;tcp"));
-    assert_eq!(world.told(), ["change"; 3]);
+    assert_eq!(world.command_names(), ["change"; 3]);
     let answered = |world: &World| {
         let of = |message: &parlor_proto::sip::Message| {
             let response = message.as_response().filter(|response| response.status.code() == 200)?;

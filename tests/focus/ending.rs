@@ -16,7 +16,7 @@ fn a_bye_is_answered_and_everything_goes() {
     let mut ann = world.join("ann", "lobby");
     world.forget();
     ann.send(&mut world, "BYE", "");
-    assert_eq!((world.statuses(), world.told()), (vec![200], vec!["close session", "close room"]));
+    assert_eq!((world.statuses(), world.command_names()), (vec![200], vec!["close session", "close room"]));
     assert_eq!(world.focus.counts().calls, 0);
     ann.send(&mut world, "BYE", "");
     assert_eq!(world.last_status(), 481);
@@ -38,7 +38,7 @@ fn a_session_that_ends_is_a_bye_with_its_reason() {
         let [(hop, bye)] = &world.requests()[..] else { panic!("{:?}", world.sent) };
         assert_eq!((bye.method.clone(), hop.remote), (Method::Bye, ann.at));
         assert_eq!(reason(bye), format!("SIP ;cause={cause} ;text=\"{}\"", why.text()));
-        assert_eq!(world.told(), ["close session", "close room"]);
+        assert_eq!(world.command_names(), ["close session", "close room"]);
         world.event(shard, Event::SessionEnded { session, why });
         assert_eq!(world.requests().len(), 1);
     }
@@ -68,10 +68,10 @@ fn our_bye_waits_for_the_ack_of_our_200() {
     let (shard, session) = ann.session.unwrap();
     world.event(shard, Event::SessionEnded { session, why: EndReason::ConnectionLost });
     assert!(world.requests().is_empty());
-    assert!(world.told().ends_with(&["close session", "close room"]));
+    assert!(world.command_names().ends_with(&["close session", "close room"]));
     ann.send(&mut world, "ACK", "");
     assert_eq!(world.requests().len(), 1);
-    assert!(!world.told().contains(&"expect"));
+    assert!(!world.command_names().contains(&"expect"));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn without_an_ack_the_call_ends_after_its_time() {
     assert!(world.requests().is_empty());
     world.advance(Duration::from_millis(200));
     assert!(reason(&world.requests()[0].1).contains("No ACK"));
-    assert!(world.told().ends_with(&["suspend session", "close room"]));
+    assert!(world.command_names().ends_with(&["suspend session", "close room"]));
     assert_eq!(world.focus.counts().calls, 0);
 }
 
@@ -96,7 +96,7 @@ fn a_cancel_before_the_answer_ends_it_all() {
     ann.send(&mut world, "INVITE", &offer);
     ann.send(&mut world, "CANCEL", "");
     assert_eq!(world.statuses(), [200, 487]);
-    assert!(world.told().ends_with(&["close session", "close room"]));
+    assert!(world.command_names().ends_with(&["close session", "close room"]));
     assert_eq!(world.focus.counts().calls, 0);
     let tags: Vec<_> = world.sent.iter().map(|(_, m)| text(m.headers(), &HeaderName::To)).collect();
     assert_eq!(tags[0], tags[1], "both answers have one tag");
@@ -155,7 +155,7 @@ fn draining_ends_all_calls_and_refuses_new_ones() {
         world.settle();
     }
     assert!(world.focus.is_drained());
-    assert_eq!(world.told().iter().filter(|name| **name == "close session").count(), 4);
+    assert_eq!(world.command_names().iter().filter(|name| **name == "close session").count(), 4);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn tags_and_branches_are_drawn_anew_and_cannot_be_guessed() {
 
 /// What the shard is told while our BYE has no answer, and what then.
 fn sessions_told(world: &World) -> Vec<&'static str> {
-    world.told().into_iter().filter(|name| name.ends_with(" session")).collect()
+    world.command_names().into_iter().filter(|name| name.ends_with(" session")).collect()
 }
 
 /// A call over TCP that is ended by us, before its BYE has an answer.
@@ -229,7 +229,7 @@ fn hung_up_on(by: fn(&mut World)) -> (World, Peer) {
     ann.join(&mut world);
     world.forget();
     by(&mut world);
-    assert_eq!((sessions_told(&world), world.asked(Method::Bye).len()), (vec!["suspend session"], 1));
+    assert_eq!((sessions_told(&world), world.requests_of(Method::Bye).len()), (vec!["suspend session"], 1));
     assert_eq!(world.focus.counts().calls, 0);
     (world, ann)
 }
@@ -255,7 +255,7 @@ fn drain(world: &mut World) {
 fn a_session_keeps_its_connection_until_our_bye_is_answered() {
     for by in [kick, close_the_room, drain] {
         let (mut world, ann) = hung_up_on(by);
-        let bye = world.asked(Method::Bye).remove(0);
+        let bye = world.requests_of(Method::Bye).remove(0);
         ann.respond_to(&mut world, &bye, 100, "", "");
         assert_eq!(sessions_told(&world), ["suspend session"], "that is no answer yet");
         ann.respond_to(&mut world, &bye, 200, "", "");
@@ -318,7 +318,7 @@ fn a_subscription_whose_call_has_ended_holds_no_drain_up() {
         assert_eq!((world.last_status(), world.focus.counts().subscriptions), (200, 1));
         drain(&mut world);
         assert!(!world.focus.is_drained());
-        let bye = world.asked(Method::Bye).remove(0);
+        let bye = world.requests_of(Method::Bye).remove(0);
         device.respond_to(&mut world, &bye, 200, "", "");
         assert_eq!(world.focus.counts().subscriptions, 1, "its NOTIFY has no answer, {own_dialog}");
         assert!(world.focus.is_drained(), "{own_dialog}: {:?}", world.focus.awaited());
@@ -332,7 +332,7 @@ fn a_watcher_that_answers_nothing_holds_a_drain_up_for_two_seconds_only() {
     let _silent = Watcher::watching("bob", "lobby", &mut world);
     world.forget();
     drain(&mut world);
-    let bye = world.asked(Method::Bye).remove(0);
+    let bye = world.requests_of(Method::Bye).remove(0);
     ann.respond_to(&mut world, &bye, 200, "", "");
     world.advance(Duration::from_millis(1900));
     assert!(!world.focus.is_drained());
@@ -351,7 +351,7 @@ fn a_bye_that_crosses_ours_is_200_until_ours_is_answered() {
             ann.extra.clear();
         }
         drain(&mut world);
-        let ours = world.asked(Method::Bye).remove(0);
+        let ours = world.requests_of(Method::Bye).remove(0);
         world.forget();
         ann.send(&mut world, "BYE", "");
         assert_eq!(world.statuses(), [200], "watches: {watches}");
@@ -372,7 +372,7 @@ fn a_drain_waits_for_the_last_notify_of_a_subscriber_without_a_call() {
     let mut bob = Watcher::watching("bob", "lobby", &mut world);
     world.forget();
     drain(&mut world);
-    let bye = world.asked(Method::Bye).remove(0);
+    let bye = world.requests_of(Method::Bye).remove(0);
     ann.respond_to(&mut world, &bye, 200, "", "");
     let awaited = world.focus.awaited();
     assert_eq!((awaited.calls, awaited.byes, awaited.subscriptions), (0, 0, 1));
@@ -390,6 +390,6 @@ fn an_answer_that_comes_when_the_call_is_to_end_opens_no_session() {
     world.forget();
     let answer = ann.offer();
     ann.send(&mut world, "ACK", &answer);
-    assert!(!world.told().contains(&"open session"), "{:?}", world.told());
-    assert_eq!(world.asked(Method::Bye).len(), 1);
+    assert!(!world.command_names().contains(&"open session"), "{:?}", world.command_names());
+    assert_eq!(world.requests_of(Method::Bye).len(), 1);
 }

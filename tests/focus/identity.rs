@@ -1,4 +1,4 @@
-//! Who is asked for a password, who is believed, and as whom the others see a caller.
+//! Which requests need a password, whose identity is accepted, and what others see of a caller.
 
 use std::sync::Arc;
 
@@ -431,9 +431,9 @@ fn an_anonymous_user_that_returns_has_another_uri_and_its_nicknames() {
     let hidden = || Peer { from: ANYBODY.into(), ..alice() };
     let mut first = hidden();
     join(&mut world, &mut first, ALICE);
-    let mask = |world: &World| world.opened().last().unwrap().member.user.clone();
+    let alias = |world: &World| world.opened().last().unwrap().member.user.clone();
     let before = |world: &World| world.opened().last().unwrap().formerly.clone();
-    let owl = mask(&world);
+    let owl = alias(&world);
     assert_eq!(before(&world), None);
     let mut second = Peer { branch: 100, at: "192.0.2.78:5060".parse().unwrap(), ..hidden() };
     second.from = second.from.replace("from-alice", "again");
@@ -448,7 +448,7 @@ fn an_anonymous_user_that_returns_has_another_uri_and_its_nicknames() {
     third.from = third.from.replace("from-alice", "once-more");
     join(&mut world, &mut third, ALICE);
     assert_eq!(before(&world), Some(owl.clone()));
-    assert_ne!(mask(&world), owl);
+    assert_ne!(alias(&world), owl);
 }
 
 #[test]

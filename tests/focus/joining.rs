@@ -14,14 +14,14 @@ fn the_shard_is_ready_before_the_200_goes_out() {
     let mut ann = Peer::new("ann", "lobby");
     let offer = ann.offer();
     ann.send(&mut world, "INVITE", &offer);
-    assert_eq!(world.told(), ["open room", "open session"]);
+    assert_eq!(world.command_names(), ["open room", "open session"]);
     assert!(world.sent.is_empty());
     let (shard, session) = (world.opened()[0].session.shard, world.opened()[0].session);
     world.event(shard, Event::SessionReady { session });
     assert_eq!(world.last_status(), 200);
     ann.learn(&world);
     ann.send(&mut world, "ACK", "");
-    assert_eq!(world.told(), ["open room", "open session", "expect"]);
+    assert_eq!(world.command_names(), ["open room", "open session", "expect"]);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn the_shard_learns_who_it_is_and_what_was_offered() {
 fn a_room_is_told_all_its_names() {
     let mut world = World::new();
     world.join("ann", "my room");
-    let Some((_, Command::OpenRoom(room))) = world.commands.first() else { panic!("{:?}", world.told()) };
+    let Some((_, Command::OpenRoom(room))) = world.commands.first() else { panic!("{:?}", world.command_names()) };
     assert_eq!(&*room.uri, "sip:my%20room@chat.example");
     for uri in [
         "sip:my%20room@chat.example",
@@ -139,7 +139,7 @@ fn all_names_of_a_room_lead_into_one_room() {
     }
     let rooms: Vec<_> = world.opened().iter().map(|open| open.room).collect();
     assert_eq!(rooms, [rooms[0]; 4]);
-    assert_eq!(world.told().iter().filter(|name| **name == "open room").count(), 1);
+    assert_eq!(world.command_names().iter().filter(|name| **name == "open room").count(), 1);
 }
 
 #[test]
@@ -212,7 +212,9 @@ fn a_client_is_known_by_any_message_that_says_what_it_is() {
     world.forget();
     ann.extra = "User-Agent: SIPSIMPLE 5.5.0\r\n".into();
     ann.send(&mut world, "UPDATE", &offer);
-    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else { panic!("{:?}", world.told()) };
+    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else {
+        panic!("{:?}", world.command_names())
+    };
     assert!(terms.chatroom.is_some_and(|tokens| tokens.private_messages));
 }
 
@@ -236,13 +238,13 @@ fn an_invite_without_offer_gets_ours_and_its_answer_comes_with_the_ack() {
     let mut world = World::new();
     let mut ann = Peer::new("ann", "lobby");
     ann.send(&mut world, "INVITE", "");
-    assert_eq!((world.last_status(), world.told()), (200, vec!["open room"]));
+    assert_eq!((world.last_status(), world.command_names()), (200, vec!["open room"]));
     let offer = body(world.last_response());
     assert!(offer.contains("a=setup:actpass\r\n") && offer.contains("m=message 2855 TCP/MSRP *\r\n"));
     ann.learn(&world);
     let answer = ann.offer();
     ann.send(&mut world, "ACK", &answer);
-    assert_eq!(world.told(), ["open room", "open session", "expect"]);
+    assert_eq!(world.command_names(), ["open room", "open session", "expect"]);
     assert_eq!(world.opened()[0].terms.remote.as_str(), format!("msrp://{}/ann1;tcp", ann.at));
     assert!(offer.contains(&world.opened()[0].session.to_string()));
     assert!(world.requests().is_empty());
@@ -257,7 +259,7 @@ fn an_ack_without_a_usable_answer_ends_the_call() {
         ann.learn(&world);
         let passive = ann.offer().replace("setup:active", "setup:passive");
         ann.send(&mut world, "ACK", if answer == "PASSIVE" { &passive } else { answer });
-        assert_eq!(world.told(), ["open room", "close room"], "{answer}");
+        assert_eq!(world.command_names(), ["open room", "close room"], "{answer}");
         let (_, bye) = world.requests().pop().expect("a BYE");
         assert!(parlor_proto::sip::text(&bye.headers, &HeaderName::Reason).unwrap().contains("cause=488"));
         assert_eq!(world.focus.counts().calls, 0);
@@ -299,7 +301,7 @@ fn a_slow_shard_makes_it_trying_and_a_silent_one_503() {
     assert_eq!(world.statuses(), [100, 100], "an INVITE sent again is no second call");
     world.advance(Duration::from_secs(5));
     assert_eq!(world.statuses()[2], 503);
-    assert_eq!(world.told(), ["open room", "open session", "close session", "close room"]);
+    assert_eq!(world.command_names(), ["open room", "open session", "close session", "close room"]);
     assert_eq!(world.focus.counts().calls, 0);
 }
 
@@ -315,7 +317,7 @@ fn a_shard_that_refuses_is_a_503_and_the_room_goes() {
         world.event(ShardId(0), Event::SessionRefused { session, why });
         assert_eq!(world.last_status(), status);
         assert_eq!(header(world.last_response(), HeaderName::RetryAfter).is_empty(), status == 500);
-        assert_eq!((world.focus.counts().calls, *world.told().last().unwrap()), (0, "close room"));
+        assert_eq!((world.focus.counts().calls, *world.command_names().last().unwrap()), (0, "close room"));
     }
 }
 

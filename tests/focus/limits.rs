@@ -72,9 +72,9 @@ fn so_many_notifies_leave_at_a_time() {
     world.join("bob", "lobby");
     world.forget();
     world.advance(Duration::from_millis(250));
-    assert_eq!(world.asked(Method::Notify).len(), NOTIFIES_PER_BURST_MAX);
+    assert_eq!(world.requests_of(Method::Notify).len(), NOTIFIES_PER_BURST_MAX);
     world.advance(Duration::from_millis(10));
-    assert_eq!(world.asked(Method::Notify).len(), NOTIFIES_PER_BURST_MAX + 10, "the others follow");
+    assert_eq!(world.requests_of(Method::Notify).len(), NOTIFIES_PER_BURST_MAX + 10, "the others follow");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn so_many_calls_of_ours_may_be_unanswered() {
         ann.extra = format!("Refer-To: <sip:u{n}@{host}>\r\nRefer-Sub: false\r\n");
         ann.send(world, "REFER", "");
         let status = world.last_status();
-        let invite = world.asked(Method::Invite).pop();
+        let invite = world.requests_of(Method::Invite).pop();
         world.forget();
         (status, invite)
     };
@@ -144,31 +144,31 @@ fn calling(extra: &str) -> (World, Peer) {
 fn an_invite_goes_out_so_many_times() {
     let (mut world, carol) = calling("Refer-Sub: false\r\n");
     let mut answered = 0;
-    while let Some(invite) = world.asked(Method::Invite).get(answered).cloned() {
+    while let Some(invite) = world.requests_of(Method::Invite).get(answered).cloned() {
         answered += 1;
         carol.respond_to(&mut world, &invite, 422, &format!("Min-SE: {}\r\n", 7200 + answered), "");
         assert!(answered <= 100, "it goes on and on");
     }
     assert_eq!(answered, INVITE_TRIES_MAX as usize);
-    assert_eq!(world.told(), ["open session", "close session"]);
+    assert_eq!(world.command_names(), ["open session", "close session"]);
 }
 
 #[test]
 fn an_invitation_may_ring_for_so_long() {
     let (mut world, carol) = calling("Refer-Sub: false\r\n");
-    let invite = world.asked(Method::Invite).remove(0);
+    let invite = world.requests_of(Method::Invite).remove(0);
     assert_eq!(text(&invite.headers, &HeaderName::Expires), Some(RINGING_SECONDS_MAX.to_string()));
     carol.respond_to(&mut world, &invite, 180, "", "");
     world.advance(Duration::from_secs(RINGING_SECONDS_MAX - 1));
-    assert!(world.asked(Method::Cancel).is_empty());
+    assert!(world.requests_of(Method::Cancel).is_empty());
     world.advance(Duration::from_secs(1));
-    assert_eq!(world.asked(Method::Cancel).len(), 1);
+    assert_eq!(world.requests_of(Method::Cancel).len(), 1);
 }
 
 #[test]
 fn a_report_is_awaited_for_so_long() {
     let (world, _) = calling("");
-    let state = text(&world.asked(Method::Notify).remove(0).headers, &HeaderName::SubscriptionState);
+    let state = text(&world.requests_of(Method::Notify).remove(0).headers, &HeaderName::SubscriptionState);
     assert_eq!(state, Some(format!("active;expires={REPORT_SECONDS_MAX}")));
 }
 

@@ -35,7 +35,7 @@ fn invite(world: &mut World, offer: &str, extra: &str, list: &str) -> Peer {
 }
 
 fn called(world: &World) -> Vec<String> {
-    world.asked(Method::Invite).iter().map(|invite| invite.uri.to_string()).collect()
+    world.requests_of(Method::Invite).iter().map(|invite| invite.uri.to_string()).collect()
 }
 
 fn of(request: &Request, name: HeaderName) -> String {
@@ -76,7 +76,7 @@ fn an_entry_is_called_by_as_much_of_its_uri_as_may_be_a_request_uri() {
 fn invited_users_see_the_list_as_far_as_they_may() {
     let mut world = world(&["creator"]);
     invite(&mut world, &offer(), REQUIRED, &list(TWO));
-    let invites = world.asked(Method::Invite);
+    let invites = world.requests_of(Method::Invite);
     let body = String::from_utf8(invites[0].body().to_vec()).unwrap();
     assert!(of(&invites[0], HeaderName::ContentType).starts_with("multipart/mixed;boundary="));
     assert!(body.contains("Content-Disposition: recipient-list-history; handling=optional\r\n"));
@@ -88,9 +88,9 @@ fn invited_users_see_the_list_as_far_as_they_may() {
 fn a_client_that_refuses_multipart_gets_one_part() {
     let mut world = world(&["creator"]);
     invite(&mut world, &offer(), REQUIRED, &list(TWO));
-    let first = world.asked(Method::Invite).remove(0);
+    let first = world.requests_of(Method::Invite).remove(0);
     Peer::new("bill", "lobby").respond_to(&mut world, &first, 415, "", "");
-    let again = world.asked(Method::Invite).pop().unwrap();
+    let again = world.requests_of(Method::Invite).pop().unwrap();
     assert_eq!(
         (again.uri.to_string(), of(&again, HeaderName::ContentType)),
         (first.uri.to_string(), "application/sdp".into())
@@ -171,11 +171,11 @@ fn unanswered_invitations_of_a_list_end_with_the_call() {
     let mut ann = invite(&mut world, &offer(), REQUIRED, &list(TWO));
     ann.to_tag = header(world.last_response(), HeaderName::To).split_once(";tag=").map(|(_, tag)| tag.to_owned());
     ann.send(&mut world, "ACK", "");
-    for invite in world.asked(Method::Invite) {
+    for invite in world.requests_of(Method::Invite) {
         Peer::new("bill", "lobby").respond_to(&mut world, &invite, 180, "", "");
     }
     ann.send(&mut world, "BYE", "");
-    assert_eq!(world.asked(Method::Cancel).len(), 2);
+    assert_eq!(world.requests_of(Method::Cancel).len(), 2);
 }
 
 #[test]

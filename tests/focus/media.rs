@@ -77,7 +77,7 @@ fn brings_in(world: &mut World, by: &mut Peer) -> Option<Request> {
     by.extra = "Refer-To: <sip:carol@192.0.2.77:5099>\r\nRefer-Sub: false\r\n".into();
     by.send(world, "REFER", "");
     by.extra.clear();
-    world.asked(Method::Invite).pop()
+    world.requests_of(Method::Invite).pop()
 }
 
 #[test]
@@ -99,14 +99,14 @@ fn an_invited_client_must_take_tls_where_the_room_wants_it() {
         Peer::new("carol", "lobby").respond_to(&mut world, &invite, 200, contact, &answer);
         assert_eq!(world.focus.counts().calls, if joins { 2 } else { 1 }, "{answer}");
         let reason = |bye: &Request| parlor_proto::sip::text(&bye.headers, &HeaderName::Reason).unwrap();
-        let byes: Vec<String> = world.asked(Method::Bye).iter().map(reason).collect();
+        let byes: Vec<String> = world.requests_of(Method::Bye).iter().map(reason).collect();
         assert_eq!(byes.iter().any(|reason| reason.contains("cause=488")), !joins, "{byes:?}");
-        assert_eq!(world.told(), if joins { vec!["change", "expect"] } else { vec!["close session"] });
+        assert_eq!(world.command_names(), if joins { vec!["change", "expect"] } else { vec!["close session"] });
     }
     let mut world = World::with(Settings { rooms, ..settings() });
     let invite = brings_in(&mut world, &mut Peer::new("op", "lobby"));
     assert_eq!((world.last_status(), invite.is_none()), (488, true), "without TLS there is nothing to offer");
-    assert_eq!(world.told(), ["open room", "close room"]);
+    assert_eq!(world.command_names(), ["open room", "close room"]);
 }
 
 #[test]
@@ -145,7 +145,9 @@ fn with_tls_and_without_there_is_another_port_and_a_change_unbinds() {
     world.forget();
     ann.send(&mut world, "INVITE", &secure(&plain));
     assert!(body(world.last_response()).contains("a=path:msrps://192.0.2.1:3855/"));
-    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else { panic!("{:?}", world.told()) };
+    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else {
+        panic!("{:?}", world.command_names())
+    };
     assert!(terms.local.as_str().starts_with("msrps:"), "another path, and so another connection");
 }
 
@@ -283,14 +285,18 @@ fn what_a_reinvite_changes_is_in_force() {
     ann.send(&mut world, "INVITE", &changed);
     ann.send(&mut world, "ACK", "");
     assert!(body(world.last_response()).contains("a=sendonly\r\n"));
-    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else { panic!("{:?}", world.told()) };
+    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else {
+        panic!("{:?}", world.command_names())
+    };
     let tokens = terms.chatroom.unwrap();
     assert!(tokens.nickname && !tokens.private_messages && !terms.direction.sends && terms.direction.receives);
     assert!(terms.accept_wrapped_types.as_ref().unwrap().accepts("text/plain"));
     world.forget();
     let resumed = ann.offer() + "a=connection:new\r\n";
     ann.send(&mut world, "INVITE", &resumed);
-    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else { panic!("{:?}", world.told()) };
+    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else {
+        panic!("{:?}", world.command_names())
+    };
     assert!(terms.direction.sends && terms.direction.receives && terms.chatroom.unwrap().private_messages);
     assert!(!body(world.last_response()).contains("a=connection"), "RFC 6135 §4.4");
     assert_eq!(

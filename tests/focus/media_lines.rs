@@ -74,7 +74,7 @@ fn an_offer_of_files_alone_is_488_in_a_call_too() {
     let (mut ann, _) = called(&mut world, "", Peer::offer);
     let alone = between(&ann, &file(SELECTOR), "").split("m=message 9").next().unwrap().to_owned();
     ann.send(&mut world, "INVITE", &alone);
-    assert_eq!((world.last_status(), world.told(), world.focus.counts().calls), (488, vec![], 1));
+    assert_eq!((world.last_status(), world.command_names(), world.focus.counts().calls), (488, vec![], 1));
     assert_eq!(
         header(world.last_response(), HeaderName::Warning),
         "304 parlor \"file transfer (a=file-selector) is not available\""
@@ -140,7 +140,7 @@ fn a_refresh_has_every_line_and_says_actpass_and_its_version_grows_once() {
     for (round, more) in [1, 0, 0].into_iter().enumerate() {
         world.forget();
         world.advance(Duration::from_secs(300));
-        let invite = world.asked(Method::Invite).pop().expect("a refresh");
+        let invite = world.requests_of(Method::Invite).pop().expect("a refresh");
         let ours = sdp(&invite);
         assert_eq!(lines(&ours), ["audio 0", "message 2855"], "{round}");
         assert!(ours.contains("a=setup:actpass\r\n"), "{ours}");
@@ -148,7 +148,7 @@ fn a_refresh_has_every_line_and_says_actpass_and_its_version_grows_once() {
         assert_eq!(more == 0, ours == last, "{round}");
         let theirs = between(&ann, &AUDIO.replace("5000", "0"), "");
         ann.respond_to(&mut world, &invite, 200, "Session-Expires: 600;refresher=uac\r\n", &theirs);
-        assert_eq!(world.told(), Vec::<&str>::new(), "{round}: nothing has changed");
+        assert_eq!(world.command_names(), Vec::<&str>::new(), "{round}: nothing has changed");
         last = ours;
     }
 }
@@ -160,13 +160,13 @@ fn a_refresh_keeps_a_hold_and_an_agreement_on_cema() {
     let (ann, answer) = called(&mut world, TIMED, held);
     assert!(answer.contains("a=recvonly\r\n") && answer.contains("a=msrp-cema\r\n"), "{answer}");
     world.advance(Duration::from_secs(300));
-    let invite = world.asked(Method::Invite).pop().expect("a refresh");
+    let invite = world.requests_of(Method::Invite).pop().expect("a refresh");
     assert!(sdp(&invite).contains("a=recvonly\r\na=msrp-cema\r\n"), "{}", sdp(&invite));
     let without = ann.offer() + "a=sendonly\r\n";
     ann.respond_to(&mut world, &invite, 200, "Session-Expires: 600;refresher=uac\r\n", &without);
     world.forget();
     world.advance(Duration::from_secs(300));
-    let next = sdp(&world.asked(Method::Invite).pop().expect("a refresh"));
+    let next = sdp(&world.requests_of(Method::Invite).pop().expect("a refresh"));
     assert!(next.contains("a=recvonly\r\n") && !next.contains("cema"), "what was not answered is not offered: {next}");
 }
 
@@ -178,13 +178,13 @@ fn an_invited_client_keeps_its_media_lines_too() {
     world.forget();
     ann.extra = "Refer-To: <sip:carol@192.0.2.9:5099>\r\nRefer-Sub: false\r\n".into();
     ann.send(&mut world, "REFER", "");
-    let invite = world.asked(Method::Invite).remove(0);
+    let invite = world.requests_of(Method::Invite).remove(0);
     assert_eq!(lines(&sdp(&invite)), ["message 2855"]);
     let mut carol = Peer::new("carol", "lobby");
     let contact = "Contact: <sip:carol@192.0.2.9:5099>\r\nSession-Expires: 600;refresher=uac\r\nRequire: timer\r\n";
     let chat = offer("msrp://192.0.2.77:7/c;tcp");
     carol.respond_to(&mut world, &invite, 200, contact, &chat);
-    let from = world.asked(Method::Ack).remove(0);
+    let from = world.requests_of(Method::Ack).remove(0);
     let of = |name| parlor_proto::sip::text(&from.headers, &name).unwrap();
     carol.from = of(HeaderName::To);
     carol.to_tag = of(HeaderName::From).split_once(";tag=").map(|(_, tag)| tag.to_owned());
@@ -196,6 +196,6 @@ fn an_invited_client_keeps_its_media_lines_too() {
     world.deliver(&carol.request("ACK", "").replace("call-of-carol", &call), carol.hop());
     world.forget();
     world.advance(Duration::from_secs(300));
-    let refresh = world.asked(Method::Invite).pop().expect("a refresh");
+    let refresh = world.requests_of(Method::Invite).pop().expect("a refresh");
     assert_eq!(lines(&sdp(&refresh)), ["message 2855", "audio 0"]);
 }

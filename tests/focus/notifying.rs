@@ -254,7 +254,7 @@ fn a_connection_of_many_subscribers_is_told_no_faster_than_it_answers() {
     }
     let mut told = vec![false; watchers.len()];
     for _ in 0..10_000 {
-        let waiting: usize = world.asked(Method::Notify).iter().map(|notify| notify.body().len()).sum();
+        let waiting: usize = world.requests_of(Method::Notify).iter().map(|notify| notify.body().len()).sum();
         assert!(waiting <= NOTIFY_BYTES_UNDER_WAY_MAX + CONFERENCE_DOCUMENT_BYTES_MAX, "{waiting} octets at a time");
         for (watcher, told) in watchers.iter_mut().zip(&mut told) {
             *told |= watcher.take(&mut world) > 0;

@@ -33,7 +33,7 @@ fn of(request: &Request, name: HeaderName) -> String {
 }
 
 fn invite(world: &World) -> Request {
-    world.asked(Method::Invite).pop().expect("an INVITE")
+    world.requests_of(Method::Invite).pop().expect("an INVITE")
 }
 
 fn answer() -> (String, String) {
@@ -75,11 +75,13 @@ fn an_invited_user_that_answers_joins() {
     let carol = Peer::new("carol", "lobby");
     let invite = invite(&world);
     carol.respond_to(&mut world, &invite, 180, "", "");
-    assert_eq!(world.told(), ["open session"]);
+    assert_eq!(world.command_names(), ["open session"]);
     let (headers, sdp) = answer();
     carol.respond_to(&mut world, &invite, 200, &headers, &sdp);
-    assert_eq!(world.told(), ["open session", "change", "expect"]);
-    let Some((_, Command::ChangeSession { terms, .. })) = world.commands.get(1) else { panic!("{:?}", world.told()) };
+    assert_eq!(world.command_names(), ["open session", "change", "expect"]);
+    let Some((_, Command::ChangeSession { terms, .. })) = world.commands.get(1) else {
+        panic!("{:?}", world.command_names())
+    };
     assert_eq!(terms.remote.as_str(), "msrp://192.0.2.9:7/c;tcp");
     let (hop, ack) = world.requests().pop().unwrap();
     assert_eq!((ack.method.clone(), hop.remote.to_string().as_str()), (Method::Ack, "192.0.2.9:5099"));
@@ -87,7 +89,7 @@ fn an_invited_user_that_answers_joins() {
     assert_eq!(world.focus.counts().calls, 2);
     // A 200 that comes again wants its ACK again, and is no second call.
     carol.respond_to(&mut world, &invite, 200, &headers, &sdp);
-    assert_eq!((world.asked(Method::Ack).len(), world.focus.counts().calls), (2, 2));
+    assert_eq!((world.requests_of(Method::Ack).len(), world.focus.counts().calls), (2, 2));
     let member = &world.opened()[0].member;
     assert_eq!((&*member.uri, member.display_name.as_deref()), ("sip:carol@192.0.2.9:5099", Some("Carol")));
     world.advance(Duration::from_secs(120));
@@ -163,7 +165,7 @@ fn an_invited_user_may_end_its_call() {
     carol.respond_to(&mut world, &invite, 200, &headers, &sdp);
     hang_up(&mut world, &mut carol, &invite);
     assert_eq!((world.last_status(), world.focus.counts().calls), (200, 1));
-    assert_eq!(*world.told().last().unwrap(), "close session");
+    assert_eq!(*world.command_names().last().unwrap(), "close session");
 }
 
 #[test]
@@ -189,8 +191,8 @@ fn a_declined_invitation_leaves_nothing_behind() {
         refer(&mut world, &mut ann, CAROL);
         let invite = invite(&world);
         Peer::new("carol", "lobby").respond_to(&mut world, &invite, status, "Contact: <sip:other@192.0.2.8>\r\n", "");
-        assert_eq!((world.asked(Method::Ack).len(), world.asked(Method::Invite).len()), (1, 1), "{status}");
-        assert_eq!((world.told(), world.focus.counts().calls), (vec!["open session", "close session"], 1));
+        assert_eq!((world.requests_of(Method::Ack).len(), world.requests_of(Method::Invite).len()), (1, 1), "{status}");
+        assert_eq!((world.command_names(), world.focus.counts().calls), (vec!["open session", "close session"], 1));
         ann.send(&mut world, "BYE", "");
         world.advance(Duration::from_secs(70));
         assert!(world.focus.is_drained() && world.focus.poll_timeout().is_none());
@@ -202,8 +204,8 @@ fn an_invitation_without_an_answer_times_out() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, CAROL);
     world.advance(Duration::from_secs(33));
-    assert_eq!(world.told(), ["open session", "close session"]);
-    assert!(world.asked(Method::Cancel).is_empty(), "nobody has said that there is anything to cancel");
+    assert_eq!(world.command_names(), ["open session", "close session"]);
+    assert!(world.requests_of(Method::Cancel).is_empty(), "nobody has said that there is anything to cancel");
 }
 
 #[test]
@@ -213,9 +215,9 @@ fn an_invitation_that_rings_too_long_is_cancelled() {
     let (carol, invite) = (Peer::new("carol", "lobby"), invite(&world));
     carol.respond_to(&mut world, &invite, 180, "", "");
     world.advance(Duration::from_secs(59));
-    assert!(world.asked(Method::Cancel).is_empty());
+    assert!(world.requests_of(Method::Cancel).is_empty());
     world.advance(Duration::from_secs(2));
-    let cancel = world.asked(Method::Cancel).remove(0);
+    let cancel = world.requests_of(Method::Cancel).remove(0);
     for name in [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId] {
         assert_eq!(of(&cancel, name.clone()), of(&invite, name));
     }
@@ -225,7 +227,7 @@ fn an_invitation_that_rings_too_long_is_cancelled() {
     );
     carol.respond_to(&mut world, &cancel, 200, "", "");
     carol.respond_to(&mut world, &invite, 487, "", "");
-    assert_eq!(world.told(), ["open session", "close session"]);
+    assert_eq!(world.command_names(), ["open session", "close session"]);
 }
 
 #[test]
@@ -234,12 +236,12 @@ fn an_answer_that_crosses_the_cancel_is_ended() {
     refer(&mut world, &mut ann, CAROL);
     let (carol, invite) = (Peer::new("carol", "lobby"), invite(&world));
     ann.send(&mut world, "BYE", "");
-    assert!(world.asked(Method::Cancel).is_empty(), "not before something has come back");
+    assert!(world.requests_of(Method::Cancel).is_empty(), "not before something has come back");
     carol.respond_to(&mut world, &invite, 180, "", "");
-    assert_eq!(world.asked(Method::Cancel).len(), 1, "whoever asked has gone, and the room with them");
+    assert_eq!(world.requests_of(Method::Cancel).len(), 1, "whoever asked has gone, and the room with them");
     let (headers, sdp) = answer();
     carol.respond_to(&mut world, &invite, 200, &headers, &sdp);
-    assert_eq!((world.asked(Method::Ack).len(), world.asked(Method::Bye).len()), (1, 1));
+    assert_eq!((world.requests_of(Method::Ack).len(), world.requests_of(Method::Bye).len()), (1, 1));
     assert_eq!(world.focus.counts().calls, 0);
 }
 
@@ -251,7 +253,7 @@ fn invitations_of_a_user_end_when_it_leaves() {
     let invite = invite(&world);
     Peer::new("carol", "lobby").respond_to(&mut world, &invite, 180, "", "");
     ann.send(&mut world, "BYE", "");
-    assert_eq!((world.asked(Method::Cancel).len(), world.focus.counts().calls), (1, 1));
+    assert_eq!((world.requests_of(Method::Cancel).len(), world.focus.counts().calls), (1, 1));
 }
 
 #[test]
@@ -267,9 +269,9 @@ fn an_answer_without_usable_media_is_ended() {
         &headers,
         &sdp.replace("message/cpim", "text/html"),
     );
-    let bye = world.asked(Method::Bye).remove(0);
+    let bye = world.requests_of(Method::Bye).remove(0);
     assert!(of(&bye, HeaderName::Reason).contains("cause=488"));
-    assert_eq!((world.asked(Method::Ack).len(), world.focus.counts().calls), (1, 1));
+    assert_eq!((world.requests_of(Method::Ack).len(), world.focus.counts().calls), (1, 1));
 }
 
 #[test]
@@ -286,7 +288,7 @@ fn a_422_makes_the_session_interval_longer() {
     assert_eq!(of(&second, HeaderName::CallId), of(&first, HeaderName::CallId));
     assert_eq!(of(&second, HeaderName::CSeq), "2 INVITE");
     Peer::new("carol", "lobby").respond_to(&mut world, &second, 422, "Min-SE: 7200\r\n", "");
-    assert_eq!(world.asked(Method::Invite).len(), 2, "what is asked for twice alike is not asked again");
+    assert_eq!(world.requests_of(Method::Invite).len(), 2, "what is asked for twice alike is not asked again");
 }
 
 #[test]
@@ -298,9 +300,9 @@ fn we_refresh_where_the_answer_says_so() {
     let headers = headers + "Session-Expires: 600;refresher=uac\r\nRequire: timer\r\n";
     Peer::new("carol", "lobby").respond_to(&mut world, &invite, 200, &headers, &sdp);
     world.advance(Duration::from_secs(299));
-    assert!(world.asked(Method::Update).is_empty());
+    assert!(world.requests_of(Method::Update).is_empty());
     world.advance(Duration::from_secs(2));
-    let update = world.asked(Method::Update).remove(0);
+    let update = world.requests_of(Method::Update).remove(0);
     assert_eq!(of(&update, HeaderName::SessionExpires), "600;refresher=uac");
 }
 
@@ -331,13 +333,13 @@ fn names_are_looked_up_and_what_has_no_address_is_not_called() {
     let (query, _) = world.lookups.pop().unwrap();
     world.focus.handle_looked_up(query, &[], world.now);
     world.settle();
-    assert_eq!(world.asked(Method::Invite).len(), 1);
+    assert_eq!(world.requests_of(Method::Invite).len(), 1);
     refer(&mut world, &mut ann, "<sip:erin@slow.example>");
     world.advance(Duration::from_secs(6));
     let (query, _) = world.lookups.pop().unwrap();
     world.focus.handle_looked_up(query, &["192.0.2.66".parse().unwrap()], world.now);
     world.settle();
-    assert_eq!(world.asked(Method::Invite).len(), 1, "too late is not at all");
+    assert_eq!(world.requests_of(Method::Invite).len(), 1, "too late is not at all");
 }
 
 #[test]
@@ -365,7 +367,7 @@ fn our_own_hosts_and_unknown_transports_are_not_called() {
         refer(&mut world, &mut ann, &format!("<{target}>"));
         assert_eq!(world.last_status(), status, "{target}");
     }
-    assert!(world.asked(Method::Invite).is_empty() && world.opened().is_empty());
+    assert!(world.requests_of(Method::Invite).is_empty() && world.opened().is_empty());
 }
 
 #[test]
@@ -379,7 +381,7 @@ fn a_user_that_the_room_refuses_is_not_invited() {
     refer(&mut world, &mut ann, "<sip:mallory@192.0.2.9>");
     assert_eq!(world.last_status(), 403);
     refer(&mut world, &mut ann, CAROL);
-    assert_eq!((world.last_status(), world.asked(Method::Invite).len()), (486, 0));
+    assert_eq!((world.last_status(), world.requests_of(Method::Invite).len()), (486, 0));
 }
 
 #[test]
@@ -387,7 +389,7 @@ fn a_user_is_invited_once_at_a_time() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, CAROL);
     refer(&mut world, &mut ann, "<sip:carol@192.0.2.9:5099;method=INVITE>");
-    assert_eq!((world.last_status(), world.asked(Method::Invite).len()), (486, 1));
+    assert_eq!((world.last_status(), world.requests_of(Method::Invite).len()), (486, 1));
 }
 
 #[test]
@@ -396,18 +398,18 @@ fn a_shard_that_refuses_or_loses_the_session_ends_the_call() {
     world.shards_answer = false;
     refer(&mut world, &mut ann, CAROL);
     let (shard, session) = (world.opened()[0].session.shard, world.opened()[0].session);
-    assert!(world.asked(Method::Invite).is_empty(), "not before the shard has said that it takes the session");
+    assert!(world.requests_of(Method::Invite).is_empty(), "not before the shard has said that it takes the session");
     world.event(shard, Event::SessionRefused { session, why: parlor::facts::Refusal::Full });
-    assert_eq!(world.told(), ["open session", "close session"]);
+    assert_eq!(world.command_names(), ["open session", "close session"]);
     refer(&mut world, &mut ann, CAROL);
     world.advance(Duration::from_secs(6));
-    assert_eq!(world.told()[2..], ["open session", "close session"], "a silent shard is no better");
+    assert_eq!(world.command_names()[2..], ["open session", "close session"], "a silent shard is no better");
     world.shards_answer = true;
     refer(&mut world, &mut ann, CAROL);
     let (invite, session) = (invite(&world), world.opened().last().unwrap().session);
     Peer::new("carol", "lobby").respond_to(&mut world, &invite, 180, "", "");
     world.event(shard, Event::SessionEnded { session, why: EndReason::ConnectionLost });
-    assert_eq!(world.asked(Method::Cancel).len(), 1);
+    assert_eq!(world.requests_of(Method::Cancel).len(), 1);
 }
 
 #[test]
@@ -427,7 +429,7 @@ fn events_of_an_unknown_session_are_ignored() {
     ] {
         world.event(gone.shard, event);
     }
-    assert!(world.told().is_empty() && world.sent.is_empty(), "{:?}", world.sent);
+    assert!(world.command_names().is_empty() && world.sent.is_empty(), "{:?}", world.sent);
     let (headers, sdp) = answer();
     Peer::new("carol", "lobby").respond_to(&mut world, &second, 200, &headers, &sdp);
     assert_eq!(world.focus.counts().calls, 2, "the one that rings is another");
@@ -464,11 +466,11 @@ fn a_drain_cancels_what_rings() {
     carol.respond_to(&mut world, &invite, 180, "", "");
     world.focus.drain(world.now);
     world.settle();
-    assert_eq!(world.asked(Method::Cancel).len(), 1);
-    let cancel = world.asked(Method::Cancel).remove(0);
+    assert_eq!(world.requests_of(Method::Cancel).len(), 1);
+    let cancel = world.requests_of(Method::Cancel).remove(0);
     carol.respond_to(&mut world, &cancel, 200, "", "");
     carol.respond_to(&mut world, &invite, 487, "", "");
-    let bye = world.asked(Method::Bye).remove(0);
+    let bye = world.requests_of(Method::Bye).remove(0);
     assert!(!world.focus.is_drained());
     ann.respond_to(&mut world, &bye, 200, "", "");
     assert!(world.focus.is_drained());
@@ -481,7 +483,7 @@ fn what_cannot_be_sent_is_given_up() {
     let bytes = parlor_proto::sip::Message::Request(invite(&world)).to_bytes();
     world.focus.handle_unsent(&bytes, world.now);
     world.settle();
-    assert_eq!(world.told(), ["open session", "close session"]);
+    assert_eq!(world.command_names(), ["open session", "close session"]);
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn notifies(world: &World) -> Vec<(Hop, Request)> {
     world.requests().into_iter().filter(|(_, request)| request.method == Method::Notify).collect()
 }
 
-fn told(request: &Request) -> (String, String) {
+fn report_of(request: &Request) -> (String, String) {
     (String::from_utf8(request.body().to_vec()).unwrap(), of(request, HeaderName::SubscriptionState))
 }
 
@@ -41,16 +41,16 @@ fn progress_is_told_from_trying_to_the_outcome() {
     assert_eq!(world.last_status(), 202);
     assert!(header(world.last_response(), HeaderName::Contact).contains(";isfocus"));
     let (hop, first) = notifies(&world).remove(0);
-    assert_eq!(told(&first), ("SIP/2.0 100 Trying\r\n".into(), "active;expires=180".into()));
+    assert_eq!(report_of(&first), ("SIP/2.0 100 Trying\r\n".into(), "active;expires=180".into()));
     assert_eq!(of(&first, HeaderName::ContentType), "message/sipfrag;version=2.0");
     assert_eq!((of(&first, HeaderName::Event).as_str(), hop.connection), ("refer", ann.hop().connection));
     assert_eq!(of(&first, HeaderName::CallId), "call-of-ann");
-    let invite = world.asked(Method::Invite).remove(0);
+    let invite = world.requests_of(Method::Invite).remove(0);
     Peer::new("carol", "lobby").respond_to(&mut world, &invite, 603, "", "");
     assert_eq!(notifies(&world).len(), 1, "the second waits for the answer to the first");
     ann.respond_to(&mut world, &first, 200, "", "");
     let (_, last) = notifies(&world).remove(1);
-    assert_eq!(told(&last), ("SIP/2.0 603 Refused\r\n".into(), "terminated;reason=noresource".into()));
+    assert_eq!(report_of(&last), ("SIP/2.0 603 Refused\r\n".into(), "terminated;reason=noresource".into()));
     ann.respond_to(&mut world, &last, 200, "", "");
     world.advance(Duration::from_secs(200));
     assert_eq!(notifies(&world).len(), 2);
@@ -62,10 +62,10 @@ fn who_has_come_is_told_as_200() {
     refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\n"));
     let (_, first) = notifies(&world).remove(0);
     ann.respond_to(&mut world, &first, 200, "", "");
-    let invite = world.asked(Method::Invite).remove(0);
+    let invite = world.requests_of(Method::Invite).remove(0);
     let contact = "Contact: <sip:carol@192.0.2.9:5099>\r\n";
     Peer::new("carol", "lobby").respond_to(&mut world, &invite, 200, contact, &offer("msrp://192.0.2.9:7/c;tcp"));
-    assert_eq!(told(&notifies(&world).remove(1).1).0, "SIP/2.0 200 OK\r\n");
+    assert_eq!(report_of(&notifies(&world).remove(1).1).0, "SIP/2.0 200 OK\r\n");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn without_a_subscription_nothing_is_told() {
     let (mut world, mut ann) = world();
     refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\nRefer-Sub: false\r\nRequire: norefersub\r\n"));
     assert_eq!((world.last_status(), header(world.last_response(), HeaderName::ReferSub).as_str()), (202, "false"));
-    assert_eq!((notifies(&world).len(), world.asked(Method::Invite).len()), (0, 1));
+    assert_eq!((notifies(&world).len(), world.requests_of(Method::Invite).len()), (0, 1));
 }
 
 /// SUBSCRIBEs within a dialog; gives the status.
@@ -103,17 +103,17 @@ fn a_report_may_be_refreshed() {
     assert_eq!(subscribe(&mut world, &mut ann, "refer", "Expires: 600\r\n"), 200);
     assert_eq!(header(world.last_response(), HeaderName::Expires), "600");
     let (_, second) = notifies(&world).remove(1);
-    assert_eq!(told(&second), ("SIP/2.0 100 Trying\r\n".into(), "active;expires=600".into()));
+    assert_eq!(report_of(&second), ("SIP/2.0 100 Trying\r\n".into(), "active;expires=600".into()));
     ann.respond_to(&mut world, &second, 200, "", "");
     assert_eq!(subscribe(&mut world, &mut ann, "refer", ""), 200);
     assert_eq!(header(world.last_response(), HeaderName::Expires), "180", "where nothing is asked");
     assert_eq!(subscribe(&mut world, &mut ann, "refer", "Expires: 5\r\n"), 423);
     let (_, third) = notifies(&world).remove(2);
     ann.respond_to(&mut world, &third, 200, "", "");
-    let invite = world.asked(Method::Invite).remove(0);
+    let invite = world.requests_of(Method::Invite).remove(0);
     Peer::new("carol", "lobby").respond_to(&mut world, &invite, 486, "", "");
     let (_, last) = notifies(&world).remove(3);
-    assert_eq!(told(&last), ("SIP/2.0 486 Busy Here\r\n".into(), "terminated;reason=noresource".into()));
+    assert_eq!(report_of(&last), ("SIP/2.0 486 Busy Here\r\n".into(), "terminated;reason=noresource".into()));
     assert_eq!(subscribe(&mut world, &mut ann, "refer", ""), 403, "it is over");
 }
 
@@ -128,13 +128,13 @@ fn a_report_may_be_ended() {
     }
     assert_eq!(subscribe(&mut world, &mut ann, &second, "Expires: 0\r\n"), 200);
     let (_, last) = notifies(&world).remove(2);
-    assert_eq!(told(&last), ("SIP/2.0 100 Trying\r\n".into(), "terminated;reason=timeout".into()));
+    assert_eq!(report_of(&last), ("SIP/2.0 100 Trying\r\n".into(), "terminated;reason=timeout".into()));
     assert_eq!(of(&last, HeaderName::Event), second);
     ann.respond_to(&mut world, &last, 200, "", "");
     assert_eq!(subscribe(&mut world, &mut ann, &second, "Expires: 0\r\n"), 403);
     // Both are called all the same, and of the first she is told what becomes of it.
-    assert!(world.asked(Method::Cancel).is_empty());
-    for invite in world.asked(Method::Invite) {
+    assert!(world.requests_of(Method::Cancel).is_empty());
+    for invite in world.requests_of(Method::Invite) {
         Peer::new("carol", "lobby").respond_to(&mut world, &invite, 603, "", "");
     }
     assert_eq!((notifies(&world).len(), of(&notifies(&world)[3].1, HeaderName::Event).as_str()), (4, "refer"));
@@ -163,7 +163,7 @@ fn a_report_outside_of_any_call_is_asked_for_in_its_own_dialog() {
     assert_eq!(subscribe(&mut world, &mut op, "conference", ""), 481, "nobody is in a room by it");
     assert_eq!(subscribe(&mut world, &mut op, "refer", "Expires: 0\r\n"), 200);
     let (_, last) = notifies(&world).remove(1);
-    assert_eq!(told(&last).1, "terminated;reason=timeout");
+    assert_eq!(report_of(&last).1, "terminated;reason=timeout");
     op.respond_to(&mut world, &last, 200, "", "");
     assert_eq!(subscribe(&mut world, &mut op, "refer", ""), 481, "the dialog is over with it");
     assert_eq!(world.focus.counts().subscriptions, 0);
@@ -188,7 +188,7 @@ fn one_call_cannot_have_reports_without_end() {
         world.forget();
     }
     refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\n"));
-    assert_eq!((world.last_status(), world.told()), (503, Vec::new()));
+    assert_eq!((world.last_status(), world.command_names()), (503, Vec::new()));
     refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\nRefer-Sub: false\r\n"));
     assert_eq!(world.last_status(), 202, "without a report there is no such limit");
 }
@@ -199,16 +199,16 @@ fn a_server_that_ends_tells_what_became_of_a_refer() {
     refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\n"));
     let (_, first) = notifies(&world).remove(0);
     ann.respond_to(&mut world, &first, 200, "", "");
-    let invite = world.asked(Method::Invite).remove(0);
+    let invite = world.requests_of(Method::Invite).remove(0);
     let carol = Peer::new("carol", "lobby");
     carol.respond_to(&mut world, &invite, 180, "", "");
     world.focus.drain(world.now);
     world.settle();
-    let cancel = world.asked(Method::Cancel).remove(0);
+    let cancel = world.requests_of(Method::Cancel).remove(0);
     carol.respond_to(&mut world, &cancel, 200, "", "");
     carol.respond_to(&mut world, &invite, 487, "", "");
     let (_, last) = notifies(&world).remove(1);
-    assert_eq!(told(&last), ("SIP/2.0 487 Request Terminated\r\n".into(), "terminated;reason=noresource".into()));
+    assert_eq!(report_of(&last), ("SIP/2.0 487 Request Terminated\r\n".into(), "terminated;reason=noresource".into()));
 }
 
 #[test]
@@ -217,8 +217,8 @@ fn a_subscriber_that_is_not_there_ends_the_report_and_nothing_else() {
     refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\n"));
     let (_, first) = notifies(&world).remove(0);
     ann.respond_to(&mut world, &first, 481, "", "");
-    let invite = world.asked(Method::Invite).remove(0);
-    assert!(world.asked(Method::Cancel).is_empty());
+    let invite = world.requests_of(Method::Invite).remove(0);
+    assert!(world.requests_of(Method::Cancel).is_empty());
     Peer::new("carol", "lobby").respond_to(&mut world, &invite, 486, "", "");
     assert_eq!(notifies(&world).len(), 1);
 }
@@ -241,13 +241,13 @@ fn a_refer_of_a_moderator_creates_a_room_that_closes_if_it_stays_empty() {
     let (mut world, _) = world();
     let mut op = Peer::new("op", "attic").over_tcp();
     refer(&mut world, &mut op, &format!("Refer-To: {CAROL}\r\n"));
-    assert_eq!((world.last_status(), world.told()), (202, vec!["open room", "open session"]));
-    let invite = world.asked(Method::Invite).remove(0);
+    assert_eq!((world.last_status(), world.command_names()), (202, vec!["open room", "open session"]));
+    let invite = world.requests_of(Method::Invite).remove(0);
     Peer::new("carol", "attic").respond_to(&mut world, &invite, 480, "", "");
-    assert_eq!(world.told()[2..], ["close session", "close room"]);
+    assert_eq!(world.command_names()[2..], ["close session", "close room"]);
     let mut bob = Peer::new("bob", "cellar");
     refer(&mut world, &mut bob, &format!("Refer-To: {CAROL}\r\n"));
-    assert_eq!((world.last_status(), world.asked(Method::Invite).len()), (403, 1));
+    assert_eq!((world.last_status(), world.requests_of(Method::Invite).len()), (403, 1));
 }
 
 #[test]
@@ -297,13 +297,13 @@ fn a_referred_bye_removes_every_session_of_a_user() {
         world.forget();
         refer(&mut world, &mut ann, &format!("Refer-To: {to}\r\n"));
         assert_eq!(world.statuses(), [202]);
-        let byes = world.asked(Method::Bye);
+        let byes = world.requests_of(Method::Bye);
         assert_eq!((byes.len(), world.focus.counts().calls), (2, 2), "{to}");
         assert!(byes.iter().all(|bye| of(bye, HeaderName::Reason).contains("moderator")));
         let (_, first) = notifies(&world).remove(0);
         ann.respond_to(&mut world, &first, 200, "", "");
         assert_eq!(
-            told(&notifies(&world).remove(1).1),
+            report_of(&notifies(&world).remove(1).1),
             ("SIP/2.0 200 OK\r\n".into(), "terminated;reason=noresource".into())
         );
     }
@@ -320,7 +320,7 @@ fn a_referred_bye_may_name_one_call_of_several() {
         let to = to.replace("192.0.2.77:40365", &device.at.to_string());
         world.forget();
         refer(&mut world, &mut ann, &format!("Refer-To: {to}\r\nRefer-Sub: false\r\n"));
-        let byes = world.asked(Method::Bye);
+        let byes = world.requests_of(Method::Bye);
         assert_eq!((byes.len(), world.focus.counts().calls), (1, 2), "{to}");
         assert_eq!(of(&byes[0], HeaderName::CallId), "call-of-bob2");
     }
@@ -331,17 +331,17 @@ fn a_referred_bye_cancels_an_invitation() {
     for to in ["<sip:carol@192.0.2.9:5099;method=BYE>", "<sip:lobby@chat.example;method=BYE>"] {
         let (mut world, mut ann) = world();
         refer(&mut world, &mut ann, &format!("Refer-To: {CAROL}\r\nRefer-Sub: false\r\n"));
-        let invite = world.asked(Method::Invite).remove(0);
+        let invite = world.requests_of(Method::Invite).remove(0);
         let mut carol = Peer::new("carol", "lobby");
         carol.at = "192.0.2.9:5099".parse().unwrap();
         carol.respond_to(&mut world, &invite, 180, "", "");
         refer(&mut world, &mut ann, &format!("Refer-To: {to}\r\nRefer-Sub: false\r\n"));
         assert_eq!(world.last_status(), 202, "{to}");
-        assert_eq!(world.asked(Method::Cancel).len(), 1, "{to}");
+        assert_eq!(world.requests_of(Method::Cancel).len(), 1, "{to}");
         carol.respond_to(&mut world, &invite, 487, "", "");
-        assert_eq!(world.asked(Method::Ack).len(), 1);
+        assert_eq!(world.requests_of(Method::Ack).len(), 1);
         refer(&mut world, &mut ann, &format!("Refer-To: {to}\r\nRefer-Sub: false\r\n"));
-        assert!(world.asked(Method::Cancel).len() == 1, "nobody is called any more");
+        assert!(world.requests_of(Method::Cancel).len() == 1, "nobody is called any more");
     }
 }
 
@@ -365,17 +365,20 @@ fn a_bye_to_the_room_itself_closes_it() {
         world.join("bob", "lobby");
         world.forget();
         refer(&mut world, &mut ann, "Refer-To: <sip:lobby@chat.example;method=BYE>\r\n");
-        assert_eq!((world.asked(Method::Bye).len(), world.focus.counts().calls), (2, 0));
-        assert_eq!(world.told().contains(&"close room"), closes);
+        assert_eq!((world.requests_of(Method::Bye).len(), world.focus.counts().calls), (2, 0));
+        assert_eq!(world.command_names().contains(&"close room"), closes);
         // Whoever has asked is told, though their call has ended with the others.
         let (_, first) = notifies(&world).remove(0);
         ann.respond_to(&mut world, &first, 200, "", "");
         let (_, last) = notifies(&world).remove(1);
-        assert_eq!(told(&last).0, "SIP/2.0 200 OK\r\n");
+        assert_eq!(report_of(&last).0, "SIP/2.0 200 OK\r\n");
         let number =
             |request: &Request| of(request, HeaderName::CSeq).split(' ').next().unwrap().parse::<u32>().unwrap();
-        let bye =
-            world.asked(Method::Bye).into_iter().find(|bye| of(bye, HeaderName::CallId) == "call-of-ann").unwrap();
+        let bye = world
+            .requests_of(Method::Bye)
+            .into_iter()
+            .find(|bye| of(bye, HeaderName::CallId) == "call-of-ann")
+            .unwrap();
         assert!(number(&last) > number(&bye) && number(&bye) > number(&first));
     }
 }

@@ -18,9 +18,9 @@ fn a_room_is_open_while_somebody_is_in_it() {
     let mut ann = world.join("ann", "lobby");
     let mut bob = world.join("bob", "lobby");
     ann.send(&mut world, "BYE", "");
-    assert!(!world.told().contains(&"close room"));
+    assert!(!world.command_names().contains(&"close room"));
     bob.send(&mut world, "BYE", "");
-    assert_eq!(world.told().iter().filter(|name| **name == "close room").count(), 1);
+    assert_eq!(world.command_names().iter().filter(|name| **name == "close room").count(), 1);
 }
 
 #[test]
@@ -64,14 +64,14 @@ fn a_room_may_close_when_its_creator_leaves() {
     assert_eq!(world.requests().len(), 1, "bob is sent away at once, cyn with her ACK");
     waiting.send(&mut world, "ACK", "");
     assert_eq!(world.requests().len(), 2);
-    assert_eq!(world.told(), ["close session", "suspend session", "suspend session", "close room"]);
+    assert_eq!(world.command_names(), ["close session", "suspend session", "suspend session", "close room"]);
 }
 
 #[test]
 fn a_lasting_room_stays_when_it_is_empty() {
     let mut world = World::with_policy(|policy| policy.delete = Delete::Never);
     world.join("ann", "lobby").send(&mut world, "BYE", "");
-    assert!(!world.told().contains(&"close room"));
+    assert!(!world.command_names().contains(&"close room"));
     world.join("bob", "lobby");
     assert_eq!(rooms_opened(&world).len(), 1);
 }
@@ -115,5 +115,5 @@ fn a_lost_session_leaves_the_room_as_a_bye_does() {
     let ann = world.join("ann", "lobby");
     let (shard, session) = ann.session.unwrap();
     world.event(shard, Event::SessionEnded { session, why: EndReason::ConnectionLost });
-    assert!(world.told().contains(&"close room"));
+    assert!(world.command_names().contains(&"close room"));
 }

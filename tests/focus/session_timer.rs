@@ -91,7 +91,7 @@ fn a_session_that_its_peer_does_not_refresh_ends_a_little_early() {
     world.advance(seconds(2));
     let (_, bye) = world.requests().pop().expect("a BYE");
     assert!(of(&bye, HeaderName::Reason).contains("expired"));
-    assert!(world.told().ends_with(&["suspend session", "close room"]));
+    assert!(world.command_names().ends_with(&["suspend session", "close room"]));
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn else_we_refresh_by_reinvite_with_an_offer_that_changes_nothing() {
         world.requests().into_iter().map(|(_, ack)| ack).filter(|ack| ack.method == Method::Ack).collect();
     assert_eq!(acks.len(), 2, "a 200 that comes again wants its ACK again");
     assert!(of(&acks[1], HeaderName::CSeq).starts_with(&of(&invite, HeaderName::CSeq).replace("INVITE", "")));
-    assert_eq!(world.told(), Vec::<&str>::new(), "nothing has changed");
+    assert_eq!(world.command_names(), Vec::<&str>::new(), "nothing has changed");
     world.advance(seconds(40));
     ann.send(&mut world, "UPDATE", &offer);
     assert_eq!(world.last_status(), 200);

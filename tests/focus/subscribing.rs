@@ -238,7 +238,7 @@ fn an_answer_names_the_events_and_an_offer_of_options_too() {
         (world.last_status(), header(world.last_response(), HeaderName::AllowEvents).as_str()),
         (202, "conference, refer")
     );
-    let invite = world.asked(Method::Invite).remove(0);
+    let invite = world.requests_of(Method::Invite).remove(0);
     assert_eq!(text(&invite.headers, &HeaderName::AllowEvents).as_deref(), Some("conference, refer"));
     Peer::new("bob", "lobby").send(&mut world, "OPTIONS", "");
     assert_eq!(header(world.last_response(), HeaderName::AllowEvents), "conference, refer");

@@ -12,7 +12,9 @@ fn a_new_path_new_types_and_new_tokens_are_in_force() {
     let moved = offer("msrp://192.0.2.99:7/moved;tcp").replace("nickname private-messages", "nickname")
         + "a=accept-wrapped-types:text/plain\r\n";
     ann.send(&mut world, "UPDATE", &moved);
-    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else { panic!("{:?}", world.told()) };
+    let [(_, Command::ChangeSession { terms, .. })] = &world.commands[..] else {
+        panic!("{:?}", world.command_names())
+    };
     assert_eq!(terms.remote.as_str(), "msrp://192.0.2.99:7/moved;tcp");
     assert_eq!(terms.chatroom, Some(ChatroomTokens { nickname: true, private_messages: false }));
     assert!(!terms.accept_wrapped_types.as_ref().unwrap().accepts("text/html"));
@@ -30,7 +32,7 @@ fn without_an_offer_it_moves_the_target_only() {
     world.forget();
     let update = ann.request("UPDATE", "").replace("Contact: <sip:ann@192.0.2.77", "Contact: <sip:ann@192.0.2.88");
     world.deliver(&update, ann.hop());
-    assert_eq!((world.statuses(), world.told()), (vec![200], vec![]));
+    assert_eq!((world.statuses(), world.command_names()), (vec![200], vec![]));
     assert_eq!(body(world.last_response()), "");
     assert!(header(world.last_response(), HeaderName::Contact).contains("isfocus"));
     world.focus.drain(world.now);
@@ -45,7 +47,7 @@ fn what_cannot_be_taken_leaves_the_call_as_it_was() {
     world.forget();
     let bad = ann.offer().replace("message/cpim", "text/html");
     ann.send(&mut world, "UPDATE", &bad);
-    assert_eq!((world.last_status(), world.told(), world.focus.counts().calls), (488, vec![], 1));
+    assert_eq!((world.last_status(), world.command_names(), world.focus.counts().calls), (488, vec![], 1));
 }
 
 #[test]

@@ -92,17 +92,17 @@ impl World {
             match output {
                 Output::Send { hop, message } => {
                     let message = parse_datagram(&message).expect("what we send parses").expect("a message");
-                    self.check_letter(&message);
+                    self.check_message(&message);
                     self.sent.push((hop, message));
                 }
-                Output::Command { shard, command } => self.obey(shard, command),
+                Output::Command { shard, command } => self.handle_command(shard, command),
                 Output::LookUp { query, name } => self.lookups.push((query, name)),
             }
         }
     }
 
     /// What holds for every message, whatever it is about (RFC 4028 §5, §7.1, RFC 6665 §8.2).
-    fn check_letter(&self, message: &Message) {
+    fn check_message(&self, message: &Message) {
         let has = |name: HeaderName| message.headers().get(&name).is_some();
         let notifies = message.as_request().is_some_and(|request| request.method == Method::Notify);
         assert_eq!(has(HeaderName::SubscriptionState), notifies, "{message:?}");
@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    fn obey(&mut self, shard: ShardId, command: Command) {
+    fn handle_command(&mut self, shard: ShardId, command: Command) {
         let answer = match &command {
             _ if !self.shards_answer => None,
             Command::OpenSession(open) => Some(Event::SessionReady { session: open.session }),
@@ -167,7 +167,7 @@ impl World {
     }
 
     /// The requests of a method that the focus has sent.
-    pub fn asked(&self, method: Method) -> Vec<Request> {
+    pub fn requests_of(&self, method: Method) -> Vec<Request> {
         self.requests().into_iter().map(|(_, request)| request).filter(|request| request.method == method).collect()
     }
 
@@ -194,7 +194,7 @@ impl World {
     }
 
     /// The names of the commands given so far.
-    pub fn told(&self) -> Vec<&'static str> {
+    pub fn command_names(&self) -> Vec<&'static str> {
         let name = |(_, command): &(ShardId, Command)| match command {
             Command::OpenRoom(_) => "open room",
             Command::CloseRoom { .. } => "close room",

@@ -1,4 +1,4 @@
-//! Who is believed, without sockets.
+//! Digest authentication, without sockets.
 
 use super::*;
 use crate::call::Secret;
@@ -73,7 +73,7 @@ fn a_nonce_that_is_old_or_of_another_server_is_stale_for_who_knows_the_password_
     assert_eq!(all.verify(&answer(wrong, &one), source(), late), Err(AuthError::WrongPassword));
     let foreign = Challenge { nonce: "abc".into(), ..one };
     assert_eq!(all.verify(&answer(ALICE, &foreign), source(), late), Err(AuthError::Stale));
-    assert_eq!(all.verify(&answer(wrong, &foreign), source(), late), Err(AuthError::Stale), "unheard");
+    assert_eq!(all.verify(&answer(wrong, &foreign), source(), late), Err(AuthError::Stale), "not looked at");
     assert!(all.challenge(true, source(), now)[0].contains("stale=true"));
 }
 
@@ -215,10 +215,10 @@ fn tries_with_nonces_that_were_sent_elsewhere_are_bounded_over_all_sources() {
         }
     }
     assert_eq!(wrong, FAILURES_PER_USER_MAX);
-    assert_eq!(from(201, ALICE, 300), Err(AuthError::Stale), "unheard, right or wrong");
+    assert_eq!(from(201, ALICE, 300), Err(AuthError::Stale), "not looked at, right or wrong");
     assert_eq!(from(7, ALICE, 301), Err(AuthError::Stale));
     let hears = |all: &mut Authenticator, n: u8| right(all, IpAddr::from([192, 0, 2, n]), now);
-    assert!((0..200).all(|n| hears(&mut all, n).is_ok()), "none of those addresses is barred");
+    assert!((0..200).all(|n| hears(&mut all, n).is_ok()), "none of those addresses is rate limited");
 }
 
 #[test]

@@ -23,14 +23,14 @@ pub enum Origin {
     Own(Box<SubscriptionDialog>),
 }
 
-/// Whether there is place for one more report in a dialog.
+/// Checks the limits for another report in a dialog.
 pub fn check(cx: &Context<'_>, tag: Tag, claim: &Claim) -> Result<(), Refusal> {
     let full =
         !cx.subscriptions.shares.has_room(claim, 1) || cx.subscriptions.of_dialog(tag).len() >= REPORTS_PER_DIALOG_MAX;
     if full { Err(Refusal::later(10)) } else { Ok(()) }
 }
 
-/// A REFER was accepted: says that something is being done about it.
+/// A REFER was accepted: opens its subscription, which reports "100 Trying".
 pub fn open(cx: &mut Context<'_>, tag: Tag, origin: Origin, claim: &Claim) -> SubscriptionId {
     let number = match origin {
         Origin::Call { number } => number,
@@ -46,8 +46,8 @@ pub fn open(cx: &mut Context<'_>, tag: Tag, origin: Origin, claim: &Claim) -> Su
     subscription::open(cx, tag, subscription, Package::Refer(trying), claim)
 }
 
-/// The outcome. It goes out when the NOTIFY before it was answered, so that it cannot overtake that. Nobody is told who has
-/// ended the subscription; what the REFER has asked for went on (RFC 3515 §2.4.4).
+/// Reports the outcome. Its NOTIFY goes out when the one before was answered, so that it cannot overtake that. A subscription
+/// that was ended gets none (RFC 3515 §2.4.4).
 pub fn finish(cx: &mut Context<'_>, id: SubscriptionId, status: u16, phrase: &str) {
     let Some(entry) = cx.subscriptions.get_mut(id) else { return };
     entry.package = Package::Refer(Progress { status, phrase: phrase.to_owned() });

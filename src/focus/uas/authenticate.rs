@@ -81,7 +81,7 @@ fn verify(cx: &mut Context<'_>, request: &Request, hop: Hop) -> Result<Caller, R
     }
 }
 
-/// Where a password is asked for. Trusted proxies are one place: a request and what answers its challenge may come by different
+/// The source that is challenged. Trusted proxies are one: a request and the answer to its challenge may come by different
 /// ones.
 fn challenge_source(cx: &Context<'_>, hop: Hop) -> IpAddr {
     if is_trusted(&cx.core.settings, hop) { Ipv4Addr::UNSPECIFIED.into() } else { hop.remote.ip() }
@@ -105,8 +105,8 @@ fn needs_password(cx: &Context<'_>, request: &Request, hop: Hop) -> bool {
         && !crosses_our_bye(cx, request)
 }
 
-/// Whether it is from somebody whom we have called. They need not have a password here, and know of the call only because
-/// they were called.
+/// Whether it is from a user that we have called. It need not have a password here, and knows the dialog only because
+/// it was called.
 fn is_of_called(cx: &Context<'_>, request: &Request) -> bool {
     cx.calls.owner(request).and_then(|tag| cx.calls.get(tag)).is_some_and(|call| call.timing.caller)
 }
@@ -129,7 +129,7 @@ pub fn is_trusted(settings: &Settings, hop: Hop) -> bool {
     settings.trusted_peers.iter().any(|network| network.contains(source))
 }
 
-/// A digest that was made for somebody else's URI is not for us. It need not be the Request-URI, which proxies change, but
+/// The URI of a digest need not be the Request-URI, which proxies change, but
 /// has to name the same user at a host of ours (RFC 8760 §2.6, point 6; RFC 7616 §3.4.6).
 fn check_digest_uri(cx: &Context<'_>, request: &Request) -> Result<(), Refusal> {
     let made_for = cx.admission.authenticator.as_ref().and_then(|all| all.digest_uri(request)).unwrap_or_default();

@@ -9,8 +9,8 @@ use crate::focus::uas::authenticate;
 use crate::shares::{Claim, Holder, Reach, network};
 use parlor_proto::sip::{Hop, Request};
 
-/// Who asks for a share of what all share, before anything else is known of it than where it comes from. That its address is not
-/// forged is known by a stream, by what only its receiver has (a nonce, our tag of a dialog), and by what it holds already.
+/// The holder that a request counts for while only its source is known. The source is not forged if the request comes over a
+/// stream, repeats what only its receiver knows (a nonce, our tag of a dialog), or holds a share already.
 pub fn claim_of_source(cx: &Context<'_>, request: &Request, hop: Hop) -> Claim {
     let source = hop.remote.ip();
     let holder = Holder::of(source);

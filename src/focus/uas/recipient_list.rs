@@ -16,8 +16,8 @@ use parlor_proto::sip::{
 };
 use parlor_proto::uri::Aor;
 
-/// Whom else an INVITE wants in the room; nobody, where there is no list, or one that need not be looked at and that the
-/// caller has no right to.
+/// The users that an INVITE lists; none without a list, or with an optional one that the
+/// caller may not use.
 pub fn listed(
     cx: &Context<'_>,
     request: &Request,

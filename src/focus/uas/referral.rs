@@ -105,8 +105,8 @@ fn invite(cx: &mut Context<'_>, referral: &Referral, request: &Request) -> Resul
     outgoing::start(cx, invitation)
 }
 
-/// Whom a BYE is meant for: every call of the user in the room, those that are being made too, or the one of them that is named by its Call-ID or its
-/// Contact; everybody, where it is the room itself (RFC 4579 §5.12).
+/// The calls that a BYE is meant for: every call of the user in the room, invitations too, or the one of them with its Call-ID or its
+/// Contact; all calls, where it is the room itself (RFC 4579 §5.12).
 fn calls_meant(cx: &Context<'_>, referral: &Referral) -> Result<Vec<Tag>, Refusal> {
     let target = &referral.reference.target;
     let user = aor(target).map_err(|_| Refusal::new(416))?;

@@ -16,7 +16,7 @@ use parlor_proto::sip::{
     check_request, cseq_number, option_tags, response_hop, tag,
 };
 
-/// Looks at what every request must have, and passes it to its transaction. What is wrong is answered without one.
+/// Checks a request and passes it to its transaction. One that is refused here is answered without a transaction.
 pub fn receive(cx: &mut Context<'_>, mut request: Request, hop: Hop) -> Option<Arrival> {
     add_received(&mut request.headers, hop.remote);
     let back = response_hop(&request.headers, hop);
@@ -123,7 +123,7 @@ fn check_method(request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// What is required and not there is named (RFC 3261 §8.2.2.3).
+/// 420 names the extensions that are required and not supported (RFC 3261 §8.2.2.3).
 fn check_extensions(settings: &Settings, request: &Request) -> Result<(), Refusal> {
     // In a call a list has no meaning (RFC 5366 §5.1).
     let in_call = tag(&request.headers, &HeaderName::To).is_some();

@@ -77,8 +77,8 @@ fn admit_subscriber(
     Ok((tag, dialog, watch, wanted))
 }
 
-/// The user in a room who subscribes: one is from its 200 on. One who is hidden there is known by who it is; of whom nobody
-/// knows that, the place that the call came from tells.
+/// The participant that subscribes: a user is one from its 200 on. An anonymous one is found by its account, or, without
+/// one, by the address that its call came from.
 fn participant_of(cx: &Context<'_>, room: RoomId, who: &Identity, hop: Hop) -> Option<Aor> {
     if cx.calls.has_joined(&who.member.user, room) {
         return Some(who.member.user.clone());
