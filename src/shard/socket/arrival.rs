@@ -1,4 +1,4 @@
-//! What a ring has waited for.
+//! What a shard waits for.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,15 +8,15 @@ use bytes::Bytes;
 use super::buffers::Taken;
 use crate::ids::ConnectionId;
 
-/// Something that was waited for.
+/// The completion of something that was waited for.
 #[derive(Debug)]
 pub enum Arrival<S = OwnedFd> {
     /// A connection of one of the listeners, or why there is none; after an error nobody listens there until
     /// [`Ring::accept`](super::Ring::accept) is called again.
     Accepted(usize, io::Result<S>),
-    /// A connection that was being made is there, or has failed.
+    /// A socket of ours is connected, or has failed; by the number of the connection.
     Connected(u32),
-    /// What a connection's receive has brought. There is no other until [`Ring::receive`](super::Ring::receive) is called again.
+    /// The result of a connection's receive. There is no other until [`Ring::receive`](super::Ring::receive) is called again.
     Received(ConnectionId, Received),
     /// A connection's socket has room again, or has failed.
     Writable(ConnectionId),
@@ -24,18 +24,18 @@ pub enum Arrival<S = OwnedFd> {
     Woken,
 }
 
-/// What a receive has brought.
+/// The result of a receive.
 #[derive(Debug)]
 pub enum Received {
-    /// Octets, and the buffer that they are in, which has to be returned by [`Ring::give_back`](super::Ring::give_back).
+    /// Octets, and their buffer, which has to be returned by [`Ring::give_back`](super::Ring::give_back).
     Bytes {
         /// The octets.
         bytes: Bytes,
-        /// Where they are, if a ring has received them.
+        /// Their buffer, if a ring has received them.
         buffer: Option<Taken>,
-        /// More is there already.
+        /// Whether more are there already.
         more: bool,
     },
-    /// The peer has said its last, or the connection has failed.
+    /// The peer has closed the connection, or it has failed.
     Over,
 }

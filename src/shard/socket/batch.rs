@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use io_uring::{IoUring, opcode, squeue, types};
+use rustix::net::SendFlags;
 
 use super::direct::send_nowait;
 use super::pieces::{Pieces, slices};
@@ -37,7 +38,7 @@ pub struct Send {
 
 /// Octets that are copied for one submission: what stays in a core's second-level cache.
 const SCRATCH_BYTES_MAX: usize = 256 * 1024;
-const FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
 
 impl Batch {
     /// A batch of up to `sends_max` connections, with a ring of this thread's own if `with_ring` and the machine allows it.
@@ -64,7 +65,7 @@ impl Batch {
     /// Begins to gather what waits in a switch.
     pub fn gather<'b, 's>(&'b mut self, switch: &'s Switch) -> Gathering<'b, 's> {
         if !self.sends.is_empty() {
-            // Of one before that was not submitted.
+            // Sends of a batch that was not submitted.
             self.clear();
         }
         Gathering { batch: self, switch, sockets: PhantomData }
@@ -97,7 +98,7 @@ impl Batch {
             });
         if !through_ring {
             if self.sends.len() > 1 {
-                // What it has refused still stands in its queue, and must never be submitted.
+                // What the kernel has refused still stands in the ring's queue, and must never be submitted.
                 self.ring = None;
             }
             // SAFETY: the pieces are there, as the caller says, and so are the descriptors.
@@ -142,8 +143,8 @@ impl Batch {
     }
 }
 
-/// Sends that are being gathered. Until they have been submitted, and with that completed, the switch and the sockets stay
-/// borrowed: the pieces that were not copied stand in outboxes, which nothing changes before.
+/// Sends that are being gathered. The switch and the sockets stay borrowed until the sends have completed: pieces that were not
+/// copied stand in outboxes, which must not change before.
 pub struct Gathering<'b, 's> {
     batch: &'b mut Batch,
     switch: &'s Switch,
@@ -194,15 +195,17 @@ impl<'b, 's> Gathering<'b, 's> {
     }
 }
 
-/// The send of a connection. One piece, which is what copying makes of most, takes a plain send: the kernel reads no message
-/// header and no list then, which is worth a twentieth of a small one. What it points to belongs to the batch and to the outboxes.
+/// The submission queue entry of a send. Most sends are one piece, because small pieces are copied side by side. That takes a plain
+/// send: the kernel reads no message header and no list of pieces, which saves a twentieth of a small one.
 fn entry(send: &Send, message: &libc::msghdr, iovecs: &[libc::iovec]) -> squeue::Entry {
     let fd = types::Fd(send.fd);
     match &iovecs[send.first..][..send.count] {
         [piece] if u32::try_from(piece.iov_len).is_ok() => {
-            opcode::Send::new(fd, piece.iov_base.cast_const().cast(), piece.iov_len as u32).flags(FLAGS).build()
+            opcode::Send::new(fd, piece.iov_base.cast_const().cast(), piece.iov_len as u32)
+                .flags(FLAGS.bits() as i32)
+                .build()
         }
-        _ => opcode::SendMsg::new(fd, message).flags(FLAGS as u32).build(),
+        _ => opcode::SendMsg::new(fd, message).flags(FLAGS.bits()).build(),
     }
 }
 

@@ -11,7 +11,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// A block of `len` octets, with `room` octets behind it that nobody uses.
+    /// A block of `len` octets, with `room` unused octets behind it.
     #[must_use]
     pub fn new(len: usize, room: usize) -> Self {
         let mut buffer = BytesMut::zeroed(len + room);
@@ -25,13 +25,13 @@ impl Block {
         self.len
     }
 
-    /// Takes back what [`Block::take`] gave out. `false`: somebody still refers to it.
+    /// Takes back what [`Block::take`] gave out. Returns `false` if something still refers to it.
     pub fn reclaim(&mut self) -> bool {
         if self.buffer.len() == self.len {
             return true;
         }
         self.buffer.clear();
-        // With the room that nobody uses: so it begins again where it began before, which is in the cache.
+        // With the unused room, so that it begins again where it began before, which is in the cache.
         if !self.buffer.try_reclaim(self.len + self.room) {
             return false;
         }
@@ -41,12 +41,12 @@ impl Block {
         true
     }
 
-    /// Where to write.
+    /// The octets to write to.
     pub fn writable(&mut self) -> &mut [u8] {
         &mut self.buffer
     }
 
-    /// The first `n` octets, to be referred to for as long as anybody likes.
+    /// The first `n` octets, which may be kept for any time.
     pub fn take(&mut self, n: usize) -> Bytes {
         self.buffer.split_to(n).freeze()
     }

@@ -1,7 +1,7 @@
-//! The buffers that a ring receives into: the kernel picks one when something has come, so idle connections own none.
+//! The buffers that a ring receives into. The kernel picks one when octets have come, so idle connections own none.
 //!
-//! There are few at first. When a receive finds none, their number doubles; when for long no more than half were needed at a time, it
-//! halves.
+//! There are few at first. Their number doubles when a receive finds none, and halves when for long no more than half were needed at
+//! a time.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
@@ -20,27 +20,27 @@ use crate::limits::RECEIVE_BYTES_MAX;
 pub const GROUP: u16 = 0;
 /// The kernel takes whole pages for the list.
 const PAGE_BYTES: usize = 4096;
-/// Blocks that something referred to when they were replaced, kept to be used again. More than that are left to whoever
-/// refers to them.
+/// Blocks that something referred to when they were replaced, kept to be used again. More than that are freed when nothing refers
+/// to them any more.
 const PINNED_BLOCKS_MAX: usize = 16;
-/// Blocks are longer than what is read into them, so that their beginnings, which are all that small messages touch, do not fall
-/// on the same sets of a cache.
+/// Blocks are this much longer than what is read into them, so that their beginnings, which are all that small messages use, do
+/// not map to the same sets of a cache.
 const STAGGER_BYTES: usize = 1024;
-/// Receives after which the number of buffers is looked at.
+/// Receives after which the number of buffers is reviewed.
 const REVIEW_AFTER: u32 = 64 * 1024;
 
-/// Blocks, and the list through which the kernel gets them.
+/// Blocks, and the buffer ring through which the kernel gets them.
 pub struct Buffers {
-    /// What the kernel reads: an array of entries, the end of which stands in the first one's last field.
+    /// The buffer ring: an array of entries, whose tail index is the last field of the first entry.
     list: NonNull<BufRingEntry>,
     layout: Layout,
     tail: u16,
-    /// By their numbers. There are never more than the list has entries.
+    /// By buffer number. There are never more than the list has entries.
     slots: Vec<Slot>,
-    /// How many are used; those with higher numbers are dropped when they come back.
+    /// How many buffers are in use. Those with higher numbers are dropped when they are returned.
     count: u16,
     limits: RangeInclusive<u16>,
-    /// How many the kernel has, and the fewest since the last review.
+    /// How many buffers the kernel has, and the fewest since the last review.
     free: u16,
     free_min: u16,
     received: u32,
@@ -55,21 +55,21 @@ struct Slot {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
-    /// The block is gone.
+    /// There is no block.
     Nobody,
-    /// It may be written to at any time.
+    /// The kernel may write to it at any time.
     Kernel,
     /// It holds octets that were received.
     Us,
 }
 
-/// A buffer that the kernel has written to and given up. Whoever has it returns it, once; there is no other way to get one.
+/// A buffer that the kernel has written to and given up, to be returned once.
 #[derive(Debug)]
 #[must_use = "a buffer that is not returned is never received into again"]
 pub struct Taken(u16);
 
 impl Buffers {
-    /// As many buffers as `limits` says, both ends powers of two, of which the kernel knows nothing yet.
+    /// As many buffers as `limits` says, both ends powers of two. The kernel has none of them yet.
     #[must_use]
     pub fn new(limits: RangeInclusive<u16>) -> Self {
         let (min, max) = (*limits.start(), *limits.end());
@@ -94,14 +94,13 @@ impl Buffers {
         }
     }
 
-    /// Gives them to a ring.
+    /// Registers the buffers with a ring.
     ///
     /// # Errors
-    /// The kernel has no such lists: it is older than 5.19.
+    /// Returns an error if the kernel has no buffer rings, which came with 5.19.
     pub fn register(&mut self, ring: &IoUring) -> io::Result<()> {
         let (address, entries) = (self.list.as_ptr() as u64, *self.limits.end());
-        // SAFETY: the list has so many entries, is aligned to a page, and lives until the ring has let go of it, which the
-        // owner of both sees to (see `Ring::drop`).
+        // SAFETY: the list has so many entries, is aligned to a page, and lives until it is unregistered (see `Ring::drop`).
         unsafe { ring.submitter().register_buf_ring_with_flags(address, entries, GROUP, 0)? };
         self.fill();
         Ok(())
@@ -113,7 +112,7 @@ impl Buffers {
         self.count
     }
 
-    /// Doubles their number, as far as the limit allows. Answers how many the kernel got.
+    /// Doubles the number of buffers, up to the limit. Returns how many more the kernel has.
     pub fn grow(&mut self) -> u16 {
         if self.count >= *self.limits.end() {
             return 0;
@@ -123,7 +122,7 @@ impl Buffers {
         self.fill()
     }
 
-    /// Makes the blocks that there are to be, and gives them to the kernel.
+    /// Allocates the blocks that are missing, and gives them to the kernel. Returns how many.
     fn fill(&mut self) -> u16 {
         self.slots.resize_with(self.slots.len().max(self.count.into()), || Slot {
             block: Block::new(0, 0),
@@ -141,7 +140,7 @@ impl Buffers {
         added
     }
 
-    /// The first `n` octets of a buffer that the kernel says it has written to, and the buffer itself.
+    /// The first `n` octets of a buffer that the kernel has written to, and the buffer itself.
     pub fn take(&mut self, number: u16, n: usize) -> (Bytes, Taken) {
         let taken = self.take_empty(number);
         self.received += 1;
@@ -151,7 +150,7 @@ impl Buffers {
         (self.slots[usize::from(number)].block.take(n), taken)
     }
 
-    /// A buffer that the kernel has given up without anything in it.
+    /// A buffer that the kernel has given up without writing to it.
     pub fn take_empty(&mut self, number: u16) -> Taken {
         let slot = &mut self.slots[usize::from(number)];
         assert_eq!(slot.owner, Owner::Kernel, "the kernel gives up what it has");
@@ -164,7 +163,7 @@ impl Buffers {
     /// Gives a buffer to the kernel again.
     ///
     /// # Errors
-    /// The buffer back: somebody still refers to what it holds.
+    /// Returns the buffer if something still refers to its octets.
     pub fn give_back(&mut self, taken: Taken) -> Result<(), Taken> {
         if !self.slots[usize::from(taken.0)].block.reclaim() {
             return Err(taken);
@@ -173,7 +172,7 @@ impl Buffers {
         Ok(())
     }
 
-    /// Gives the kernel a block in place of one that somebody refers to for longer.
+    /// Gives a buffer to the kernel again, with another block if something still refers to its octets.
     pub fn replace(&mut self, taken: Taken) {
         let Err(taken) = self.give_back(taken) else { return };
         let fresh = match self.pinned.iter_mut().position(Block::reclaim) {
@@ -207,7 +206,7 @@ impl Buffers {
         self.free_min = self.free;
     }
 
-    /// To be called with a block that is ours and whole: reclaimed, or new.
+    /// Puts a buffer on the list. Its block has to be ours and whole: reclaimed, or new.
     fn provide(&mut self, number: u16) {
         let mask = usize::from(*self.limits.end()) - 1;
         let slot = &mut self.slots[usize::from(number)];
@@ -215,9 +214,9 @@ impl Buffers {
         slot.owner = Owner::Kernel;
         let memory = slot.block.writable();
         let (address, len) = (memory.as_mut_ptr() as u64, memory.len() as u32);
-        // SAFETY: the index is within the list. The kernel has read this entry long ago: there are at least as many entries as
-        // buffers, and each is in the list once at most, so the one that this position held before was taken before another could
-        // come to it. The tail is an aligned field that the kernel only reads, and the release makes the entry visible before it.
+        // SAFETY: the index is within the list. The kernel has read this entry: there are at least as many entries as buffers, and
+        // each is in the list once at most, so the buffer that stood here before was taken. The tail is an aligned field that the
+        // kernel only reads, and the release makes the entry visible before the tail.
         unsafe {
             let entry = self.list.as_ptr().add(usize::from(self.tail) & mask);
             (*entry).set_addr(address);
@@ -230,7 +229,7 @@ impl Buffers {
         self.free += 1;
     }
 
-    /// Leaves all memory to the kernel for good, which may still write to it.
+    /// Never frees the memory, because the kernel may still write to it.
     pub fn leak(&mut self) {
         self.leaked = true;
         std::mem::take(&mut self.slots).into_iter().for_each(std::mem::forget);

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use glommio::net::TcpListener;
 use io_uring::IoUring;
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 pub use arrival::{Arrival, Received};
@@ -34,25 +35,25 @@ pub use pieces::Pieces;
 pub use ring::Ring;
 pub use stream::Stream;
 
-/// Connections that may wait to be accepted.
+/// Connections that may wait in the kernel to be accepted.
 const BACKLOG: i32 = 4096;
-/// A peer that says nothing for so long is asked whether it is still there.
+/// How long a connection is idle before TCP keepalive probes the peer.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// What was sent and is not acknowledged for so long: the peer is gone.
+/// How long sent octets may stay unacknowledged before the connection counts as lost.
 const USER_TIMEOUT: Duration = Duration::from_secs(60);
-/// Octets that may wait in the kernel unsent. What the kernel takes no outbox can see, so it must not be much.
+/// Octets that may wait in the kernel unsent. They count in no outbox, so it must not be many.
 const KERNEL_QUEUE_MAX: u32 = 128 * 1024;
 
 /// A bound listener. Accepted connections inherit its options.
 ///
 /// # Errors
-/// As the system calls, a port that is taken above all.
+/// Returns the error of the system call that fails, most often because the port is taken.
 pub fn listen(address: SocketAddr) -> io::Result<Socket> {
     let socket = tcp_socket(address)?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        // There is one address for MSRP, so every IPv6 one is to be every one there is.
+        // There is one address for MSRP, so `::` is to accept IPv4 connections too.
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     socket.bind(&address.into())?;
@@ -60,16 +61,15 @@ pub fn listen(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A connection that is being made: when it can be written to, it is there or has failed. It does not wait, until somebody
-/// says that it shall.
+/// A non-blocking socket that connects to `address`. When it becomes writable, it is connected or has failed.
 ///
 /// # Errors
-/// As the system calls.
+/// Returns the error of the system call that fails.
 pub fn connect(address: SocketAddr) -> io::Result<Socket> {
     let socket = tcp_socket(address)?;
     socket.set_nonblocking(true)?;
     match socket.connect(&address.into()) {
-        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(socket),
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::INPROGRESS) => Ok(socket),
         outcome => outcome.map(|()| socket),
     }
 }
@@ -88,14 +88,14 @@ fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
 /// Hands a listener to the executor of this thread.
 #[must_use]
 pub fn into_executor(listener: Socket) -> TcpListener {
-    // SAFETY: the descriptor is a listening TCP socket that nobody else owns any more.
+    // SAFETY: the descriptor is that of a listening TCP socket, and this is its only owner.
     unsafe { TcpListener::from_raw_fd(listener.into_raw_fd()) }
 }
 
-/// Whether this machine lets us have a ring at all.
+/// Tests whether this process can have a ring at all.
 ///
 /// # Errors
-/// Why not: the kernel has none, or it is switched off.
+/// Returns an error if the kernel has no io_uring or it is switched off.
 pub fn probe_ring() -> io::Result<()> {
     IoUring::new(2).map(drop)
 }

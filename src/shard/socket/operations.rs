@@ -1,7 +1,7 @@
-//! What a ring has under way.
+//! The operations of a ring that have not completed.
 //!
-//! An operation names its socket by a number, which the kernel looks up when the operation is submitted. Each therefore holds its
-//! descriptor until it has completed: the number cannot become another socket's before.
+//! An operation names its socket by the number of a descriptor, which the kernel looks up when the operation is submitted. Each
+//! operation holds its descriptor until it has completed, so that the number cannot become another socket's before.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,6 +9,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 
 use io_uring::{opcode, squeue, types};
+use rustix::event::PollFlags;
+use rustix::net::SocketFlags;
 use slotmap::{Key, KeyData, SlotMap, new_key_type};
 
 use super::buffers::GROUP;
@@ -26,12 +28,12 @@ pub struct Operation {
     pub socket: Rc<OwnedFd>,
 }
 
-/// What it is for.
+/// What an operation is for.
 #[derive(Debug, Clone, Copy)]
 pub enum What {
     /// Connections of a listener, by its number.
     Accept(usize),
-    /// A connection that is being made, by its number.
+    /// A socket that connects, by the number of the connection.
     Connect(u32),
     Receive(Receive),
     Writable(ConnectionId),
@@ -43,16 +45,16 @@ pub enum What {
 #[derive(Debug, Clone, Copy)]
 pub struct Receive {
     pub id: ConnectionId,
-    /// Something may be there already.
+    /// Octets may be there already.
     pub more: bool,
-    /// Its place among those that wait for a buffer, kept until it gets one.
-    pub turn: Option<u64>,
+    /// Its place among the receives that wait for a buffer, kept until it gets one.
+    pub ticket: Option<u64>,
 }
 
-/// Do not try to receive at once: wait for something to come first.
+/// `IORING_RECVSEND_POLL_FIRST`: wait for octets to come before the first try.
 const POLL_FIRST: u16 = 1;
 
-/// All of them, by what their completions carry.
+/// All operations, by the key that their completions carry.
 #[derive(Debug, Default)]
 pub struct Operations(SlotMap<OperationKey, Operation>);
 
@@ -65,19 +67,19 @@ impl Operations {
         self.0.get_mut(key)
     }
 
-    /// It has completed: its descriptor may go.
+    /// Removes an operation that has completed, and lets go of its descriptor.
     pub fn remove(&mut self, key: OperationKey) {
         self.0.remove(key);
     }
 
-    /// The operation as the kernel is told of it.
+    /// The submission queue entry of an operation.
     pub fn entry(&self, key: OperationKey) -> Option<squeue::Entry> {
         let operation = self.0.get(key)?;
         let fd = types::Fd(operation.socket.as_raw_fd());
         let entry = match operation.what {
-            What::Accept(_) => opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build(),
-            What::Connect(_) | What::Writable(_) => opcode::PollAdd::new(fd, libc::POLLOUT as u32).build(),
-            What::Wake => opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build(),
+            What::Accept(_) => opcode::AcceptMulti::new(fd).flags(SocketFlags::CLOEXEC.bits() as i32).build(),
+            What::Connect(_) | What::Writable(_) => opcode::PollAdd::new(fd, PollFlags::OUT.bits().into()).build(),
+            What::Wake => opcode::PollAdd::new(fd, PollFlags::IN.bits().into()).multi(true).build(),
             What::Receive(receive) => opcode::Recv::new(fd, std::ptr::null_mut(), 0)
                 .buf_group(GROUP)
                 .ioprio(if receive.more { 0 } else { POLL_FIRST })
@@ -88,19 +90,19 @@ impl Operations {
     }
 }
 
-/// The operation of a completion; a send has none, and its number is below 2^32, which no key is.
+/// The operation of a completion. A send has none: its number is below 2^32, and no key is.
 pub fn key_of(user_data: u64) -> Option<OperationKey> {
     (user_data > u64::from(u32::MAX)).then(|| OperationKey::from(KeyData::from_ffi(user_data)))
 }
 
 /// Receives that wait for a buffer, in the order in which they began to.
 ///
-/// A receive that was tried and found none keeps its place. One that is new goes behind all that wait: so nobody is served twice
-/// before everybody who waits was served once.
+/// A receive that was tried and found none keeps its place. A new one goes behind all that wait, so that no connection is served
+/// twice before all that wait were served once.
 #[derive(Debug, Default)]
 pub struct Waiting {
     queue: BinaryHeap<Reverse<(u64, OperationKey)>>,
-    turn: u64,
+    last_ticket: u64,
 }
 
 impl Waiting {
@@ -109,11 +111,11 @@ impl Waiting {
     }
 
     pub fn push(&mut self, key: OperationKey, receive: &mut Receive) {
-        let turn = *receive.turn.get_or_insert_with(|| {
-            self.turn += 1;
-            self.turn
+        let ticket = *receive.ticket.get_or_insert_with(|| {
+            self.last_ticket += 1;
+            self.last_ticket
         });
-        self.queue.push(Reverse((turn, key)));
+        self.queue.push(Reverse((ticket, key)));
     }
 
     pub fn pop(&mut self) -> Option<OperationKey> {

@@ -1,7 +1,7 @@
-//! The ring that a shard waits in, and everything it waits for.
+//! The ring that a shard waits in, and the operations that it waits for.
 //!
-//! One system call submits what has been queued, sends, runs what the kernel has put off for this thread, and waits. What is
-//! queued here points to nothing, but for sends, which are complete when [`Ring::send`] returns, and holds its descriptors
+//! One system call submits what has been queued, sends, runs what the kernel has deferred to this thread, and waits. Of what is
+//! queued only sends point to memory, and they are complete when [`Ring::send`] returns. Other operations hold their descriptors
 //! (`operations`).
 
 use std::collections::VecDeque;
@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, cqueue, squeue, types};
+use rustix::io::Errno;
 use smallvec::SmallVec;
 
 use super::abort::AbortOnUnwind;
@@ -20,7 +21,7 @@ use super::buffers::{Buffers, GROUP, Taken};
 use super::operations::{OperationKey, Operations, Receive, Waiting, What, key_of};
 use crate::ids::ConnectionId;
 
-/// Completions that have room before the kernel has to put them on a list of its own.
+/// Entries of the completion queue. What is more the kernel keeps on a list of its own.
 const COMPLETIONS_MIN: u32 = 4096;
 
 /// `IORING_ENTER_GETEVENTS`.
@@ -28,7 +29,7 @@ const GET_EVENTS: u32 = 1;
 
 /// A ring with its buffers. It belongs to the thread that made it.
 pub struct Ring {
-    // The order counts: what was queued and not submitted must be gone before the descriptors are.
+    // Dropped in this order: what was queued and not submitted must be gone before the descriptors are.
     ring: IoUring,
     operations: Operations,
     buffers: Buffers,
@@ -44,11 +45,11 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// A ring that takes `entries` at once, receives into as many buffers as the load needs, within `buffers` (powers of two), and
-    /// polls for up to `spin` before it sleeps, where the last wait says that this may be enough.
+    /// A ring with a queue of `entries`. Its number of receive buffers follows the load within `buffers`, both ends powers of two.
+    /// It polls for up to `spin` before it sleeps, if the last wait was no longer than that.
     ///
     /// # Errors
-    /// The kernel has none, refuses it, or is older than 5.19.
+    /// Returns an error if the kernel has no io_uring, refuses a ring, or is older than 5.19.
     pub fn new(entries: u32, buffers: RangeInclusive<u16>, spin: Duration) -> io::Result<Self> {
         let ring = build(entries)?;
         let mut buffers = Buffers::new(buffers);
@@ -65,30 +66,30 @@ impl Ring {
         })
     }
 
-    /// Accepts connections of a listener from now on. `which` numbers it.
+    /// Accepts connections of listener number `which` from now on.
     pub fn accept(&mut self, which: usize, listener: &Rc<OwnedFd>) {
         self.start(What::Accept(which), listener);
     }
 
-    /// Says when a connection that is being made is there, or has failed.
+    /// Polls a socket that connects: [`Arrival::Connected`] with `number` follows when it is connected or has failed.
     pub fn connecting(&mut self, number: u32, socket: &Rc<OwnedFd>) {
         self.start(What::Connect(number), socket);
     }
 
-    /// Says what is written to an eventfd from now on, and before.
+    /// Polls an eventfd from now on: [`Arrival::Woken`] follows each write, one before this call too.
     pub fn watch_eventfd(&mut self, event: &Rc<OwnedFd>) {
         self.start(What::Wake, event);
     }
 
-    /// Says when a connection's socket has room.
+    /// Polls a connection's socket: [`Arrival::Writable`] follows when it has room.
     pub fn writable(&mut self, id: ConnectionId, socket: &Rc<OwnedFd>) {
         self.start(What::Writable(id), socket);
     }
 
-    /// Receives once on a connection. `more`: something may be there already. Where others wait for a buffer it does so behind
-    /// them.
+    /// Receives once on a connection. `more` says that octets may be there already. If other receives wait for a buffer, this one
+    /// waits behind them.
     pub fn receive(&mut self, id: ConnectionId, socket: &Rc<OwnedFd>, more: bool) {
-        let mut receive = Receive { id, more, turn: None };
+        let mut receive = Receive { id, more, ticket: None };
         if self.waiting.is_empty() {
             self.start(What::Receive(receive), socket);
         } else {
@@ -102,31 +103,31 @@ impl Ring {
         self.queue(key);
     }
 
-    /// The next thing that has arrived.
+    /// Takes the next arrival off the queue.
     pub fn poll(&mut self) -> Option<Arrival> {
         self.arrived.pop_front()
     }
 
-    /// How many things have arrived.
+    /// How many arrivals are in the queue.
     #[must_use]
     pub fn arrived(&self) -> usize {
         self.arrived.len()
     }
 
-    /// Returns the buffer of octets that were handled, to whoever has waited for one the longest.
+    /// Returns the buffer of octets that were handled. The receive that has waited longest for one gets it.
     pub fn give_back(&mut self, buffer: Taken) {
         match self.buffers.give_back(buffer) {
-            Ok(()) => self.feed(1),
+            Ok(()) => self.retry_receives(1),
             Err(buffer) => self.lent.push(buffer),
         }
     }
 
-    /// Provides for the buffers that were returned and are still referred to. At the end of a turn nearly none are: what they
-    /// held has been sent.
+    /// Replaces buffers that were returned while something still refers to them. To be called at the end of a turn, when what most
+    /// of them held has been sent.
     pub fn replace_lent(&mut self) {
         while let Some(buffer) = self.lent.pop() {
             self.buffers.replace(buffer);
-            self.feed(1);
+            self.retry_receives(1);
         }
     }
 
@@ -135,7 +136,7 @@ impl Ring {
         if !self.arrived.is_empty() {
             return;
         }
-        self.feed(usize::MAX);
+        self.retry_receives(usize::MAX);
         if self.spin.is_zero() {
             self.enter(1, timeout);
         } else {
@@ -149,17 +150,17 @@ impl Ring {
         self.reap(&mut []);
     }
 
-    /// Submits what is queued and takes what has arrived, without waiting.
+    /// Submits what is queued and takes completions, without waiting.
     pub fn poll_nowait(&mut self) {
         if self.arrived.is_empty() {
-            self.feed(usize::MAX);
+            self.retry_receives(usize::MAX);
         }
         self.submit_nowait();
         self.reap(&mut []);
     }
 
-    /// Sends, each on a socket of its own, and says what became of each. No send is left under way when this returns, and where
-    /// it cannot return the process ends.
+    /// Submits sends, each on a socket of its own, and waits for all of them. `results` gets how many octets the kernel took of
+    /// each. If a panic keeps this from returning, the process ends.
     ///
     /// # Safety
     /// What the entries point to, and their descriptors, must stay as they are until this returns.
@@ -171,7 +172,7 @@ impl Ring {
         let guard = AbortOnUnwind;
         results.clear();
         for entry in sends {
-            // SAFETY: see above.
+            // SAFETY: as the caller says: this does not return before the send has completed.
             unsafe { self.push(&entry.user_data(results.len() as u64)) };
             results.push(Err(io::ErrorKind::WouldBlock.into()));
         }
@@ -183,9 +184,9 @@ impl Ring {
         std::mem::forget(guard);
     }
 
-    /// Lets so many receives try again.
-    fn feed(&mut self, many: usize) {
-        for _ in 0..many {
+    /// Lets up to `count` receives that wait for a buffer try again.
+    fn retry_receives(&mut self, count: usize) {
+        for _ in 0..count {
             let Some(key) = self.waiting.pop() else { return };
             self.queue(key);
         }
@@ -201,8 +202,8 @@ impl Ring {
     /// Queues an operation, to be submitted with the next call.
     fn queue(&mut self, key: OperationKey) {
         let Some(entry) = self.operations.entry(key) else { return };
-        // SAFETY: the operation holds its descriptor until it has completed. A receive goes into a buffer of the ring, and nothing
-        // else points anywhere.
+        // SAFETY: the operation holds its descriptor until it has completed. A receive goes into a buffer of the ring, and no other
+        // operation points to memory.
         unsafe { self.push(&entry) };
     }
 
@@ -215,19 +216,19 @@ impl Ring {
         }
     }
 
-    /// Every look is a system call: a thread that only watches memory may hold up what else the kernel has to do on its core.
+    /// Polls by system calls: a thread that only reads memory may hold up what else the kernel has to do on its core.
     fn poll_busily(&mut self, started: Instant, limit: Duration) {
         while self.ring.completion().is_empty() && started.elapsed() < limit {
             self.submit_nowait();
         }
     }
 
-    /// Submits what is queued, and lets the kernel do what it has put off for this thread. Asked for no completion, a plain
-    /// submission leaves that undone.
+    /// Submits what is queued, and runs the work that the kernel has deferred to this thread, which a plain submission that waits for
+    /// no completion leaves undone.
     fn submit_nowait(&mut self) {
         let queued = self.ring.submission().len() as u32;
-        // SAFETY: there is no argument; what is queued is as `push` says.
-        let outcome = unsafe { self.ring.submitter().enter::<libc::sigset_t>(queued, 0, GET_EVENTS, None) };
+        // SAFETY: there is no argument, which would be a signal mask; what is queued is as `push` says.
+        let outcome = unsafe { self.ring.submitter().enter::<u64>(queued, 0, GET_EVENTS, None) };
         check_enter(outcome);
     }
 
@@ -242,7 +243,7 @@ impl Ring {
         check_enter(outcome);
     }
 
-    /// Takes what has completed: sends into `results`, everything else to what has arrived. Answers how many sends.
+    /// Takes completions: those of sends into `results`, all others into the queue of arrivals. Returns how many sends those were.
     fn reap(&mut self, results: &mut [io::Result<usize>]) -> usize {
         let mut sends = 0;
         let mut again: SmallVec<[OperationKey; 4]> = SmallVec::new();
@@ -260,13 +261,13 @@ impl Ring {
             let arrival = match &mut operation.what {
                 What::Receive(receive) => match received(&completion, receive.id, &mut self.buffers) {
                     Ok(arrival) => arrival,
-                    Err(NotYet::NoBuffer) => {
+                    Err(Retry::WithBuffer) => {
                         receive.more = true;
                         self.waiting.push(key, receive);
                         starved = true;
                         continue;
                     }
-                    Err(NotYet::Interrupted) => {
+                    Err(Retry::AtOnce) => {
                         again.push(key);
                         continue;
                     }
@@ -296,7 +297,7 @@ impl Ring {
         again.into_iter().for_each(|key| self.queue(key));
         if starved {
             let fresh = self.buffers.grow();
-            self.feed(fresh.into());
+            self.retry_receives(fresh.into());
         }
         sends
     }
@@ -304,7 +305,7 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        // From here on the kernel knows no buffer of ours, however long it takes to end the ring.
+        // Afterwards the kernel writes to no buffer of ours, however long it takes to end the ring.
         if self.ring.submitter().unregister_buf_ring(GROUP).is_err() {
             self.buffers.leak();
         }
@@ -322,12 +323,12 @@ fn build(entries: u32) -> io::Result<IoUring> {
     newer.or_else(|_| builder().setup_coop_taskrun().build(entries))
 }
 
-/// Whether there is a way on after a call.
+/// Panics if a call has failed for good.
 fn check_enter(outcome: io::Result<usize>) {
-    match outcome.map_err(|error| error.raw_os_error()) {
-        // Interrupted, too late, or too many completions that nobody has taken yet: whoever calls looks, and calls again.
-        Ok(_) | Err(Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN)) => {}
-        // What was queued may be half done and points to what would go: there is no way on.
+    match outcome.map_err(|error| Errno::from_io_error(&error)) {
+        // Interrupted, timed out, or too many completions that nobody has taken yet: the caller takes them, and calls again.
+        Ok(_) | Err(Some(Errno::INTR | Errno::TIME | Errno::BUSY | Errno::AGAIN)) => {}
+        // What was queued may be half done and points to memory that an error would free.
         Err(error) => panic!("the ring of a shard failed: {error:?}"),
     }
 }
@@ -342,14 +343,15 @@ fn accepted(completion: &cqueue::Entry) -> io::Result<OwnedFd> {
     outcome(completion).map(own)
 }
 
-/// Why a receive has to be tried again.
-enum NotYet {
-    /// All buffers were in use. What has come is still in the socket.
-    NoBuffer,
-    Interrupted,
+/// When a receive has to be tried again.
+enum Retry {
+    /// When there is a buffer again: all were in use. What has come is still in the socket.
+    WithBuffer,
+    /// At once: it was interrupted.
+    AtOnce,
 }
 
-fn received(completion: &cqueue::Entry, id: ConnectionId, buffers: &mut Buffers) -> Result<Arrival, NotYet> {
+fn received(completion: &cqueue::Entry, id: ConnectionId, buffers: &mut Buffers) -> Result<Arrival, Retry> {
     let what = match (completion.result(), cqueue::buffer_select(completion.flags())) {
         (n @ 1.., Some(buffer)) => {
             let (bytes, buffer) = buffers.take(buffer, n as usize);
@@ -360,9 +362,9 @@ fn received(completion: &cqueue::Entry, id: ConnectionId, buffers: &mut Buffers)
                 let taken = buffers.take_empty(buffer);
                 buffers.replace(taken);
             }
-            match -result {
-                libc::ENOBUFS => return Err(NotYet::NoBuffer),
-                libc::EAGAIN | libc::EINTR => return Err(NotYet::Interrupted),
+            match (result < 0).then(|| Errno::from_raw_os_error(-result)) {
+                Some(Errno::NOBUFS) => return Err(Retry::WithBuffer),
+                Some(Errno::AGAIN | Errno::INTR) => return Err(Retry::AtOnce),
                 _ => Received::Over,
             }
         }

@@ -1,4 +1,4 @@
-//! A connection of the executor that can also be sent to directly.
+//! A connection of glommio's executor that can also be sent to directly.
 
 use std::cell::RefCell;
 use std::io;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 
-/// A stream and its descriptor. The stream is never given away, so that the descriptor is open for as long as this is there.
+/// A stream and its descriptor. The stream is never moved out, so the descriptor is open for as long as this lives.
 pub struct Stream {
     stream: RefCell<TcpStream>,
     fd: RawFd,
@@ -35,14 +35,14 @@ impl Stream {
 
 impl From<OwnedFd> for Stream {
     fn from(socket: OwnedFd) -> Self {
-        // SAFETY: the descriptor is a TCP socket's, and nobody else owns it any more.
+        // SAFETY: the descriptor is that of a TCP socket, and this is its only owner.
         Self::new(unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) })
     }
 }
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the stream owns the descriptor and goes with this only.
+        // SAFETY: the stream owns the descriptor, and lives as long as this does.
         unsafe { BorrowedFd::borrow_raw(self.fd) }
     }
 }
