@@ -14,7 +14,7 @@ impl<B: Backend> Shell<B> {
     /// switch asks again.
     pub fn close_gracefully(&mut self, id: ConnectionId, now: Instant) {
         if let Some(peer) = self.peers.get(id)
-            && peer.link.as_ref().is_some_and(|link| !link.borrow_mut().end(&mut Direct(peer.socket.as_fd())))
+            && peer.link.as_ref().is_some_and(|link| !link.borrow_mut().close(&mut Direct(peer.socket.as_fd())))
         {
             self.backend.wait_writable(id, &peer.socket);
             return;

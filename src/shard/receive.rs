@@ -72,7 +72,7 @@ impl<B: Backend> Shell<B> {
             // The peer may still read an alert: it is tried once.
             let mut out = Direct(peer.socket.as_fd());
             link.flush(&mut self.switch, id, self.batch.plaintext(), &mut out, now);
-        } else if link.has_to_say() {
+        } else if link.wants_write() {
             self.writable.push(id);
         }
         drop(link);

@@ -25,10 +25,10 @@ pub struct Target<'f> {
     pub link: Option<&'f RefCell<TlsLink>>,
 }
 
-/// What became of the connections of a submission that could not take everything.
+/// The connections of a flush whose octets have not all left.
 #[derive(Debug, Default)]
 pub struct FlushOutcome {
-    /// The kernel takes no more for them at the moment.
+    /// Their sockets have no room.
     pub would_block: SmallVec<[ConnectionId; 4]>,
     /// Their sockets have failed.
     pub failed: SmallVec<[ConnectionId; 4]>,
@@ -41,12 +41,12 @@ enum Sending<'f> {
     Plain(usize),
     /// So many octets of its outbox, encrypted, in the batch.
     Encrypted(&'f RefCell<TlsLink>, usize),
-    /// Ciphertext that was written at once; `taken` is how many octets of its outbox that includes, where it is looked at.
+    /// Ciphertext that was written at once; `taken` is how many octets of its outbox were encrypted, if any could be.
     Written { taken: Option<usize>, flushed: Flushed },
 }
 
-/// Gathers what waits for the first of `ids`, until the batch is full, and submits it. Returns how many of `ids` are done
-/// with. `target` is where a connection's octets go, if it is still there; `submit` says for each send what the kernel took.
+/// Gathers what waits for the first of `ids`, until the batch is full, and submits it. Returns how many of `ids` are done.
+/// `target` is where a connection's octets go, if it is still open; `submit` returns for each send how many octets the kernel took.
 pub fn flush_some<'a, 'f>(
     switch: &mut Switch,
     batch: &'a mut Batch,
@@ -78,17 +78,17 @@ pub fn flush_some<'a, 'f>(
     for (id, sending) in sendings {
         let (taken, flushed) = match sending {
             Sending::Written { taken, flushed } => (taken, flushed),
-            Sending::Plain(len) => results.next().map_or((None, Flushed::Over), |result| plain_sent(len, result)),
+            Sending::Plain(len) => results.next().map_or((None, Flushed::Closed), |result| plain_sent(len, result)),
             Sending::Encrypted(link, taken) => (
                 Some(taken),
-                results.next().map_or(Flushed::Over, |result| encrypted_sent(&mut link.borrow_mut(), result)),
+                results.next().map_or(Flushed::Closed, |result| encrypted_sent(&mut link.borrow_mut(), result)),
             ),
         };
         flushed.settle(switch, id, taken, now);
         match flushed {
             Flushed::Done => {}
-            Flushed::Full => outcome.would_block.push(id),
-            Flushed::Over => outcome.failed.push(id),
+            Flushed::WouldBlock => outcome.would_block.push(id),
+            Flushed::Closed => outcome.failed.push(id),
         }
     }
     done
@@ -105,7 +105,7 @@ fn add_encrypted<'s, 'f: 's>(
     let encrypted = link;
     let link = &mut *link.borrow_mut();
     if link.is_in_batch() {
-        // It stands on the list twice.
+        // It is on the list twice.
         return None;
     }
     let (switch, plaintext) = gathering.plaintext();
@@ -126,10 +126,10 @@ fn add_encrypted<'s, 'f: 's>(
 /// Returns how many octets have left, and what became of a send of `len` octets.
 fn plain_sent(len: usize, result: &io::Result<usize>) -> (Option<usize>, Flushed) {
     match result {
-        Ok(n) if *n < len => (Some(*n), Flushed::Full),
+        Ok(n) if *n < len => (Some(*n), Flushed::WouldBlock),
         Ok(n) => (Some(*n), Flushed::Done),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => (None, Flushed::Full),
-        Err(_) => (None, Flushed::Over),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => (None, Flushed::WouldBlock),
+        Err(_) => (None, Flushed::Closed),
     }
 }
 
@@ -138,7 +138,7 @@ fn encrypted_sent(link: &mut TlsLink, result: &io::Result<usize>) -> Flushed {
     let n = match result {
         Ok(n) => *n,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-        Err(_) => return Flushed::Over,
+        Err(_) => return Flushed::Closed,
     };
-    if link.sent(n) { Flushed::Done } else { Flushed::Full }
+    if link.sent(n) { Flushed::Done } else { Flushed::WouldBlock }
 }

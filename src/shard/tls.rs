@@ -1,8 +1,12 @@
-//! TLS between a socket and the switch: ciphertext in, plaintext out, and the other way round. No sockets here.
+//! TLS between a socket and the switch: ciphertext in, plaintext out, and the other way round. It has no sockets.
 //!
-//! Plaintext is not copied before it is encrypted: what waits in an outbox is handed to rustls in pieces, which makes records of
-//! up to 16 KiB of it, however many chunks that are. It is taken off the outbox then, so nothing more of a connection is
-//! encrypted while ciphertext of it waits: what waits is bounded by [`TLS_WAITING_BYTES_MAX`], and counts as a full socket.
+//! What waits in an outbox is handed to rustls as a list of pieces, which makes records of up to 16 KiB of it, however many chunks
+//! those are. The plaintext is then taken off the outbox, and the ciphertext waits in the link until the kernel has taken it. No more
+//! is encrypted for a connection whose ciphertext waits, so that is bounded by [`TLS_WAITING_BYTES_MAX`]; for the switch the
+//! connection is blocked.
+//!
+//! Ciphertext leaves in one of two ways: it is written to the socket, or copied into a batch ([`TlsLink::copy_to`]) and taken off
+//! the link once the batch has said how much of it left ([`TlsLink::sent`]).
 
 use std::io::{self, IoSlice, Read, Write};
 use std::time::Instant;
@@ -23,58 +27,58 @@ use crate::tls::{TlsError, TlsSetup, identify};
 #[derive(Debug)]
 pub struct TlsLink {
     connection: Connection,
-    /// We have connected to it.
-    ours: bool,
-    /// The handshake comes to an end only with one who has the name that we have asked for.
-    named: bool,
-    /// It was told that the handshake is over.
-    told: bool,
-    /// Nothing more is sent but what waits, and then it is over.
-    ending: bool,
-    /// Ciphertext that waits was copied into a batch, and it is not known yet how much of it the kernel takes.
+    /// We are the client.
+    is_client: bool,
+    /// The handshake succeeds only if the certificate is made for the name that we asked for.
+    verifies_name: bool,
+    /// The end of the handshake was reported.
+    reported: bool,
+    /// A close_notify was sent, or waits: nothing is encrypted any more.
+    closing: bool,
+    /// Ciphertext was copied into a batch that was not submitted yet.
     in_batch: bool,
 }
 
-/// What became of a flush.
+/// The outcome of a flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flushed {
-    /// There is nothing that the socket could take now.
+    /// All ciphertext has left.
     Done,
-    /// The socket is full.
-    Full,
-    /// Everything that was to be sent before the end has left, or the socket has failed.
-    Over,
+    /// Ciphertext waits for room in the socket.
+    WouldBlock,
+    /// The link is closed and its last ciphertext has left, or the socket has failed.
+    Closed,
 }
 
 impl TlsLink {
-    /// The link of a connection that came in.
+    /// The link of an accepted connection.
     ///
     /// # Errors
-    /// A fault of the settings.
+    /// Returns an error if rustls refuses the settings.
     pub fn accept(setup: &TlsSetup) -> Result<Self, TlsError> {
         Ok(Self::new(ServerConnection::new(setup.msrp_server.clone())?.into(), false, false))
     }
 
-    /// The link of a connection that we have made, to one who is called `name`, which goes into the ClientHello (RFC 4975
-    /// §14.2), and who has named its certificate by `fingerprints`; where there are none it has to be made for the name.
+    /// The link of a connection that we have made to `name`, which goes into the ClientHello (RFC 4975 §14.2). The peer's certificate
+    /// must have one of `fingerprints`, or be made for the name if there are none.
     ///
     /// # Errors
-    /// Where nobody can be called that.
+    /// Returns an error if `name` is no name of a host.
     pub fn connect(setup: &TlsSetup, name: &str, fingerprints: &[Fingerprint]) -> Result<Self, TlsError> {
         let name = ServerName::try_from(name.to_owned()).map_err(|error| TlsError::General(error.to_string()))?;
         let connection = ClientConnection::new(setup.client_for(fingerprints)?, name)?;
         Ok(Self::new(connection.into(), true, fingerprints.is_empty()))
     }
 
-    fn new(mut connection: Connection, ours: bool, named: bool) -> Self {
+    fn new(mut connection: Connection, is_client: bool, verifies_name: bool) -> Self {
         connection.set_buffer_limit(Some(TLS_WAITING_BYTES_MAX));
-        Self { connection, ours, named, told: false, ending: false, in_batch: false }
+        Self { connection, is_client, verifies_name, reported: false, closing: false, in_batch: false }
     }
 
-    /// Takes what has come on a connection, and tells the switch what is in it. Plaintext is read into `slab`.
+    /// Decrypts octets that were received on a connection into `slab`, and hands the plaintext to the switch.
     ///
     /// # Errors
-    /// As [`Self::receive`]; the connection is to be closed.
+    /// Returns an error as [`Self::receive`] does. The connection has to be closed.
     pub fn handle_bytes(
         &mut self,
         switch: &mut Switch,
@@ -86,7 +90,7 @@ impl TlsLink {
         let mut input = bytes;
         loop {
             let n = self.receive(&mut input, slab.writable()).inspect_err(|error| {
-                if self.ours && matches!(error, TlsError::InvalidCertificate(_)) {
+                if self.is_client && matches!(error, TlsError::InvalidCertificate(_)) {
                     switch.handshake_done(id, None, now);
                 }
             })?;
@@ -98,7 +102,7 @@ impl TlsLink {
             }
             let plain = slab.take(n);
             if let Err(error) = switch.handle_bytes(id, &plain, now) {
-                // The switch has it on its list of those to be closed.
+                // The switch has it on its list of connections to close.
                 debug!(connection = %id, %error, "closing an MSRP connection");
                 return Ok(());
             }
@@ -106,19 +110,19 @@ impl TlsLink {
     }
 
     /// Whether ciphertext waits: of a handshake, an alert, or what the socket had no room for.
-    pub fn has_to_say(&self) -> bool {
+    pub fn wants_write(&self) -> bool {
         self.connection.wants_write()
     }
 
-    /// Takes ciphertext off the beginning of `input` and writes plaintext into `into`. Answers how much. None means that all of
-    /// `input` was taken; otherwise it is to be called again.
+    /// Takes ciphertext off the beginning of `input` and writes plaintext into `into`. Returns how many octets of plaintext. If that
+    /// is 0, all of `input` was taken; otherwise call it again.
     ///
     /// # Errors
-    /// Where the peer does not keep to TLS. What is to be told it about that waits to be sent.
+    /// Returns an error if the peer violates TLS. The alert for it waits to be sent.
     pub fn receive(&mut self, input: &mut &[u8], into: &mut [u8]) -> Result<usize, TlsError> {
         let mut filled = 0;
         loop {
-            // There is none at the moment, or there will be none any more: that is for `peer_has_closed` to say.
+            // An error says that there is no plaintext now, or none any more, which `peer_has_closed` tells apart.
             while let Ok(n @ 1..) = self.connection.reader().read(&mut into[filled..]) {
                 filled += n;
             }
@@ -127,22 +131,22 @@ impl TlsLink {
             }
             match self.connection.read_tls(input) {
                 Ok(1..) => _ = self.connection.process_new_packets()?,
-                // Behind a close_notify nothing counts.
+                // What follows a close_notify is ignored.
                 Ok(0) | Err(_) => *input = &[],
             }
         }
     }
 
-    /// What the other end has shown, once, when the handshake is over.
+    /// The certificate that the peer has shown, once, when the handshake is complete.
     pub fn take_handshake(&mut self) -> Option<Option<Certificate>> {
-        if self.connection.is_handshaking() || std::mem::replace(&mut self.told, true) {
+        if self.connection.is_handshaking() || std::mem::replace(&mut self.reported, true) {
             return None;
         }
         let chain = self.connection.peer_certificates().unwrap_or_default();
-        Some(identify(chain, self.named))
+        Some(identify(chain, self.verifies_name))
     }
 
-    /// Whether the peer has said its last.
+    /// Whether the peer has sent a close_notify.
     pub fn peer_has_closed(&mut self) -> bool {
         self.connection.process_new_packets().is_ok_and(|state| state.peer_has_closed())
     }
@@ -170,9 +174,10 @@ impl TlsLink {
         Ok(true)
     }
 
-    /// Says our last: a close_notify behind what waits. Answers whether the link can go now, or, called again, that it must.
-    pub fn end(&mut self, out: &mut dyn Write) -> bool {
-        if std::mem::replace(&mut self.ending, true) {
+    /// Sends a close_notify behind what waits. Returns whether the connection can be closed now: all has left, the socket has failed,
+    /// or this was called before.
+    pub fn close(&mut self, out: &mut dyn Write) -> bool {
+        if std::mem::replace(&mut self.closing, true) {
             return true;
         }
         self.connection.send_close_notify();
@@ -183,7 +188,7 @@ impl TlsLink {
     /// returns how many octets of plaintext that was; the ciphertext waits.
     ///
     /// # Errors
-    /// Returns what became of the flush if nothing can be encrypted in it.
+    /// Returns the outcome of the flush if nothing can be encrypted in this turn.
     pub fn encrypt_turn(
         &mut self,
         switch: &Switch,
@@ -192,10 +197,10 @@ impl TlsLink {
         out: &mut dyn Write,
     ) -> Result<usize, Flushed> {
         match self.write_to(out) {
-            Ok(true) if self.ending => return Err(Flushed::Over),
+            Ok(true) if self.closing => return Err(Flushed::Closed),
             Ok(true) => {}
-            Ok(false) => return Err(Flushed::Full),
-            Err(_) => return Err(Flushed::Over),
+            Ok(false) => return Err(Flushed::WouldBlock),
+            Err(_) => return Err(Flushed::Closed),
         }
         if self.connection.is_handshaking() {
             return Err(Flushed::Done);
@@ -203,20 +208,20 @@ impl TlsLink {
         Ok(plaintext.lend(switch, id, TLS_TURN_BYTES_MAX, |pieces| self.encrypt(pieces)))
     }
 
-    /// Writes the ciphertext that waits, and says what that comes to.
+    /// Writes the ciphertext that waits to `out`.
     pub fn write_all(&mut self, out: &mut dyn Write) -> Flushed {
         match self.write_to(out) {
             Ok(true) => Flushed::Done,
-            Ok(false) => Flushed::Full,
-            Err(_) => Flushed::Over,
+            Ok(false) => Flushed::WouldBlock,
+            Err(_) => Flushed::Closed,
         }
     }
 
-    /// Copies the ciphertext that waits to the beginning of `into`, if it fits, to be sent in a batch. Returns how many octets those
-    /// are; 0 if there are none or they do not fit. Until [`Self::sent`] is called nothing else of this link may be sent.
+    /// Copies the ciphertext that waits to the beginning of `into`, to be sent in a batch. Returns how many octets; 0 if there are none
+    /// or they do not fit. Nothing else of this link may be sent before [`Self::sent`].
     pub fn copy_to(&mut self, into: &mut [u8]) -> usize {
         let mut copy = Copied { into, len: 0 };
-        // It fails in any case, so that the link keeps what it has.
+        // It always fails, so that the link keeps what was copied.
         let _ = self.connection.write_tls(&mut copy);
         self.in_batch = copy.len > 0;
         copy.len
@@ -227,7 +232,7 @@ impl TlsLink {
         self.in_batch = false;
         let mut left = Discard(n);
         while left.0 > 0 && self.connection.wants_write() {
-            // It takes what has left already, and cannot fail.
+            // Discarding cannot fail.
             let _ = self.connection.write_tls(&mut left);
         }
         !self.connection.wants_write()
@@ -238,7 +243,8 @@ impl TlsLink {
         self.in_batch
     }
 
-    /// Sends what waits for a connection: first as ciphertext, then, where that has all left, a turn's share of its outbox.
+    /// Writes the ciphertext that waits to `out`. Once that has all left, encrypts a turn's share of a connection's outbox and writes that
+    /// too.
     pub fn flush(
         &mut self,
         switch: &mut Switch,
@@ -255,18 +261,19 @@ impl TlsLink {
 }
 
 impl Flushed {
-    /// Tells the switch how many octets of plaintext were taken off a connection's outbox, and whether the socket is full.
+    /// Reports a flush to the switch: how many octets of plaintext were taken off the outbox, if any could be, and whether the
+    /// connection is blocked.
     pub fn settle(self, switch: &mut Switch, id: ConnectionId, taken: Option<usize>, now: Instant) {
         if let Some(taken) = taken {
             switch.sent(id, taken, now);
         }
-        if self == Self::Full {
+        if self == Self::WouldBlock {
             switch.blocked(id, now);
         }
     }
 }
 
-/// Copies ciphertext that fits, and takes none of it off the link.
+/// A writer that copies what fits, and fails, so that nothing is taken off the link.
 struct Copied<'a> {
     into: &'a mut [u8],
     len: usize,
@@ -292,7 +299,7 @@ impl Write for Copied<'_> {
     }
 }
 
-/// Takes so many octets off a link.
+/// A writer that takes so many octets and drops them.
 struct Discard(usize);
 
 impl Write for Discard {

@@ -124,9 +124,9 @@ impl Shell<GlommioBackend> {
         let Some(peer) = self.peers.get(id) else { return Poll::Ready(()) };
         if let Some(link) = &peer.link {
             match link.borrow_mut().flush(&mut self.switch, id, self.batch.plaintext(), &mut out, now) {
-                Flushed::Full => return Poll::Pending,
+                Flushed::WouldBlock => return Poll::Pending,
                 Flushed::Done => self.switch.sent(id, 0, now),
-                Flushed::Over => self.writable.push(id),
+                Flushed::Closed => self.writable.push(id),
             }
             return Poll::Ready(());
         }

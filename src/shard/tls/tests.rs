@@ -199,13 +199,13 @@ fn a_full_socket_keeps_ciphertext_waiting_and_the_end_behind_it() {
     encrypt(&mut server, &[&[b'x'; 3000]]);
     let mut narrow = Narrow(Vec::new(), 1000);
     assert!(!server.write_to(&mut narrow).unwrap());
-    assert!(!server.end(&mut narrow), "it waits");
+    assert!(!server.close(&mut narrow), "it waits");
     narrow.1 = 1 << 20;
     assert!(server.write_to(&mut narrow).unwrap());
     let (mut input, mut into) = (&narrow.0[..], vec![0; 8000]);
     assert_eq!(client.receive(&mut input, &mut into).unwrap(), 3000);
     assert!(client.peer_has_closed());
-    assert!(server.end(&mut narrow), "asked again, it goes");
+    assert!(server.close(&mut narrow), "asked again, it goes");
 }
 
 #[test]
