@@ -164,11 +164,7 @@ impl Ring {
     ///
     /// # Safety
     /// What the entries point to, and their descriptors, must stay as they are until this returns.
-    pub(super) unsafe fn send(
-        &mut self,
-        sends: impl Iterator<Item = squeue::Entry>,
-        results: &mut Vec<io::Result<usize>>,
-    ) {
+    pub unsafe fn send(&mut self, sends: impl Iterator<Item = squeue::Entry>, results: &mut Vec<io::Result<usize>>) {
         let guard = AbortOnUnwind;
         results.clear();
         for entry in sends {
