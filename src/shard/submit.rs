@@ -39,10 +39,9 @@ pub struct FlushOutcome {
 enum Sending<'f> {
     /// So many octets of its outbox, in the batch.
     Plain(usize),
-    /// So many octets of its outbox, encrypted, in the batch.
-    Encrypted(&'f RefCell<TlsLink>, usize),
-    /// Ciphertext that was written at once; `taken` is how many octets of its outbox were encrypted, if any could be.
-    Written { taken: Option<usize>, flushed: Flushed },
+    /// Ciphertext of a link. `taken` is how many octets of its outbox were encrypted, if any could be; `flushed` is what became of
+    /// it, unless it is in the batch.
+    Encrypted { link: &'f RefCell<TlsLink>, taken: Option<usize>, flushed: Option<Flushed> },
 }
 
 /// Gathers what waits for the first of `ids`, until the batch is full, and submits it. Returns how many of `ids` are done.
@@ -77,12 +76,13 @@ pub fn flush_some<'a, 'f>(
     let now = Instant::now();
     for (id, sending) in sendings {
         let (taken, flushed) = match sending {
-            Sending::Written { taken, flushed } => (taken, flushed),
             Sending::Plain(len) => results.next().map_or((None, Flushed::Closed), |result| plain_sent(len, result)),
-            Sending::Encrypted(link, taken) => (
-                Some(taken),
-                results.next().map_or(Flushed::Closed, |result| encrypted_sent(&mut link.borrow_mut(), result)),
-            ),
+            Sending::Encrypted { link, taken, flushed } => {
+                let link = &mut *link.borrow_mut();
+                link.in_flush = false;
+                let sent = || results.next().map_or(Flushed::Closed, |result| encrypted_sent(link, result));
+                (taken, flushed.unwrap_or_else(sent))
+            }
         };
         flushed.settle(switch, id, taken, now);
         match flushed {
@@ -102,25 +102,23 @@ fn add_encrypted<'s, 'f: 's>(
     socket: BorrowedFd<'f>,
     link: &'f RefCell<TlsLink>,
 ) -> Option<Sending<'f>> {
-    let encrypted = link;
+    let sending = |taken, flushed| Some(Sending::Encrypted { link, taken, flushed });
     let link = &mut *link.borrow_mut();
-    if link.is_in_batch() {
-        // It is on the list twice.
+    if std::mem::replace(&mut link.in_flush, true) {
+        // It is on the list twice. Its outbox still has what was encrypted.
         return None;
     }
     let (switch, plaintext) = gathering.plaintext();
     let taken = match link.encrypt_turn(switch, id, plaintext, &mut Direct(socket)) {
         Ok(taken) => taken,
-        Err(flushed) => return Some(Sending::Written { taken: None, flushed }),
+        Err(flushed) => return sending(None, Some(flushed)),
     };
     let copied = gathering.add_copy(socket, |scratch| {
         let room = scratch.len().min(TLS_BATCHED_BYTES_MAX);
         link.copy_to(&mut scratch[..room])
     });
-    Some(match copied {
-        0 => Sending::Written { taken: Some(taken), flushed: link.write_all(&mut Direct(socket)) },
-        _ => Sending::Encrypted(encrypted, taken),
-    })
+    let flushed = if copied > 0 { None } else { Some(link.write_all(&mut Direct(socket))) };
+    sending(Some(taken), flushed)
 }
 
 /// Returns how many octets have left, and what became of a send of `len` octets.

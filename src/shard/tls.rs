@@ -35,8 +35,8 @@ pub struct TlsLink {
     reported: bool,
     /// A close_notify was sent, or waits: nothing is encrypted any more.
     closing: bool,
-    /// Ciphertext was copied into a batch that was not submitted yet.
-    in_batch: bool,
+    /// A flush has sent or gathered for this link, and has not told the switch yet: the outbox still has what was encrypted.
+    pub in_flush: bool,
 }
 
 /// The outcome of a flush.
@@ -72,7 +72,7 @@ impl TlsLink {
 
     fn new(mut connection: Connection, is_client: bool, verifies_name: bool) -> Self {
         connection.set_buffer_limit(Some(TLS_WAITING_BYTES_MAX));
-        Self { connection, is_client, verifies_name, reported: false, closing: false, in_batch: false }
+        Self { connection, is_client, verifies_name, reported: false, closing: false, in_flush: false }
     }
 
     /// Decrypts octets that were received on a connection into `slab`, and hands the plaintext to the switch.
@@ -161,7 +161,6 @@ impl TlsLink {
     /// # Errors
     /// Returns the error of `out` if it has failed.
     pub fn write_to(&mut self, out: &mut dyn Write) -> io::Result<bool> {
-        debug_assert!(!self.in_batch, "what is in a batch has not left yet");
         while self.connection.wants_write() {
             match self.connection.write_tls(out) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -223,24 +222,17 @@ impl TlsLink {
         let mut copy = Copied { into, len: 0 };
         // It always fails, so that the link keeps what was copied.
         let _ = self.connection.write_tls(&mut copy);
-        self.in_batch = copy.len > 0;
         copy.len
     }
 
     /// The first `n` octets of what was copied to a batch have left. Returns whether all ciphertext has.
     pub fn sent(&mut self, n: usize) -> bool {
-        self.in_batch = false;
         let mut left = Discard(n);
         while left.0 > 0 && self.connection.wants_write() {
             // Discarding cannot fail.
             let _ = self.connection.write_tls(&mut left);
         }
         !self.connection.wants_write()
-    }
-
-    /// Whether ciphertext of this link is in a batch that was not submitted yet.
-    pub fn is_in_batch(&self) -> bool {
-        self.in_batch
     }
 
     /// Writes the ciphertext that waits to `out`. Once that has all left, encrypts a turn's share of a connection's outbox and writes that
