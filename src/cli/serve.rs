@@ -49,7 +49,8 @@ pub struct ServeArguments {
     /// Cores for rooms: all, 0, 0-3,8
     #[arg(long, value_name = "CORES", value_parser = parse_cores)]
     cores: Option<Cores>,
-    /// The I/O back end of the shards: an io_uring event loop, or glommio
+    /// The I/O back end of the shards: an io_uring event loop (epoll if that is
+    /// refused), glommio, or epoll
     #[arg(long, value_enum, value_name = "BACKEND")]
     io: Option<IoArgument>,
     /// How long an idle shard polls before it sleeps: 0us, 20us
