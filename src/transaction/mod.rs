@@ -1,6 +1,8 @@
 //! SIP transactions (RFC 3261 §17, RFC 6026): which message belongs to which transaction, and what is retransmitted.
 
 mod answered;
+mod encoder;
+mod entry;
 mod key;
 mod output;
 mod transactions;

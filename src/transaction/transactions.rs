@@ -14,45 +14,13 @@ use sipx_sip::{Response, ServerTransaction, Timer, Timers, TuEvent};
 use smallvec::SmallVec;
 
 use super::answered::AnsweredTransactions;
+use super::encoder::Encoder;
+use super::entry::{Entry, Machine, bytes_in_progress};
 use super::key::{Side, TransactionId, TransactionKeys};
 use super::output::{Arrival, TransactionOutput};
 use crate::limits::SIP_TRANSACTION_BYTES_MAX;
 use crate::shares::{Claim, Holder, Reach, Share, Shares};
 use parlor_proto::sip::{Hop, RequestBuilder, TopVia, cseq_number};
-
-#[derive(Debug)]
-struct Entry {
-    hop: Hop,
-    machine: Machine,
-    timers: SmallVec<[Timer; 2]>,
-    /// The Timestamp header of the request, which its 100 repeats (RFC 3261 §8.2.6.1).
-    timestamp: Option<Header>,
-    /// A provisional response was sent, so the client does not retransmit its request.
-    provisional: bool,
-    /// What is charged to its source; `None` for a client transaction.
-    share: Option<Share>,
-}
-
-#[derive(Debug)]
-enum Machine {
-    Server(ServerTransaction),
-    Client(ClientTransaction),
-}
-
-/// Octets of a transaction in progress beside its request: its state, that of its user, and its timers.
-const IN_PROGRESS_BYTES: usize = 2048;
-
-/// Octets of a transaction in progress with its request, whose headers are held by the transaction and by its user.
-fn bytes_in_progress(request: &Request) -> usize {
-    let own = |header: &Header| header.raw_value().len() + 2 * size_of::<Header>();
-    let headers: usize = request.headers.iter().map(own).sum();
-    IN_PROGRESS_BYTES + request.uri.to_bytes().len() + headers + request.body().len()
-}
-
-/// Octets of the largest body that is copied so that its message has an allocation of its exact size.
-const BODY_COPIED_MAX: usize = 4096;
-/// Octets reserved for the start line and the headers of a message with a larger body.
-const HEAD_BYTES_EXPECTED: usize = 1024;
 
 /// All transactions of a SIP endpoint. Drain [`Self::poll_output`] after every call that takes `&mut self`.
 #[derive(Debug, Default)]
@@ -65,8 +33,7 @@ pub struct Transactions {
     outputs: VecDeque<TransactionOutput>,
     /// Server transactions among `entries`.
     servers_in_progress: usize,
-    /// The buffer that messages are encoded in before they are copied to an allocation of their size.
-    scratch: Vec<u8>,
+    encoder: Encoder,
 }
 
 impl Transactions {
@@ -155,7 +122,7 @@ impl Transactions {
 
     /// Sends a response to a request. Returns its octets.
     pub fn respond(&mut self, id: &TransactionId, response: Response) -> Bytes {
-        let bytes = encode(&mut self.scratch, response.body(), |out| response.write_to(out));
+        let bytes = self.encoder.encode(response.body(), |out| response.write_to(out));
         let Some(entry) = self.entries.get_mut(id) else { return bytes };
         let Machine::Server(server) = &mut entry.machine else { return bytes };
         let accepts_invite = server.request().method == Method::Invite && response.status.is_success();
@@ -191,7 +158,7 @@ impl Transactions {
             return;
         };
         let hop = entry.hop;
-        let message = encode(&mut self.scratch, response.body(), |out| response.write_to(out));
+        let message = self.encoder.encode(response.body(), |out| response.write_to(out));
         self.outputs.push_back(TransactionOutput::Send { hop, message });
         self.remove(id);
     }
@@ -370,7 +337,7 @@ impl Transactions {
             {
                 response.headers.push(timestamp.clone());
             }
-            let message = encode(&mut self.scratch, message.body(), |out| message.write_to(out));
+            let message = self.encoder.encode(message.body(), |out| message.write_to(out));
             self.outputs.push_back(TransactionOutput::Send { hop: entry.hop, message });
         }
     }
@@ -391,18 +358,6 @@ impl Transactions {
             self.outputs.push_back(TransactionOutput::ClearTimer { id: id.clone(), timer });
         }
     }
-}
-
-/// Encodes a message into an allocation of its exact size, or of about its size if its body is large.
-fn encode(scratch: &mut Vec<u8>, body: &Bytes, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
-    if body.len() > BODY_COPIED_MAX {
-        let mut out = Vec::with_capacity(body.len() + HEAD_BYTES_EXPECTED);
-        write(&mut out);
-        return out.into();
-    }
-    scratch.clear();
-    write(scratch);
-    Bytes::copy_from_slice(scratch)
 }
 
 fn reliability(hop: Hop) -> Reliability {

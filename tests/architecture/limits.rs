@@ -12,7 +12,7 @@ const OUR_OWN: [(&str, &str); 4] = [
     ("src/focus/lifecycle/session.rs", "SHARD_ANSWER_MAX"),
     ("src/call/session_timer.rs", "EARLY_MAX"),
     ("src/proto/msrp/end_line.rs", "END_LINE_BYTES_MAX"),
-    ("src/transaction/transactions.rs", "BODY_COPIED_MAX"),
+    ("src/transaction/encoder.rs", "BODY_COPIED_MAX"),
 ];
 
 #[test]

@@ -1,6 +1,7 @@
 //! Transactions without sockets and clocks.
 
 use super::super::answered::{ANSWERED_BYTES, REFUSED_BYTES};
+use super::super::entry::IN_PROGRESS_BYTES;
 use super::*;
 use parlor_proto::sip::{ResponseBuilder, SipConnection, Transport, parse_datagram};
 
