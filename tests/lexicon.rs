@@ -1,10 +1,12 @@
-//! docs/lexicon.md names types that exist, and has every public type of the machines (floor 2).
+//! docs/lexicon.md names types that exist, and has every public type of the machines (floor 2). docs/architecture.md names files that
+//! exist.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const LEXICON: &str = "docs/lexicon.md";
+const ARCHITECTURE: &str = "docs/architecture.md";
 const MACHINES: [&str; 8] = ["facts", "nickname", "session", "room", "switch", "transaction", "call", "focus"];
 /// The crates of the workspace by the first part of a path; other paths are in `src`.
 const CRATES: [(&str, &str); 2] = [("proto", "src/proto"), ("bench", "benches/load")];
@@ -124,6 +126,29 @@ fn every_public_type_of_the_machines_is_listed() {
         .map(|name| format!("{LEXICON} has no row for `{name}`: add the word, what it is and its RFC section"))
         .collect();
     assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
+}
+
+/// The paths in backquotes of a text, with the line that each is on.
+fn named_paths(text: &str) -> Vec<(usize, &str)> {
+    let is_path = |name: &&str| ["src/", "tests/", "benches/"].iter().any(|folder| name.starts_with(folder));
+    let lines = text.lines().enumerate();
+    lines
+        .flat_map(|(at, line)| line.split('`').skip(1).step_by(2).filter(is_path).map(move |name| (at + 1, name)))
+        .collect()
+}
+
+#[test]
+fn every_file_of_the_architecture_exists() {
+    let text = fs::read_to_string(root().join(ARCHITECTURE)).unwrap();
+    let named = named_paths(&text);
+    assert!(named.len() > 80, "{ARCHITECTURE} names {} files only", named.len());
+    let missing: Vec<String> = named
+        .into_iter()
+        .filter(|(_, path)| !root().join(path).exists())
+        .map(|(line, path)| format!("{ARCHITECTURE}:{line}: `{path}` does not exist; was it moved?"))
+        .collect();
+    assert!(missing.is_empty(), "\n{}\n", missing.join("\n"));
+    assert_eq!(named_paths("`src/a.rs` and\n`b`, `tests/c`"), [(1, "src/a.rs"), (2, "tests/c")]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `bench`: what the load generator takes from the server that it measures.
+//! `parlor bench`: runs the load generator, with what it needs of the server.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use super::output;
 use super::serve::ServeArguments;
 
 /// Runs a scenario.
-pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
+pub fn run(arguments: &BenchArguments) -> ExitCode {
     let host = Host {
         server_version: concat!("Parlor ", env!("CARGO_PKG_VERSION")),
         shard_settings,
@@ -20,8 +20,7 @@ pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
     parlor_bench::run(arguments, &host)
 }
 
-/// The settings of `[shards]`, by key and without the cores, of a server that is started with these flags. None, if `serve` does
-/// not take the flags.
+/// The values of `[shards]`, except `cores`, of a server started with these flags, by key. Empty if the flags are invalid.
 fn shard_settings(flags: &[String]) -> BTreeMap<String, String> {
     #[derive(Parser)]
     struct Flags {

@@ -40,7 +40,7 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Check the config and the machine without starting the server
     Check(check::CheckArguments),
-    /// Measure what a delivery costs
+    /// Measure the cost of deliveries, calls and sessions
     #[cfg(feature = "bench")]
     Bench(parlor_bench::BenchArguments),
     /// Join a room from a terminal or a script

@@ -43,7 +43,7 @@ Examples:
 TERM and INT drain: new calls are refused, calls are ended, queued messages are sent. A second
 signal exits at once. HUP reloads rooms, policies, users, the certificate and the log level.")]
 pub struct ServeArguments {
-    /// The config file. Default: the default config
+    /// The config file. Without it, every key has its default
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Cores for rooms: all, 0, 0-3,8
@@ -100,8 +100,8 @@ fn parse_copy_below(text: &str) -> Result<u64, String> {
 }
 
 impl ServeArguments {
-    /// The config file with these arguments over it.
-    pub(super) fn config(&self) -> Result<Config, ConfigErrors> {
+    /// The config file, overridden by the flags.
+    pub fn config(&self) -> Result<Config, ConfigErrors> {
         let mut config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
         let shards = &mut config.shards;
         if let Some(cores) = &self.cores {

@@ -36,7 +36,7 @@ Ports in use by a running server of the same config are no error.
 
 Exit codes: 0 fine, 1 warnings, 2 errors.")]
 pub struct CheckArguments {
-    /// The config file. Default: the default config
+    /// The config file. Without it, every key has its default
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Check the config only, not the limits, ports, names and certificates of this machine
