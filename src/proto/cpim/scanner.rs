@@ -7,6 +7,15 @@ use crate::limits::{Limits, compact};
 
 /// Finds where the two header blocks of a message end, piece by piece. Each octet is scanned once, however the message is cut.
 ///
+/// ```
+/// use parlor_proto::cpim::Scanner;
+///
+/// let mut scanner = Scanner::new();
+/// assert_eq!(scanner.feed(b"From: <sip:a@b>\r\nTo: <sip:r@b>\r\n\r\nContent-Type: te")?, None);
+/// assert_eq!(scanner.feed(b"xt/plain\r\n\r\nHello")?, Some(62));
+/// # Ok::<(), parlor_proto::cpim::CpimError>(())
+/// ```
+///
 /// `metadata_end <= content <= seen`, as far as they are known.
 #[derive(Debug, Clone)]
 pub struct Scanner {

@@ -52,6 +52,15 @@ impl HashFunction {
 }
 
 /// The hash of the DER form of a certificate. Its text form is the value of `a=fingerprint`.
+///
+/// ```
+/// use parlor_proto::sdp::{Fingerprint, HashFunction};
+///
+/// let text = "sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB";
+/// let fingerprint = Fingerprint::parse(text).expect("20 octets");
+/// assert_eq!((fingerprint.hash, fingerprint.value.len()), (HashFunction::Sha1, 20));
+/// assert_eq!(fingerprint.to_string(), text);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
     /// The hash function.

@@ -74,6 +74,22 @@ pub fn hex(octets: &[u8]) -> String {
 }
 
 /// A challenge: the value of a WWW-Authenticate or Proxy-Authenticate header (RFC 7616 §3.3).
+///
+/// ```
+/// use parlor_proto::sip::{Challenge, Credentials, Login};
+///
+/// // The client:
+/// let value = "Digest realm=\"chat.example\", qop=\"auth\", algorithm=SHA-256, nonce=\"7ypf\"";
+/// let challenge = Challenge::parse(value).expect("a supported challenge");
+/// let login = Login { username: "alice", password: "wonderland" };
+/// let answer = challenge.answer(login, "INVITE", "sip:lobby@chat.example", 1, "f2_wE4q74E6z");
+///
+/// // The server, which stores H(A1):
+/// let credentials = Credentials::parse(&answer)?;
+/// let ha1 = credentials.algorithm.ha1("alice", "chat.example", "wonderland");
+/// assert_eq!(credentials.response, credentials.expected(&ha1, "INVITE"));
+/// # Ok::<(), parlor_proto::sip::CredentialsError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
     /// The realm of the users.

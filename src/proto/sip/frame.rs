@@ -63,6 +63,17 @@ impl Framed {
 ///
 /// A message can be framed if its head has one Content-Length, whatever else is wrong with it. Without one nobody can know where the next
 /// message begins: [`Self::error`] returns the error, and the connection is to be closed.
+///
+/// ```
+/// use parlor_proto::sip::Framer;
+///
+/// let mut framer = Framer::new();
+/// let stream = b"SIP/2.0 100 Trying\r\nContent-Length: 0\r\n\r\nSIP/2.0 200 OK\r\nCont";
+/// assert_eq!(framer.push(stream).len(), 1);
+/// assert!(framer.is_partial());
+/// assert_eq!(framer.push(b"ent-Length: 0\r\n\r\n").len(), 1);
+/// assert!(framer.error().is_none());
+/// ```
 #[derive(Debug)]
 pub struct Framer {
     waiting: BytesMut,
