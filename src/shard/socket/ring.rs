@@ -37,7 +37,7 @@ pub struct Ring {
     waiting: Waiting,
     /// What has arrived and was not handled yet.
     arrived: VecDeque<Arrival>,
-    /// Buffers that were returned while somebody still referred to them.
+    /// Buffers that were returned while something still referred to them.
     lent: Vec<Taken>,
     spin: Duration,
     /// How long the last wait took.
@@ -322,7 +322,7 @@ fn build(entries: u32) -> io::Result<IoUring> {
 /// Panics if a call has failed for good.
 fn check_enter(outcome: io::Result<usize>) {
     match outcome.map_err(|error| Errno::from_io_error(&error)) {
-        // Interrupted, timed out, or too many completions that nobody has taken yet: the caller takes them, and calls again.
+        // Interrupted, timed out, or too many completions in the queue: the caller takes them, and calls again.
         Ok(_) | Err(Some(Errno::INTR | Errno::TIME | Errno::BUSY | Errno::AGAIN)) => {}
         // What was queued may be half done and points to memory that an error would free.
         Err(error) => panic!("the ring of a shard failed: {error:?}"),
@@ -334,7 +334,7 @@ fn outcome(completion: &cqueue::Entry) -> io::Result<usize> {
 }
 
 fn accepted(completion: &cqueue::Entry) -> io::Result<OwnedFd> {
-    // SAFETY: the descriptor was made by the accept, and nobody else has it.
+    // SAFETY: the accept has opened the descriptor, and this is its only owner.
     let own = |fd: usize| unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
     outcome(completion).map(own)
 }
