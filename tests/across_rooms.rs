@@ -1,5 +1,5 @@
-//! The work for a message depends on its recipients alone: not on how many other rooms and sessions there are, nor the work for
-//! a REPORT on how many members the room has.
+//! The work for a message depends on its recipients only, not on the number of rooms and sessions; the work for a REPORT does not depend
+//! on the number of members.
 //!
 //! Work is counted in instructions, exactly and without a clock: a child process sets everything up, stops itself, and is
 //! stepped through one message, instruction by instruction, until it stops again.

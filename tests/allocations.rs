@@ -1,4 +1,4 @@
-//! What a delivery allocates, over many: nothing. And what a call does. Counted by the allocator itself.
+//! The allocations of a delivery (none) and of a call, counted by the allocator.
 
 #[path = "support/counting.rs"]
 mod counting;

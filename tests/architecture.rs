@@ -1,5 +1,5 @@
-//! The rules of `src/lib.rs`, checked: imports point down, the lower floors have neither clock nor socket, `unsafe` stands in
-//! one folder, and no file is longer than 500 lines. The last tests show that each rule is noticed when it is broken.
+//! The rules of `src/lib.rs`: imports point down and not in circles, the floors below the shell use no clock and no socket, `unsafe` is in
+//! one folder, and no file has more than 500 lines. The last tests show that a broken rule is noticed.
 
 use std::path::{Path, PathBuf};
 

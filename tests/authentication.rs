@@ -1,4 +1,4 @@
-//! Passwords over the real binary, with `parlor chat` as the client.
+//! Digest authentication against the server's binary, with `parlor chat` as the client.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! `parlor chat` with input that is no terminal, against a real server.
+//! `parlor chat` without a terminal, against the server's binary.
 
 mod support;
 
@@ -8,13 +8,13 @@ use std::process::{Command, Stdio};
 use support::Server;
 use support::chat::Chat;
 
-/// Somebody in the lobby.
+/// A participant in the lobby.
 fn join(server: &Server, name: &str, more: &[&str]) -> Chat {
     let (identity, via) = (format!("sip:{name}@localhost"), format!("tcp:{}", server.sip));
     Chat::start(&[&["sip:lobby@localhost", "--as", &identity, "--via", &via], more].concat())
 }
 
-/// Somebody whom the room hears already.
+/// A participant that has joined.
 fn present(server: &Server, name: &str, more: &[&str]) -> Chat {
     let via = format!("tcp:{}", server.sip);
     Chat::present(&format!("sip:{name}@localhost"), &[&["sip:lobby@localhost", "--via", &via], more].concat())
@@ -170,8 +170,8 @@ fn the_chat_ends_with_the_server() {
     assert!(complaints.contains("the room has ended the call"), "{complaints}");
 }
 
-/// A guest: nobody says who it is.
-fn visit(server: &Server, more: &[&str], input: &str) -> (Option<i32>, String, String) {
+/// A guest, without --as.
+fn chat_as_guest(server: &Server, more: &[&str], input: &str) -> (Option<i32>, String, String) {
     let via = format!("tcp:{}", server.sip);
     let mut chat = Chat::start(&[&["sip:lobby@localhost", "--via", &via], more].concat());
     chat.say(input);
@@ -183,7 +183,7 @@ fn a_script_with_a_nickname_may_run_again_at_once() {
     let server = Server::start();
     let mut bob = present(&server, "bob", &[]);
     for nick in ["CI", "CI", "ci", "Another One"] {
-        assert_eq!(visit(&server, &["--nick", nick], "built"), (FINE, String::new(), String::new()), "{nick}");
+        assert_eq!(chat_as_guest(&server, &["--nick", nick], "built"), (FINE, String::new(), String::new()), "{nick}");
     }
     for who in ["CI", "CI", "ci", "Another One"] {
         assert_eq!(bob.line(), format!("{who}: built"));
@@ -198,7 +198,7 @@ fn guests_with_different_nicknames_are_different_users() {
     let mut owl = Chat::start(&["sip:lobby@localhost", "--via", &via, "--nick", "Owl"]);
     owl.say("hoot");
     assert_eq!(bob.line(), "Owl: hoot");
-    let (code, output, complaints) = visit(&server, &["--nick", "Fox"], "/msg Bob only for you");
+    let (code, output, complaints) = chat_as_guest(&server, &["--nick", "Fox"], "/msg Bob only for you");
     assert_eq!((code, output.as_str(), complaints.as_str()), (FINE, "", ""));
     assert_eq!(bob.line(), "Fox (private): only for you");
     assert_eq!(owl.end(), (FINE, String::new(), String::new()));
@@ -211,14 +211,14 @@ fn a_guest_without_its_nickname_is_warned_and_may_chat() {
     for (more, input) in
         [(&["--nick", "Bob"][..], "one"), (&[], "/nick bob\ntwo"), (&["--anonymous", "--nick", "Bob"], "three")]
     {
-        let (code, _, warning) = visit(&server, more, input);
+        let (code, _, warning) = chat_as_guest(&server, more, input);
         assert_eq!(code, FINE, "{warning}");
         assert!(warning.contains("is refused: 425") && warning.contains("--as"), "{warning}");
         assert!(bob.line().ends_with(input.lines().last().unwrap()));
     }
     // An anonymous one is another at each run, so that its own nickname may be in quarantine.
     for _ in 0..2 {
-        assert_eq!(visit(&server, &["--anonymous", "--nick", "Owl"], "hoot").0, FINE);
+        assert_eq!(chat_as_guest(&server, &["--anonymous", "--nick", "Owl"], "hoot").0, FINE);
     }
     // Who has said who it is wants what it asks for.
     let mut carol = join(&server, "carol", &["--nick", "Bob"]);

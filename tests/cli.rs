@@ -1,4 +1,4 @@
-//! What the commands print, and what they end with.
+//! Output and exit codes of the commands.
 
 mod support;
 
@@ -28,7 +28,7 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 
 /// What a command ends with whose output goes to a full disk, and what it says of it; and where the reader of its output and of its
 /// errors has gone.
-fn unread(arguments: &[&str]) -> (Output, Option<i32>) {
+fn with_unwritable_output(arguments: &[&str]) -> (Output, Option<i32>) {
     let command = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
         command.args(arguments).stdin(Stdio::null());
@@ -56,7 +56,7 @@ fn a_closed_or_full_output_causes_no_panic() {
         &["bench", "compare", record, record],
         &["bench", "compare", record, record, "--json"],
     ] {
-        let (full, gone) = unread(arguments);
+        let (full, gone) = with_unwritable_output(arguments);
         assert!(full.status.code().is_some_and(|code| code == 1 || code == 2), "{arguments:?}: {:?}", full.status);
         assert_eq!(stderr(&full), "parlor: standard output cannot be written: No space left on device (os error 28)\n");
         assert!(gone.is_some_and(|code| code < 3), "{arguments:?}: {gone:?}");
@@ -68,7 +68,7 @@ fn a_closed_or_full_output_causes_no_panic() {
         &["bench", "report", wrong],
         &["chat", "lobby"],
     ] {
-        let (_, gone) = unread(arguments);
+        let (_, gone) = with_unwritable_output(arguments);
         assert_eq!(gone, Some(2), "{arguments:?}");
         let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
         let both = Command::new(env!("CARGO_BIN_EXE_parlor")).args(arguments).stdout(full()).stderr(full()).status();
@@ -236,14 +236,14 @@ fn chat_names_an_unreachable_server() {
 }
 
 /// A config on ports that stay the same, so that others can be asked about them.
-fn on_fixed_ports(more: &str) -> String {
+fn config_with_fixed_ports(more: &str) -> String {
     let (sip, msrp, shards) = (Server::free_port(), Server::free_port(), one_shard());
     let listen = format!("\"udp:127.0.0.1:{sip}\", \"tcp:127.0.0.1:{sip}\"");
     format!("[sip]\nlisten = [{listen}]\n[msrp]\nport = {msrp}\n{shards}{more}")
 }
 
 /// The findings of `parlor check --json` about ports: level and text.
-fn ports_of(config: &str) -> Vec<(String, String)> {
+fn port_findings(config: &str) -> Vec<(String, String)> {
     let json = parlor(&["check", "--json", "--config", config]);
     let report: serde_json::Value = serde_json::from_str(stdout(&json)).unwrap();
     let findings = report["findings"].as_array().unwrap().iter();
@@ -257,10 +257,10 @@ fn ports_of(config: &str) -> Vec<(String, String)> {
 
 #[test]
 fn check_recognizes_the_running_server_of_its_config() {
-    let text = on_fixed_ports("");
+    let text = config_with_fixed_ports("");
     let server = Server::of(&text);
     let own = server.config_path().to_str().unwrap();
-    let found = ports_of(own);
+    let found = port_findings(own);
     assert_eq!(found.len(), 3);
     for (level, found) in &found {
         assert!(level == "ok" && found.starts_with("held by the server of this config"), "{level} {found}");
@@ -270,22 +270,22 @@ fn check_recognizes_the_running_server_of_its_config() {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("linked.toml");
     std::os::unix::fs::symlink(own, &link).unwrap();
-    assert!(ports_of(link.to_str().unwrap()).iter().all(|(level, _)| level == "ok"));
+    assert!(port_findings(link.to_str().unwrap()).iter().all(|(level, _)| level == "ok"));
     // Another config could not have these ports.
     let other = file(&text);
-    let found = ports_of(other.path().to_str().unwrap());
+    let found = port_findings(other.path().to_str().unwrap());
     assert!(found.iter().all(|(level, found)| level == "error" && found == "taken"), "{found:?}");
 }
 
 #[test]
 fn a_port_of_another_process_is_taken_beside_the_running_server() {
-    let text = on_fixed_ports("");
+    let text = config_with_fixed_ports("");
     let server = Server::of(&text);
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap();
     let changed = text.replace("listen = [", &format!("listen = [\"tcp:{address}\", "));
     std::fs::write(server.config_path(), changed).unwrap();
-    let found = ports_of(server.config_path().to_str().unwrap());
+    let found = port_findings(server.config_path().to_str().unwrap());
     let levels: Vec<&str> = found.iter().map(|(level, _)| level.as_str()).collect();
     assert_eq!(levels, ["error", "ok", "ok", "ok"], "{found:?}");
 }

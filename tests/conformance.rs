@@ -1,5 +1,4 @@
-//! Every test that the conformance tables name exists, so that the tables cannot promise what is not checked; and docs/faults.md has
-//! a row for each fault, with a test that exists.
+//! Every test named in the conformance tables exists, and docs/faults.md has a row for each fault, with a test that exists.
 
 use std::collections::HashSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Clients that only listen: the server connects to them (RFC 6135, RFC 4975 §5.4).
+//! Passive clients, which the server connects to (RFC 6135, RFC 4975 §5.4).
 
 mod support;
 
@@ -29,7 +29,7 @@ fn chunk(stream: &mut impl BufRead) -> String {
     text
 }
 
-fn listens_and_takes_part(io: &str) {
+fn passive_client_joins(io: &str) {
     let more = format!("io = \"{io}\"\n");
     let server = Server::with(&more);
     let mut alice = server.join("alice", "lobby");
@@ -37,7 +37,7 @@ fn listens_and_takes_part(io: &str) {
     let port = listener.local_addr().unwrap().port();
     let (_sip, answer) = call(&server.sip, "bob", &passive("bob", "127.0.0.1", port));
     assert!(answer.contains("a=setup:active"), "{answer}");
-    takes_part(accept(&listener), &mut alice);
+    exchange_messages(accept(&listener), &mut alice);
 }
 
 fn accept(listener: &TcpListener) -> TcpStream {
@@ -47,7 +47,7 @@ fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 /// What one who was connected to does, and gets.
-fn takes_part(stream: impl Read + Write, alice: &mut Participant) {
+fn exchange_messages(stream: impl Read + Write, alice: &mut Participant) {
     let mut stream = BufReader::new(stream);
     let bind = chunk(&mut stream);
     assert!(
@@ -72,17 +72,17 @@ fn takes_part(stream: impl Read + Write, alice: &mut Participant) {
 
 #[test]
 fn a_passive_client_is_connected_to() {
-    listens_and_takes_part("ring");
+    passive_client_joins("ring");
 }
 
 #[test]
 fn a_passive_client_is_connected_to_on_glommio() {
-    listens_and_takes_part("glommio");
+    passive_client_joins("glommio");
 }
 
 #[test]
 fn a_passive_client_is_connected_to_on_epoll() {
-    listens_and_takes_part("epoll");
+    passive_client_joins("epoll");
 }
 
 #[test]
@@ -103,8 +103,8 @@ fn an_unreachable_passive_client_is_hung_up_on() {
     assert!(bye.starts_with("BYE ") && bye.contains("MSRP peer out of reach"), "{bye}");
 }
 
-/// Takes the call of somebody who is brought in, and answers that it listens at a port. Gives what was offered, and the call.
-fn picks_up(calls: &TcpListener, port: u16) -> (Sip, String) {
+/// Accepts the call to an invited user, and answers as passive on a port. Returns the offer and the call.
+fn answer_as_passive(calls: &TcpListener, port: u16) -> (Sip, String) {
     let mut sip = Sip::on(accept(calls));
     let invite = sip.next();
     assert!(invite.starts_with("INVITE "), "{invite}");
@@ -114,8 +114,8 @@ fn picks_up(calls: &TcpListener, port: u16) -> (Sip, String) {
     (sip, invite)
 }
 
-/// A server whose rooms have a moderator, one who is there, a listener for a call and one for MSRP; somebody is being called.
-fn brings_in(io: &str, connect_out: &str) -> (Server, Participant, TcpListener, TcpListener) {
+/// A server whose rooms have a moderator, a participant, a listener for a call and one for MSRP; a user is being called.
+fn invite_user(io: &str, connect_out: &str) -> (Server, Participant, TcpListener, TcpListener) {
     let more = format!("io = \"{io}\"\n[rooms.defaults]\nmoderators = [\"creator\"]\n");
     let msrp = format!("[msrp]\nconnect_out = \"{connect_out}\"\n");
     let server = Server::of(&support::config(&more).replace("[msrp]\n", &msrp));
@@ -130,17 +130,17 @@ fn brings_in(io: &str, connect_out: &str) -> (Server, Participant, TcpListener, 
 #[test]
 fn an_invited_passive_client_is_connected_to() {
     for io in BACK_ENDS {
-        let (_server, mut alice, calls, listener) = brings_in(io, "source");
-        let (_sip, invite) = picks_up(&calls, listener.local_addr().unwrap().port());
+        let (_server, mut alice, calls, listener) = invite_user(io, "source");
+        let (_sip, invite) = answer_as_passive(&calls, listener.local_addr().unwrap().port());
         assert!(invite.contains("a=setup:actpass\r\n"), "{invite}");
-        takes_part(accept(&listener), &mut alice);
+        exchange_messages(accept(&listener), &mut alice);
     }
 }
 
 #[test]
 fn an_invited_passive_client_is_hung_up_on_without_connect_out() {
-    let (_server, mut alice, calls, listener) = brings_in("ring", "never");
-    let (mut sip, _) = picks_up(&calls, listener.local_addr().unwrap().port());
+    let (_server, mut alice, calls, listener) = invite_user("ring", "never");
+    let (mut sip, _) = answer_as_passive(&calls, listener.local_addr().unwrap().port());
     let bye = sip.next();
     assert!(bye.starts_with("BYE ") && bye.contains("cause=488"), "{bye}");
     listener.set_nonblocking(true).unwrap();
@@ -172,7 +172,7 @@ fn accept_tls(listener: &TcpListener, shown: &Identity) -> std::io::Result<Strea
 
 /// A server with TLS and a client that listens with a certificate of its own, which has named the fingerprint of another one
 /// if `honest` is false.
-fn listens_over_tls(io: &str, honest: bool) {
+fn passive_tls_client(io: &str, honest: bool) {
     let [ours, theirs, others] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
     let our_identity = certify(ours.path());
     let (shown, other) = (certify(theirs.path()), certify(others.path()));
@@ -199,15 +199,15 @@ fn listens_over_tls(io: &str, honest: bool) {
     let of_answer = answer.lines().find_map(|line| line.strip_prefix("a=fingerprint:")).unwrap();
     assert_eq!(Fingerprint::parse(of_answer), Some(fingerprint(certificate, HashFunction::Sha256)));
     assert_eq!(our_identity.fingerprints[0], fingerprint(certificate, HashFunction::Sha256));
-    takes_part(stream, &mut alice);
+    exchange_messages(stream, &mut alice);
 }
 
 #[test]
 fn a_passive_tls_client_with_its_fingerprint_is_connected_to() {
-    BACK_ENDS.into_iter().for_each(|io| listens_over_tls(io, true));
+    BACK_ENDS.into_iter().for_each(|io| passive_tls_client(io, true));
 }
 
 #[test]
 fn nothing_is_sent_to_a_passive_client_with_another_certificate() {
-    BACK_ENDS.into_iter().for_each(|io| listens_over_tls(io, false));
+    BACK_ENDS.into_iter().for_each(|io| passive_tls_client(io, false));
 }

@@ -1,4 +1,4 @@
-//! SIP over real sockets: the control thread's loop with a shard that only says yes.
+//! SIP over real sockets: the control thread with a shard that accepts every session.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ struct Server {
 }
 
 /// A shard that takes every session, and ends when it is drained.
-async fn agree(port: ShardPort, orders: mpsc::Sender<ControlMessage>) {
+async fn accept_all_sessions(port: ShardPort, orders: mpsc::Sender<ControlMessage>) {
     while let Ok(command) = port.commands.recv().await {
         match command {
             Command::OpenSession(open) => {
@@ -51,7 +51,7 @@ fn start() -> Server {
     let (sender, events) = mesh::events();
     let (handle, port) = mesh::link(ShardId(0), 2855, sender, None);
     let (orders, received) = mpsc::channel(4);
-    tokio::task::spawn_local(agree(port, orders.clone()));
+    tokio::task::spawn_local(accept_all_sessions(port, orders.clone()));
     let settings = Settings {
         domains: vec!["127.0.0.1".into()],
         listen: addresses.clone(),
@@ -358,7 +358,7 @@ async fn connect_from(host: &str, to: SocketAddr) -> TcpStream {
     socket.connect(to).await.unwrap()
 }
 
-async fn asks(stream: &mut TcpStream, number: usize) -> String {
+async fn options_response(stream: &mut TcpStream, number: usize) -> String {
     stream.write_all(options(number).as_bytes()).await.unwrap();
     message(stream).await
 }
@@ -373,17 +373,20 @@ fn one_host_with_all_connections_locks_no_one_out() {
         let mut many = Vec::new();
         for number in 0..SIP_CONNECTIONS_MAX {
             many.push(TcpStream::connect(server.tcp).await.unwrap());
-            assert!(asks(&mut many[number], number).await.starts_with("SIP/2.0 200 "), "{number}");
+            assert!(options_response(&mut many[number], number).await.starts_with("SIP/2.0 200 "), "{number}");
         }
         let mut other = connect_from("127.0.0.2", server.tcp).await;
-        assert!(asks(&mut other, 1).await.starts_with("SIP/2.0 200 "));
+        assert!(options_response(&mut other, 1).await.starts_with("SIP/2.0 200 "));
         // The one from which nothing came for the longest, without a call, went.
         assert_eq!(many[0].read(&mut [0; 9]).await.unwrap_or(0), 0);
         for stream in &mut many[1..40] {
             *stream = TcpStream::connect(server.tcp).await.unwrap();
-            assert!(asks(stream, 2).await.starts_with("SIP/2.0 200 "));
+            assert!(options_response(stream, 2).await.starts_with("SIP/2.0 200 "));
         }
-        assert!(asks(&mut other, 2).await.starts_with("SIP/2.0 200 "), "who has one keeps it");
-        assert!(asks(&mut called, 3).await.starts_with("SIP/2.0 200 "), "who is in a call keeps its connection");
+        assert!(options_response(&mut other, 2).await.starts_with("SIP/2.0 200 "), "who has one keeps it");
+        assert!(
+            options_response(&mut called, 3).await.starts_with("SIP/2.0 200 "),
+            "who is in a call keeps its connection"
+        );
     });
 }

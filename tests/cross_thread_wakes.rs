@@ -45,7 +45,7 @@ impl Background {
     }
 
     /// Keeps a core busy.
-    fn hog(&mut self, core: usize) {
+    fn keep_core_busy(&mut self, core: usize) {
         let mut pinned = false;
         self.run(move || {
             if !std::mem::replace(&mut pinned, true) {
@@ -176,49 +176,49 @@ fn a_core() -> usize {
     core_affinity::get_core_ids().and_then(|cores| cores.first().map(|core| core.id)).unwrap_or(0)
 }
 
-fn an_idle_shard_hears_every_wake(io: Io) {
+fn idle_shard_gets_every_wake(io: Io) {
     let core = a_core();
     let mut shard = Shard::start(core, io);
     let mut background = Background::new();
-    background.hog(core);
+    background.keep_core_busy(core);
     shard.ask_many_times();
 }
 
-fn a_busy_shard_hears_every_wake(io: Io) {
+fn busy_shard_gets_every_wake(io: Io) {
     let core = a_core();
     let mut shard = Shard::start(core, io);
     let mut background = Background::new();
     shard.make_busy(&mut background);
-    background.hog(core);
+    background.keep_core_busy(core);
     shard.ask_many_times();
 }
 
 #[test]
 fn an_idle_loop_beside_a_hog_hears_every_wake() {
-    an_idle_shard_hears_every_wake(Io::Ring);
+    idle_shard_gets_every_wake(Io::Ring);
 }
 
 #[test]
 fn a_busy_loop_beside_a_hog_hears_every_wake() {
-    a_busy_shard_hears_every_wake(Io::Ring);
+    busy_shard_gets_every_wake(Io::Ring);
 }
 
 #[test]
 fn an_idle_epoll_loop_beside_a_hog_hears_every_wake() {
-    an_idle_shard_hears_every_wake(Io::Epoll);
+    idle_shard_gets_every_wake(Io::Epoll);
 }
 
 #[test]
 fn a_busy_epoll_loop_beside_a_hog_hears_every_wake() {
-    a_busy_shard_hears_every_wake(Io::Epoll);
+    busy_shard_gets_every_wake(Io::Epoll);
 }
 
 #[test]
 fn an_idle_executor_beside_a_hog_hears_every_wake() {
-    an_idle_shard_hears_every_wake(Io::Glommio);
+    idle_shard_gets_every_wake(Io::Glommio);
 }
 
 #[test]
 fn a_busy_executor_beside_a_hog_hears_every_wake() {
-    a_busy_shard_hears_every_wake(Io::Glommio);
+    busy_shard_gets_every_wake(Io::Glommio);
 }

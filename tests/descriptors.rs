@@ -1,4 +1,4 @@
-//! File descriptors: each connection takes one, and there may be too few.
+//! The limit of file descriptors: each connection takes one.
 
 mod support;
 
@@ -57,10 +57,10 @@ fn without_descriptors_new_calls_get_503_and_others_continue() {
 #[test]
 fn a_failed_accept_is_logged_once_and_retried() {
     // One after the other: all at once take more descriptors than this process may have.
-    BACK_ENDS.into_iter().for_each(accepts_nobody_for_a_while);
+    BACK_ENDS.into_iter().for_each(cannot_accept_for_a_while);
 }
 
-fn accepts_nobody_for_a_while(io: &str) {
+fn cannot_accept_for_a_while(io: &str) {
     let config = "[sip]\nlisten = [\"tcp:127.0.0.1:0\"]\n[msrp]\nport = 0\n";
     let server = Server::with_descriptors(MOST, &format!("{config}{}io = \"{io}\"\n", support::one_shard()));
     let connect = |address| TcpStream::connect::<&str>(address).unwrap();

@@ -1,4 +1,4 @@
-//! What an idle session holds in memory, its call included. Counted by the allocator itself, so it is the same on every machine.
+//! The memory of an idle session with its call, counted by the allocator, so that it is the same on every machine.
 #![allow(unsafe_code, reason = "a global allocator cannot be written without")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -110,13 +110,13 @@ impl Server {
                     let answer = message.as_response().filter(|response| !response.body().is_empty());
                     self.answer = answer.cloned().or(self.answer.take());
                 }
-                Output::Command { command, .. } => self.obey(command),
+                Output::Command { command, .. } => self.handle_command(command),
                 Output::LookUp { .. } => panic!("nobody has a name here"),
             }
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn handle_command(&mut self, command: Command) {
         match &mut self.switch {
             Some(switch) => {
                 switch.handle_control(command, self.now);

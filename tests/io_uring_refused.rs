@@ -36,7 +36,7 @@ fn refuse_io_uring() {
     }
 }
 
-fn they_talk(server: &Server) {
+fn exchange_messages(server: &Server) {
     let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
     for round in 0..10 {
         alice.say(&format!("question {round}"));
@@ -50,7 +50,7 @@ fn they_talk(server: &Server) {
 fn the_default_starts_on_epoll_with_a_warning() {
     without_io_uring(|| {
         let server = Server::with("io = \"ring\"\n");
-        they_talk(&server);
+        exchange_messages(&server);
         let log = server.log();
         let warning = log.lines().find(|line| line.contains("io_uring is refused")).expect(&log);
         assert!(warning.contains("WARN") && warning.contains("epoll") && warning.contains("parlor check"), "{warning}");
@@ -61,7 +61,7 @@ fn the_default_starts_on_epoll_with_a_warning() {
 fn epoll_that_was_asked_for_needs_no_warning() {
     without_io_uring(|| {
         let server = Server::with("io = \"epoll\"\n");
-        they_talk(&server);
+        exchange_messages(&server);
         let log = server.log();
         assert!(!log.contains("io_uring"), "{log}");
     });

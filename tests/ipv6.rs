@@ -1,4 +1,4 @@
-//! IPv6 wherever an address stands: SIP, SDP, paths, and the terminal participant.
+//! IPv6 in SIP, SDP, paths and `parlor chat`.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Calls into rooms, over the real binary.
+//! Calls to rooms, against the server's binary.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! A large file goes through a room whole, and through the server without staying there.
+//! A large file reaches a room completely, and leaves no memory allocated in the server.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! The log of a server: nobody waits for whoever reads it, and a line says what it seems to say.
+//! The log of the server: it blocks nothing, and its lines cannot be forged.
 
 mod support;
 
@@ -31,7 +31,7 @@ fn refused_calls(server: &Server, calls: usize, octets: usize) {
 }
 
 /// Joins, talks and ends as on any day.
-fn works_and_ends(server: Server) {
+fn chat_and_terminate(server: Server) {
     let (mut alice, mut bob) = (server.join("alice", "lobby"), server.join("bob", "lobby"));
     alice.say("hello");
     assert_eq!(bob.text(), "hello");
@@ -45,7 +45,7 @@ fn works_and_ends(server: Server) {
 fn a_full_log_disk_does_not_stop_the_server() {
     for more in ["", "[log]\nformat = \"json\"\n"] {
         let full = || File::options().write(true).open("/dev/full").unwrap();
-        works_and_ends(logging_to(more, full()));
+        chat_and_terminate(logging_to(more, full()));
     }
 }
 
@@ -56,7 +56,7 @@ fn a_closed_log_pipe_does_not_stop_the_server() {
         let server = logging_to(more, writer);
         let _first = server.join("carol", "lobby");
         drop(reader);
-        works_and_ends(server);
+        chat_and_terminate(server);
     }
 }
 
@@ -99,7 +99,7 @@ fn a_stalled_log_reader_does_not_prevent_the_exit() {
     let server = logging_to("", writer);
     refused_calls(&server, 300, 4000);
     let started = Instant::now();
-    works_and_ends(server);
+    chat_and_terminate(server);
     let patience = Duration::from_millis(LOG_FLUSH_MILLIS_MAX);
     assert!(started.elapsed() >= patience, "the end waits for a reader, and no longer than this");
 }

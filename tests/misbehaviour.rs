@@ -1,4 +1,4 @@
-//! What strangers send harms nobody but themselves.
+//! Invalid input of one peer does not affect others.
 
 #[path = "support/numbers.rs"]
 mod numbers;

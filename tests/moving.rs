@@ -1,4 +1,4 @@
-//! Moderators bring others in and send them away, over the real binary.
+//! Moderators add and remove participants, against the server's binary.
 
 mod support;
 
@@ -174,7 +174,7 @@ fn read_message(stream: &mut Secure) -> String {
 }
 
 /// A server with TLS whose authorities are those in a folder.
-fn server_that_trusts(ours: &Path, theirs: &Path) -> Server {
+fn server_with_trust(ours: &Path, theirs: &Path) -> Server {
     let authorities = format!("authorities = {:?}\n[shards]", theirs.join("cert.pem"));
     let config = tls::config("ring", ours, "tls:127.0.0.1:0").replace("[shards]", &authorities);
     Server::of(&format!("{config}{MODERATED}"))
@@ -185,7 +185,7 @@ fn a_sips_uri_is_called_over_tls() {
     let [ours, theirs] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
     let identity = tls::certify(ours.path());
     tls::certify(theirs.path());
-    let server = server_that_trusts(ours.path(), theirs.path());
+    let server = server_with_trust(ours.path(), theirs.path());
     let mut alice = server.join("alice", "lobby");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -213,7 +213,7 @@ fn a_peer_with_another_certificate_is_not_called() {
     let [ours, theirs] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
     tls::certify(ours.path());
     tls::certify(theirs.path());
-    let server = server_that_trusts(ours.path(), theirs.path());
+    let server = server_with_trust(ours.path(), theirs.path());
     let mut alice = server.join("alice", "lobby");
     // It is made for 127.0.0.1.
     let listener = TcpListener::bind("127.0.0.2:0").unwrap();

@@ -1,4 +1,4 @@
-//! Anonymous members over the real binary: what the others see, and what nobody does.
+//! Anonymous members against the server's binary: what others see and what they do not.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Several sessions on one connection, as a relay brings them.
+//! Several sessions on one connection, as with a relay.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! The roster of a room as subscribers of the real binary see it.
+//! The roster of a room for subscribers of the server's binary.
 
 #[path = "support/schema.rs"]
 mod schema;

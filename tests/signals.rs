@@ -1,4 +1,4 @@
-//! What an operator's signals do.
+//! The effects of signals.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! A member that does not read costs the others nothing, and the server little.
+//! A member that does not read delays no one and takes a bounded amount of memory.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! A server that cannot start says in one line why, and what to do.
+//! A server that cannot start prints the reason and the remedy in one line.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! People in a room, over the real binary.
+//! Messages in a room, against the server's binary.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! SIP and MSRP over TLS, against the real binary, with certificates made here.
+//! SIP and MSRP over TLS, against the server's binary, with certificates made by the tests.
 
 mod support;
 
@@ -74,7 +74,7 @@ fn members_with_and_without_tls_share_a_room() {
 }
 
 /// Believes the certificate in `folder` alone, and speaks one version of TLS.
-fn of_version(version: &'static SupportedProtocolVersion, folder: &Path) -> ClientConfig {
+fn client_of_version(version: &'static SupportedProtocolVersion, folder: &Path) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(folder.join("cert.pem")).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -82,13 +82,13 @@ fn of_version(version: &'static SupportedProtocolVersion, folder: &Path) -> Clie
     config.with_root_certificates(roots).with_no_client_auth()
 }
 
-fn is_served_over(version: &'static SupportedProtocolVersion) {
+fn chat_over_version(version: &'static SupportedProtocolVersion) {
     for io in BACK_ENDS {
         let folder = tempfile::tempdir().unwrap();
         certify(folder.path());
         let server = serve_on(io, folder.path(), "");
         let (_sip, answer) = call(&server.sip, "alice", &secure(&offer("alice"), ""));
-        let mut stream = connect(&server.address("msrps:"), of_version(version, folder.path()));
+        let mut stream = connect(&server.address("msrps:"), client_of_version(version, folder.path()));
         assert_eq!(stream.conn.protocol_version(), Some(version.version), "{io}");
         assert!(bind(&mut stream, "alice", attribute(&answer, "path")).unwrap().starts_with("MSRP bind0001 200"));
         let mut bob = server.join("bob", "lobby");
@@ -101,19 +101,19 @@ fn is_served_over(version: &'static SupportedProtocolVersion) {
             assert!(n > 0, "{io}");
             heard.extend_from_slice(&buffer[..n]);
         }
-        let sip = connect(&server.address("tls:"), of_version(version, folder.path()));
+        let sip = connect(&server.address("tls:"), client_of_version(version, folder.path()));
         assert_eq!(sip.conn.protocol_version(), Some(version.version), "SIP");
     }
 }
 
 #[test]
 fn tls_1_2_is_supported() {
-    is_served_over(&TLS12);
+    chat_over_version(&TLS12);
 }
 
 #[test]
 fn tls_1_3_is_supported() {
-    is_served_over(&TLS13);
+    chat_over_version(&TLS13);
 }
 
 #[test]
@@ -196,12 +196,12 @@ fn a_connection_without_tls_is_closed() {
         for io in BACK_ENDS {
             let config = config(io, folder.path(), "tls:127.0.0.1:0");
             let server = Server::of(&config.replace("[tls]", "bind_timeout = \"4s\"\n[tls]"));
-            scope.spawn(move || closes_what_is_no_tls(&server));
+            scope.spawn(move || closes_plain_connections(&server));
         }
     });
 }
 
-fn closes_what_is_no_tls(server: &Server) {
+fn closes_plain_connections(server: &Server) {
     let mut bob = server.join("bob", "lobby");
     let mut stranger = TcpStream::connect(server.address("msrps:")).unwrap();
     stranger.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -136,7 +136,7 @@ impl Server {
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
     }
 
-    /// Another port that nobody has: below those that the kernel gives away by itself, where somebody else might get it before
+    /// Another free port, below those that the kernel gives away by itself, where another process might get it before
     /// it is used, and another one at each call.
     pub fn free_port() -> u16 {
         static CALLS: AtomicU16 = AtomicU16::new(0);

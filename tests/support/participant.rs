@@ -10,7 +10,7 @@ use super::Server;
 /// Only a failing test waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Somebody in a room.
+/// A participant of a room.
 pub struct Participant {
     /// What tells it from the others, even from those of the same user.
     pub name: String,
@@ -297,7 +297,7 @@ impl Participant {
         tid
     }
 
-    /// The body of a text from here to somebody.
+    /// The body of a message to a URI.
     pub fn wrap(&self, to: &str, text: &str) -> String {
         format!("From: <sip:{}@127.0.0.1>\r\nTo: <{to}>\r\n\r\nContent-Type: text/plain\r\n\r\n{text}", self.user)
     }
