@@ -91,11 +91,11 @@ Examples:
   parlor bench fanout --receivers 100                   one message in flight, to 100 receivers
   parlor bench fanout --receivers 1000 --window 64      saturated
   parlor bench fanout --rate 1000 --hgrm latency.hgrm   open loop: one message each millisecond
-  parlor bench fanout --receivers 9 --rate 1000         a small room, compared with a bare epoll loop
+  parlor bench fanout --receivers 9 --rate 1000         a small room, compared with an epoll loop
   parlor bench fanout --against floor,redis,nats        compared with Redis and NATS, if installed
   parlor bench fanout --tls                             MSRP over TLS, compared with plain TCP
   parlor bench sweep --p99 10ms                         the highest sustainable rate
-  parlor bench compare before.json after.json           test whether two results differ significantly
+  parlor bench compare before.json after.json           test whether results differ significantly
   parlor bench nxn --members 20                         every member sends to all others
   parlor bench private --members 100                    private messages
   parlor bench large                                    100 MB through a room of 10
