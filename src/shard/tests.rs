@@ -161,6 +161,7 @@ on_each!(
 );
 
 mod descriptors;
+mod held;
 mod pieces;
 mod turns;
 
