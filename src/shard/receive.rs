@@ -22,7 +22,10 @@ impl<B: Backend> Shell<B> {
                 Some(Arrival::Accepted(listener, accepted)) => self.handle_accepted(listener, accepted, now),
                 Some(Arrival::Connected(number)) => self.handle_connected(number, now),
                 Some(Arrival::Writable(id)) => self.writable.push(id),
-                Some(Arrival::Woken) => self.wake(),
+                Some(Arrival::Woken) => {
+                    self.wake();
+                    self.handle_commands(now);
+                }
                 None => break,
             }
         }

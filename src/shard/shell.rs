@@ -113,9 +113,9 @@ impl<B: Backend> Shell<B> {
     /// Handles what has arrived, tells the switch, and sends what waits.
     pub fn turn(&mut self) {
         let now = Instant::now();
+        self.handle_commands(now);
         self.handle_released(now);
         self.handle_arrivals(now);
-        self.handle_commands(now);
         self.handle_timeouts(now);
         self.drive(now);
         self.flush();
@@ -146,7 +146,9 @@ impl<B: Backend> Shell<B> {
         self.woken = true;
     }
 
-    fn handle_commands(&mut self, now: Instant) {
+    /// Carries out commands, if there may be any. They come before what arrives after them: a peer that was told of a command must
+    /// find it carried out.
+    pub fn handle_commands(&mut self, now: Instant) {
         if !std::mem::take(&mut self.woken) {
             return;
         }
