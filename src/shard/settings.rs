@@ -11,6 +11,8 @@ pub const COMMANDS_PER_TURN_MAX: usize = 64;
 pub const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// How long making a connection may take.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the last ciphertext of a connection may take to leave before the connection is closed without it.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How a shard waits for its sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -13,7 +13,7 @@ use super::peer::Peer;
 use super::settings::{COMMANDS_PER_TURN_MAX, ShardSettings};
 use super::slab::Slab;
 use super::socket::Batch;
-use crate::facts::Command;
+use crate::facts::{Command, EndReason};
 use crate::ids::{ConnectionId, ShardId};
 use crate::log_throttle::LogThrottle;
 use crate::switch::{Output, Settings, Switch};
@@ -59,6 +59,8 @@ pub enum Timeout {
     Dial(u32),
     /// A listener that has failed accepts again.
     Accept(usize),
+    /// A connection whose last ciphertext has not left is closed without it.
+    Close(ConnectionId),
     /// Events that the channel had no room for are sent again.
     Events,
 }
@@ -164,7 +166,8 @@ impl<B: Backend> Shell<B> {
         self.woken = true;
     }
 
-    fn handle_timeouts(&mut self, now: Instant) {
+    /// Does what is due at `now`.
+    pub fn handle_timeouts(&mut self, now: Instant) {
         if self.switch.poll_timeout().is_some_and(|at| at <= now) {
             self.switch.handle_timeout(now);
         }
@@ -172,6 +175,7 @@ impl<B: Backend> Shell<B> {
             match timeout {
                 Timeout::Dial(number) => self.give_up(number, now),
                 Timeout::Accept(listener) => self.backend.accept(listener),
+                Timeout::Close(id) => self.close(id, EndReason::ConnectionLost, now),
                 // The turn ends with it.
                 Timeout::Events => {}
             }

@@ -163,6 +163,7 @@ on_each!(
 mod descriptors;
 mod held;
 mod pieces;
+mod shell;
 mod turns;
 
 fn members_talk_and_a_drained_shard_ends(io: Io) {

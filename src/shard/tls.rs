@@ -313,4 +313,4 @@ impl Write for Discard {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

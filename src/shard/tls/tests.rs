@@ -5,7 +5,8 @@ use crate::tls::{Identity, Trust};
 
 mod flush;
 
-fn setup(name: &str) -> (TlsSetup, Identity) {
+/// A certificate for a name, and settings that trust it.
+pub fn setup(name: &str) -> (TlsSetup, Identity) {
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -17,7 +18,7 @@ fn setup(name: &str) -> (TlsSetup, Identity) {
 }
 
 /// A server and a client, which have not spoken.
-fn pair(setup: &TlsSetup, name: &str) -> (TlsLink, TlsLink) {
+pub fn pair(setup: &TlsSetup, name: &str) -> (TlsLink, TlsLink) {
     (TlsLink::accept(setup).unwrap(), TlsLink::connect(setup, name, &[]).unwrap())
 }
 
@@ -40,7 +41,7 @@ fn carry(from: &mut TlsLink, to: &mut TlsLink, step: usize) -> Vec<u8> {
     plain
 }
 
-fn shake_hands(server: &mut TlsLink, client: &mut TlsLink, step: usize) {
+pub fn shake_hands(server: &mut TlsLink, client: &mut TlsLink, step: usize) {
     for _ in 0..4 {
         carry(client, server, step);
         carry(server, client, step);

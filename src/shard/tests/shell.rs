@@ -1,0 +1,130 @@
+//! A shell over a back end that waits for nothing: a test gives it what arrives, and says what time it is.
+
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::ids::{ConnectionId, ShardId};
+use crate::shard::backend::Backend;
+use crate::shard::mesh;
+use crate::shard::settings::{CLOSE_TIMEOUT, ShardSettings};
+use crate::shard::shell::Shell;
+use crate::shard::socket::{Arrival, Direct, Taken};
+use crate::shard::tls::{TlsLink, tests as links};
+
+/// Notes what it is asked.
+#[derive(Default)]
+struct FakeBackend {
+    arrivals: VecDeque<Arrival>,
+    /// Connections to receive from.
+    receives: Vec<ConnectionId>,
+    /// Connections whose room is waited for.
+    writable: Vec<ConnectionId>,
+}
+
+impl Backend for FakeBackend {
+    type Socket = OwnedFd;
+
+    fn arrived(&self) -> usize {
+        self.arrivals.len()
+    }
+
+    fn poll_arrival(&mut self) -> Option<Arrival> {
+        self.arrivals.pop_front()
+    }
+
+    fn accept(&mut self, _: usize) {}
+
+    fn connect(&mut self, _: u32, _: &Rc<OwnedFd>) {}
+
+    fn receive(&mut self, id: ConnectionId, _: &Rc<OwnedFd>, _: bool) {
+        self.receives.push(id);
+    }
+
+    fn wait_writable(&mut self, id: ConnectionId, _: &Rc<OwnedFd>) {
+        self.writable.push(id);
+    }
+
+    fn give_back(&mut self, _: Option<Taken>) {}
+
+    fn closed(&mut self, _: ConnectionId) {}
+}
+
+fn shell() -> Shell<FakeBackend> {
+    let (_, port) = mesh::link(ShardId(0), 0, mesh::events().0, None);
+    Shell::new(FakeBackend::default(), &ShardSettings::default(), port, [3; 32], false)
+}
+
+/// The other end of a connection whose socket on our side is full.
+struct Remote {
+    id: ConnectionId,
+    stream: UnixStream,
+    /// Octets that fill the socket.
+    filling: usize,
+}
+
+impl Remote {
+    fn new(shell: &mut Shell<FakeBackend>, link: Option<TlsLink>, now: Instant) -> Self {
+        let (ours, stream) = UnixStream::pair().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let mut out = Direct(ours.as_fd());
+        let filling = std::iter::repeat_with(|| out.write(&[0; 65536])).map_while(Result::ok).sum();
+        let id = shell.switch.adopt("192.0.2.1:7".parse().unwrap(), link.is_some(), now);
+        shell.add_peer(id, Rc::new(ours.into()), link);
+        Self { id, stream, filling }
+    }
+
+    fn read(&mut self, len: usize) {
+        self.stream.read_exact(&mut vec![0; len]).unwrap();
+    }
+}
+
+/// A connection with TLS, and the link of the other end.
+fn with_tls(shell: &mut Shell<FakeBackend>, now: Instant) -> (Remote, TlsLink) {
+    let (setup, _) = links::setup("localhost");
+    let (mut server, mut client) = links::pair(&setup, "localhost");
+    links::shake_hands(&mut server, &mut client, 1 << 20);
+    (Remote::new(shell, Some(server), now), client)
+}
+
+/// A socket has room again.
+fn room(shell: &mut Shell<FakeBackend>, id: ConnectionId, now: Instant) {
+    shell.backend.arrivals.push_back(Arrival::Writable(id));
+    shell.handle_arrivals(now);
+    shell.flush();
+}
+
+#[test]
+fn a_tls_peer_that_does_not_read_delays_its_end_no_longer_than_the_limit() {
+    let (mut shell, now) = (shell(), Instant::now());
+    let (mut remote, _) = with_tls(&mut shell, now);
+    shell.close_gracefully(remote.id, now);
+    assert_eq!(shell.backend.writable, [remote.id]);
+    shell.handle_timeouts(now + CLOSE_TIMEOUT / 2);
+    room(&mut shell, remote.id, now + CLOSE_TIMEOUT / 2);
+    assert!(shell.peers.contains_key(remote.id), "its close_notify has not left");
+    assert_eq!(shell.backend.writable, [remote.id; 2]);
+    shell.handle_timeouts(now + CLOSE_TIMEOUT - Duration::from_millis(1));
+    assert!(shell.peers.contains_key(remote.id));
+    shell.handle_timeouts(now + CLOSE_TIMEOUT);
+    assert!(!shell.peers.contains_key(remote.id) && shell.timers.is_empty());
+    remote.read(remote.filling);
+    assert_eq!(remote.stream.read(&mut [0]).unwrap(), 0, "it is shut down");
+}
+
+#[test]
+fn a_tls_peer_that_reads_is_closed_behind_its_close_notify() {
+    let (mut shell, now) = (shell(), Instant::now());
+    let (mut remote, mut client) = with_tls(&mut shell, now);
+    shell.close_gracefully(remote.id, now);
+    remote.read(remote.filling);
+    room(&mut shell, remote.id, now);
+    assert!(!shell.peers.contains_key(remote.id) && shell.timers.is_empty());
+    let mut wire = Vec::new();
+    remote.stream.read_to_end(&mut wire).unwrap();
+    assert_eq!(client.receive(&mut &wire[..], &mut [0; 100]).unwrap(), 0);
+    assert!(client.peer_has_closed());
+}
