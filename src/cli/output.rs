@@ -30,7 +30,7 @@ pub fn try_print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Prints a line, as [`print`].
+/// Prints a line, as [`print()`].
 pub fn print_line(text: &str) -> bool {
     print(&format!("{text}\n"))
 }
