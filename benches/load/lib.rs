@@ -100,7 +100,7 @@ Examples:
   parlor bench private --members 100                    private messages
   parlor bench large                                    100 MB through a room of 10
   parlor bench join-storm --joins 1000                  time to fill a room
-  parlor bench churn                                    latency in busy rooms while members join and leave
+  parlor bench churn                                    latency while members join and leave
   parlor bench idle --sessions 10000                    memory per session
   parlor bench slow --stalled 5                         effect of stalled members on the others
   parlor bench calls --transport udp --standing 10000   SIP calls per second and the cost of each

@@ -17,14 +17,14 @@ pub enum Output {
         message: Bytes,
     },
     /// Give this to a shard. Commands to one shard must not overtake one another, and only [`Command::OpenSession`] may be
-    /// given back, by [`Focus::handle_full`].
+    /// given back, by `Focus::handle_full`.
     Command {
         /// Which shard.
         shard: ShardId,
         /// What.
         command: Command,
     },
-    /// Look up the addresses of a name and give them to [`Focus::handle_looked_up`].
+    /// Look up the addresses of a name and give them to `Focus::handle_looked_up`.
     LookUp {
         /// To be given back.
         query: u64,

@@ -176,7 +176,7 @@ impl Calls {
         watch: &mut dyn Watch,
     ) -> io::Result<Vec<Member>> {
         let numbers = self.join_all(count, room_of, watch)?;
-        numbers.into_iter().map(|number| self.into_member(number)).collect()
+        numbers.into_iter().map(|number| self.take_member(number)).collect()
     }
 
     /// Joins members, a few at a time. Answers their calls' numbers.
@@ -224,7 +224,7 @@ impl Calls {
         slow.map_or(Ok(()), |number| Err(io::Error::other(format!("call {number} gets no answer"))))
     }
 
-    fn into_member(&mut self, number: usize) -> io::Result<Member> {
+    fn take_member(&mut self, number: usize) -> io::Result<Member> {
         let book = &mut self.book;
         let call = &mut book.calls[number];
         let pipe = call.pipe.take().ok_or_else(|| io::Error::other("an unbound session"))?;
