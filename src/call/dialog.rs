@@ -199,7 +199,6 @@ impl Dialog {
     }
 
     /// The ACK of a 2xx to our INVITE (RFC 3261 §13.2.2.4), under the number of that, whatever was sent since.
-    #[must_use]
     pub fn ack(&self, number: u32, sent_by: &str, branch: &str) -> (RequestBuilder, Hop) {
         self.numbered(Method::Ack, number, sent_by, branch)
     }

@@ -22,9 +22,9 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// One call of the bench.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// [`SCHEMA`].
+    /// Always `SCHEMA`.
     pub schema: String,
-    /// [`VERSION`] of the one who wrote it.
+    /// The `VERSION` of the program that wrote it.
     pub version: u32,
     /// What was run: `fanout` and so on.
     pub scenario: String,

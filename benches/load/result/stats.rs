@@ -137,7 +137,7 @@ fn ways_by_rank_sum(n: usize, m: usize) -> Vec<f64> {
 
 impl Difference {
     /// Whether the runs are farther apart than noise: the interval leaves no difference out, and it is more than
-    /// [`NOISE_MIN`].
+    /// `NOISE_MIN`.
     #[must_use]
     pub fn is_real(&self) -> bool {
         (self.low > 1.0 || self.high < 1.0) && self.ratio.max(1.0 / self.ratio) > NOISE_MIN

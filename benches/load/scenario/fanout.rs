@@ -20,7 +20,7 @@ Examples:
   parlor bench fanout --receivers 100 --size 500 --window 1 --seconds 5
   parlor bench fanout --receivers 100 --window 64 --json result.json
   parlor bench fanout --receivers 9 --rate 1000            a small room, a message each millisecond
-  parlor bench fanout --rooms 100 --receivers 10 --shards 2   many rooms, two shards compared with one
+  parlor bench fanout --rooms 100 --receivers 10 --shards 2   many rooms, 2 shards compared with 1
   parlor bench fanout --receivers 100 --window 64 --tls    the cost of TLS
   parlor bench fanout --receivers 50 --server 127.0.0.1:5060")]
 pub struct FanoutArguments {
