@@ -26,7 +26,7 @@ use crate::subject::process::ServerUnderTest;
 Examples:
   parlor bench join-storm --joins 1000                  32 in flight
   parlor bench join-storm --joins 1000 --rate 500       500 per second, open loop
-  parlor bench join-storm --joins 200 --subscribe       each subscribes to the roster; counts NOTIFYs
+  parlor bench join-storm --joins 200 --subscribe       each subscribes; NOTIFYs counted
   parlor bench join-storm --joins 1000 --transport udp --json joins.json")]
 pub struct StormArguments {
     /// Members that join in each round, all into one room, however long it takes
