@@ -52,7 +52,10 @@ impl<B: Backend> Shell<B> {
     /// Adds a connection that the switch knows, whoever opened it, and begins to receive. The socket must be a blocking one: a
     /// ring waits for it that way.
     pub fn add_peer(&mut self, id: ConnectionId, socket: Rc<B::Socket>, link: Option<TlsLink>) {
-        self.peers.insert(id, Peer { socket, receiving: false, link: link.map(|link| Box::new(link.into())) });
+        self.peers.insert(
+            id,
+            Peer { socket, receiving: false, awaits_room: false, link: link.map(|link| Box::new(link.into())) },
+        );
         self.receive(id, true);
     }
 }

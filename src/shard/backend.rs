@@ -34,7 +34,7 @@ pub trait Backend {
     /// Receives once on a connection. `more`: something may be there already.
     fn receive(&mut self, id: ConnectionId, socket: &Rc<Self::Socket>, more: bool);
 
-    /// Answers [`Arrival::Writable`] when a connection's socket has room again or has failed.
+    /// Answers [`Arrival::Writable`] when a connection's socket has room again or has failed. It is not asked again before.
     fn wait_writable(&mut self, id: ConnectionId, socket: &Rc<Self::Socket>);
 
     /// Submits gathered sends. Returns, for each connection in the order they were added, how many bytes the kernel took.

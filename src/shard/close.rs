@@ -18,7 +18,7 @@ impl<B: Backend> Shell<B> {
             && peer.link.as_ref().is_some_and(|link| !link.borrow_mut().close(&mut Direct(peer.socket.as_fd())))
         {
             self.timers.set(Timeout::Close(id), now + CLOSE_TIMEOUT);
-            self.backend.wait_writable(id, &peer.socket);
+            self.wait_writable(id);
             return;
         }
         self.close(id, EndReason::ConnectionLost, now);

@@ -9,6 +9,7 @@ use super::peer::Peer;
 use super::shell::Shell;
 use super::submit::{FlushOutcome, flush_some};
 use crate::facts::EndReason;
+use crate::ids::ConnectionId;
 
 impl<B: Backend> Shell<B> {
     /// Sends what waits on the connections that are listed now, each once.
@@ -32,14 +33,29 @@ impl<B: Backend> Shell<B> {
         ids.clear();
         self.flushing = ids;
         for id in outcome.would_block {
-            if let Some(peer) = self.peers.get(id) {
-                self.backend.wait_writable(id, &peer.socket);
-            }
+            self.wait_writable(id);
         }
         let now = Instant::now();
         for id in outcome.failed {
             self.close(id, EndReason::ConnectionLost, now);
         }
         self.drive(now);
+    }
+
+    /// Flushes a connection again when its socket has room. The back end is asked once, until it has answered.
+    pub fn wait_writable(&mut self, id: ConnectionId) {
+        if let Some(peer) = self.peers.get_mut(id)
+            && !std::mem::replace(&mut peer.awaits_room, true)
+        {
+            self.backend.wait_writable(id, &peer.socket);
+        }
+    }
+
+    /// A connection's socket has room again.
+    pub fn handle_writable(&mut self, id: ConnectionId) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.awaits_room = false;
+            self.writable.push(id);
+        }
     }
 }

@@ -16,6 +16,8 @@ pub struct Peer<S> {
     pub socket: Rc<S>,
     /// The back end was asked to receive, and has not answered yet.
     pub receiving: bool,
+    /// The back end was asked to wait for room to write, and has not answered yet.
+    pub awaits_room: bool,
     /// TLS between the socket and the switch.
     pub link: Option<Box<RefCell<TlsLink>>>,
 }

@@ -21,7 +21,7 @@ impl<B: Backend> Shell<B> {
                 Some(Arrival::Received(id, received)) => self.handle_received(id, received, now),
                 Some(Arrival::Accepted(listener, accepted)) => self.handle_accepted(listener, accepted, now),
                 Some(Arrival::Connected(number)) => self.handle_connected(number, now),
-                Some(Arrival::Writable(id)) => self.writable.push(id),
+                Some(Arrival::Writable(id)) => self.handle_writable(id),
                 Some(Arrival::Woken) => {
                     self.wake();
                     self.handle_commands(now);
@@ -75,7 +75,7 @@ impl<B: Backend> Shell<B> {
             // The peer may still read an alert: it is tried once.
             let mut out = Direct(peer.socket.as_fd());
             link.flush(&mut self.switch, id, self.batch.plaintext(), &mut out, now);
-        } else if link.wants_write() {
+        } else if link.wants_write() && !peer.awaits_room {
             self.writable.push(id);
         }
         drop(link);

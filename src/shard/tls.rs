@@ -152,7 +152,7 @@ impl TlsLink {
     }
 
     /// Encrypts pieces of plaintext. Returns how many octets of them were taken.
-    fn encrypt(&mut self, pieces: &[IoSlice<'_>]) -> usize {
+    pub fn encrypt(&mut self, pieces: &[IoSlice<'_>]) -> usize {
         self.connection.writer().write_vectored(pieces).unwrap_or(0)
     }
 

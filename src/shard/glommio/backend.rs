@@ -32,8 +32,6 @@ pub struct GlommioBackend {
     inbox: Rc<Inbox>,
     /// Connections whose sockets are full, until a task waits for each.
     full: Vec<(ConnectionId, Rc<Stream>)>,
-    /// Those that are in it or that a task waits for: a stream wakes one task only.
-    pub writing: SecondaryMap<ConnectionId, ()>,
 }
 
 /// What the tasks have found.
@@ -82,7 +80,6 @@ impl GlommioBackend {
             readers: SecondaryMap::new(),
             inbox: Rc::default(),
             full: Vec::new(),
-            writing: SecondaryMap::new(),
         }
     }
 
@@ -132,10 +129,9 @@ impl Backend for GlommioBackend {
         self.readers[id].receive.notify();
     }
 
+    /// One task waits, since a stream wakes one only: the shell asks once for each.
     fn wait_writable(&mut self, id: ConnectionId, socket: &Rc<Stream>) {
-        if self.writing.insert(id, ()).is_none() {
-            self.full.push((id, socket.clone()));
-        }
+        self.full.push((id, socket.clone()));
     }
 
     /// It has no buffers of its own to give away.

@@ -111,7 +111,9 @@ async fn forward_wakes(wakes: async_channel::Receiver<()>, inbox: Rc<Inbox>) {
 /// executor has no other way to wait for room.
 async fn write_when_possible(shell: SharedShell, inbox: Rc<Inbox>, id: ConnectionId, stream: Rc<Stream>) {
     poll_fn(|cx| shell.borrow_mut().poll_write(id, &stream, cx)).await;
-    shell.borrow_mut().backend.writing.remove(id);
+    if let Some(peer) = shell.borrow_mut().peers.get_mut(id) {
+        peer.awaits_room = false;
+    }
     inbox.notify.notify();
 }
 

@@ -1,19 +1,26 @@
 //! A shell over a back end that waits for nothing: a test gives it what arrives, and says what time it is.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 
 use crate::ids::{ConnectionId, ShardId};
 use crate::shard::backend::Backend;
 use crate::shard::mesh;
 use crate::shard::settings::{CLOSE_TIMEOUT, ShardSettings};
 use crate::shard::shell::Shell;
-use crate::shard::socket::{Arrival, Direct, Taken};
+use crate::shard::socket::{Arrival, Direct, Received, Taken};
 use crate::shard::tls::{TlsLink, tests as links};
+
+/// A request for a session that there is none of.
+const REQUEST: &[u8] =
+    b"MSRP abcd SEND\r\nTo-Path: msrps://h:1/s;tcp\r\nFrom-Path: msrps://h:2/t;tcp\r\nMessage-ID: m\r\n\
+    Content-Type: a/b\r\n\r\nx\r\n-------abcd$\r\n";
 
 /// Notes what it is asked.
 #[derive(Default)]
@@ -90,6 +97,13 @@ fn with_tls(shell: &mut Shell<FakeBackend>, now: Instant) -> (Remote, TlsLink) {
     (Remote::new(shell, Some(server), now), client)
 }
 
+/// Octets have come on a connection.
+fn receive(shell: &mut Shell<FakeBackend>, id: ConnectionId, bytes: Bytes, now: Instant) {
+    let received = Received::Bytes { bytes, buffer: None, more: false };
+    shell.backend.arrivals.push_back(Arrival::Received(id, received));
+    shell.handle_arrivals(now);
+}
+
 /// A socket has room again.
 fn room(shell: &mut Shell<FakeBackend>, id: ConnectionId, now: Instant) {
     shell.backend.arrivals.push_back(Arrival::Writable(id));
@@ -127,4 +141,26 @@ fn a_tls_peer_that_reads_is_closed_behind_its_close_notify() {
     remote.stream.read_to_end(&mut wire).unwrap();
     assert_eq!(client.receive(&mut &wire[..], &mut [0; 100]).unwrap(), 0);
     assert!(client.peer_has_closed());
+}
+
+#[test]
+fn room_for_ciphertext_is_asked_for_once_however_much_comes_meanwhile() {
+    let (mut shell, now) = (shell(), Instant::now());
+    let (mut remote, mut client) = with_tls(&mut shell, now);
+    for _ in 0..10 {
+        let mut wire = Vec::new();
+        client.encrypt(&[IoSlice::new(REQUEST)]);
+        client.write_to(&mut wire).unwrap();
+        receive(&mut shell, remote.id, wire.into(), now);
+        shell.flush();
+    }
+    assert_eq!(shell.backend.writable, [remote.id]);
+    remote.read(remote.filling);
+    room(&mut shell, remote.id, now);
+    shell.flush();
+    let (mut wire, mut plain) = (Vec::new(), vec![0; 10_000]);
+    // It ends where no more has come.
+    let _ = remote.stream.read_to_end(&mut wire);
+    let n = client.receive(&mut &wire[..], &mut plain).unwrap();
+    assert_eq!(String::from_utf8_lossy(&plain[..n]).matches("MSRP abcd 481").count(), 10, "each is answered");
 }
