@@ -110,11 +110,16 @@ async fn forward_wakes(wakes: async_channel::Receiver<()>, inbox: Rc<Inbox>) {
 /// Writes to a connection that was full, once it has room: what waits then, since a response may overtake what waits now. The
 /// executor has no other way to wait for room.
 async fn write_when_possible(shell: SharedShell, inbox: Rc<Inbox>, id: ConnectionId, stream: Rc<Stream>) {
-    poll_fn(|cx| shell.borrow_mut().poll_write(id, &stream, cx)).await;
+    let write = |cx: &mut Context<'_>| {
+        let polled = shell.borrow_mut().poll_write(id, &stream, cx);
+        // A part may have left even if more waits, and the switch may want something for it: the shell's turn looks.
+        inbox.notify.notify();
+        polled
+    };
+    poll_fn(write).await;
     if let Some(peer) = shell.borrow_mut().peers.get_mut(id) {
         peer.awaits_room = false;
     }
-    inbox.notify.notify();
 }
 
 impl Shell<GlommioBackend> {
