@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use socket2::SockRef;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::backend::Backend;
 use super::peer::Peer;
@@ -40,7 +40,13 @@ impl<B: Backend> Shell<B> {
     fn accept(&mut self, listener: usize, socket: B::Socket, now: Instant) {
         let link = match &self.tls {
             _ if listener != TLS_LISTENER => None,
-            Some(tls) => TlsLink::accept(tls).ok(),
+            Some(tls) => match TlsLink::accept(tls) {
+                Ok(link) => Some(link),
+                Err(error) => {
+                    debug!(shard = %self.id, %error, "cannot begin TLS on an MSRP connection");
+                    return;
+                }
+            },
             None => return,
         };
         // A peer that has gone again has no address.
