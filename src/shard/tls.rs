@@ -184,10 +184,10 @@ impl TlsLink {
     }
 
     /// Writes the ciphertext that waits to `out`. Once that has all left, encrypts a turn's share of a connection's outbox and
-    /// returns how many octets of plaintext that was; the ciphertext waits.
+    /// returns how many octets of plaintext that was, 0 during the handshake; the ciphertext waits.
     ///
     /// # Errors
-    /// Returns the outcome of the flush if nothing can be encrypted in this turn.
+    /// Returns the outcome of the flush if what waited has not all left or was the last.
     pub fn encrypt_turn(
         &mut self,
         switch: &Switch,
@@ -202,7 +202,7 @@ impl TlsLink {
             Err(_) => return Err(Flushed::Closed),
         }
         if self.connection.is_handshaking() {
-            return Err(Flushed::Done);
+            return Ok(0);
         }
         Ok(plaintext.lend(switch, id, TLS_TURN_BYTES_MAX, |pieces| self.encrypt(pieces)))
     }

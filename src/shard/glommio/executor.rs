@@ -132,7 +132,7 @@ impl Shell<GlommioBackend> {
         if let Some(link) = &peer.link {
             match link.borrow_mut().flush(&mut self.switch, id, self.batch.plaintext(), &mut out, now) {
                 Flushed::WouldBlock => return Poll::Pending,
-                Flushed::Done => self.switch.sent(id, 0, now),
+                Flushed::Done => {}
                 Flushed::Closed => self.writable.push(id),
             }
             return Poll::Ready(());

@@ -210,6 +210,24 @@ fn a_full_socket_keeps_ciphertext_waiting_and_the_end_behind_it() {
 }
 
 #[test]
+fn a_handshake_that_had_no_room_leaves_no_connection_blocked() {
+    let (setup, _) = setup("localhost");
+    let (mut server, mut client) = pair(&setup, "localhost");
+    let now = Instant::now();
+    let (mut switch, id) = waiting(0, now);
+    let mut hello = Vec::new();
+    client.write_to(&mut hello).unwrap();
+    assert_eq!(server.receive(&mut &hello[..], &mut [0; 100]).unwrap(), 0);
+    let (mut pieces, mut narrow) = (Pieces::new(TLS_TURN_BYTES_MAX, 1024), Narrow(Vec::new(), 100));
+    assert_eq!(server.flush(&mut switch, id, &mut pieces, &mut narrow, now), Flushed::WouldBlock);
+    narrow.1 = 1 << 20;
+    assert_eq!(server.flush(&mut switch, id, &mut pieces, &mut narrow, now), Flushed::Done);
+    assert!(server.connection.is_handshaking() && !switch.is_dirty());
+    wait_on(&mut switch, id, 1, now);
+    assert!(switch.is_dirty(), "the next flush sends it");
+}
+
+#[test]
 fn what_is_no_tls_is_an_error_and_is_told_the_peer() {
     let (setup, _) = setup("localhost");
     let mut server = TlsLink::accept(&setup).unwrap();
