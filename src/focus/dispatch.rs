@@ -118,7 +118,12 @@ pub fn on_unanswered(cx: &mut Context<'_>, id: &TransactionId) {
 pub fn finish(cx: &mut Context<'_>) {
     while let Some(change) = cx.core.changes.pop_front() {
         match change {
-            Change::EndCall(tag, reason) => uac::bye::end(cx, tag, reason),
+            Change::EndCall(tag, reason) => {
+                // The input may have ended the call already: its own reason stays.
+                if cx.calls.get(tag).is_some_and(|call| call.session_state.is_in_room()) {
+                    uac::bye::end(cx, tag, reason);
+                }
+            }
             Change::CancelOutgoing(tag) => uac::cancel::give_up(cx, tag),
             Change::Roster(room) => publish::schedule(cx, room),
             Change::EndSubscription(id, why) => uac::subscription::end_with_room(cx, id, why),

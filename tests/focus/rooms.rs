@@ -1,6 +1,7 @@
 use parlor::facts::{Command, Delete, EndReason, Event};
 use parlor::focus::{RoomSettings, Settings};
 use parlor::ids::{RoomId, ShardId};
+use parlor_proto::sip::{HeaderName, Method, Request, text};
 
 use crate::world::{Peer, World, policy, settings};
 
@@ -65,6 +66,51 @@ fn a_room_may_close_when_its_creator_leaves() {
     waiting.send(&mut world, "ACK", "");
     assert_eq!(world.requests().len(), 2);
     assert_eq!(world.command_names(), ["close session", "suspend session", "suspend session", "close room"]);
+}
+
+/// A room that closes with its creator, who is in it, with three calls that have sent no ACK yet. Calls end in the order of
+/// their tags: the creator's is not the last.
+fn closing_room() -> (World, Peer, [Peer; 3]) {
+    let room = |earlier: usize| {
+        let mut world = World::with_policy(|policy| {
+            policy.delete = Delete::WhenCreatorLeaves;
+            policy.moderators = vec!["creator".into()];
+        });
+        (0..earlier).for_each(|n| drop(world.join(&format!("earlier{n}"), "kitchen")));
+        let creator = world.join("ann", "lobby");
+        let mut others = ["bob", "cyn", "eve"].map(|name| Peer::new(name, "lobby"));
+        others.iter_mut().for_each(|peer| peer.invite(&mut world));
+        (world, creator, others)
+    };
+    let mut rooms = (0..20).map(room);
+    rooms.find(|(_, creator, others)| others.iter().any(|other| other.to_tag > creator.to_tag)).expect("such tags")
+}
+
+/// The reasons of the BYEs that calls get with their ACKs.
+fn reasons_after_ack(world: &mut World, mut peers: [Peer; 3]) -> Vec<String> {
+    world.forget();
+    peers.iter_mut().for_each(|peer| peer.send(world, "ACK", ""));
+    let reason = |bye: &Request| text(&bye.headers, &HeaderName::Reason).unwrap();
+    world.requests_of(Method::Bye).iter().map(reason).collect()
+}
+
+#[test]
+fn a_drain_is_the_reason_though_the_creator_leaves_by_it() {
+    let (mut world, _, others) = closing_room();
+    world.focus.drain(world.now);
+    world.settle();
+    let reasons = reasons_after_ack(&mut world, others);
+    assert!(reasons.len() == 3 && reasons.iter().all(|reason| reason.contains("cause=503")), "{reasons:?}");
+}
+
+#[test]
+fn a_moderator_is_the_reason_though_the_creator_leaves_by_the_same_refer() {
+    let (mut world, mut creator, others) = closing_room();
+    creator.extra = "Refer-To: <sip:lobby@chat.example;method=BYE>\r\n".into();
+    creator.send(&mut world, "REFER", "");
+    assert!(world.statuses().contains(&202));
+    let reasons = reasons_after_ack(&mut world, others);
+    assert!(reasons.len() == 3 && reasons.iter().all(|reason| reason.contains("cause=403")), "{reasons:?}");
 }
 
 #[test]
