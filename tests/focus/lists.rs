@@ -1,5 +1,7 @@
+use parlor::facts::Event;
 use parlor_proto::sip::{HeaderName, Method, Request, text};
 
+use crate::watcher::Watcher;
 use crate::world::{Peer, World, header};
 
 fn world(moderators: &[&str]) -> World {
@@ -57,7 +59,7 @@ fn listed_users_are_invited_when_the_caller_has_joined() {
     assert!(called(&world).is_empty());
     let (shard, session) = (world.opened()[0].session.shard, world.opened()[0].session);
     world.shards_answer = true;
-    world.event(shard, parlor::facts::Event::SessionReady { session });
+    world.event(shard, Event::SessionReady { session });
     assert_eq!(world.last_status(), 200);
     assert_eq!(called(&world), ["sip:bill@192.0.2.8", "sip:ted@192.0.2.9"]);
 }
@@ -107,6 +109,30 @@ fn without_an_offer_listed_users_are_invited_after_the_answer() {
     let answer = ann.offer();
     ann.send(&mut world, "ACK", &answer);
     assert_eq!(called(&world).len(), 2);
+}
+
+#[test]
+fn a_session_that_is_ready_after_its_call_has_left_joins_and_invites_nobody() {
+    let mut world = world(&["creator"]);
+    let mut ann = invite(&mut world, "", REQUIRED, &list(TWO));
+    ann.learn(&world);
+    world.join("bob", "lobby");
+    world.shards_answer = false;
+    let answer = ann.offer();
+    ann.send(&mut world, "ACK", &answer);
+    let session = world.opened().last().unwrap().session;
+    // Her refresh is answered, and her BYE waits for the ACK of that.
+    ann.send(&mut world, "INVITE", "");
+    assert_eq!(world.last_status(), 200);
+    ann.extra = "Refer-To: <sip:ann@home.example;method=BYE>\r\nRefer-Sub: false\r\n".into();
+    ann.send(&mut world, "REFER", "");
+    assert_eq!((world.last_status(), world.focus.counts().calls), (202, 2));
+    assert!(world.command_names().ends_with(&["suspend session"]), "{:?}", world.command_names());
+    world.shards_answer = true;
+    world.event(session.shard, Event::SessionReady { session });
+    assert_eq!(called(&world), [""; 0]);
+    let watcher = Watcher::watching("bob", "lobby", &mut world);
+    assert_eq!(watcher.roster.keys().collect::<Vec<_>>(), ["sip:bob@home.example"]);
 }
 
 #[test]
