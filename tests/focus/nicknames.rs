@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parlor::facts::{Command, Confusable, Event, NicknameScope};
+use parlor::facts::{Command, Confusable, Delete, Event, NicknameScope};
 
 use crate::world::{Peer, World};
 
@@ -71,4 +71,22 @@ fn look_alikes_are_refused_across_rooms_too() {
     let (ann, bob) = (world.join("ann", "lobby"), world.join("bob", "attic"));
     assert!(ask(&mut world, &ann, "Alice"));
     assert!(!ask(&mut world, &bob, "\u{0410}lice"));
+}
+
+#[test]
+fn a_call_that_has_left_takes_no_nickname() {
+    let mut world = World::with_policy(|policy| {
+        policy.nickname_scope = NicknameScope::Server;
+        policy.delete = Delete::WhenCreatorLeaves;
+    });
+    let (mut creator, bob) = (world.join("creator", "lobby"), world.join("bob", "attic"));
+    let mut ann = Peer::new("ann", "lobby");
+    ann.invite(&mut world);
+    creator.send(&mut world, "BYE", "");
+    world.forget();
+    // Her BYE waits for her ACK. Her shard asked before it was told that she has left.
+    let (shard, session) = ann.session.unwrap();
+    world.event(shard, Event::NicknameAsked { session, nickname: "Queen".into() });
+    assert_eq!(world.command_names(), [""; 0]);
+    assert!(ask(&mut world, &bob, "Queen"));
 }

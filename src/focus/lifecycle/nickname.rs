@@ -11,6 +11,10 @@ use parlor_proto::uri::Aor;
 /// A member requests a nickname with the scope of the server; its shard waits for the decision.
 pub fn decide(cx: &mut Context<'_>, session: SessionId, nickname: &Arc<str>) {
     let Some(call) = cx.calls.of_session(session).and_then(|tag| cx.calls.get_mut(tag)) else { return };
+    // A call that has left takes no nickname: nothing would give it back. Its shard has dropped the request.
+    if !call.session_state.is_in_room() {
+        return;
+    }
     let Some(room) = cx.rooms.get_mut(call.room) else { return };
     let (shard, user, strict) = (call.shard, &call.member.user, room.policy.strict_nicknames());
     // A policy that changed meanwhile leaves the decision to the room.
