@@ -4,7 +4,7 @@ use parlor::facts::{EndReason, Event};
 use parlor_proto::sip::{HeaderName, Message, Method, text};
 
 use crate::watcher::Watcher;
-use crate::world::{Peer, World};
+use crate::world::{Peer, World, header};
 
 fn reason(message: &parlor_proto::sip::Request) -> String {
     text(&message.headers, &HeaderName::Reason).unwrap()
@@ -100,6 +100,44 @@ fn a_cancel_before_the_answer_ends_it_all() {
     assert_eq!(world.focus.counts().calls, 0);
     let tags: Vec<_> = world.sent.iter().map(|(_, m)| text(m.headers(), &HeaderName::To)).collect();
     assert_eq!(tags[0], tags[1], "both answers have one tag");
+}
+
+/// A call whose INVITE has no final response, and whose peer knows the dialog. No response names our tag before that: it is the
+/// one that the same call gets from another focus with the same seed.
+fn opening() -> (World, Peer) {
+    let mut same = Peer::new("ann", "lobby");
+    same.invite(&mut World::new());
+    let mut world = World::new();
+    world.shards_answer = false;
+    let mut ann = Peer::new("ann", "lobby");
+    let offer = ann.offer();
+    ann.send(&mut world, "INVITE", &offer);
+    ann.to_tag = same.to_tag;
+    assert!(world.statuses().is_empty());
+    (world, ann)
+}
+
+#[test]
+fn a_bye_before_the_answer_ends_the_invite_too() {
+    let (mut world, mut ann) = opening();
+    ann.send(&mut world, "BYE", "");
+    assert_eq!(world.statuses(), [200, 487]);
+    assert_eq!(header(world.last_response(), HeaderName::CSeq), "1 INVITE");
+    assert!(world.command_names().ends_with(&["close session", "close room"]));
+    assert_eq!(world.focus.counts().calls, 0);
+}
+
+#[test]
+fn a_second_invite_before_the_answer_to_the_first_may_come_again_later() {
+    let (mut world, mut ann) = opening();
+    let offer = ann.offer();
+    ann.send(&mut world, "INVITE", &offer);
+    assert_eq!(world.statuses(), [500]);
+    assert!(header(world.last_response(), HeaderName::RetryAfter).parse::<u64>().unwrap() <= 10);
+    let session = world.opened().last().unwrap().session;
+    world.event(session.shard, Event::SessionReady { session });
+    assert_eq!(world.statuses(), [500, 200]);
+    assert_eq!(header(world.last_response(), HeaderName::CSeq), "1 INVITE");
 }
 
 #[test]

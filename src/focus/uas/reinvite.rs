@@ -10,7 +10,10 @@ use crate::focus::uas::accept;
 use crate::focus::{dialogs, responses};
 use crate::transaction::TransactionId;
 use parlor_proto::sdp::Direction;
-use parlor_proto::sip::{Hop, Request};
+use parlor_proto::sip::{HeaderName, Hop, Request};
+
+/// The Retry-After of a re-INVITE that comes too early is less than this, in seconds (RFC 3261 §14.2: from 0 to 10).
+const RETRY_SECONDS_END: u64 = 11;
 
 /// A re-INVITE. What cannot be taken leaves the call as it was.
 pub fn handle(cx: &mut Context<'_>, id: &TransactionId, request: &Request, tag: Tag, hop: Hop) {
@@ -36,12 +39,16 @@ pub fn handle(cx: &mut Context<'_>, id: &TransactionId, request: &Request, tag: 
     }
 }
 
-/// 491 while an offer of ours has no answer: glare (RFC 3261 §14.2, RFC 3264 §4).
-fn check_state(cx: &Context<'_>, tag: Tag) -> Result<(), Refusal> {
+/// 491 while an offer of ours has no answer (glare), 500 while the first INVITE has none (RFC 3261 §14.2, RFC 3264 §4).
+fn check_state(cx: &mut Context<'_>, tag: Tag) -> Result<(), Refusal> {
     let call = cx.calls.get(tag).ok_or(Refusal::new(481))?;
     match call.state {
         _ if call.is_offering() => Err(Refusal::new(491)),
         CallState::Ending(..) => Err(Refusal::new(481)),
-        CallState::Opening(_) | CallState::Answered(_) | CallState::Established => Ok(()),
+        CallState::Opening(_) => {
+            let seconds = cx.core.random() % RETRY_SECONDS_END;
+            Err(Refusal::new(500).with(HeaderName::RetryAfter, seconds.to_string()))
+        }
+        CallState::Answered(_) | CallState::Established => Ok(()),
     }
 }
