@@ -194,12 +194,12 @@ fn every_supported_key_is_read() {
 fn an_unknown_key_has_a_suggestion() {
     let (line, column, offending, message, help) = only_error("[msrp]\nport = 2855\n  lisen = \"127.0.0.1\"\n");
     assert_eq!((line, column, offending.as_str()), (3, 3, "lisen"));
-    assert_eq!(message, "unknown key msrp.lisen");
+    assert_eq!(message, "unknown key `msrp.lisen`");
     assert_eq!(help, "did you mean `listen`?");
     let (.., help) = only_error("[rooms.lobby]\nfrobnicate = 1\n");
     assert!(help.starts_with("known keys: nicknames,") && help.ends_with("subject, display_text"), "{help}");
     let (_, _, offending, message, help) = only_error("[rooom.lobby]\nsubject = \"x\"\n");
-    assert_eq!((offending.as_str(), message.as_str()), ("rooom", "unknown key rooom"));
+    assert_eq!((offending.as_str(), message.as_str()), ("rooom", "unknown key `rooom`"));
     assert_eq!(help, "did you mean `rooms`?");
 }
 

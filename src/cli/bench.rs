@@ -8,6 +8,7 @@ use parlor_bench::{BenchArguments, Host};
 
 use super::output;
 use super::serve::ServeArguments;
+use crate::shard::{self, Io};
 
 /// Runs a scenario.
 pub fn run(arguments: &BenchArguments) -> ExitCode {
@@ -20,7 +21,8 @@ pub fn run(arguments: &BenchArguments) -> ExitCode {
     parlor_bench::run(arguments, &host)
 }
 
-/// The values of `[shards]`, except `cores`, of a server started with these flags, by key. Empty if the flags are invalid.
+/// The values of `[shards]`, except `cores`, of a server started with these flags, by key; `io` is the back end that such a server
+/// uses on this machine. Empty if the flags are invalid.
 fn shard_settings(flags: &[String]) -> BTreeMap<String, String> {
     #[derive(Parser)]
     struct Flags {
@@ -32,8 +34,9 @@ fn shard_settings(flags: &[String]) -> BTreeMap<String, String> {
         return BTreeMap::new();
     };
     let shards = config.shards;
+    let io = if shards.io == Io::Ring && shard::probe_ring().is_err() { Io::Epoll } else { shards.io };
     let settings = [
-        ("io", format!("{:?}", shards.io).to_lowercase()),
+        ("io", format!("{io:?}").to_lowercase()),
         ("spin_before_park", format!("{:?}", shards.spin_before_park)),
         ("ring_depth", shards.ring_depth.to_string()),
         ("send_batch", shards.send_batch.to_string()),

@@ -22,10 +22,10 @@ impl AuthConfig {
         auth.users_file_span = section.span_of("users_file");
         section.value("realm", &mut auth.realm, |value| {
             let legal = |realm: &String| !realm.is_empty() && !realm.chars().any(char::is_control);
-            text(value)
-                .ok()
-                .filter(legal)
-                .ok_or_else(|| "expected a text for people, with a host name: \"example.com\"".into())
+            text(value).ok().filter(legal).ok_or_else(|| {
+                "expected a non-empty string without control characters, for example a host name: \"example.com\""
+                    .into()
+            })
         });
         section.value("users_file", &mut auth.users_file, |value| {
             let path = text(value).ok().filter(|path| !path.is_empty());
@@ -74,7 +74,7 @@ impl AuthConfig {
                 Ok(_) if self.users.contains_key(&name) => {
                     section.refuse(
                         &format!("duplicate user `{name}`"),
-                        "expected once, in the config or in the users file",
+                        "expected each user once, in the config or in the users file",
                         Some(span),
                     );
                 }
@@ -87,14 +87,14 @@ impl AuthConfig {
 /// Checks a user name (RFC 7616 §4): no colon.
 fn check_name(name: &str) -> Result<(), String> {
     let legal = UsernameCasePreserved::enforce(name).is_ok_and(|enforced| enforced == name) && !name.contains(':');
-    if legal { Ok(()) } else { Err("expected a name as before the @ of a SIP address: alice".into()) }
+    if legal { Ok(()) } else { Err("expected a user name, as before the @ of a SIP address: alice".into()) }
 }
 
 fn secret(name: &str, realm: &str, value: &DeValue<'_>) -> Result<Secret, String> {
     match value {
         DeValue::String(password) => {
             let password =
-                OpaqueString::enforce(password.as_ref()).map_err(|_| "expected a password, not empty".to_owned())?;
+                OpaqueString::enforce(password.as_ref()).map_err(|_| "expected a non-empty password".to_owned())?;
             Ok(Secret::of(name, realm, &password))
         }
         DeValue::Table(table) => {

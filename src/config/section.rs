@@ -145,7 +145,7 @@ impl<'e, 'i> Section<'e, 'i> {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("known keys: {}", self.known.join(", ")),
             };
-            self.push_error(format!("unknown key {}", self.path_of(&key)), help, span);
+            self.push_error(format!("unknown key `{}`", self.path_of(&key)), help, span);
         }
     }
 }

@@ -39,10 +39,10 @@ impl TlsConfig {
         section.value("private_key", &mut private_key, path);
         section.value("authorities", &mut authorities, |value| path(value).map(Some));
         if has_certificate.is_none() {
-            section.refuse("missing key `tls.certificate`", "expected certificate = \"cert.pem\"", has_key.clone());
+            section.refuse("missing key `tls.certificate`", "add `certificate = \"cert.pem\"`", has_key.clone());
         }
         if has_key.is_none() {
-            section.refuse("missing key `tls.private_key`", "expected private_key = \"key.pem\"", has_certificate);
+            section.refuse("missing key `tls.private_key`", "add `private_key = \"key.pem\"`", has_certificate);
         }
         section.finish();
         Self { certificate, private_key, authorities }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::command_queue::{CommandQueue, CommandRefused};
 use super::descriptor_limit::DescriptorMonitor;
@@ -165,7 +165,7 @@ impl Driver {
         if let Event::SessionEnded { session, why } = &event {
             match why {
                 EndReason::ConnectionLost => debug!(session = session.short(), "MSRP connection lost"),
-                why => info!(session = session.short(), why = why.text(), "MSRP session ended"),
+                why => debug!(session = session.short(), why = why.text(), "MSRP session ended"),
             }
         }
         self.focus.handle_event(shard, event, Instant::now());

@@ -103,9 +103,9 @@ impl EndReason {
             Self::ConnectionLost => "MSRP connection lost",
             Self::ProtocolError => "MSRP protocol error",
             Self::Congested => "MSRP session congested",
-            Self::Unreachable => "MSRP peer out of reach",
+            Self::Unreachable => "MSRP peer unreachable",
             Self::BindRefused => "MSRP peer does not know the session",
-            Self::Certificate => "MSRP peer has another certificate",
+            Self::Certificate => "MSRP certificate mismatch",
         }
     }
 }

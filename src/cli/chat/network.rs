@@ -130,7 +130,7 @@ pub fn unreachable(via: &Via, error: &io::Error) -> ChatError {
     let (transport, host, port) = (via.transport.name().to_ascii_lowercase(), &via.host, via.port);
     match error.kind() {
         io::ErrorKind::ConnectionRefused => {
-            format!("nobody listens at {transport}:{host}:{port}; is the server running? `parlor serve` starts one")
+            format!("connection refused: {transport}:{host}:{port}; is the server running? `parlor serve` starts one")
         }
         _ => format!("cannot reach {transport}:{host}:{port}: {error}"),
     }

@@ -81,7 +81,7 @@ pub enum MediaError {
         bytes_max: usize,
     },
     /// Neither end would connect: see [`Setup`].
-    #[error("nobody would connect")]
+    #[error("incompatible a=setup")]
     Setup,
 }
 
