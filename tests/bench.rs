@@ -219,9 +219,9 @@ fn what_cannot_be_is_said() {
 
 #[test]
 fn what_makes_no_sense_is_refused_before_anything_is_started() {
-    let no_rate = "a number a second from 0.001 to 1000000 is wanted";
+    let no_rate = "expected a number a second from 0.001 to 1000000";
     let cases: [(&str, &str); 29] = [
-        ("fanout --receivers 0", "nobody would get anything"),
+        ("fanout --receivers 0", "at least one sender and one receiver"),
         ("fanout --rate 0", no_rate),
         ("fanout --rate=-1", no_rate),
         ("fanout --rate nan", no_rate),
@@ -230,15 +230,15 @@ fn what_makes_no_sense_is_refused_before_anything_is_started() {
         ("fanout --window 0", "is not in 1..=10000000"),
         ("fanout --rooms 0", "is not in 1..=10000000"),
         ("fanout --size 100000", "is not in 0..=60000"),
-        ("fanout --seconds 0", "a number of seconds from 0.001 to 86400 is wanted"),
-        ("fanout --seconds=-3", "a number of seconds from 0.001 to 86400 is wanted"),
+        ("fanout --seconds 0", "expected a number of seconds from 0.001 to 86400"),
+        ("fanout --seconds=-3", "expected a number of seconds from 0.001 to 86400"),
         ("fanout --shards 0", "is not in 1..=10000000"),
         ("fanout --rounds 51", "is not in 1..=50"),
-        ("fanout --server nowhere", "HOST:PORT is wanted"),
+        ("fanout --server nowhere", "expected HOST:PORT"),
         ("fanout --server 127.0.0.1:1 --shards 2", "cannot be used with"),
         ("fanout --server 127.0.0.1:1 --serve=--io=ring", "cannot be used with"),
         ("fanout --server 127.0.0.1:1 --against floor", "cannot be used with"),
-        ("fanout --against floor,none", "none stands alone"),
+        ("fanout --against floor,none", "none cannot be combined"),
         ("fanout --against redis --tls", "compared with without TLS"),
         ("fanout --against floor --shards 2", "compared with one shard"),
         ("fanout --json /nowhere/result.json", "/nowhere/result.json"),
@@ -249,7 +249,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_started() {
         ("slow --stalled 0", "is not in 1..=10000000"),
         ("idle --server 127.0.0.1:1", "cannot be read"),
         ("calls --rate 0", no_rate),
-        ("sweep --p99 0ms", "nothing arrives in no time"),
+        ("sweep --p99 0ms", "expected a duration above 0"),
     ];
     cases.into_iter().for_each(|(arguments, why)| is_refused(arguments, 2, why));
 }

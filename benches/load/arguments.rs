@@ -95,12 +95,12 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 fn between(text: &str, least: f64, most: f64, what: &str) -> Result<f64, String> {
     let value = text.parse().ok().filter(|value| (least..=most).contains(value));
-    value.ok_or_else(|| format!("{what} from {least} to {most} is wanted"))
+    value.ok_or_else(|| format!("expected {what} from {least} to {most}"))
 }
 
 /// Where a server is: an address or a name, and a port.
 fn address(text: &str) -> Result<SocketAddr, String> {
-    let mut addresses = text.to_socket_addrs().map_err(|error| format!("HOST:PORT is wanted: {error}"))?;
+    let mut addresses = text.to_socket_addrs().map_err(|error| format!("expected HOST:PORT: {error}"))?;
     addresses.next().ok_or_else(|| "this host has no address".to_owned())
 }
 

@@ -15,7 +15,7 @@ pub const NOTICED_WITHIN: Duration = Duration::from_millis(100);
 /// Whether the bench is to end early.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt {
-    asked: Arc<AtomicBool>,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Interrupt {
@@ -30,11 +30,11 @@ impl Interrupt {
             let _entered = runtime.enter();
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
         };
-        let asked = this.asked.clone();
+        let interrupted = this.interrupted.clone();
         let listen = async move {
             loop {
                 tokio::select! { _ = interrupts.recv() => {}, _ = terminations.recv() => {} }
-                if asked.swap(true, Ordering::Relaxed) {
+                if interrupted.swap(true, Ordering::Relaxed) {
                     // The kernel ends the servers with this process.
                     std::process::exit(1);
                 }
@@ -52,10 +52,10 @@ impl Interrupt {
         Ok(this)
     }
 
-    /// Whether somebody has asked.
+    /// Whether a signal has come.
     #[must_use]
-    pub fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
     }
 }
 

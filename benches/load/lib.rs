@@ -220,7 +220,7 @@ fn measure(
     let mut progress = Progress::new(interrupt.clone());
     let outcome = scenario(Cores::choose()?, &mut progress)?;
     drop(progress);
-    let interrupted = interrupt.is_asked();
+    let interrupted = interrupt.is_interrupted();
     let record = report::record(&outcome, run, host, interrupted);
     let finished = report::finish(record, output, host)?;
     Ok(finished.is_clean && finished.is_shown && !interrupted)
@@ -233,7 +233,7 @@ fn search(arguments: &sweep::SweepArguments, host: &Host) -> Result<bool, Failur
     let mut progress = Progress::new(interrupt.clone());
     let (outcome, sweep) = sweep::run(arguments, Cores::choose()?, &mut progress)?;
     drop(progress);
-    let interrupted = interrupt.is_asked();
+    let interrupted = interrupt.is_interrupted();
     let found = sweep.highest.is_some();
     let record = report::record(&outcome, &arguments.run, host, interrupted);
     let finished = report::finish(Record { sweep: Some(sweep), ..record }, &arguments.output, host)?;

@@ -66,7 +66,7 @@ impl Watch for Progress {
     }
 
     fn is_interrupted(&self) -> bool {
-        self.interrupt.is_asked()
+        self.interrupt.is_interrupted()
     }
 
     fn interval(&self) -> Option<Duration> {
@@ -76,7 +76,7 @@ impl Watch for Progress {
     fn tick(&mut self, _subject: &str, so_far: &Measured) {
         let Some(lines) = &self.lines else { return };
         lines.stage.set_position(u64::try_from(lines.stage.elapsed().as_millis()).unwrap_or(0));
-        if self.interrupt.is_asked() {
+        if self.interrupt.is_interrupted() {
             lines.stage.set_message("ending early; a second Ctrl-C ends it at once");
         }
         lines.figures.set_message(figures(so_far));

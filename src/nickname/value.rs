@@ -65,18 +65,18 @@ impl NicknameKey {
 pub fn parse_use_nickname(value: &[u8], unquoted_allowed: bool) -> Result<Requested, Malformed> {
     let value = std::str::from_utf8(value.trim_ascii()).map_err(|_| Malformed)?;
     let quoted = value.starts_with('"') || value.ends_with('"');
-    let asked = match (quoted, unquoted_allowed) {
+    let requested = match (quoted, unquoted_allowed) {
         (true, _) => unquote(value)?,
         (false, true) => value.to_owned(),
         (false, false) => return Err(Malformed),
     };
-    if asked.is_empty() {
+    if requested.is_empty() {
         return Ok(Requested::Remove);
     }
-    if asked.len() > NICKNAME_BYTES_MAX || NicknameKey::of(&asked).is_err() {
+    if requested.len() > NICKNAME_BYTES_MAX || NicknameKey::of(&requested).is_err() {
         return Err(Malformed);
     }
-    let enforced = Nickname::enforce(asked).map_err(|_| Malformed)?.into_owned();
+    let enforced = Nickname::enforce(requested).map_err(|_| Malformed)?.into_owned();
     // The profile may make it longer: U+FDFA becomes eighteen characters.
     if enforced.len() > NICKNAME_BYTES_MAX { Err(Malformed) } else { Ok(Requested::Take(enforced)) }
 }

@@ -135,8 +135,8 @@ impl Switch {
     /// A response has come on a connection of ours. Returns whether it was the one to the binding SEND.
     pub(super) fn binding_answered(&mut self, id: ConnectionId, tid: &[u8], status: Status, now: Instant) -> bool {
         let Some(connection) = self.egress.connections.get_mut(id) else { return false };
-        let asked = connection.dialled.take_if(|dialled| dialled.tid.as_ref().is_some_and(|asked| asked[..] == *tid));
-        let Some(Dialled { session, .. }) = asked.as_deref() else { return false };
+        let dialled = connection.dialled.take_if(|dialled| dialled.tid.as_ref().is_some_and(|own| own[..] == *tid));
+        let Some(Dialled { session, .. }) = dialled.as_deref() else { return false };
         let Some(entry) = self.sessions.get_mut(*session) else { return true };
         if entry.session.connection().is_some() {
             // The peer was first with a request of its own.

@@ -198,7 +198,7 @@ impl Switch {
     }
 
     /// Ends a message (`#`) for everybody who has a part of it.
-    pub(super) fn end_for_everybody(&mut self, sender: SessionKey, stream: &mut Stream, now: Instant) {
+    pub(super) fn abort_for_all(&mut self, sender: SessionKey, stream: &mut Stream, now: Instant) {
         let Phase::Flowing(flow) = &mut stream.phase else { return };
         let recipients = std::mem::take(&mut flow.recipients);
         if flow.sent == 0 {

@@ -65,7 +65,7 @@ impl Switch {
         if let Some(mut stream) = self.take_stream(key, message_id) {
             self.egress.counters.aborted += 1;
             self.senders.end(&stream.out_id);
-            self.end_for_everybody(key, &mut stream, now);
+            self.abort_for_all(key, &mut stream, now);
             self.book_held(key);
         }
     }
@@ -108,7 +108,7 @@ impl Switch {
         while let Some(mut stream) = self.sessions.get_mut(key).and_then(|entry| entry.streams.pop()) {
             self.egress.counters.aborted += 1;
             self.senders.end(&stream.out_id);
-            self.end_for_everybody(key, &mut stream, now);
+            self.abort_for_all(key, &mut stream, now);
         }
         if let Some(entry) = self.sessions.get_mut(key) {
             entry.refused.clear();

@@ -261,7 +261,7 @@ impl Transactions {
 
     /// Whether a request belongs to a known transaction.
     #[must_use]
-    pub fn knows(&self, request: &Request) -> bool {
+    pub fn contains(&self, request: &Request) -> bool {
         self.keys.of_request(request).is_some_and(|id| self.is_in_flight(&id))
     }
 

@@ -34,17 +34,17 @@ fn every_limit_is_named_by_a_test() {
 
 #[test]
 fn below_the_shell_maxima_stand_in_one_file() {
-    let astray: Vec<String> = rust_files("src").iter().flat_map(|(path, text)| astray(path, text)).collect();
-    assert!(astray.is_empty(), "to be moved to {LIMITS:?}: {astray:?}");
+    let misplaced: Vec<String> = rust_files("src").iter().flat_map(|(path, text)| misplaced(path, text)).collect();
+    assert!(misplaced.is_empty(), "to be moved to {LIMITS:?}: {misplaced:?}");
 }
 
 #[test]
 fn a_maximum_that_stands_elsewhere_is_noticed() {
     let text = "const QUEUE_MAX: usize = 1;\n    pub(super) const X_MAX: u8 = 2;\nconst MAXIMUM: u8 = 3;\n// const Y_MAX: u8 = 4;";
-    assert_eq!(astray("src/focus/face.rs", text), ["src/focus/face.rs QUEUE_MAX", "src/focus/face.rs X_MAX"]);
-    assert_eq!(astray("src/shard/flush.rs", text), [""; 0], "the shell has buffers of its own");
-    assert_eq!(astray(LIMITS[0], text), [""; 0]);
-    assert_eq!(astray("src/focus/face.rs", &format!("#[cfg(test)]\nmod tests {{\n{text}\n}}")), [""; 0]);
+    assert_eq!(misplaced("src/focus/face.rs", text), ["src/focus/face.rs QUEUE_MAX", "src/focus/face.rs X_MAX"]);
+    assert_eq!(misplaced("src/shard/flush.rs", text), [""; 0], "the shell has buffers of its own");
+    assert_eq!(misplaced(LIMITS[0], text), [""; 0]);
+    assert_eq!(misplaced("src/focus/face.rs", &format!("#[cfg(test)]\nmod tests {{\n{text}\n}}")), [""; 0]);
     assert_eq!(tests_within("const A: u8 = 1;\n#[cfg(test)]\nmod tests {\nA }"), "mod tests {\nA }");
 }
 
@@ -57,7 +57,7 @@ fn constants(text: &str) -> Vec<String> {
 }
 
 /// The maxima of a file below the shell that it should not have.
-fn astray(path: &str, text: &str) -> Vec<String> {
+fn misplaced(path: &str, text: &str) -> Vec<String> {
     let floor = FLOORS.iter().find(|(name, _)| module_of(path).first() == Some(name)).map(|(_, floor)| *floor);
     if LIMITS.contains(&path) || floor.is_none_or(|floor| floor > 2) {
         return Vec::new();

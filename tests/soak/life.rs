@@ -11,7 +11,7 @@ const GUESTS_MAX: usize = 24;
 const STEPS: usize = 1500;
 
 #[test]
-fn whatever_guests_do_everybody_hears_what_is_for_it_and_nothing_is_left_when_they_have_gone() {
+fn soak_delivers_once_and_leaks_nothing() {
     for_each_seed(4, |numbers| {
         let mut house = House::new(numbers);
         house.rude = true;

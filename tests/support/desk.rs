@@ -41,10 +41,10 @@ impl Desk {
         peer.from = format!("<sip:u{}@home.example>;tag=t", self.calls);
         let offer = peer.offer();
         let invite = peer.request("INVITE", &offer);
-        self.hear(invite, peer.hop());
+        self.handle_message(invite, peer.hop());
         peer.to_tag = Some(self.to_tag.clone());
         let ack = peer.request("ACK", "");
-        self.hear(ack, peer.hop());
+        self.handle_message(ack, peer.hop());
         peer
     }
 
@@ -54,7 +54,7 @@ impl Desk {
         self.spent = 0;
         let mut peer = self.join("lobby");
         let bye = peer.request("BYE", "");
-        self.hear(bye, peer.hop());
+        self.handle_message(bye, peer.hop());
         // As many calls as a busy server has in a second, so that what is kept for a while does not pile up.
         self.now += Duration::from_millis(1);
         let begun = (self.meter)();
@@ -62,7 +62,7 @@ impl Desk {
         self.spent + (self.meter)() - begun
     }
 
-    fn hear(&mut self, message: String, hop: Hop) {
+    fn handle_message(&mut self, message: String, hop: Hop) {
         let begun = (self.meter)();
         let parsed = parse_datagram(message.as_bytes()).unwrap().unwrap();
         self.focus.handle_message(parsed, hop, self.now);

@@ -107,8 +107,8 @@ impl CallTable {
         }
     }
 
-    /// A message of the server's has come.
-    pub fn hear(&mut self, message: &SipMessage<'_>) {
+    /// Handles a message from the server.
+    pub fn handle_message(&mut self, message: &SipMessage<'_>) {
         let Some(status) = message.status() else {
             self.notifies += u64::from(message.method() == "NOTIFY");
             if message.method() != "ACK" {

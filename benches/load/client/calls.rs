@@ -152,7 +152,7 @@ impl Calls {
             match event.token() {
                 SIP => {
                     self.link.flush()?;
-                    self.link.receive(|message| self.book.hear(message))?;
+                    self.link.receive(|message| self.book.handle_message(message))?;
                 }
                 ALARM => {}
                 token => self.book.bound(token)?,

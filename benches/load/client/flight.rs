@@ -1,4 +1,4 @@
-//! What is in flight: who waits for which message, and since when.
+//! Messages in flight: which recipients have not received them, and since when.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::client::layout::Copy;
 use crate::result::outcome::Measured;
 
-/// Messages of a turn that somebody waits for, and what is known of the others.
+/// Messages of a turn that have not reached all their recipients, and the measurements of the others.
 pub struct Flight {
     /// Of each sender.
     senders: Vec<Waiting>,
@@ -23,7 +23,7 @@ struct Waiting {
     messages: VecDeque<(Instant, usize)>,
 }
 
-/// Whom a connection hears, the number that it expects of each next, and what it has been passed over with.
+/// The senders that a connection receives from, the next number expected of each, and the copies that were skipped.
 pub struct Reception {
     senders: Range<usize>,
     next: Vec<u64>,
@@ -31,7 +31,7 @@ pub struct Reception {
     passed_over: BTreeSet<(usize, u64)>,
 }
 
-/// Copies that are remembered as passed over; of a server that loses more, one that comes late after all counts as repeated.
+/// Skipped copies that are remembered; of a server that loses more, one that comes late after all counts as duplicated.
 const PASSED_OVER_MAX: usize = 4096;
 
 impl Reception {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_repeated_late_or_astray_is_told_apart() {
+    fn faults_are_classified() {
         let start = Instant::now();
         let (mut flight, mut reception) = (Flight::new([0, 0, 0].into_iter()), Reception::new(1..2));
         for _ in 0..5 {

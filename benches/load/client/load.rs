@@ -38,7 +38,7 @@ impl Load {
             return Err(format!("{SENDERS_MAX} senders at most"));
         }
         if self.senders == 0 || self.receivers + self.senders < 2 {
-            return Err("nobody would get anything: a room needs a sender and somebody else".into());
+            return Err("a room needs at least one sender and one receiver".into());
         }
         Ok(())
     }
@@ -62,7 +62,7 @@ impl Load {
     }
 
     /// The senders whose copies the member at `seat` of a room gets.
-    fn hears(&self, room: usize, seat: usize) -> Range<usize> {
+    fn senders_for(&self, room: usize, seat: usize) -> Range<usize> {
         let first = room * self.senders;
         match seat.checked_sub(self.receivers) {
             Some(sender) if self.privately => {
@@ -90,10 +90,10 @@ impl Load {
             })
             .collect();
         let seat = |(at, (member, script)): (usize, (T, Option<Script>))| {
-            let hears = self.hears(at / width, at % width);
+            let senders = self.senders_for(at / width, at % width);
             match script {
-                Some(script) => Endpoint::sender(stream(member), hears, script, self.recipients()),
-                None => Endpoint::receiver(stream(member), hears),
+                Some(script) => Endpoint::sender(stream(member), senders, script, self.recipients()),
+                None => Endpoint::receiver(stream(member), senders),
             }
         };
         members.into_iter().zip(scripts).enumerate().map(seat).collect()
@@ -123,7 +123,7 @@ mod tests {
         let load = load(3, 2, 2, false);
         assert_eq!((load.members(), load.recipients()), (12, 3));
         assert_eq!((load.room_of(3), load.room_of(4)), (0, 1));
-        assert_eq!((load.hears(0, 0), load.hears(1, 3)), (0..2, 2..4));
+        assert_eq!((load.senders_for(0, 0), load.senders_for(1, 3)), (0..2, 2..4));
     }
 
     #[test]
@@ -131,7 +131,7 @@ mod tests {
         let load = load(2, 0, 3, true);
         assert_eq!(load.recipients(), 1);
         let message: Vec<_> = (0..2).flat_map(|room| (0..3).map(move |seat| (room, seat))).collect();
-        let message: Vec<_> = message.into_iter().map(|(room, seat)| load.hears(room, seat).start).collect();
+        let message: Vec<_> = message.into_iter().map(|(room, seat)| load.senders_for(room, seat).start).collect();
         assert_eq!(message, [2, 0, 1, 5, 3, 4]);
     }
 }

@@ -69,7 +69,7 @@ impl Transfer {
     /// # Errors
     /// Returns an error if a socket fails.
     pub fn of_members(members: Vec<Member>, size: u64, chunk: usize) -> io::Result<Self> {
-        let sender = members.last().ok_or_else(|| io::Error::other("nobody is there"))?;
+        let sender = members.last().ok_or_else(|| io::Error::other("the room has no members"))?;
         let head = format!(
             "From: <{}>\r\nTo: <{}>\r\n\r\nContent-Type: application/octet-stream\r\n\r\n",
             sender.from, sender.room
@@ -85,7 +85,7 @@ impl Transfer {
     /// Returns an error if a socket fails.
     pub fn new(mut streams: Vec<StdStream>, content: Content, size: u64, chunk: usize) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let sender = streams.pop().ok_or_else(|| io::Error::other("nobody is there"))?;
+        let sender = streams.pop().ok_or_else(|| io::Error::other("the room has no members"))?;
         let register = |stream: StdStream, at: usize, interest| -> io::Result<TcpStream> {
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
@@ -298,7 +298,7 @@ fn check(head: &[u8], pattern: &[u8], at: u64, octets: &[u8]) -> io::Result<()> 
         same &= these == piece;
         rest = others;
     });
-    if same { Ok(()) } else { Err(io::Error::other(format!("a file is changed on its kind, from octet {at} on"))) }
+    if same { Ok(()) } else { Err(io::Error::other(format!("a received file differs from octet {at} on"))) }
 }
 
 #[cfg(test)]

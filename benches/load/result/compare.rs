@@ -161,15 +161,16 @@ fn differences(first: &Record, second: &Record) -> Vec<String> {
     let (of_a, of_b) = (settings(a), settings(b));
     let names: BTreeSet<&String> = of_a.keys().chain(of_b.keys()).collect();
     for name in names {
-        let [a, b] = [&of_a, &of_b].map(|of| of.get(name).map_or("not told", String::as_str));
+        let [a, b] = [&of_a, &of_b].map(|of| of.get(name).map_or("unknown", String::as_str));
         if a != b {
             notes.push(format!("{name} is {a} in A and {b} in B"));
         }
     }
     let interrupted = [("A", first), ("B", second)].into_iter().filter(|(_, record)| record.interrupted);
-    notes.extend(interrupted.map(|(name, record)| {
-        format!("{name} was interrupted: of it there are {} rounds", record.parlor().turns.len())
-    }));
+    notes.extend(
+        interrupted
+            .map(|(name, record)| format!("{name} was interrupted after {} rounds", record.parlor().turns.len())),
+    );
     notes
 }
 

@@ -69,11 +69,11 @@ pub struct Measured {
     pub latency: Histogram<u64>,
     /// Operations that were never done.
     pub lost: u64,
-    /// Copies that came again.
+    /// Duplicated copies.
     pub repeated: u64,
     /// Copies that came after a later one.
     pub reordered: u64,
-    /// Copies that came to somebody whom they were not for.
+    /// Misdelivered copies: received by a member that they were not for.
     pub strayed: u64,
     /// What else was found.
     pub figures: Vec<Figure>,
@@ -115,7 +115,7 @@ impl Measured {
         self.figures.push(Figure { name, value, unit });
     }
 
-    /// Whether nothing was lost, repeated, out of order or led astray.
+    /// Whether nothing was lost, duplicated, out of order or misdelivered.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         (self.lost, self.repeated, self.reordered, self.strayed) == (0, 0, 0, 0)

@@ -111,33 +111,33 @@ pub struct Turn {
     pub busiest_ns: u64,
     /// Processor time of the thread that puts the load on.
     pub client_ns: u64,
-    /// Copies that never came.
+    /// Copies that did not arrive.
     pub lost: u64,
-    /// Copies that came again.
+    /// Duplicated copies.
     pub repeated: u64,
-    /// Copies that came after a later one.
+    /// Copies that arrived after a later one.
     pub reordered: u64,
-    /// Copies that came to somebody whom they were not for.
+    /// Misdelivered copies: received by a member that they were not for.
     pub strayed: u64,
     /// Latencies of this turn alone.
     pub latency_ns: Percentiles,
-    /// What only this scenario tells.
+    /// Figures that only this scenario has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<Figure>,
 }
 
-/// A figure that a scenario tells besides.
+/// A further figure of a scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// Its name, `user_bytes_per_session` say.
+    /// Its name, for example `user_bytes_per_session`.
     pub name: String,
-    /// What it is.
+    /// In `unit`.
     pub value: f64,
     /// `B`, `ns`, `/s`, `%`, `×`, or nothing for a count.
     pub unit: String,
 }
 
-/// The search for the highest rate that is borne.
+/// The search for the highest sustainable rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sweep {
     /// Nanoseconds under which the 99th percentile has to stay.
@@ -151,7 +151,7 @@ pub struct Sweep {
 /// One rate of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// Messages a second that were asked for.
+    /// The requested rate, in messages a second.
     pub rate: f64,
     /// Nanoseconds of the median latency, of each repetition.
     pub p50_ns: Vec<u64>,
@@ -210,7 +210,7 @@ impl Record {
         }
         let record: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if record.subjects.is_empty() {
-            return Err("names nobody who was measured".into());
+            return Err("has no subjects".into());
         }
         Ok(record)
     }

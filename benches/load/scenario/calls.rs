@@ -73,7 +73,7 @@ pub fn run(arguments: &DialArguments, cores: Cores, watch: &mut dyn Watch) -> io
         let mut others = Calls::new(server.addresses, options, u64::from(std::process::id()))?;
         let rooms: Vec<_> = (0..=standing / ROOM_SIZE).map(|room| others.room(&room.to_string())).collect();
         others.join_all(standing, |member| rooms[member / ROOM_SIZE].clone(), watch)?;
-        subjects.push(Box::new(Dialling { name, server, others, rooms, transport: arguments.transport, run: 0 }));
+        subjects.push(Box::new(CallSubject { name, server, others, rooms, transport: arguments.transport, run: 0 }));
     }
     let pace = arguments.rate.map_or(Pace::Window(arguments.window), Pace::Rate);
     let rounds = outcome::in_turns(&mut subjects, pace, arguments.run.time(), arguments.run.rounds, watch)?;
@@ -94,8 +94,8 @@ pub fn run(arguments: &DialArguments, cores: Cores, watch: &mut dyn Watch) -> io
     })
 }
 
-/// A server that is called.
-struct Dialling {
+/// A server that gets calls.
+struct CallSubject {
     name: &'static str,
     server: ServerUnderTest,
     /// The standing sessions.
@@ -106,7 +106,7 @@ struct Dialling {
     run: u64,
 }
 
-impl Subject for Dialling {
+impl Subject for CallSubject {
     fn name(&self) -> &str {
         self.name
     }

@@ -182,7 +182,7 @@ impl Going {
             self.interrupted.store(watch.is_interrupted(), Ordering::Relaxed);
             thread::sleep(LOOKING);
         }
-        self.thread.join().map_err(|_| io::Error::other("the thread of those who come and go is gone"))?
+        self.thread.join().map_err(|_| io::Error::other("the churn thread has panicked"))?
     }
 }
 

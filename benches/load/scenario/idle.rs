@@ -1,4 +1,4 @@
-//! `idle`: sessions that say nothing. What each costs in memory, and all of them in processor time.
+//! `idle`: sessions without messages. The memory of each, and the processor time of all.
 
 use std::io;
 use std::rc::Rc;
@@ -42,13 +42,13 @@ pub struct IdleArguments {
 }
 
 impl IdleArguments {
-    /// Says what is wrong where this makes no sense.
+    /// Checks the arguments.
     ///
     /// # Errors
     /// Returns what is wrong with the arguments, in words.
     pub fn check(&self) -> Result<(), String> {
         match self.run.server {
-            Some(_) => Err("--server is not for this: the memory of a server elsewhere cannot be read".into()),
+            Some(_) => Err("--server is not supported here: the memory of a server elsewhere cannot be read".into()),
             None => Ok(()),
         }
     }
@@ -66,7 +66,7 @@ const SETTLING: Duration = Duration::from_secs(1);
 pub fn run(arguments: &IdleArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
     let IdleArguments { sessions, room_size, .. } = *arguments;
     descriptors::reserve(sessions + FIRST_SESSIONS)?;
-    // A server for each round, or the rounds would be one measurement of memory, told several times.
+    // A server for each round, or the rounds would be one measurement of memory, repeated.
     let servers = (0..arguments.run.rounds).map(|_| ServerUnderTest::start(&arguments.run, arguments.run.shards, ""));
     let idle = Idle { servers: servers.collect::<io::Result<_>>()?, sessions, room_size: room_size as usize };
     pin(cores.client);
@@ -88,7 +88,7 @@ pub fn run(arguments: &IdleArguments, cores: Cores, watch: &mut dyn Watch) -> io
     })
 }
 
-/// Servers that idle, each for one turn.
+/// Idle servers, one for each turn.
 struct Idle {
     servers: Vec<ServerUnderTest>,
     sessions: usize,
@@ -108,10 +108,10 @@ impl Subject for Idle {
         let rooms: Vec<Rc<str>> = (0..=sessions / room_size).map(|room| calls.room(&room.to_string())).collect();
         let first = calls.room("first");
         calls.join_all(FIRST_SESSIONS, |_| first.clone(), watch)?;
-        settle(&mut calls, watch)?;
+        wait_until_idle(&mut calls, watch)?;
         let before = Held::now(pid)?;
         calls.join_all(sessions, |member| rooms[member / room_size].clone(), watch)?;
-        settle(&mut calls, watch)?;
+        wait_until_idle(&mut calls, watch)?;
         let held = Held::now(pid)?;
         watch.stage("idle");
         let mut measured = stand_still(&server, &mut calls, time, watch)?;
@@ -121,7 +121,7 @@ impl Subject for Idle {
     }
 }
 
-fn settle(calls: &mut Calls, watch: &dyn Watch) -> io::Result<()> {
+fn wait_until_idle(calls: &mut Calls, watch: &dyn Watch) -> io::Result<()> {
     wait(calls, SETTLING, watch)?;
     if watch.is_interrupted() { Err(interrupted()) } else { Ok(()) }
 }

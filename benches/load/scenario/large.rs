@@ -49,7 +49,8 @@ pub struct LargeArguments {
 /// A number of octets as an operator writes it.
 fn octets(text: &str) -> Result<u64, String> {
     let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..at].parse().map_err(|_| format!("{text}: is no size; 64KiB and 100MB are"))?;
+    let number: u64 =
+        text[..at].parse().map_err(|_| format!("invalid size `{text}`: expected for example 64KiB or 100MB"))?;
     let unit = match text[at..].to_ascii_lowercase().as_str() {
         "" | "b" => 1,
         "kb" => 1000,
@@ -58,9 +59,9 @@ fn octets(text: &str) -> Result<u64, String> {
         "kib" => 1 << 10,
         "mib" => 1 << 20,
         "gib" => 1 << 30,
-        _ => return Err(format!("{text}: is no size; 64KiB and 100MB are")),
+        _ => return Err(format!("invalid size `{text}`: expected for example 64KiB or 100MB")),
     };
-    number.checked_mul(unit).filter(|octets| *octets > 0).ok_or_else(|| format!("{text}: is out of range"))
+    number.checked_mul(unit).filter(|octets| *octets > 0).ok_or_else(|| format!("invalid size `{text}`: out of range"))
 }
 
 /// Measures.

@@ -55,7 +55,7 @@ impl SweepArguments {
 
 fn bound(text: &str) -> Result<Duration, String> {
     let bound = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if bound.is_zero() { Err("nothing arrives in no time".to_owned()) } else { Ok(bound) }
+    if bound.is_zero() { Err("expected a duration above 0".to_owned()) } else { Ok(bound) }
 }
 
 /// Searches. Answers the turns at the highest rate that held (or the lowest that was tried), and the way there.
@@ -87,7 +87,7 @@ pub fn run(arguments: &SweepArguments, cores: Cores, watch: &mut dyn Watch) -> i
         };
         let step = Step { error, ..step(rate, arguments.p99, &rounds) };
         let held = step.held;
-        search.tell(rate, held);
+        search.report(rate, held);
         steps.push(step);
         let better =
             best.as_ref().is_none_or(|(of, did, _)| if held { !did || rate > *of } else { !did && rate < *of });
@@ -155,8 +155,8 @@ impl Search {
         (!close && self.steps < STEPS_MAX).then_some(self.next)
     }
 
-    /// What came of it.
-    fn tell(&mut self, rate: f64, held: bool) {
+    /// Takes the result of a rate.
+    fn report(&mut self, rate: f64, held: bool) {
         self.steps += 1;
         if held {
             self.held = Some(rate);
@@ -184,7 +184,7 @@ mod tests {
     fn search(from: f64, bound: f64) -> (Option<f64>, u32) {
         let mut search = Search::new(from, 0.05);
         while let Some(rate) = search.next() {
-            search.tell(rate, rate <= bound);
+            search.report(rate, rate <= bound);
         }
         (search.highest(), search.steps)
     }

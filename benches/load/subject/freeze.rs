@@ -1,17 +1,17 @@
-//! A server that stands still for a while: whoever measures rightly sees it.
+//! Stops the server for a while: a correct measurement shows it in the latency.
 
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long a process of ours stands still.
+/// A pause of a process that the bench started.
 #[derive(Debug, Clone, Copy)]
 pub struct Freeze {
     pid: Pid,
     time: Duration,
 }
 
-/// One that is going to happen. The process runs on when this is dropped.
+/// A scheduled pause. Dropping it resumes the process.
 pub struct Freezing {
     freeze: Freeze,
     state: State,
@@ -24,17 +24,17 @@ enum State {
 }
 
 impl Freeze {
-    /// Of a process, for so long.
+    /// A pause of a process, of length `time`.
     ///
     /// # Panics
-    /// Where `pid` is none.
+    /// Panics if `pid` is no process id.
     #[must_use]
     pub fn new(pid: u32, time: Duration) -> Self {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a child's process id");
         Self { pid, time }
     }
 
-    /// Begins at `time`.
+    /// Schedules the pause for `time`.
     #[must_use]
     pub fn at(self, time: Instant) -> Freezing {
         Freezing { freeze: self, state: State::Until(time) }

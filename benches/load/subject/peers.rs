@@ -37,18 +37,18 @@ pub struct AgainstArguments {
     against: Vec<Against>,
 }
 
-/// One of those.
+/// A reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Against {
-    /// The bare loop, both ways of sending.
+    /// Bare loop, copied and gathered
     Floor,
-    /// The bare loop that answers too.
+    /// Bare loop that also answers senders
     Answering,
-    /// Redis pub/sub.
+    /// Redis pub/sub
     Redis,
-    /// NATS, its core without JetStream.
+    /// NATS core, without JetStream
     Nats,
-    /// Nobody.
+    /// No reference
     None,
 }
 
@@ -65,8 +65,7 @@ const PROTOCOLS: [&Protocol; 2] = [&redis::PROTOCOL, &nats::PROTOCOL];
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl AgainstArguments {
-    /// Says what is wrong where somebody was asked for who cannot stand beside a load. `instead` is what it is compared with in
-    /// any case.
+    /// Checks that the references support the load. `instead` is a fixed reference, in place of those of `--against`.
     ///
     /// # Errors
     /// Returns what is wrong with the arguments, in words.
@@ -74,23 +73,21 @@ impl AgainstArguments {
         let peers = self.against.iter().any(|against| matches!(against, Against::Redis | Against::Nats));
         match instead {
             Some(instead) if !self.against.is_empty() => {
-                Err(format!("--against is not for this: it is compared with {instead}"))
+                Err(format!("--against is not supported here: the comparison is with {instead}"))
             }
             _ if self.against.contains(&Against::None) && self.against.len() > 1 => {
-                Err("--against none stands alone".into())
+                Err("--against none cannot be combined with other references".into())
             }
-            _ if peers && !can_take(load) => {
-                Err("--against redis and nats are for one room with receivers: a fanout without --rooms".into())
-            }
+            _ if peers && !can_take(load) => Err("redis and nats support one room with receivers only".into()),
             _ => Ok(()),
         }
     }
 
-    /// The names of those who were asked for; the floors where nobody was.
+    /// The names of the requested references; the floors by default.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let asked = if self.against.is_empty() { &[Against::Floor, Against::Answering][..] } else { &self.against };
-        asked.iter().filter_map(|against| Some(against.to_possible_value()?.get_name().to_owned())).collect()
+        let requested = if self.against.is_empty() { &[Against::Floor, Against::Answering][..] } else { &self.against };
+        requested.iter().filter_map(|against| Some(against.to_possible_value()?.get_name().to_owned())).collect()
     }
 
     /// Takes out of the subjects the floors that are not wanted, and adds the peers that are, warm and ready. One that is not
@@ -121,7 +118,7 @@ impl AgainstArguments {
     }
 }
 
-/// Whether a peer can stand beside a load: one room in which everybody gets everything.
+/// Whether a peer supports a load: one room in which every receiver gets every message.
 fn can_take(load: &Load) -> bool {
     load.rooms == 1 && !load.privately && load.receivers > 0
 }

@@ -143,14 +143,14 @@ fn ranges(cores: &[usize]) -> String {
     runs.map(run).collect::<Vec<_>>().join(",")
 }
 
-fn cores(asked: &Cores, allowed: &[usize]) -> Finding {
+fn cores(requested: &Cores, allowed: &[usize]) -> Finding {
     let list = ranges;
-    match asked {
+    match requested {
         Cores::All => Finding::ok("cores", format!("all allowed: {}", list(allowed))),
-        Cores::List(asked) => {
-            let missing: Vec<usize> = asked.iter().copied().filter(|core| !allowed.contains(core)).collect();
+        Cores::List(requested) => {
+            let missing: Vec<usize> = requested.iter().copied().filter(|core| !allowed.contains(core)).collect();
             if missing.is_empty() {
-                return Finding::ok("cores", list(asked));
+                return Finding::ok("cores", list(requested));
             }
             let found = format!("core {} is not available to this process", list(&missing));
             Finding::error("cores", found, format!("set shards.cores to some of {}", list(allowed)))

@@ -24,7 +24,7 @@ pub fn receive(cx: &mut Context<'_>, mut request: Request, hop: Hop) -> Option<A
     let refusal = match check_request(&request) {
         Err(RequestError::Unanswerable) => return None,
         Err(RequestError::Refused(status, phrase)) => Some(Refusal::new(status).because(phrase)),
-        Ok(()) if cx.core.transactions.knows(&request) => None,
+        Ok(()) if cx.core.transactions.contains(&request) => None,
         // What ends a transaction is no load.
         Ok(()) if cx.core.transactions.cancelled(&request).is_some() => None,
         // Nor is a BYE: a forged source address must not keep a user from ending its call.

@@ -217,7 +217,7 @@ fn what_else_tells_two_results_apart_is_said() {
     second.stamp.shards.insert("send_batch".into(), "64".into());
     second.interrupted = true;
     let notes = compare(&first, &second).unwrap().notes;
-    assert_eq!(notes, ["send_batch is 16 in A and 64 in B", "B was interrupted: of it there are 10 rounds"]);
+    assert_eq!(notes, ["send_batch is 16 in A and 64 in B", "B was interrupted after 10 rounds"]);
 }
 
 #[test]

@@ -74,7 +74,9 @@ fn cards(out: &mut String, record: &Record, findings: &Findings) {
     }
     if !record.has_rates() {
         let figures = record.parlor().turns.first().map_or(&[][..], |turn| &turn.figures);
-        cards.extend(figures.iter().take(CARDS_MAX).map(|it| (it.name.replace('_', " "), told(record.parlor(), it))));
+        cards.extend(
+            figures.iter().take(CARDS_MAX).map(|it| (it.name.replace('_', " "), format_figure(record.parlor(), it))),
+        );
     }
     out.push_str("<ul class=\"cards\">\n");
     for (label, value) in cards {
@@ -147,7 +149,10 @@ fn own_figures(out: &mut String, record: &Record) {
     for name in names {
         let cell = |(subject, figures): &(&Subject, &[Figure])| {
             let figure = figures.iter().find(|figure| figure.name == name);
-            format!("<td>{}</td>", figure.map_or_else(|| "–".to_owned(), |figure| escape(&told(subject, figure))))
+            format!(
+                "<td>{}</td>",
+                figure.map_or_else(|| "–".to_owned(), |figure| escape(&format_figure(subject, figure)))
+            )
         };
         let cells: Vec<String> = telling.iter().map(cell).collect();
         let _ = writeln!(out, "<tr><th>{}</th>{}</tr>", escape(&name.replace('_', " ")), cells.join(""));
@@ -156,7 +161,7 @@ fn own_figures(out: &mut String, record: &Record) {
 }
 
 /// The median of a figure in its unit.
-fn told(subject: &Subject, figure: &Figure) -> String {
+fn format_figure(subject: &Subject, figure: &Figure) -> String {
     let median = stats::median(&subject.figure(&figure.name)).unwrap_or(figure.value);
     in_units(median, &figure.unit)
 }
