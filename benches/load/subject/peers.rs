@@ -73,7 +73,7 @@ impl AgainstArguments {
         let peers = self.against.iter().any(|against| matches!(against, Against::Redis | Against::Nats));
         match instead {
             Some(instead) if !self.against.is_empty() => {
-                Err(format!("--against is not supported here: the comparison is with {instead}"))
+                Err(format!("--against is not supported here: it is compared with {instead}"))
             }
             _ if self.against.contains(&Against::None) && self.against.len() > 1 => {
                 Err("--against none cannot be combined with other references".into())
