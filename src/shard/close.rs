@@ -30,8 +30,7 @@ impl<B: Backend> Shell<B> {
         peer.shut_down();
         self.timers.clear(&Timeout::Close(id));
         self.backend.closed(id);
-        self.held.retain(|(other, _)| *other != id);
-        self.released.retain(|(other, _)| *other != id);
+        self.held.remove(&id);
         self.switch.closed(id, why, now);
     }
 }

@@ -52,7 +52,7 @@ impl<B: Backend> Shell<B> {
     fn handle_bytes(&mut self, id: ConnectionId, bytes: &Bytes, now: Instant) {
         if self.switch.is_paused(id) {
             // It was paused while the back end received. A copy, since the bytes may lie in a buffer of many more.
-            self.held.push((id, Bytes::copy_from_slice(bytes)));
+            self.held.insert(id, Bytes::copy_from_slice(bytes));
             return;
         }
         if self.peers.get(id).is_some_and(|peer| peer.link.is_some()) {
@@ -91,15 +91,17 @@ impl<B: Backend> Shell<B> {
 
     /// A connection may be read again: in the next turn what was held, or else from its socket.
     pub fn resume(&mut self, id: ConnectionId) {
-        match self.held.iter().position(|(other, _)| *other == id) {
-            Some(at) => self.released.push(self.held.swap_remove(at)),
-            None => self.receive(id, true),
+        if self.held.contains_key(&id) {
+            self.released.push(id);
+        } else {
+            self.receive(id, true);
         }
     }
 
     /// Handles what was held on connections that were resumed.
     pub fn handle_released(&mut self, now: Instant) {
-        for (id, bytes) in std::mem::take(&mut self.released) {
+        for id in std::mem::take(&mut self.released) {
+            let Some(bytes) = self.held.remove(&id) else { continue };
             self.handle_bytes(id, &bytes, now);
             self.receive(id, true);
         }
@@ -108,7 +110,7 @@ impl<B: Backend> Shell<B> {
     /// Receives on a connection, unless it is paused, the back end does so already, or something that came before was not handled
     /// yet.
     pub fn receive(&mut self, id: ConnectionId, more: bool) {
-        if self.held.iter().chain(&self.released).any(|(other, _)| *other == id) {
+        if self.held.contains_key(&id) {
             return;
         }
         let Some(peer) = self.peers.get_mut(id) else { return };

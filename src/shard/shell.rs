@@ -1,5 +1,6 @@
 //! One shard's state, and its turn.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -38,10 +39,10 @@ pub struct Shell<B: Backend> {
     /// Connections to be flushed that are not on the dirty list of the switch: their sockets were full and have room again, or their
     /// links have ciphertext.
     pub writable: Vec<ConnectionId>,
-    /// What had arrived on a connection when it was paused.
-    pub held: Vec<(ConnectionId, Bytes)>,
-    /// What was held, on connections that were resumed.
-    pub released: Vec<(ConnectionId, Bytes)>,
+    /// What had arrived on a connection when it was paused. Nothing is received on it until that was handled.
+    pub held: HashMap<ConnectionId, Bytes>,
+    /// Connections that were resumed, and have something held or had.
+    pub released: Vec<ConnectionId>,
     /// The list of a flush, kept for its memory.
     pub flushing: Vec<ConnectionId>,
     commands: async_channel::Receiver<Command>,
@@ -82,7 +83,7 @@ impl<B: Backend> Shell<B> {
             accept_failures: LogThrottle::default(),
             connection_limit_hits: LogThrottle::default(),
             writable: Vec::new(),
-            held: Vec::new(),
+            held: HashMap::new(),
             released: Vec::new(),
             flushing: Vec::new(),
             commands: port.commands,

@@ -161,7 +161,6 @@ on_each!(
 );
 
 mod descriptors;
-mod held;
 mod pieces;
 mod shell;
 mod turns;

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::facts::EndReason;
 use crate::ids::{ConnectionId, ShardId};
+use crate::limits::CONTROL_LANE_BYTES_MAX;
 use crate::shard::backend::Backend;
 use crate::shard::mesh;
 use crate::shard::settings::{CLOSE_TIMEOUT, ShardSettings};
@@ -163,4 +165,97 @@ fn room_for_ciphertext_is_asked_for_once_however_much_comes_meanwhile() {
     let _ = remote.stream.read_to_end(&mut wire);
     let n = client.receive(&mut &wire[..], &mut plain).unwrap();
     assert_eq!(String::from_utf8_lossy(&plain[..n]).matches("MSRP abcd 481").count(), 10, "each is answered");
+}
+
+/// Requests whose answers are more than may wait for a peer that is read.
+fn many_requests() -> Bytes {
+    REQUEST.repeat(CONTROL_LANE_BYTES_MAX / 2 / REQUEST.len()).into()
+}
+
+/// Pauses a connection.
+fn pause(shell: &mut Shell<FakeBackend>, id: ConnectionId, now: Instant) {
+    receive(shell, id, many_requests(), now);
+    assert!(shell.switch.is_paused(id));
+    shell.backend.receives.clear();
+}
+
+/// Its peer has read all answers.
+fn resume(shell: &mut Shell<FakeBackend>, id: ConnectionId, now: Instant) {
+    let waiting = shell.switch.gather(id, &mut Vec::new(), usize::MAX);
+    shell.switch.sent(id, waiting, now);
+    assert!(!shell.switch.is_paused(id));
+}
+
+#[test]
+fn what_was_held_is_handled_before_anything_is_received() {
+    let (mut shell, now) = (shell(), Instant::now());
+    let [one, other] = [(); 2].map(|()| Remote::new(&mut shell, None, now));
+    for remote in [&one, &other] {
+        pause(&mut shell, remote.id, now);
+        receive(&mut shell, remote.id, many_requests(), now);
+        resume(&mut shell, remote.id, now);
+    }
+    shell.released.clear();
+    shell.released.extend([one.id, other.id]);
+    assert!(shell.backend.receives.is_empty(), "both hold something");
+    // While the first is handled, the second is resumed once more.
+    shell.handle_released(now);
+    assert!(shell.held.is_empty());
+    assert!(shell.switch.is_paused(one.id) && shell.switch.is_paused(other.id));
+    assert_eq!(shell.backend.receives, [], "what comes behind it would be held too");
+    for remote in [&one, &other] {
+        resume(&mut shell, remote.id, now);
+    }
+    shell.drive(now);
+    shell.backend.receives.sort_unstable();
+    assert_eq!(shell.backend.receives, [one.id, other.id]);
+}
+
+#[test]
+fn what_is_held_stays_held_on_a_connection_that_is_paused_again() {
+    let (mut shell, now) = (shell(), Instant::now());
+    let remote = Remote::new(&mut shell, None, now);
+    pause(&mut shell, remote.id, now);
+    receive(&mut shell, remote.id, REQUEST.into(), now);
+    shell.resume(remote.id);
+    shell.handle_released(now);
+    assert_eq!(shell.held.len(), 1, "it is still paused");
+    assert_eq!(shell.backend.receives, []);
+    resume(&mut shell, remote.id, now);
+    shell.drive(now);
+    assert!(shell.time_to_wait().is_some_and(|timeout| timeout.is_zero()));
+    shell.handle_released(now);
+    let mut answer = Vec::new();
+    shell.switch.gather(remote.id, &mut answer, usize::MAX);
+    assert_eq!(String::from_utf8_lossy(&answer).matches("MSRP abcd 481").count(), 1);
+    assert_eq!(shell.backend.receives, [remote.id]);
+}
+
+#[test]
+fn nothing_stays_held_for_a_connection_that_is_closed() {
+    let (mut shell, now) = (shell(), Instant::now());
+    let remote = Remote::new(&mut shell, None, now);
+    pause(&mut shell, remote.id, now);
+    receive(&mut shell, remote.id, REQUEST.into(), now);
+    shell.resume(remote.id);
+    shell.close(remote.id, EndReason::ConnectionLost, now);
+    assert!(shell.held.is_empty());
+    shell.handle_released(now);
+    assert_eq!(shell.backend.receives, []);
+}
+
+#[test]
+fn nothing_is_received_while_earlier_bytes_are_held() {
+    let (mut shell, now) = (shell(), Instant::now());
+    let id = Remote::new(&mut shell, None, now).id;
+    // A pause and two resumes, as congested members bring about in one turn.
+    shell.peers.get_mut(id).unwrap().receiving = false;
+    shell.held.insert(id, Bytes::from_static(b"MSRP a"));
+    shell.receive(id, true);
+    shell.resume(id);
+    shell.resume(id);
+    assert_eq!(shell.backend.receives, [id], "it was asked for more before what is held was handled");
+    shell.handle_released(now);
+    assert_eq!(shell.backend.receives, [id, id]);
+    assert!(shell.held.is_empty() && shell.released.is_empty());
 }
