@@ -52,7 +52,7 @@ fn the_default_starts_on_epoll_with_a_warning() {
         let server = Server::with("io = \"ring\"\n");
         exchange_messages(&server);
         let log = server.log();
-        let warning = log.lines().find(|line| line.contains("io_uring is refused")).expect(&log);
+        let warning = log.lines().find(|line| line.contains("io_uring cannot be used")).expect(&log);
         assert!(warning.contains("WARN") && warning.contains("epoll") && warning.contains("parlor check"), "{warning}");
     });
 }

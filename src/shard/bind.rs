@@ -62,7 +62,8 @@ pub enum StartError {
 /// Binds a port for each shard, so that one that is taken is found before anything runs.
 ///
 /// # Errors
-/// See [`StartError`].
+/// Returns [`StartError::NoRing`] if glommio was asked for and io_uring is refused, [`StartError::Listen`] if a port cannot be
+/// bound, and [`StartError::Ports`] if there are too few ports above the first.
 pub fn bind(settings: &ShardSettings) -> Result<Vec<BoundShard>, StartError> {
     let io = choose(settings.io)?;
     let mut bound = Vec::with_capacity(settings.cores.len());
@@ -95,7 +96,7 @@ fn choose(io: Io) -> Result<Io, StartError> {
     match io {
         Io::Ring => {
             let Err(error) = ring::probe() else { return Ok(Io::Ring) };
-            warn!(%error, "io_uring is refused, shards use epoll: each message costs more CPU time; `parlor check` says why");
+            warn!(%error, "io_uring cannot be used: the shards use epoll, at more CPU time for each message; see `parlor check`");
             Ok(Io::Epoll)
         }
         Io::Glommio => socket::probe_ring().map(|()| Io::Glommio).map_err(StartError::NoRing),

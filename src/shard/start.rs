@@ -85,7 +85,8 @@ fn block<B: BlockingBackend>(
     let settings = settings.clone();
     thread::spawn(shard.core, move || {
         let listeners = shard.into_listeners().map(|listener| listener.map(OwnedFd::from));
-        let backend = backend(&settings, listeners).map_err(|error| format!("no back end: {error}"))?;
+        let backend =
+            backend(&settings, listeners).map_err(|error| format!("the I/O back end cannot start: {error}"))?;
         Ok(Shell::new(backend, &settings, port, seed, false))
     })
 }
@@ -106,5 +107,5 @@ impl ShardThread {
 /// What a thread has panicked with.
 fn reason(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("it panicked").to_owned()
+    text.unwrap_or("the thread panicked").to_owned()
 }

@@ -23,7 +23,7 @@ pub fn spawn<B: BlockingBackend>(
         Err(why) => _ = ready.send(Err(why)),
     };
     let thread = thread::Builder::new().name("parlor-shard".into()).spawn(run).map_err(|error| error.to_string())?;
-    is_ready.recv().unwrap_or_else(|_| Err("it ended at once".into()))?;
+    is_ready.recv().unwrap_or_else(|_| Err("the thread ended during startup".into()))?;
     Ok(thread)
 }
 
@@ -31,5 +31,5 @@ pub fn spawn<B: BlockingBackend>(
 fn pin(core: usize) -> Result<(), String> {
     let id = core_affinity::CoreId { id: core };
     let pinned = core_affinity::set_for_current(id) && core_affinity::get_core_ids() == Some(vec![id]);
-    if pinned { Ok(()) } else { Err(format!("core {core} is not there for this process")) }
+    if pinned { Ok(()) } else { Err(format!("core {core} is not available to this process")) }
 }

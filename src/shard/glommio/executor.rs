@@ -59,7 +59,10 @@ pub fn start(
         })
         .map_err(|error| error.to_string())?;
     if is_ready.recv().is_err() {
-        return Err(handle.join().err().map_or_else(|| "it ended at once".into(), |error| error.to_string()));
+        return Err(handle
+            .join()
+            .err()
+            .map_or_else(|| "the thread ended during startup".into(), |error| error.to_string()));
     }
     Ok(handle)
 }
