@@ -24,7 +24,7 @@ pub struct SessionTimer {
     pub peer_supports: bool,
 }
 
-/// The interval that was asked for is too short: 422 with our Min-SE.
+/// The requested interval is too short: 422 with our Min-SE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IntervalTooSmall;
 
@@ -37,18 +37,18 @@ impl SessionTimer {
     pub fn answer(headers: &Headers, wish: Duration) -> Result<Option<Self>, IntervalTooSmall> {
         let known = option_tags(headers, &HeaderName::Supported).iter().any(|tag| tag.eq_ignore_ascii_case(TIMER_TAG));
         let floor = min_se(headers).unwrap_or(INTERVAL_MIN).max(INTERVAL_MIN);
-        let Some(asked) = seconds(headers, &HeaderName::SessionExpires) else {
+        let Some(requested) = seconds(headers, &HeaderName::SessionExpires) else {
             // One who does not know timers would not know how to answer a refresh either.
             return Ok(known.then(|| Self { interval: wish.max(floor), we_refresh: false, peer_supports: known }));
         };
-        if asked < INTERVAL_MIN {
+        if requested < INTERVAL_MIN {
             // Only who supports it may be told 422; what a proxy wrote below the limit is as good as not written.
             return if known { Err(IntervalTooSmall) } else { Ok(None) };
         }
         // The peer's choice of who refreshes stands. Without one it is the peer, if it can (table 2).
         let ours = refresher(headers).map_or(!known, |side| side == Side::Called);
         // Ours may shorten the interval, to no less than Min-SE, and never lengthen it.
-        Ok(Some(Self { interval: wish.max(floor).min(asked), we_refresh: ours, peer_supports: known }))
+        Ok(Some(Self { interval: wish.max(floor).min(requested), we_refresh: ours, peer_supports: known }))
     }
 
     /// What a 2xx to a request of ours agrees on (RFC 4028 §7.2); `None` where the session does not expire.

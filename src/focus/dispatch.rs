@@ -13,7 +13,7 @@ use crate::ids::{SessionId, ShardId};
 use crate::transaction::{Arrival, TransactionId};
 use parlor_proto::sip::Hop;
 
-/// What a transaction has made of a message.
+/// Handles what a transaction passes on.
 pub fn on_arrival(cx: &mut Context<'_>, arrival: Option<Arrival>, hop: Hop) {
     match arrival {
         Some(Arrival::Request { id, request }) => uas::request::handle(cx, id, *request, hop),
@@ -30,7 +30,7 @@ pub fn on_arrival(cx: &mut Context<'_>, arrival: Option<Arrival>, hop: Hop) {
     }
 }
 
-/// What happens on a shard.
+/// Handles an event of a shard.
 pub fn on_event(cx: &mut Context<'_>, shard: ShardId, event: Event) {
     match event {
         Event::SessionReady { session } => on_session_ready(cx, session),
@@ -59,7 +59,7 @@ fn on_session_ready(cx: &mut Context<'_>, session: SessionId) {
     }
 }
 
-/// A shard does not take a session.
+/// Handles a session that a shard refuses.
 pub fn on_session_refused(cx: &mut Context<'_>, session: SessionId, why: ShardRefusal) {
     if let Some(tag) = cx.calls.of_session(session) {
         uas::invite::on_session_refused(cx, tag, why);

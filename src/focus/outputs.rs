@@ -1,4 +1,4 @@
-//! What is to be done, in order, and what of it must not leave before a shard has heard of a change.
+//! The output queue. Messages that depend on a changed session are held until the shard confirms the change.
 //!
 //! The answer to a re-INVITE puts what it says in force for its peer, which may act on it at once and on another connection: bind
 //! the session by its new path, say. So the messages that an input sends after it has changed a session are held until the shard
@@ -43,7 +43,7 @@ impl Outputs {
         self.held.push_back((session, held));
     }
 
-    /// A shard knows of the oldest change of a session: what waited for that may leave.
+    /// A shard has confirmed the oldest change of a session: its held messages follow.
     pub fn release(&mut self, session: SessionId) {
         let at = self.held.iter().position(|(other, _)| *other == session);
         let held = at.and_then(|at| self.held.remove(at)).map(|(_, held)| held);

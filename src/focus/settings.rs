@@ -132,12 +132,12 @@ mod tests {
 /// §14.5).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ConnectOut {
-    /// Nobody.
+    /// No address.
     Never,
     /// The address that the call came from.
     #[default]
     Source,
-    /// Anybody.
+    /// All addresses.
     Any,
     /// Addresses in these networks: for clients behind a SIP proxy.
     Networks(Vec<Network>),

@@ -46,8 +46,8 @@ pub fn offer_of(cx: &Context<'_>, request: &Request, room: &str, hop: Hop) -> Re
     Ok(Some(Offer { description, media, connect_to }))
 }
 
-/// The answer to an offer of ours, and whom we connect to by it. Without `a=setup` whoever made the offer connects (RFC
-/// 4975 §5.4). `cema` says whether the offer had `a=msrp-cema`.
+/// The answer to an offer of ours, and the address that the shard connects to. Without `a=setup` the offerer connects
+/// (RFC 4975 §5.4). `cema` says whether the offer had `a=msrp-cema`.
 pub fn answer_of(
     cx: &Context<'_>,
     ack: &Request,
@@ -85,8 +85,8 @@ fn read_answer(
     Some((media, to))
 }
 
-/// Whom we connect to, where it is we who do. Nobody looks names up: one stands for the address that the call came from,
-/// as it does in SIP.
+/// The address that the shard connects to, if it is the active side. Names are not resolved: the source address of the call is
+/// used.
 fn outward(cx: &Context<'_>, media: &MessageMedia, ours: bool, hop: Hop) -> Result<Option<Outward>, Refusal> {
     if !ours {
         return Ok(None);

@@ -13,8 +13,7 @@ struct Sent<T> {
     octets: usize,
 }
 
-/// All of them, each with what it tells of. A connection of a proxy may carry thousands of subscribers: what it has not answered yet holds back what more there is to
-/// tell over it, so that it is neither drowned nor closed for letting too much wait.
+/// Requests without a response. Unanswered octets of a connection are limited, so that its send queue does not overflow.
 #[derive(Debug)]
 pub struct InFlight<T> {
     by_transaction: HashMap<TransactionId, Sent<T>>,
@@ -38,7 +37,7 @@ impl<T: Copy> InFlight<T> {
         self.by_transaction.insert(transaction, Sent { id, connection, octets });
     }
 
-    /// It is answered, or will not be.
+    /// Removes a transaction that has ended.
     pub fn remove(&mut self, transaction: &TransactionId) -> Option<T> {
         let Sent { id, connection, octets } = self.by_transaction.remove(transaction)?;
         if let Some(connection) = connection

@@ -1,4 +1,4 @@
-//! The rooms there are.
+//! The rooms of the focus, by id and by name.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,19 +20,19 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// None yet, and so many at a time; 0 is no limit.
+    /// An empty store for at most `max` rooms; 0 is no limit.
     pub fn new(max: usize) -> Self {
         let mut rooms = Self { shares: Shares::new(0, PARTS_KEPT_FOR_OTHERS), ..Self::default() };
         rooms.set_max(max);
         rooms
     }
 
-    /// So many rooms at a time from now on; 0 is no limit.
+    /// Sets the maximum number of rooms; 0 is no limit.
     pub fn set_max(&mut self, max: usize) {
         self.shares.set_max(if max == 0 { usize::MAX } else { max });
     }
 
-    /// A user of a room has proved that it receives our messages.
+    /// Notes that a user of a room has proved that it receives our messages.
     pub fn confirm(&mut self, id: RoomId) {
         if let Some(room) = self.by_id.get_mut(&id) {
             room.confirmed = true;
@@ -40,7 +40,7 @@ impl Rooms {
         }
     }
 
-    /// A room is opened again: it counts for `maker` now.
+    /// Charges a room that is opened again to `maker`.
     pub fn charge(&mut self, id: RoomId, maker: &Claim) {
         if let Some(room) = self.by_id.get_mut(&id) {
             room.share.take().into_iter().for_each(|share| self.shares.give_back(share));
@@ -68,7 +68,7 @@ impl Rooms {
         self.by_id.values_mut()
     }
 
-    /// Makes a room; the caller has seen that there is none of that name, and that the maker may.
+    /// Creates a room. The caller has checked that its name is free and that `maker` has room in its share.
     pub fn make(&mut self, name: &str, shard: ShardId, policy: Arc<RoomPolicy>, maker: &Claim) -> &mut Room {
         self.last += 1;
         let (id, name): (_, Arc<str>) = (RoomId(self.last), name.into());

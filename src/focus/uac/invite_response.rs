@@ -51,7 +51,7 @@ fn on_2xx(cx: &mut Context<'_>, id: &TransactionId, tag: Tag, response: &Respons
     let media = negotiation::answer_in(cx, response, name.as_deref().unwrap_or_default(), hop, false);
     let place = name.is_some_and(|name| access::check_room(cx, &name, &member, Some(&member.user), None).is_ok());
     let refused = match (&dialog, &media) {
-        _ if matches!(outgoing.state, OutgoingState::Cancelling(_)) => Some((487, "Nobody waits any more")),
+        _ if matches!(outgoing.state, OutgoingState::Cancelling(_)) => Some((487, "Invitation Cancelled")),
         (_, None) => Some((488, "No usable answer to the offer")),
         _ if !place => Some((486, "There is no place any more")),
         (Err(_), _) => Some((500, "No usable Contact")),

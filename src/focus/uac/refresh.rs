@@ -14,7 +14,7 @@ use crate::focus::uac::{ack, bye, request};
 use crate::focus::{dialogs, headers};
 use parlor_proto::sip::{HeaderName, Method, Response, cseq_number, seconds};
 
-/// It is time to refresh, or too late.
+/// Refreshes the session, or ends the call if it has expired.
 pub fn on_timer(cx: &mut Context<'_>, tag: Tag) {
     let Some(call) = cx.calls.get_mut(tag) else { return };
     let (Some(timer), Some(expires)) = (call.timing.timer, call.timing.expires) else { return };
@@ -84,7 +84,7 @@ fn on_2xx(cx: &mut Context<'_>, tag: Tag, response: &Response, refresh: Refresh)
         match route.and_then(|(hop, cema)| negotiation::answer_in(cx, response, &dialogs::room_of(cx, tag), hop, cema))
         {
             Some((media, to)) => session::change_terms(cx, tag, &media, to),
-            None => tracing::info!(call = %tag, "the answer to a refresh changes nothing"),
+            None => tracing::info!(call = %tag, "unusable answer to a session refresh ignored"),
         }
     }
     if let Some(call) = cx.calls.get_mut(tag) {

@@ -9,13 +9,13 @@ use parlor_proto::sip::{CSeq, HeaderError, Hop, Method, Response, SipConnection}
 
 /// A response has come. That of an INVITE may come again, from the same peer or from others (RFC 3261 §13.2.2.4).
 pub fn on_response(cx: &mut Context<'_>, id: &TransactionId, response: &Response, hop: Hop) {
-    let Some(asked) = cx.pending.get(id).cloned() else { return };
+    let Some(pending) = cx.pending.get(id).cloned() else { return };
     if response.status.is_success() && response.headers.typed::<CSeq>().is_some_and(is_invite) {
         cx.core.timers.set(Timer::ForgetInvite(id.clone()), cx.now + 64 * Transactions::t1());
     } else if response.status.is_final() {
         cx.pending.remove(id);
     }
-    match asked {
+    match pending {
         Pending::Refresh(tag) => refresh::on_response(cx, tag, response),
         Pending::Invite(tag) => invite_response::on_response(cx, id, tag, response, hop),
         Pending::Cancel => {}
@@ -24,9 +24,9 @@ pub fn on_response(cx: &mut Context<'_>, id: &TransactionId, response: &Response
 
 /// A request was not answered (408), or could not be sent (503; RFC 3261 §8.1.3.1).
 pub fn on_failure(cx: &mut Context<'_>, id: &TransactionId, status: u16) {
-    let Some(asked) = cx.pending.remove(id) else { return };
+    let Some(pending) = cx.pending.remove(id) else { return };
     cx.core.timers.clear(&Timer::ForgetInvite(id.clone()));
-    match asked {
+    match pending {
         Pending::Refresh(tag) => refresh::on_failure(cx, tag),
         Pending::Invite(tag) => invite_response::on_failure(cx, id, tag, status),
         Pending::Cancel => {}

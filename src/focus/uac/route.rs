@@ -28,8 +28,8 @@ impl Direction {
     }
 }
 
-/// Where a call to somebody goes: to the proxy that the operator has named; to where they are, if they are in a call
-/// with us; to the host of their URI. Of RFC 3263 only the addresses of a name are looked up.
+/// The next hop of an outgoing call: the proxy, the remote target of the user's call, or the host of its URI. Of RFC 3263 only
+/// the addresses of a name are looked up.
 pub fn direction(cx: &Context<'_>, target: &Uri) -> Result<Direction, Refusal> {
     if let Some(proxy) = &cx.core.settings.outbound_proxy {
         return toward(cx, proxy, target);
@@ -42,7 +42,7 @@ pub fn direction(cx: &Context<'_>, target: &Uri) -> Result<Direction, Refusal> {
     }
     // Users of our own hosts are rooms.
     if cx.core.hosts.own(&user) {
-        return Err(Refusal::new(404).because("Nobody Here By That Name"));
+        return Err(Refusal::new(404).because("User Not Found"));
     }
     toward(cx, target, target)
 }
@@ -73,8 +73,8 @@ pub fn route_over(settings: &Settings, target: &Uri, hop: Hop) -> Route {
     Route { target, routes, hop }
 }
 
-/// Our end of a hop: where we listen with its transport, else with another, so that there is an address to name. Over TLS there
-/// has to be one where whoever is called can reach us as well.
+/// The local address for a hop: a listener of its transport and address family, for TCP any of that family. A TLS hop needs a TLS
+/// listener, so that the called user can connect to it as well.
 pub fn hop_to(settings: &Settings, remote: SocketAddr, transport: Transport) -> Result<Hop, Refusal> {
     let family = |(_, local): &&(Transport, SocketAddr)| local.is_ipv4() == remote.is_ipv4();
     let same = settings.listen.iter().filter(family).find(|(own, _)| *own == transport);

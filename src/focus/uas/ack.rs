@@ -45,7 +45,7 @@ fn take_answer(cx: &mut Context<'_>, tag: Tag, ack: &Request) {
         None if cx.calls.get(tag).is_some_and(|call| call.session_state.terms().is_none()) => {
             bye::end(cx, tag, ByeReason { cause: 488, text: "No usable answer to the offer" });
         }
-        None => tracing::info!(call = %tag, "an ACK without a usable answer changes nothing"),
+        None => tracing::info!(call = %tag, "ACK without a usable answer ignored"),
     }
 }
 

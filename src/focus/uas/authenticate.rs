@@ -93,12 +93,12 @@ fn user_named(cx: &Context<'_>, request: &Request) -> Option<String> {
 }
 
 fn needs_password(cx: &Context<'_>, request: &Request, hop: Hop) -> bool {
-    let asked = match request.method {
+    let required = match request.method {
         Method::Ack | Method::Cancel => false,
         Method::Options => aor(&request.uri).is_ok_and(|target| target.user().is_some()),
         _ => true,
     };
-    asked
+    required
         && cx.admission.authenticator.is_some()
         && !is_vouched_for(cx, request, hop)
         && !is_of_called(cx, request)
@@ -137,7 +137,7 @@ fn check_digest_uri(cx: &Context<'_>, request: &Request) -> Result<(), Refusal> 
         return Ok(());
     }
     let named = uri(&made_for).and_then(|uri| aor(&uri).ok()).filter(|named| cx.core.hosts.own(named));
-    let asked = aor(&request.uri).ok();
-    let same = |named: &Aor| asked.as_ref().is_some_and(|asked| asked.user() == named.user());
+    let requested = aor(&request.uri).ok();
+    let same = |named: &Aor| requested.as_ref().is_some_and(|requested| requested.user() == named.user());
     if named.as_ref().is_some_and(same) { Ok(()) } else { Err(Refusal::new(400).because("Digest For Another URI")) }
 }

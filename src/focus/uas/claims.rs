@@ -14,16 +14,17 @@ use parlor_proto::sip::{Hop, Request};
 pub fn claim_of_source(cx: &Context<'_>, request: &Request, hop: Hop) -> Claim {
     let source = hop.remote.ip();
     let holder = Holder::of(source);
-    let heard = || {
-        let asked = cx.admission.authenticator.as_ref().is_some_and(|all| all.was_challenged_at(request, source));
-        asked
+    let is_proved = || {
+        let was_challenged =
+            cx.admission.authenticator.as_ref().is_some_and(|all| all.was_challenged_at(request, source));
+        was_challenged
             || is_in_dialog_from(cx, request, source)
             || cx.core.transactions.proves(&holder)
             || cx.calls.shares.proves(&holder)
     };
     let reach = match () {
         () if authenticate::is_trusted(&cx.core.settings, hop) => Reach::Trusted,
-        () if hop.transport.is_reliable() || heard() => Reach::Proved,
+        () if hop.transport.is_reliable() || is_proved() => Reach::Proved,
         () => Reach::Unproved,
     };
     Claim { holder, reach }

@@ -124,7 +124,7 @@ fn insert_call(
     // A Call-ID may have the name of the caller's machine in it.
     let call_id = Some(admitted.dialog.call_id()).filter(|_| !member.anonymous);
     tracing::info!(call = %tag, room = %admitted.room, user = %member.user, session = session.short(), call_id,
-        method = %request.method, "a call for a room");
+        method = %request.method, "call accepted");
     let mut local_description = LocalDescription::new(cx.core.random());
     local_description.cema = offer.as_ref().is_some_and(|offer| offer.media.accepts_cema());
     let call = Call {

@@ -37,7 +37,8 @@ pub fn referral(
     within: Option<Tag>,
     claim: &Claim,
 ) -> Result<Referral, Refusal> {
-    let reference = refer_to(&request.headers).map_err(|_| Refusal::new(400).because("Not One Refer-To"))?;
+    let reference =
+        refer_to(&request.headers).map_err(|_| Refusal::new(400).because("Exactly One Refer-To Expected"))?;
     let (room, by, account) = match within.and_then(|tag| cx.calls.get(tag)) {
         Some(call) => (Some(call.room), call.member.user.clone(), call.account.clone()),
         None => {
@@ -84,7 +85,7 @@ pub fn carry_out(cx: &mut Context<'_>, referral: &Referral, request: &Request) -
     match referral.reference.method {
         ReferredMethod::Invite => invite(cx, referral, request).map(Outcome::Called),
         ReferredMethod::Bye => calls_meant(cx, referral).map(Outcome::Removed),
-        ReferredMethod::Other => Err(Refusal::new(403).because("Only INVITE And BYE Are Referred")),
+        ReferredMethod::Other => Err(Refusal::new(403).because("Refer-To Method Not Supported")),
     }
 }
 

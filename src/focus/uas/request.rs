@@ -43,9 +43,9 @@ pub fn receive(cx: &mut Context<'_>, mut request: Request, hop: Hop) -> Option<A
     }
 }
 
-/// A request that cannot be read is refused without state (RFC 3261 §18.3, RFC 4475 §3.1.2).
+/// Refuses a malformed request without state (RFC 3261 §18.3, RFC 4475 §3.1.2).
 pub fn refuse_malformed(core: &mut Core, mut malformed: MalformedRequest, hop: Hop) {
-    tracing::debug!(peer = %hop.remote, why = %malformed.error, "a request that cannot be read");
+    tracing::debug!(peer = %hop.remote, why = %malformed.error, "malformed request");
     add_received(&mut malformed.headers, hop.remote);
     let tag = core.stateless_tag(&malformed.headers);
     let builder =

@@ -105,7 +105,7 @@ fn check_may_watch(cx: &Context<'_>, name: &str, room: Option<RoomId>, present: 
     if !present && policy.is_none_or(|policy| policy.subscribers == Subscribers::Participants) {
         return Err(Refusal::new(403).because("Only Participants May Subscribe"));
     }
-    room.ok_or(Refusal::new(480).because("Nobody Is In The Room"))
+    room.ok_or(Refusal::new(480).because("Room Is Empty"))
 }
 
 /// A new watch on a room, unless there are too many.
@@ -195,6 +195,6 @@ fn grant(cx: &mut Context<'_>, id: &TransactionId, request: &Request, tag: Tag, 
         .header(HeaderName::AllowEvents, EVENTS)
         .echo(request, &HeaderName::RecordRoute)
         .empty();
-    tracing::info!(subscription = %tag, event = %wanted.event, seconds = wanted.granted.as_secs(), "a subscription");
+    tracing::info!(subscription = %tag, event = %wanted.event, seconds = wanted.granted.as_secs(), "subscription accepted");
     cx.core.transactions.respond(id, response);
 }

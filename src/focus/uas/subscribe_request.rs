@@ -47,13 +47,16 @@ fn bad_event() -> Refusal {
 
 /// REFER alone begins a subscription to what becomes of it (RFC 3515 §2.4.4).
 pub fn not_by_subscribe() -> Refusal {
-    Refusal::new(403).because("Only REFER Subscribes To It")
+    Refusal::new(403).because("Event Needs A REFER")
 }
 
-/// For how long: `default` seconds where nothing is asked, never longer than asked, and 423 for less than is worth it
+/// The duration of a subscription: the requested one, or `default` seconds, up to [`SUBSCRIPTION_SECONDS_MAX`]
 /// (RFC 6665 §4.2.1.1).
+///
+/// # Errors
+/// Returns 423 if Expires is less than [`SUBSCRIPTION_SECONDS_MIN`] and not 0, 400 if it is malformed.
 pub fn granted(request: &Request, default: u64) -> Result<Duration, Refusal> {
-    let asked = match text(&request.headers, &HeaderName::Expires) {
+    let requested = match text(&request.headers, &HeaderName::Expires) {
         None => default,
         Some(value) => {
             let digits = value.trim();
@@ -64,8 +67,8 @@ pub fn granted(request: &Request, default: u64) -> Result<Duration, Refusal> {
             digits.parse().unwrap_or(u64::MAX)
         }
     };
-    if (1..SUBSCRIPTION_SECONDS_MIN).contains(&asked) {
+    if (1..SUBSCRIPTION_SECONDS_MIN).contains(&requested) {
         return Err(Refusal::new(423).with(HeaderName::MinExpires, SUBSCRIPTION_SECONDS_MIN.to_string()));
     }
-    Ok(Duration::from_secs(asked.min(SUBSCRIPTION_SECONDS_MAX)))
+    Ok(Duration::from_secs(requested.min(SUBSCRIPTION_SECONDS_MAX)))
 }
