@@ -1,16 +1,16 @@
 //! The server's side of digest authentication (RFC 3261 §22, RFC 7616, RFC 8760): which requests are challenged, and which credentials are accepted.
 //!
-//! Two algorithms are offered, SHA-256 first, with `qop="auth"`. What protects against replay: a nonce bears our stamp and its
-//! time, is good for five minutes, and each of its counts is taken once. A client that does not count (RFC 2069, which RFC 3261
-//! §22.4 wants taken) may use a nonce once. In this order it is looked at: that the nonce bears our stamp; that this user's password
-//! was not guessed at too often from there; the digest; the nonce's age and count. So only those who know the password hear that
-//! their nonce was too old, and only they cost memory.
+//! Two algorithms are offered, SHA-256 first, with `qop="auth"`. Against replay, a nonce contains an HMAC and the time when it was
+//! made, is valid for five minutes, and each of its counts is accepted once. A client without counts (RFC 2069, which RFC 3261 §22.4
+//! requires to be accepted) may use a nonce once. The checks, in order: the HMAC of the nonce; the rate limit of the user at this
+//! source; the digest; the age and the count of the nonce. So `stale=true` for an old nonce, and an entry in the nonce table, need
+//! the right password.
 //!
-//! A nonce has a mark of the source that it was sent to. What a wrong password costs is charged to that source where it comes from
-//! there, for its sender hears what is sent there. Where it comes from elsewhere (a client whose address has changed, or a forger)
-//! it is charged to its user over all sources, and once that is used up such tries hear `stale=true` and nothing else. Whose nonce
-//! has let it in already is heard whatever others do, and so is who has logged in from the same address and port before: a neighbour at the
-//! same address can delay nothing but a first login from there.
+//! A nonce contains a second HMAC, of the source that it was sent to. A wrong password is charged to the source if it comes from
+//! there: its sender can receive at that address. If it comes from another source (a client whose address has changed, or a forged
+//! address), it is charged to the user over all sources; once that limit is reached, such requests get `stale=true` only. The
+//! limits do not apply to a user whose nonce has been accepted before, and a client that has logged in from the same address and port
+//! has a limit of its own. So other clients at the same address can delay a first login only.
 
 use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Authenticator {
 }
 
 impl Authenticator {
-    /// An authenticator for these users. `key` are random octets that nonces are stamped with.
+    /// An authenticator for these users. `key` are random octets, the key of the HMACs in nonces.
     #[must_use]
     pub fn new(users: Arc<Users>, key: [u8; 32]) -> Self {
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| key[at + i]));
@@ -116,7 +116,7 @@ impl Authenticator {
         self.credentials(request).is_some()
     }
 
-    /// Whether a request gives back a challenge that was sent to this source, so that it hears what is sent there.
+    /// Whether a request has a nonce that was sent to this source, so that its sender can receive there.
     #[must_use]
     pub fn was_challenged_at(&self, request: &Request, source: IpAddr) -> bool {
         let credentials = self.credentials(request).and_then(Result::ok);

@@ -1,8 +1,8 @@
-//! Wrong passwords, by user and by where they come from: too many of them are rate limited for a while.
+//! Wrong passwords, counted by user and source: too many are rate limited for a while.
 //!
-//! What counts against a source came back with a nonce that was sent to that very source, so that nobody can make another address
-//! look like a guesser's; and it counts for one user from there, so that the neighbours behind one proxy do not pay for each other.
-//! What came with a nonce that was sent elsewhere counts for its user over all sources together: nobody knows who it really was.
+//! A failure counts against a source if its nonce was sent to that source, so that a forged address is charged nothing. It counts for
+//! one user only, so that the users behind one proxy do not limit each other. If its nonce was sent to another source, it counts for
+//! its user over all sources together.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -11,21 +11,21 @@ use std::time::{Duration, Instant};
 use crate::limits::{FAILURES_PER_USER_MAX, FAILURES_REMEMBERED_MAX};
 use crate::shares::network;
 
-/// After so long one wrong password is forgiven.
+/// The time after which one wrong password is forgiven.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(6);
 
 /// Where a wrong password is charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Charged {
-    /// Nobody knows where it came from.
+    /// An unknown source.
     Elsewhere,
-    /// Whoever is in a network, those aside who have logged in from their places.
+    /// A network, without the places in it from which users have logged in.
     Network(IpAddr),
-    /// Whoever is at a place from which this user has logged in.
+    /// An address and port from which this user has logged in.
     Place(SocketAddr),
 }
 
-/// Whose password was guessed at, by the digest of the user's name, and from where.
+/// A user, by the digest of its name, and where its failures are charged.
 type Guessed = (u64, Charged);
 
 impl Charged {
@@ -35,11 +35,11 @@ impl Charged {
     }
 }
 
-/// Who failed lately, each with the time at which all is forgiven: every failure moves it on.
+/// Users with recent failures, each with the time at which all of them are forgiven: every failure moves it on.
 #[derive(Debug, Default)]
 pub struct Failures {
     forgiven_at: HashMap<Guessed, Instant>,
-    /// The same in order of time, so that whoever is forgiven next is found at once.
+    /// The same in order of time.
     in_order: BTreeSet<(Instant, Guessed)>,
 }
 
@@ -51,7 +51,7 @@ impl Failures {
         at.is_some_and(|at| at.saturating_duration_since(now) > most)
     }
 
-    /// A source sent a wrong password for a user, or somebody did from elsewhere.
+    /// Adds a wrong password for a user.
     pub fn add(&mut self, user: u64, charged: Charged, now: Instant) {
         let guessed = (user, charged);
         let before = self.forgiven_at.get(&guessed).copied();
@@ -65,7 +65,7 @@ impl Failures {
         self.in_order.insert((at, guessed));
     }
 
-    /// Forgets who was forgiven first, or would be next.
+    /// Forgets the entry that is forgiven first.
     fn forget_next(&mut self) {
         if let Some((_, guessed)) = self.in_order.pop_first() {
             self.forgiven_at.remove(&guessed);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_in_one_ipv6_network_are_one() {
+    fn sources_in_one_ipv6_network_are_one() {
         let (mut failures, now) = (Failures::default(), Instant::now());
         for n in 0..FAILURES_PER_USER_MAX {
             failures.add(7, network(&format!("2001:db8::{n:x}")), now);

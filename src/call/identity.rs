@@ -6,49 +6,48 @@ use crate::limits::ASSERTED_IDENTITIES_MAX;
 use parlor_proto::sip::{Address, HeaderName, Request, address_text, addresses, aor, display_name};
 use parlor_proto::uri::Aor;
 
-/// The host of those who do not want to be known (RFC 3323 §4.1.1.3).
+/// The host of anonymous users (RFC 3323 §4.1.1.3).
 const ANONYMOUS_HOST: &str = "anonymous.invalid";
-/// The user that they all may be there.
+/// The user part that anonymous users share.
 const ANONYMOUS_USER: &str = "anonymous";
 
-/// By whose word a request is from somebody.
+/// How the sender of a request is identified.
 #[derive(Debug, Clone)]
 pub enum Caller {
-    /// By From alone: there is no authentication.
+    /// By From alone, without authentication.
     Claimed,
-    /// It knows the password of this user, who is at every domain of ours.
+    /// By the password of this user, who belongs to each of our domains.
     Authenticated(String),
-    /// A trusted peer says that it is this one, known by one or several addresses (RFC 3325). Never empty.
+    /// By the addresses that a trusted peer asserts (RFC 3325). Never empty.
     Asserted(Vec<Address>),
-    /// A trusted peer passes it on in a dialog that began with its word.
+    /// By a trusted peer that forwards the request in a dialog that began with an assertion.
     Vouched,
 }
 
-/// Who it is, and as whom it joins.
+/// The account of a caller, and the member that it joins as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Who it is as far as anybody knows: the address that policies are about, which the others do not see where the member
-    /// is anonymous. `None`: nobody knows.
+    /// The address that policies apply to. Other members do not see it if the member is anonymous. `None` if it is unknown.
     pub account: Option<Aor>,
-    /// What the others see.
+    /// The member that the others see.
     pub member: Member,
 }
 
-/// Why a request names nobody.
+/// Why a request identifies no user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
-    /// There is no From, or it cannot be read.
+    /// From is missing or malformed.
     #[error("the From header cannot be read")]
     Malformed,
-    /// Its URI is of a kind that members do not have.
+    /// The scheme of its URI is not supported.
     #[error("the From header has no sip, sips, im or tel address")]
     Scheme,
-    /// From is not the user whose password it was.
+    /// From is another user than the authenticated one.
     #[error("From is another user than the credentials")]
     NotYours,
 }
 
-/// The addresses that a request of a trusted peer asserts (RFC 3325 §9.1); none where it asserts nobody or cannot be read.
+/// The addresses that a request of a trusted peer asserts (RFC 3325 §9.1); none if P-Asserted-Identity is missing or malformed.
 #[must_use]
 pub fn asserted(request: &Request) -> Vec<Address> {
     let mut all = addresses(&request.headers, &HeaderName::PAssertedIdentity).unwrap_or_default();
@@ -59,12 +58,12 @@ pub fn asserted(request: &Request) -> Vec<Address> {
     all
 }
 
-/// Makes the member that joins with a request. Who wants to be private, by Privacy or by an anonymous From, is a user of its own: it
-/// gets a URI made of `unique` that stays the same for the call, and may use that or the anonymous address that it came with in
-/// CPIM, never its own (RFC 7701 §6.1). An anonymous From that is nobody else's, by `is_free`, is that URI.
+/// Makes the member that joins with a request. An anonymous caller (by Privacy or From) is a user of its own: it gets a URI made of
+/// `unique` for the whole call, and may use that URI or its anonymous From in CPIM, never its own address (RFC 7701 §6.1). An
+/// anonymous From that no other member has, by `is_free`, is used as that URI.
 ///
 /// # Errors
-/// Returns an error if From cannot be read or names another user.
+/// Returns an error if From is malformed or names another user.
 pub fn identify(
     request: &Request,
     caller: &Caller,
@@ -85,7 +84,7 @@ pub fn identify(
     Ok(Identity { account, member })
 }
 
-/// Who it is by the word of whoever vouches; `None` where nobody does and From is anonymous.
+/// The identified member; `None` if only From identifies it and From is anonymous.
 fn named(from: &Address, claimed: &Aor, caller: &Caller, domains: &[String]) -> Result<Option<Member>, IdentityError> {
     let hidden = is_anonymous(claimed);
     match caller {

@@ -1,4 +1,4 @@
-//! From which places users have logged in lately.
+//! The addresses and ports from which users have logged in recently.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use crate::limits::{KNOWN_PLACES_MAX, KNOWN_PLACES_PER_USER_MAX};
 
-/// How long a place is known after a right password came from there.
+/// How long a place is known after a login with the right password.
 const KNOWN_FOR: Duration = Duration::from_secs(3600);
 
 /// A user, by the digest of its name, at an address and a port: a connection, or a client's own socket.
 type Place = (u64, SocketAddr);
 
-/// Places, each with the time until which it is known. The oldest go where there are too many.
+/// Places, each with the time until which it is known. Over the limits the oldest are removed.
 #[derive(Debug, Default)]
 pub struct KnownPlaces {
     until: HashMap<Place, Instant>,
     in_order: BTreeSet<(Instant, Place)>,
-    /// Those of each user, oldest first, so that one who logs in from everywhere pushes out nobody else's.
+    /// The places of each user, oldest first, so that a user with many places does not displace those of others.
     of_user: HashMap<u64, VecDeque<SocketAddr>>,
 }
 
@@ -26,7 +26,7 @@ impl KnownPlaces {
         self.until.get(&(user, at)).is_some_and(|until| now < *until)
     }
 
-    /// A right password has come from there.
+    /// Adds the place of a login with the right password.
     pub fn add(&mut self, user: u64, at: SocketAddr, now: Instant) {
         let place = (user, at);
         let until = now + KNOWN_FOR;

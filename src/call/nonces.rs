@@ -1,4 +1,4 @@
-//! Nonces: stamped, so that they need no table to be known as ours, and counted, so that nothing is taken twice.
+//! Nonces: with an HMAC, so that they are verified without a table, and with counts, so that no request is accepted twice.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,11 +11,11 @@ use crate::limits::NONCES_MAX;
 use crate::shares::network;
 use parlor_proto::sip::hex;
 
-/// How long a nonce is good. A client whose nonce is older is challenged again, and told that its password was right.
+/// How long a nonce is valid. A client with an older one is challenged again with `stale=true`.
 pub const NONCE_LIFETIME: Duration = Duration::from_secs(300);
 /// Counts below the highest one that may still come, each once: requests overtake one another.
 const WINDOW: u32 = 64;
-/// Octets of the stamp that a nonce carries of its HMAC.
+/// Octets of the HMAC in a nonce, which is truncated.
 const STAMP_BYTES: usize = 16;
 /// Octets of the mark of the source that it was sent to.
 const MARK_BYTES: usize = 8;
@@ -52,7 +52,7 @@ impl Nonces {
         Self { key, born: None, drawn: 0, used: BTreeMap::new(), forgotten: None, max: NONCES_MAX }
     }
 
-    /// A new one for a source: time and number, the stamp that only we can make, and a mark of the source.
+    /// A new nonce for a source: time and number, their HMAC, and a mark of the source.
     pub fn draw(&mut self, source: IpAddr, now: Instant) -> String {
         self.drawn += 1;
         self.born.get_or_insert(now);
@@ -63,8 +63,8 @@ impl Nonces {
         plain + &hex(&stamp[..STAMP_BYTES]) + &mark
     }
 
-    /// Whether a nonce is one of ours that was sent to this source: whoever gives it back there hears what is sent there (RFC 7616
-    /// §5.4 lets a nonce be bound to a client's address).
+    /// Whether a nonce is ours and was sent to this source, so that its sender can receive there (RFC 7616 §5.4 allows a nonce
+    /// to be bound to a client's address).
     pub fn was_sent_to(&self, nonce: &str, source: IpAddr) -> bool {
         let at = 2 * (16 + STAMP_BYTES);
         self.own(nonce).is_some() && nonce[at..] == hex(&self.mark(&nonce[..32], source))
@@ -75,7 +75,7 @@ impl Nonces {
         std::array::from_fn(|i| mark[i])
     }
 
-    /// Whether a nonce bears our stamp, wherever it was sent to and however old it is.
+    /// Whether a nonce is ours, for any source and of any age.
     pub fn is_own(&self, nonce: &str) -> bool {
         self.own(nonce).is_some()
     }
@@ -97,7 +97,7 @@ impl Nonces {
         fresh
     }
 
-    /// The serial of a nonce that bears our stamp, compared in constant time.
+    /// The serial of a nonce with a valid HMAC, compared in constant time.
     fn own(&self, nonce: &str) -> Option<Serial> {
         if nonce.len() != 2 * (16 + STAMP_BYTES + MARK_BYTES) || !nonce.is_ascii() {
             return None;

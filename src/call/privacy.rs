@@ -1,14 +1,14 @@
-//! What a caller wants kept private (RFC 3323 §4.2, RFC 3325 §9.3).
+//! The privacy that a caller requests (RFC 3323 §4.2, RFC 3325 §9.3).
 
 use parlor_proto::sip::{HeaderName, Headers, text_rows};
 
-/// What the Privacy header asks for.
+/// The values of the Privacy header.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Privacy {
-    /// The caller is not to be known to the others: `id`, `user` or `header`. `session` needs nothing done: no member's address
-    /// reaches another, the switch stands between them. `history` neither: nothing of a request is passed on.
+    /// The other members must not see the caller's identity: `id`, `user` or `header`. `session` needs no action, because the
+    /// switch relays all messages and members do not see each other's addresses. Nor does `history`: requests are not forwarded.
     pub anonymous: bool,
-    /// What nobody here knows, where the caller says that it is critical: the request fails then (RFC 3323 §5).
+    /// Unknown values of a header with `critical`: the request fails (RFC 3323 §5).
     pub unmet: Vec<String>,
 }
 

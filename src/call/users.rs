@@ -1,11 +1,11 @@
-//! Who has a password, and what is kept of it.
+//! Users and the hashes of their passwords.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use parlor_proto::sip::Algorithm;
 
-/// What a server keeps of a password: H(A1) by each algorithm it has one for (RFC 7616 §3.4.2). Hidden from logs.
+/// The hashes of a password: H(A1) for each algorithm (RFC 7616 §3.4.2). Not shown in logs.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret {
     /// By SHA-256, in hexadecimal.
@@ -21,7 +21,7 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
-    /// What is kept of a password.
+    /// The hashes of a password.
     #[must_use]
     pub fn of(username: &str, realm: &str, password: &str) -> Self {
         let ha1 = |algorithm: Algorithm| Some(algorithm.ha1(username, realm, password));
