@@ -1,4 +1,4 @@
-//! What is due when: a queue with at most one time for each key.
+//! Deadlines by key, at most one for each.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use crate::limits::KEPT_TIMERS_MAX;
 
-/// Timers by key. Setting, clearing and taking one take logarithmic time, and what was cleared takes no room.
+/// Timers by key. Setting, clearing and taking one take logarithmic time, and cleared timers use no memory.
 #[derive(Debug)]
 pub struct Timers<K, S = RandomState> {
-    /// In the order in which they are due; those of one time in the order in which they were set.
+    /// In order of their deadlines; equal deadlines in the order in which they were set.
     queue: BTreeMap<(Instant, u64), K>,
     places: HashMap<K, (Instant, u64), S>,
     /// Numbers what is set.

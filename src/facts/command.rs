@@ -50,7 +50,7 @@ pub enum Command {
         /// It may have the nickname.
         granted: bool,
     },
-    /// The server ends: bind nobody any more, and close each connection once its outbox is empty and its sessions ended.
+    /// The server drains: bind no further sessions, and close each connection when its outbox is empty and its sessions have ended.
     Drain,
 }
 

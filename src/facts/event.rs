@@ -78,7 +78,7 @@ pub enum Refusal {
 /// Why a session ended on the switch's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
-    /// Nobody bound it in time.
+    /// It was not bound within `bind_timeout`.
     BindTimeout,
     /// Its connection was closed by the peer or failed.
     ConnectionLost,
@@ -86,11 +86,11 @@ pub enum EndReason {
     ProtocolError,
     /// It was congested for longer than `congestion_timeout`.
     Congested,
-    /// The connection that we were to make to its peer could not be made.
+    /// The connection to its peer failed.
     Unreachable,
-    /// Its peer, to whom we have connected, does not know it.
+    /// Its peer, which the switch connected to, refused the binding request.
     BindRefused,
-    /// The certificate at the other end is not the one that was negotiated.
+    /// The certificate of its peer does not match the negotiated fingerprints or name.
     Certificate,
 }
 

@@ -11,7 +11,7 @@ use parlor_proto::uri::Aor;
 /// Who a session belongs to, as the focus found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// What tells users apart in the roster: two sessions with the same one are one user on two devices.
+    /// Identifies the user in the roster: sessions with the same `user` are devices of one user.
     pub user: Aor,
     /// The URI that others see and send private messages to.
     pub uri: Arc<str>,
@@ -19,13 +19,14 @@ pub struct Member {
     pub display_name: Option<Arc<str>>,
     /// Every address that may stand in CPIM From, `user` among them (RFC 7701 §6.1).
     pub identities: Arc<[Aor]>,
-    /// The member does not want to be known: `user` and `uri` are anonymous, the member is to be told `uri`, and messages reach
-    /// it by that alone. Else they reach it by each of its identities.
+    /// Whether the member is anonymous: `user` and `uri` are anonymous URIs, the member is sent its `uri` in a notice, and only `uri`
+    /// addresses it. Otherwise each of its identities does.
     pub anonymous: bool,
 }
 
 impl Member {
-    /// The addresses that messages reach the member by. An anonymous member shares the others of its identities with everybody.
+    /// The addresses of the member for private messages. An anonymous member has only `user`: its other identities do not
+    /// distinguish it from other members.
     #[must_use]
     pub fn aliases(&self) -> &[Aor] {
         if self.anonymous { std::slice::from_ref(&self.user) } else { &self.identities }
@@ -39,49 +40,48 @@ pub struct Terms {
     pub local: Path,
     /// The peer's `a=path`, in order: the first URI is the one we send to, the last is the peer's own.
     pub remote: Path,
-    /// `a=accept-wrapped-types` with `a=accept-types`; `None` where the peer has none of the first, and then it gets everything.
+    /// `a=accept-wrapped-types` with `a=accept-types`; `None` if the peer has no `a=accept-wrapped-types`: it accepts all types.
     pub accept_wrapped_types: Option<AcceptTypes>,
     /// `a=max-size` of the peer, in octets.
     pub max_size: Option<u64>,
     /// `a=chatroom` of the peer; `None` where it has none.
     pub chatroom: Option<ChatroomTokens>,
-    /// What the peer may do at the moment.
+    /// Whether the peer currently sends, receives, or both.
     pub direction: Direction,
-    /// Where the switch connects to (RFC 6135); `None`, as for nearly everybody: the peer connects.
+    /// Where the switch connects to (RFC 6135); `None`, the usual case: the peer connects.
     pub connect_to: Option<Box<Outward>>,
-    /// What the certificate at the peer's end of a TLS connection has to match, one of them (RFC 8122); empty where the peer has
-    /// said nothing about it.
+    /// Fingerprints, one of which the peer's TLS certificate has to match (RFC 8122); empty if the description has none.
     pub fingerprints: Box<[Fingerprint]>,
 }
 
-/// Whom the switch connects to.
+/// The peer that the switch connects to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outward {
-    /// Where.
+    /// Address and port.
     pub address: SocketAddr,
     /// Its name or address as the peer wrote it, which its certificate has to bear where no fingerprint was given (RFC 4975
     /// §14.4).
     pub name: Arc<str>,
 }
 
-/// What the other end of a TLS connection has shown of itself.
+/// The certificate of the peer of a TLS connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// The hashes of its certificate, by every function that is taken.
+    /// Its fingerprints, one for each supported hash function.
     pub fingerprints: Vec<Fingerprint>,
-    /// Somebody whom we trust says that it belongs to the name that was connected to. Never true of one who connected to us.
+    /// Whether a trusted authority has signed it for the name that was connected to. Always false if the peer connected.
     pub named: bool,
 }
 
 impl Terms {
-    /// What holds while nobody has answered our offer: our own path stands where the peer's will. Whoever was offered it may
-    /// connect before we know the answer, and is known by having our session-id; the answer comes with a change of terms.
+    /// The terms of an offer without an answer: the local path stands in for the remote one. The peer may connect before the answer
+    /// is known, and is identified by the session-id. The answer comes in a [`Command::ChangeSession`](super::Command::ChangeSession).
     #[must_use]
     pub fn unanswered(local: Path) -> Self {
         Self::between(local.clone(), local)
     }
 
-    /// What two paths alone settle: the peer connects, takes everything, and knows nothing of chat rooms.
+    /// Terms with two paths and defaults: the peer connects, accepts all types, and has no `a=chatroom`.
     #[must_use]
     pub fn between(local: Path, remote: Path) -> Self {
         Self {

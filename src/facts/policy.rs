@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-/// Among the moderators of a room: whoever made it.
+/// The entry of `moderators` that stands for the creator of the room.
 pub const CREATOR: &str = "creator";
 
-/// Everything about a room that an operator decides. The defaults are those of the config.
+/// The settings of a room. The defaults are those of the config.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoomPolicy {
     /// Whether members may have nicknames.
     pub nicknames: bool,
-    /// Where a nickname must be one user's alone.
+    /// Where a nickname must be unique: in the room or on the server.
     pub nickname_scope: NicknameScope,
-    /// How long a nickname stays its last holder's.
+    /// How long a nickname stays reserved for its last holder.
     pub nickname_quarantine: Duration,
-    /// Nicknames nobody may have.
+    /// Nicknames that are refused to all users.
     pub reserved_nicknames: Vec<String>,
     /// Whether nicknames that look alike are refused (RFC 7701 §7.1).
     pub confusable_nicknames: Confusable,
-    /// Whether an unquoted Use-Nickname is taken as well; else it is 424.
+    /// Whether an unquoted Use-Nickname is accepted; otherwise it is 424.
     pub unquoted_nicknames: bool,
     /// Whether members may send private messages.
     pub private_messages: bool,
@@ -28,39 +28,39 @@ pub struct RoomPolicy {
     pub delete: Delete,
     /// Whether a user may be in the room with several sessions.
     pub simultaneous_access: bool,
-    /// Whether messages have to go over TLS.
+    /// Whether MSRP sessions must use TLS.
     pub force_tls: bool,
-    /// How long the rest of a message may take to come.
+    /// The longest time to wait for the next chunk of a message.
     pub chunk_reception_timeout: Duration,
     /// Media types that members may send, as `accept-wrapped-types` lists them.
     pub wrapped_types: Vec<String>,
-    /// Messages up to this many octets leave as one chunk, larger ones as they arrive.
+    /// Messages up to this size in octets are forwarded as one chunk, larger ones piece by piece as they arrive.
     pub forward_whole_up_to: usize,
-    /// Octets of the largest message; 0 is no limit.
+    /// The largest message in octets; 0: no limit.
     pub max_message_size: u64,
-    /// Users at a time; 0 is no limit.
+    /// The largest number of users at a time; 0: no limit.
     pub max_participants: usize,
-    /// How long, in any 10 s, a slow member may hold streams to it back.
+    /// How long, in any 10 s, a slow member may pause the senders of streams to it.
     pub congestion_patience: Duration,
-    /// What a congested member still gets (RFC 7701 §6.4).
+    /// Which messages a congested member still gets (RFC 7701 §6.4).
     pub congested: Congested,
-    /// Octets of the largest message that a congested member still gets, with [`Congested::Limit`].
+    /// The largest message in octets that a congested member still gets, with [`Congested::Limit`].
     pub congested_max_message_size: u64,
-    /// How long a member may be congested before its session and call are ended; zero is for ever.
+    /// How long a member may be congested before its session and call are ended; zero: no limit.
     pub congestion_timeout: Duration,
-    /// Whether a member whose client knows nothing of chat rooms is told where it is (RFC 7701 §11).
+    /// Whether a member without `a=chatroom` is sent a notice about the room (RFC 7701 §11).
     pub notice_to_unaware: bool,
-    /// What the copies ask of their recipients.
+    /// The Failure-Report header of forwarded messages.
     pub failure_report: FailureReport,
-    /// Roster changes within it are told in one NOTIFY.
+    /// Roster changes within this time are sent in one NOTIFY.
     pub notify_interval: Duration,
     /// Who may subscribe to the roster.
     pub subscribers: Subscribers,
-    /// URI patterns of who may bring others in and send them away; `creator` is whoever made the room.
+    /// URI patterns of users who may add and remove participants and close the room; `creator` is the creator of the room.
     pub moderators: Vec<String>,
-    /// URI patterns of who may join; empty is everyone.
+    /// URI patterns of users who may join; empty: everyone.
     pub allow: Vec<String>,
-    /// URI patterns of who may not.
+    /// URI patterns of users who may not join.
     pub deny: Vec<String>,
     /// The room's subject, if it has one.
     pub subject: Option<String>,

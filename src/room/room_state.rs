@@ -76,8 +76,8 @@ impl Room {
         self.names.contains(aor)
     }
 
-    /// Whether a user of a client that knows nothing of chat rooms is met for the first time. Of very many, some are met
-    /// anew.
+    /// Records a user whose client has no chat room support. Returns whether the user is new. At [`UNAWARE_USERS_PER_ROOM_MAX`] all
+    /// recorded users are dropped, and are then new again.
     pub fn meet_unaware(&mut self, user: &Aor) -> bool {
         if self.unaware.len() >= UNAWARE_USERS_PER_ROOM_MAX {
             self.unaware.clear();
@@ -85,7 +85,7 @@ impl Room {
         self.unaware.insert(user.clone())
     }
 
-    /// Users whom it remembers having met so.
+    /// The number of recorded users without chat room support.
     #[cfg(test)]
     pub(super) fn unaware_users(&self) -> usize {
         self.unaware.len()

@@ -29,8 +29,8 @@ pub struct Session {
     early: Option<Box<[u8]>>,
 }
 
-/// What tells about messages and is none (RFC 5438, RFC 3464). That somebody is typing (RFC 3994) announces a message, and is for
-/// those who would get it.
+/// Types of reports about messages (RFC 5438, RFC 3464). An indication of typing (RFC 3994) is not a report: it is forwarded to the
+/// recipients that the message itself would have.
 const REPORTING_TYPES: [&str; 2] = ["message/imdn+xml", "message/delivery-status"];
 
 /// Whether a connection carries the session.
@@ -115,16 +115,16 @@ impl Session {
         self.secure
     }
 
-    /// What the certificate of whoever is connected has to match, if anything.
+    /// The fingerprints, one of which the certificate of the connected peer has to match; empty: no check of fingerprints.
     #[must_use]
     pub fn wanted_fingerprints(&self) -> &[Fingerprint] {
         if self.terms.remote.is_relayed() { &[] } else { &self.terms.fingerprints }
     }
 
-    /// Whether what the other end of a TLS connection has shown is what was negotiated. Where the description has fingerprints,
-    /// one of them has to match, and showing nothing is no match (RFC 8122 §6.2). Where it has none, one who connected to us
-    /// is known by the session-id it names, and one whom we connected to by its name (RFC 4975 §14.4). Behind a relay the
-    /// fingerprints are not those of who is connected (RFC 6135 §4.3).
+    /// Whether the peer's certificate is the negotiated one. If the description has fingerprints, one has to match, and no
+    /// certificate is no match (RFC 8122 §6.2). Without fingerprints, a peer that connected is identified by the session-id, and one
+    /// that the switch connected to by the name in its certificate (RFC 4975 §14.4). Behind a relay the fingerprints are not those
+    /// of the connected peer (RFC 6135 §4.3).
     #[must_use]
     pub fn trusts(&self, certificate: Option<&Certificate>, we_connected: bool) -> bool {
         let wanted = self.wanted_fingerprints();

@@ -57,7 +57,7 @@ impl Switch {
         self.start_congestion_timers(now);
     }
 
-    /// Whether a connection must not be read at the moment: somebody cannot keep up with what it sends.
+    /// Whether a connection must not be read at the moment: a recipient cannot keep up with what it sends.
     #[must_use]
     pub fn is_paused(&self, id: ConnectionId) -> bool {
         self.egress.connections.get(id).is_some_and(|connection| connection.congestion.is_paused())

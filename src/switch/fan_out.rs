@@ -1,4 +1,4 @@
-//! Messages out: copies on the outboxes of everybody a message is for.
+//! Forwarding of messages: copies to all recipients.
 
 use std::time::Instant;
 
@@ -15,10 +15,10 @@ use parlor_proto::cpim::Wrapper;
 use parlor_proto::msrp::{ByteRange, Continuation, Status};
 
 impl Switch {
-    /// Puts copies of a whole message on the outboxes of its audience.
+    /// Queues copies of a whole message for its audience.
     ///
     /// # Errors
-    /// Returns 413 if a private message reaches nobody because the addressee is congested or takes nothing that large.
+    /// Returns 413 if a private message has no recipient: the addressee is congested or does not accept messages that large.
     pub(super) fn fan_out(
         &mut self,
         sender: SessionKey,
@@ -41,7 +41,7 @@ impl Switch {
         Ok(())
     }
 
-    /// The hot path. What everybody takes goes into the room's log; only members that are detached from that are asked.
+    /// The hot path. Messages that all attached members accept are appended to the room log; detached members are checked one by one.
     fn deliver_to_room(
         &mut self,
         sender: SessionKey,
@@ -197,7 +197,7 @@ impl Switch {
         delivered
     }
 
-    /// Ends a message (`#`) for everybody who has a part of it.
+    /// Aborts a message (`#`) for all recipients that have a part of it.
     pub(super) fn abort_for_all(&mut self, sender: SessionKey, stream: &mut Stream, now: Instant) {
         let Phase::Flowing(flow) = &mut stream.phase else { return };
         let recipients = std::mem::take(&mut flow.recipients);

@@ -11,7 +11,7 @@
 //!   [`Switch::handshake_done`] before it hands over the first octets;
 //! - **questions**: [`Switch::is_paused`] (do not read this connection), [`Switch::poll_timeout`].
 //!
-//! After each input the driver polls until there is no output left. Nothing is lost if it does not, but somebody waits.
+//! After each input the driver polls until there is no output left. Outputs that are not polled are delayed, not lost.
 
 mod awaited;
 mod commands;

@@ -1,4 +1,4 @@
-//! Backpressure and its limits: senders are held back for a member that cannot keep up, for `congestion_patience`; a member that
+//! Backpressure and its limits: senders are paused for a member that cannot keep up, for `congestion_patience`; a member that
 //! stays congested for `congestion_timeout` is closed (RFC 7701 §6.4).
 
 use std::time::{Duration, Instant};
@@ -11,16 +11,16 @@ use crate::facts::{EndReason, RoomPolicy};
 use crate::ids::{ConnectionId, SessionKey};
 
 impl Switch {
-    /// A recipient was given a piece of a stream. If it cannot keep up, it holds the sender back for a while, and everybody else
-    /// who is sending it one.
+    /// Applies backpressure after a recipient got a piece of a stream: if it cannot keep up, all senders of streams to it are paused
+    /// for at most `congestion_patience`.
     pub(super) fn hold_back(&mut self, recipient: ConnectionId, sender: SessionKey, now: Instant) {
         let Some(from) = self.sessions.get(sender).and_then(|entry| entry.session.connection()) else { return };
         self.apply_backpressure(recipient, now);
         self.hold(recipient, from, now);
     }
 
-    /// Holds back everybody who is sending streams to a recipient, if that cannot keep up. Each of them may have a whole receive
-    /// on its way: held back one by one, as their pieces come, a few of them would fill an outbox before any patience was used.
+    /// Pauses all senders of streams to a recipient that cannot keep up. Each sender may have a whole receive buffer in flight: if
+    /// they were paused one by one, as their pieces arrive, a few of them could fill the outbox before any of the budget is used.
     pub(super) fn apply_backpressure(&mut self, recipient: ConnectionId, now: Instant) {
         if !self.egress.is_backlogged(recipient) || self.egress.is_holding(recipient) {
             return;

@@ -60,7 +60,7 @@ impl Switch {
         Some(streams.swap_remove(at))
     }
 
-    /// A message is aborted by its sender: it is ended for everybody who has a part of it.
+    /// A sender aborts its message: it is aborted for all recipients that have a part of it.
     pub(super) fn abort_stream(&mut self, key: SessionKey, message_id: &[u8], now: Instant) {
         if let Some(mut stream) = self.take_stream(key, message_id) {
             self.egress.counters.aborted += 1;

@@ -9,8 +9,8 @@ use crate::ids::ConnectionId;
 use crate::limits::CONTROL_LANE_BYTES_MAX;
 
 impl Egress {
-    /// Whether a recipient holds those back who fill its outbox: that is above half, and the kernel takes nothing at the moment.
-    /// Before it has refused anything the next flush may empty the outbox.
+    /// Whether a recipient pauses the senders that fill its outbox: the outbox is above half and the socket would block. Before the
+    /// socket blocks, the next flush may empty the outbox.
     pub fn is_backlogged(&self, recipient: ConnectionId) -> bool {
         self.connections.get(recipient).is_some_and(|connection| {
             connection.state == Sending::Blocked
@@ -19,7 +19,7 @@ impl Egress {
         })
     }
 
-    /// Whether a recipient holds somebody back.
+    /// Whether a recipient pauses senders.
     pub fn is_holding(&self, recipient: ConnectionId) -> bool {
         let state = self.connections.get(recipient).and_then(|connection| connection.congestion.0.as_ref());
         state.is_some_and(|state| state.since.is_some())
@@ -53,8 +53,8 @@ impl Egress {
         Hold::Until(since + left)
     }
 
-    /// The patience of `recipient` may be used up. Returns when to look again, if it holds somebody back for longer; where its
-    /// patience has ended, it is congested and everybody is released.
+    /// Checks the budget of `recipient`. Returns when to check again if it still pauses senders. If the budget is used up, the
+    /// recipient becomes congested and all paused senders are resumed.
     pub fn check_patience(&mut self, recipient: ConnectionId, now: Instant, patience: Duration) -> Option<Instant> {
         let state = self.connections.get_mut(recipient)?.congestion.0.as_mut()?;
         let since = state.since?;
@@ -74,7 +74,7 @@ impl Egress {
         None
     }
 
-    /// `recipient` gets nothing new until it has drained, and holds nobody back any more.
+    /// Marks `recipient` as congested: it gets no new messages until its outbox has drained, and its paused senders are resumed.
     pub fn congest(&mut self, recipient: ConnectionId, now: Instant) {
         if let Some(connection) = self.connections.get_mut(recipient)
             && !connection.congestion.is_congested()
@@ -128,7 +128,7 @@ impl Egress {
         }
     }
 
-    /// Lets go of everybody whom `holder` holds back, and books the time until `now` on its budget.
+    /// Resumes all senders paused by `holder` and adds the time to its budget.
     pub fn release_all(&mut self, holder: ConnectionId, now: Option<Instant>) {
         let Some(connection) = self.connections.get_mut(holder) else { return };
         let Some(state) = &mut connection.congestion.0 else { return };
@@ -145,7 +145,7 @@ impl Egress {
         }
     }
 
-    /// Lets `paused` be read again, whoever holds it back.
+    /// Resumes `paused` for all recipients that pause it.
     fn resume(&mut self, paused: ConnectionId) {
         let state = self.connections.get_mut(paused).and_then(|paused| paused.congestion.0.as_mut());
         let Some(state) = state else { return };
@@ -160,7 +160,7 @@ impl Egress {
         }
     }
 
-    /// A connection neither holds anybody back nor is held back any more: it ends.
+    /// Removes a connection that ends: it pauses no senders and is not paused any more.
     pub fn forget_holds(&mut self, ending: ConnectionId) {
         self.release_all(ending, None);
         self.resume(ending);

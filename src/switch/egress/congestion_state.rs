@@ -1,10 +1,11 @@
 //! Backpressure with patience (RFC 7701 §6.4).
 //!
-//! Every outbox is bounded. Only streams (messages that are forwarded as they arrive) hold their sender back: a recipient whose
-//! outbox is above half pauses the connections that fill it, out of a budget of its own. The budget spent, or four fifths of
-//! the bound reached, it is congested: it gets nothing but the end of what it has begun (or, by policy, small messages), until
-//! it is below a quarter; then a notice says how much it has missed. Congested for too long, it is closed. So a file goes through
-//! whole to everyone who can take it, and a stalled member slows nobody for longer than its budget.
+//! Every outbox is bounded. Only for streams (messages that are forwarded as they arrive) are senders paused: a recipient whose
+//! outbox is above half pauses the connections that fill it, within a time budget of its own. When the budget is used up, or the
+//! outbox is at four fifths of the bound, the recipient is congested: it gets only the ends of messages it has begun (or, by
+//! policy, small messages), until the outbox is below a quarter; then a notice states how many messages it missed. After
+//! `congestion_timeout` it is closed. So every member that keeps up gets whole files, and a stalled member delays the others for
+//! at most its budget.
 
 use std::time::{Duration, Instant};
 
@@ -12,33 +13,33 @@ use smallvec::SmallVec;
 
 use crate::ids::ConnectionId;
 
-/// The congestion state of one connection. Most never have any, and keep no room for it.
+/// The congestion state of one connection. Most connections have none, and no memory is allocated for them.
 #[derive(Debug, Default)]
 pub struct Congestion(pub Option<Box<CongestionState>>);
 
-/// The state of a connection that is congested, paused, or holds somebody back.
+/// The state of a connection that is congested, is paused, or pauses senders.
 #[derive(Debug, Default)]
 pub struct CongestionState {
-    /// Since when it gets nothing new, if it is congested.
+    /// Since when it is congested; `None`: it is not.
     pub congested: Option<Instant>,
-    /// Connections that it holds back.
+    /// Senders that it pauses.
     pub holding: SmallVec<[ConnectionId; 1]>,
-    /// Since when it holds somebody back.
+    /// Since when it pauses senders.
     pub since: Option<Instant>,
-    /// What it has used up of its patience since `window`.
+    /// The used part of its budget since `window`.
     pub spent: Duration,
     pub window: Option<Instant>,
-    /// It has to read the responses that wait for it before more of its requests are read.
+    /// Whether its requests are not read until it has read the queued responses.
     pub control_throttled: bool,
-    /// Connections that hold it back.
+    /// Recipients that pause it.
     pub held_by: SmallVec<[ConnectionId; 1]>,
 }
 
-/// A member's patience is for any span of this length.
+/// The window of the budget, `congestion_patience`.
 pub const PATIENCE_WINDOW: Duration = Duration::from_secs(10);
 
 impl Congestion {
-    /// Whether it gets nothing new at the moment.
+    /// Whether it is congested.
     #[must_use]
     pub fn is_congested(&self) -> bool {
         self.since_congested().is_some()
@@ -67,12 +68,12 @@ impl CongestionState {
         self.is_held() || self.control_throttled
     }
 
-    /// Whether somebody else holds it back.
+    /// Whether a recipient pauses it.
     pub fn is_held(&self) -> bool {
         !self.held_by.is_empty()
     }
 
-    /// Whether it is as if nothing had ever been.
+    /// Whether the state equals the default, so that it can be dropped.
     pub fn is_over(&self) -> bool {
         let free = self.congested.is_none() && self.since.is_none() && self.window.is_none();
         free && self.holding.is_empty() && !self.is_paused()

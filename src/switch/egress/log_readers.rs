@@ -17,8 +17,8 @@ impl Egress {
         self.logs.get(room)?.detached.get(at).map(|(session, _)| *session)
     }
 
-    /// Appends a chunk to a room's log, for everybody who is attached but its sender. Returns the transaction id and how many copies
-    /// it will be; `None` where not everybody who is attached can take it that way.
+    /// Appends a chunk to the room log, for all attached members but its sender. Returns the transaction id and the number of copies;
+    /// `None` if an attached member cannot get it from the log.
     pub fn append(&mut self, room: RoomKey, from: ConnectionId, template: &ChunkTemplate<'_>) -> Option<(u64, u32)> {
         let log = self.logs.get_mut(room)?;
         let mut reader =
@@ -66,7 +66,7 @@ impl Egress {
         Some((tid, copies as u32))
     }
 
-    /// Puts everybody who has something to read in a log on the list of those to be sent to.
+    /// Puts all members with unread entries of a log on the list of connections to send to.
     pub fn mark_readers(&mut self) {
         // In the order of the rooms' first messages: who came first must not be sent to last.
         let mut rooms = std::mem::take(&mut self.updated_rooms);

@@ -1,8 +1,8 @@
-//! The log of a room: what was sent to everybody in it since the last flush, each message once.
+//! The log of a room: the messages to all members since the last flush, each stored once.
 //!
-//! A push on every outbox for every message is what a fan-out costs most, once the sends are batched. So a message to everybody
-//! goes into the room's log, and the outboxes of those who take everything stay empty: at the flush each of them reads the log
-//! from its own position, with its own path lines in between.
+//! With batched sends, pushing each message to every outbox is the largest cost of a fan-out. So a message to all members is
+//! appended to the room log, and the outboxes of attached members stay empty: at the flush each of them reads the log from its
+//! own position, with its own path lines inserted.
 //!
 //! ```text
 //!   octets   MSRP t1 SEND|Message-ID … body … t1$ MSRP t2 SEND|Message-ID … body … t2$
@@ -10,11 +10,11 @@
 //!   pieces   ├──────────┤ P ├─────────────────────────────────┤ P ├──────────────────┤
 //! ```
 //!
-//! Who reads the log is attached to it: the only session of its connection, which receives, is not congested and not blocked, and
-//! has no message in its outbox. Whatever else happens to it (a private message, a piece of a stream, a socket that is full or
-//! takes a part, an end) first moves what it has not read into its outbox, and from then on it is served like everybody was
-//! before: a copy of each frame, in order, with the bounds of its outbox. When that has drained, it is attached again. A log is
-//! emptied when all have read it.
+//! A member is attached if it is the only session of its connection, receives, is not congested and not blocked, and has an empty
+//! outbox. Any other event (a private message, a piece of a stream, a full socket, a partial send, its end) first moves the unread
+//! part of the log into its outbox and detaches it. A detached member gets a copy of each frame in its outbox, in order and within
+//! the bounds of the outbox. When the outbox has drained, it is attached again. A log is emptied when all attached members have
+//! read it.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -28,20 +28,20 @@ use crate::limits::{SPARE_PAGE_BYTES_MAX, SPARE_PAGE_ENTRIES_MAX};
 /// The log of one room.
 #[derive(Debug)]
 pub struct Log {
-    /// Connections that read it.
+    /// Attached connections.
     pub attached: Vec<ConnectionId>,
-    /// Members of the room that do not, and the connections they are on.
+    /// Detached members and their connections.
     pub detached: Vec<(SessionKey, ConnectionId)>,
     pub page: Page,
-    /// The number of the page's first entry. They are numbered for as long as the room lasts.
+    /// The number of the page's first entry. Entries are numbered over the lifetime of the room.
     pub first: u64,
-    /// How many that are attached have not read all of the page, which is empty when that is 0.
+    /// The number of attached connections that have not read all of the page. At 0 the page is empty.
     pub behind: usize,
-    /// Octets of the largest message that everybody who is attached takes.
+    /// The largest message in octets that all attached members accept.
     pub size_max: u64,
-    /// Octets of the longest path lines of those.
+    /// The longest path lines of attached members, in octets.
     pub paths_max: usize,
-    /// It is on the list of those that have something new to read.
+    /// Whether it is on the list of logs with unread entries.
     pub is_updated: bool,
 }
 
