@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::switch::Dial;
 
 /// Numbers begin again here: a back end has some bits to spare beside one.
-const NUMBERS: u32 = 1 << 31;
+pub const NUMBERS: u32 = 1 << 31;
 
 /// Connections that are being made, by the number under which the back end answers. The switch bounds how many.
 pub struct Dials<S> {

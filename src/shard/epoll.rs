@@ -20,6 +20,7 @@ use slotmap::{Key, KeyData, SecondaryMap};
 use socket2::SockRef;
 
 use super::backend::{Backend, BlockingBackend, LISTENERS};
+use super::dials;
 use super::mesh::ShardWaker;
 use super::slab::Slab;
 use super::socket::{Arrival, Received, Taken};
@@ -33,6 +34,7 @@ const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// Listeners have their numbers as tokens; then come the waker and the dials. The tokens of connections are above 2^32.
 const WAKER: usize = LISTENERS;
 const FIRST_DIAL: u32 = WAKER as u32 + 1;
+const _: () = assert!(FIRST_DIAL <= u32::MAX - dials::NUMBERS, "the last dial has a token");
 
 /// An epoll instance, and what was asked of it.
 pub struct EpollBackend {
