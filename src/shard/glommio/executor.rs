@@ -1,6 +1,6 @@
 //! The executor of a shard, and the task that turns its shell.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, Write};
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -12,6 +12,7 @@ use glommio::timer::Timer;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
 use super::backend::{GlommioBackend, Inbox};
+use super::notify::Notify;
 use crate::ids::ConnectionId;
 use crate::shard::bind::BoundShard;
 use crate::shard::mesh::ShardPort;
@@ -71,11 +72,19 @@ pub fn start(
 async fn run(mut shell: Shell<GlommioBackend>, wakes: async_channel::Receiver<()>) {
     let inbox = shell.backend.inbox();
     glommio::spawn_local(forward_wakes(wakes, inbox.clone())).detach();
+    let deadline = Rc::new(Deadline::new());
+    glommio::spawn_local(deadline.clone().run(inbox.clone())).detach();
     shell.start();
     let shell = Rc::new(RefCell::new(shell));
     while !shell.borrow().is_done() {
         let timeout = shell.borrow().time_to_wait();
-        wait(&inbox, timeout).await;
+        if timeout == Some(Duration::ZERO) {
+            // The executor looks at its sockets in between.
+            Timer::new(Duration::ZERO).await;
+        } else {
+            deadline.set_earliest(timeout.map_or(SLEEP_MAX, |timeout| timeout.min(SLEEP_MAX)));
+            inbox.notify.wait().await;
+        }
         let full = {
             let mut shell = shell.borrow_mut();
             // A wake may have been lost: see above.
@@ -91,13 +100,37 @@ async fn run(mut shell: Shell<GlommioBackend>, wakes: async_channel::Receiver<()
     shell.borrow().end();
 }
 
-/// Waits until something has arrived or a timeout has passed. What has arrived already waits for one look at the sockets.
-async fn wait(inbox: &Inbox, timeout: Option<Duration>) {
-    match timeout {
-        Some(Duration::ZERO) => _ = Timer::new(Duration::ZERO).await,
-        timeout => {
-            let left = timeout.map_or(SLEEP_MAX, |timeout| timeout.min(SLEEP_MAX));
-            or(inbox.notify.wait(), async { _ = Timer::new(left).await }).await;
+/// When the shell turns at the latest. One timer serves all turns: to set one for each turn would cost more than most turns.
+struct Deadline {
+    at: Cell<Instant>,
+    /// It is earlier than what is waited for.
+    earlier: Notify,
+}
+
+impl Deadline {
+    fn new() -> Self {
+        Self { at: Cell::new(Instant::now() + SLEEP_MAX), earlier: Notify::default() }
+    }
+
+    /// Sets it to `left` from now, unless it is earlier already.
+    fn set_earliest(&self, left: Duration) {
+        let at = Instant::now() + left;
+        if at < self.at.get() {
+            self.at.set(at);
+            self.earlier.notify();
+        }
+    }
+
+    /// Has the shell turn whenever it has come.
+    async fn run(self: Rc<Self>, inbox: Rc<Inbox>) {
+        loop {
+            let left = self.at.get().saturating_duration_since(Instant::now());
+            or(async { _ = Timer::new(left).await }, self.earlier.wait()).await;
+            let now = Instant::now();
+            if self.at.get() <= now {
+                self.at.set(now + SLEEP_MAX);
+                inbox.notify.notify();
+            }
         }
     }
 }
