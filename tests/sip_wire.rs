@@ -1,6 +1,11 @@
 //! How the focus answers SIP messages of real clients, the torture messages of RFC 4475 and RFC 5118, and mutated ones. That they are
 //! parsed is tested with the grammar.
 
+#[path = "support/mutations.rs"]
+mod mutations;
+
+use mutations::Chance;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -223,37 +228,6 @@ fn retagged(line: &str, tag: &str) -> String {
     match line.split_once(";tag=") {
         Some((to, _)) if line.starts_with("To:") => format!("{to};tag={tag}"),
         _ => line.to_owned(),
-    }
-}
-
-/// A generator that gives the same numbers in every run (xorshift).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit as u64).unwrap()
-    }
-
-    fn mutate(&mut self, octets: &mut Vec<u8>) {
-        const PIECES: [&[u8]; 10] =
-            [b"\r\n", b";", b",", b"\"", b"<", b":", b"%", b"=", b"\r\n\r\n", b"99999999999999999999"];
-        for _ in 0..=self.below(4) {
-            let at = self.below(octets.len().max(1));
-            match self.below(5) {
-                0 if !octets.is_empty() => octets[at] = u8::try_from(self.below(256)).unwrap(),
-                1 if !octets.is_empty() => drop(octets.remove(at)),
-                2 => octets.truncate(at),
-                3 if !octets.is_empty() => {
-                    let end = (at + self.below(40)).min(octets.len());
-                    let piece = octets[at..end].to_vec();
-                    octets.splice(at..at, piece);
-                }
-                _ => drop(octets.splice(at..at, PIECES[self.below(PIECES.len())].iter().copied())),
-            }
-        }
     }
 }
 
