@@ -11,8 +11,8 @@ use bytes::Bytes;
 use glommio::net::TcpListener;
 use glommio::timer::Timer;
 use slotmap::SecondaryMap;
+use tokio::sync::Notify;
 
-use super::notify::Notify;
 use crate::ids::ConnectionId;
 use crate::limits::RECEIVE_BYTES_MAX;
 use crate::shard::backend::{Backend, LISTENERS};
@@ -29,9 +29,10 @@ const COPIED_BYTES_MAX: usize = 4096;
 pub struct GlommioBackend {
     listeners: [Option<Rc<TcpListener>>; LISTENERS],
     readers: SecondaryMap<ConnectionId, Rc<Reader>>,
-    inbox: Rc<Inbox>,
+    /// Where its tasks put what has arrived.
+    pub inbox: Rc<Inbox>,
     /// Connections whose sockets are full, until a task waits for each.
-    full: Vec<(ConnectionId, Rc<Stream>)>,
+    pub full: Vec<(ConnectionId, Rc<Stream>)>,
 }
 
 /// What the tasks have found.
@@ -54,7 +55,7 @@ impl Inbox {
     /// Adds something that has arrived.
     pub fn push(&self, arrival: Arrival<Stream>) {
         self.arrivals.borrow_mut().push_back(arrival);
-        self.notify.notify();
+        self.notify.notify_one();
     }
 
     fn poll_receive(&self, cx: &mut Context<'_>, stream: &Stream) -> Poll<Received> {
@@ -81,16 +82,6 @@ impl GlommioBackend {
             inbox: Rc::default(),
             full: Vec::new(),
         }
-    }
-
-    /// Where its tasks put what has arrived.
-    pub fn inbox(&self) -> Rc<Inbox> {
-        self.inbox.clone()
-    }
-
-    /// Takes the connections that are to be waited for until their sockets have room.
-    pub fn take_full(&mut self) -> Vec<(ConnectionId, Rc<Stream>)> {
-        std::mem::take(&mut self.full)
     }
 }
 
@@ -126,7 +117,7 @@ impl Backend for GlommioBackend {
             self.readers.insert(id, reader.clone());
             glommio::spawn_local(read(id, socket.clone(), reader, self.inbox.clone())).detach();
         }
-        self.readers[id].receive.notify();
+        self.readers[id].receive.notify_one();
     }
 
     /// One task waits, since a stream wakes one only: the shell asks once for each.
@@ -140,7 +131,7 @@ impl Backend for GlommioBackend {
     fn closed(&mut self, id: ConnectionId) {
         if let Some(reader) = self.readers.remove(id) {
             reader.closed.set(true);
-            reader.receive.notify();
+            reader.receive.notify_one();
         }
     }
 }
@@ -163,7 +154,7 @@ async fn accept(number: usize, listener: Rc<TcpListener>, inbox: Rc<Inbox>) {
 /// Receives from a connection whenever the shell asks, until it is over.
 async fn read(id: ConnectionId, stream: Rc<Stream>, reader: Rc<Reader>, inbox: Rc<Inbox>) {
     loop {
-        reader.receive.wait().await;
+        reader.receive.notified().await;
         if reader.closed.get() {
             return;
         }

@@ -1,6 +1,6 @@
 //! The executor of a shard, and the task that turns its shell.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -12,7 +12,6 @@ use glommio::timer::Timer;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
 use super::backend::{GlommioBackend, Inbox};
-use super::notify::Notify;
 use crate::ids::ConnectionId;
 use crate::shard::bind::BoundShard;
 use crate::shard::mesh::ShardPort;
@@ -29,8 +28,6 @@ const PREEMPT_TIMER: Duration = Duration::from_secs(3600);
 const SLEEP_MAX: Duration = Duration::from_millis(250);
 /// Bytes that are tried at once on a connection that was full.
 const WRITE_BYTES_MAX: usize = 64 * 1024;
-
-type SharedShell = Rc<RefCell<Shell<GlommioBackend>>>;
 
 /// Starts a shard's thread. Returns when its executor runs. `wakes` brings what the control thread's waker sends.
 ///
@@ -60,20 +57,17 @@ pub fn start(
         })
         .map_err(|error| error.to_string())?;
     if is_ready.recv().is_err() {
-        return Err(handle
-            .join()
-            .err()
-            .map_or_else(|| "the thread ended during startup".into(), |error| error.to_string()));
+        let why = handle.join().err().map(|error| error.to_string());
+        return Err(why.unwrap_or_else(|| "the thread ended during startup".into()));
     }
     Ok(handle)
 }
 
 /// Turns until nobody is left and nobody comes any more.
 async fn run(mut shell: Shell<GlommioBackend>, wakes: async_channel::Receiver<()>) {
-    let inbox = shell.backend.inbox();
+    let inbox = shell.backend.inbox.clone();
     glommio::spawn_local(forward_wakes(wakes, inbox.clone())).detach();
-    let deadline = Rc::new(Deadline::new());
-    glommio::spawn_local(deadline.clone().run(inbox.clone())).detach();
+    let (mut turns_by, mut timer) = (Instant::now() + SLEEP_MAX, Timer::new(SLEEP_MAX));
     shell.start();
     let shell = Rc::new(RefCell::new(shell));
     while !shell.borrow().is_done() {
@@ -82,15 +76,24 @@ async fn run(mut shell: Shell<GlommioBackend>, wakes: async_channel::Receiver<()
             // The executor looks at its sockets in between.
             Timer::new(Duration::ZERO).await;
         } else {
-            deadline.set_earliest(timeout.map_or(SLEEP_MAX, |timeout| timeout.min(SLEEP_MAX)));
-            inbox.notify.wait().await;
+            // One timer serves all turns: to set one for each turn would cost more than most turns.
+            let left = timeout.map_or(SLEEP_MAX, |timeout| timeout.min(SLEEP_MAX));
+            let at = Instant::now() + left;
+            if at < turns_by {
+                turns_by = at;
+                timer.reset(left);
+            }
+            or(inbox.notify.notified(), async { _ = (&mut timer).await }).await;
+            if turns_by <= Instant::now() {
+                (turns_by, timer) = (Instant::now() + SLEEP_MAX, Timer::new(SLEEP_MAX));
+            }
         }
         let full = {
             let mut shell = shell.borrow_mut();
             // A wake may have been lost: see above.
             shell.wake();
             shell.turn();
-            shell.backend.take_full()
+            std::mem::take(&mut shell.backend.full)
         };
         for (id, stream) in full {
             // It runs at once, so nothing is borrowed here.
@@ -98,41 +101,6 @@ async fn run(mut shell: Shell<GlommioBackend>, wakes: async_channel::Receiver<()
         }
     }
     shell.borrow().end();
-}
-
-/// When the shell turns at the latest. One timer serves all turns: to set one for each turn would cost more than most turns.
-struct Deadline {
-    at: Cell<Instant>,
-    /// It is earlier than what is waited for.
-    earlier: Notify,
-}
-
-impl Deadline {
-    fn new() -> Self {
-        Self { at: Cell::new(Instant::now() + SLEEP_MAX), earlier: Notify::default() }
-    }
-
-    /// Sets it to `left` from now, unless it is earlier already.
-    fn set_earliest(&self, left: Duration) {
-        let at = Instant::now() + left;
-        if at < self.at.get() {
-            self.at.set(at);
-            self.earlier.notify();
-        }
-    }
-
-    /// Has the shell turn whenever it has come.
-    async fn run(self: Rc<Self>, inbox: Rc<Inbox>) {
-        loop {
-            let left = self.at.get().saturating_duration_since(Instant::now());
-            or(async { _ = Timer::new(left).await }, self.earlier.wait()).await;
-            let now = Instant::now();
-            if self.at.get() <= now {
-                self.at.set(now + SLEEP_MAX);
-                inbox.notify.notify();
-            }
-        }
-    }
 }
 
 /// The last wake is that nobody wakes any more.
@@ -145,11 +113,16 @@ async fn forward_wakes(wakes: async_channel::Receiver<()>, inbox: Rc<Inbox>) {
 
 /// Writes to a connection that was full, once it has room: what waits then, since a response may overtake what waits now. The
 /// executor has no other way to wait for room.
-async fn write_when_possible(shell: SharedShell, inbox: Rc<Inbox>, id: ConnectionId, stream: Rc<Stream>) {
+async fn write_when_possible(
+    shell: Rc<RefCell<Shell<GlommioBackend>>>,
+    inbox: Rc<Inbox>,
+    id: ConnectionId,
+    stream: Rc<Stream>,
+) {
     let write = |cx: &mut Context<'_>| {
         let polled = shell.borrow_mut().poll_write(id, &stream, cx);
         // A part may have left even if more waits, and the switch may want something for it: the shell's turn looks.
-        inbox.notify.notify();
+        inbox.notify.notify_one();
         polled
     };
     poll_fn(write).await;
@@ -162,7 +135,7 @@ impl Shell<GlommioBackend> {
     /// Ready when something was written, when nothing waits any more, or when the connection has failed. What waits then is the
     /// next flush's: the switch has the connection on its list, and a failed one is on the shell's.
     fn poll_write(&mut self, id: ConnectionId, stream: &Stream, cx: &mut Context<'_>) -> Poll<()> {
-        let mut out = PollWriter(stream, cx);
+        let mut out = stream.writer(cx);
         let now = Instant::now();
         let Some(peer) = self.peers.get(id) else { return Poll::Ready(()) };
         if let Some(link) = &peer.link {
@@ -184,21 +157,5 @@ impl Shell<GlommioBackend> {
             Err(_) => self.writable.push(id),
         }
         Poll::Ready(())
-    }
-}
-
-/// A stream that wakes a task when it has room again.
-struct PollWriter<'a, 'b>(&'a Stream, &'a mut Context<'b>);
-
-impl Write for PollWriter<'_, '_> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        match self.0.poll_write(self.1, octets) {
-            Poll::Ready(outcome) => outcome,
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -8,6 +8,5 @@
 
 mod backend;
 mod executor;
-mod notify;
 
 pub use executor::start;

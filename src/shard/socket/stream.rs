@@ -1,7 +1,7 @@
 //! A connection of glommio's executor that can also be sent to directly.
 
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -30,6 +30,26 @@ impl Stream {
     /// As [`AsyncWrite::poll_write`].
     pub fn poll_write(&self, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, octets)
+    }
+
+    /// A writer that wakes the task of `cx` when the socket has room again.
+    pub fn writer<'a, 'b>(&'a self, cx: &'a mut Context<'b>) -> impl Write + use<'a, 'b> {
+        Writer(self, cx)
+    }
+}
+
+struct Writer<'a, 'b>(&'a Stream, &'a mut Context<'b>);
+
+impl Write for Writer<'_, '_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self.0.poll_write(self.1, octets) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
