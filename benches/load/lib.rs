@@ -116,6 +116,18 @@ pub struct BenchArguments {
     scenario: Scenario,
 }
 
+const NXN_EXAMPLES: &str = "\
+Examples:
+  parlor bench nxn --members 20                     each of 20 sends to the others, one at a time
+  parlor bench nxn --members 50 --rate 20           20 messages a second of each
+  parlor bench nxn --rooms 100 --members 5 --rate 10";
+
+const PRIVATE_EXAMPLES: &str = "\
+Examples:
+  parlor bench private --members 100                each of 100 sends to one other, one at a time
+  parlor bench private --members 100 --window 64    saturated
+  parlor bench private --members 1000 --rate 1 --seconds 10";
+
 #[derive(Debug, Subcommand)]
 enum Scenario {
     /// Few senders, many receivers
@@ -127,9 +139,11 @@ enum Scenario {
     /// Print a stored result again, or plot it
     Report(report::ReportArguments),
     /// Every member sends to all others
-    Nxn(fanout::NxnArguments),
+    #[command(after_help = NXN_EXAMPLES)]
+    Nxn(fanout::MembersArguments),
     /// Each member sends private messages to one other
-    Private(fanout::PrivateArguments),
+    #[command(after_help = PRIVATE_EXAMPLES)]
+    Private(fanout::MembersArguments),
     /// A file through a room
     Large(large::LargeArguments),
     /// Many members join one room as fast as possible
@@ -177,10 +191,10 @@ pub fn run(arguments: &BenchArguments, host: &Host) -> ExitCode {
             measure(&it.output, &it.run, it.check(), host, |cores, watch| fanout::run(it, cores, watch))
         }
         Scenario::Nxn(it) => {
-            measure(&it.output, &it.run, it.check(), host, |cores, watch| fanout::nxn(it, cores, watch))
+            measure(&it.output, &it.run, it.check(false), host, |cores, watch| fanout::members(it, false, cores, watch))
         }
         Scenario::Private(it) => {
-            measure(&it.output, &it.run, it.check(), host, |cores, watch| fanout::private(it, cores, watch))
+            measure(&it.output, &it.run, it.check(true), host, |cores, watch| fanout::members(it, true, cores, watch))
         }
         Scenario::Large(it) => measure(&it.output, &it.run, Ok(()), host, |cores, watch| large::run(it, cores, watch)),
         Scenario::JoinStorm(it) => {

@@ -105,14 +105,9 @@ pub fn run(arguments: &FanoutArguments, cores: Cores, watch: &mut dyn Watch) -> 
     )
 }
 
-/// Arguments of `nxn`.
+/// Arguments of `nxn` and `private`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  parlor bench nxn --members 20                     each of 20 sends to the others, one at a time
-  parlor bench nxn --members 50 --rate 20           20 messages a second of each
-  parlor bench nxn --rooms 100 --members 5 --rate 10")]
-pub struct NxnArguments {
+pub struct MembersArguments {
     #[command(flatten)]
     pub load: MembersLoad,
     #[command(flatten)]
@@ -125,43 +120,13 @@ pub struct NxnArguments {
     pub output: OutputArguments,
 }
 
-impl NxnArguments {
-    /// As [`FanoutArguments::check`].
+impl MembersArguments {
+    /// As [`FanoutArguments::check`]; `privately`: for `private`.
     ///
     /// # Errors
     /// Returns what is wrong with the arguments, in words.
-    pub fn check(&self) -> Result<(), String> {
-        check(&self.load.load(false), &self.run, &self.against)
-    }
-}
-
-/// Arguments of `private`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  parlor bench private --members 100                each of 100 sends to one other, one at a time
-  parlor bench private --members 100 --window 64    saturated
-  parlor bench private --members 1000 --rate 1 --seconds 10")]
-pub struct PrivateArguments {
-    #[command(flatten)]
-    pub load: MembersLoad,
-    #[command(flatten)]
-    pub pace: PaceArguments,
-    #[command(flatten)]
-    pub against: AgainstArguments,
-    #[command(flatten)]
-    pub run: RunArguments,
-    #[command(flatten)]
-    pub output: OutputArguments,
-}
-
-impl PrivateArguments {
-    /// As [`FanoutArguments::check`].
-    ///
-    /// # Errors
-    /// Returns what is wrong with the arguments, in words.
-    pub fn check(&self) -> Result<(), String> {
-        check(&self.load.load(true), &self.run, &self.against)
+    pub fn check(&self, privately: bool) -> Result<(), String> {
+        check(&self.load.load(privately), &self.run, &self.against)
     }
 }
 
@@ -193,29 +158,19 @@ impl MembersLoad {
     }
 }
 
-/// Measures everybody to everybody.
+/// Measures members who all send: to everyone in their room, or with `privately` to one other.
 ///
 /// # Errors
 /// Returns an error if a socket fails.
-pub fn nxn(arguments: &NxnArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
+pub fn members(
+    arguments: &MembersArguments,
+    privately: bool,
+    cores: Cores,
+    watch: &mut dyn Watch,
+) -> io::Result<Outcome> {
     talk::run(
-        "nxn",
-        &arguments.load.load(false),
-        (arguments.pace.pace(), &arguments.against),
-        &arguments.run,
-        cores,
-        watch,
-    )
-}
-
-/// Measures everybody to one other.
-///
-/// # Errors
-/// Returns an error if a socket fails.
-pub fn private(arguments: &PrivateArguments, cores: Cores, watch: &mut dyn Watch) -> io::Result<Outcome> {
-    talk::run(
-        "private",
-        &arguments.load.load(true),
+        if privately { "private" } else { "nxn" },
+        &arguments.load.load(privately),
         (arguments.pace.pace(), &arguments.against),
         &arguments.run,
         cores,
