@@ -1,12 +1,11 @@
 //! How the focus answers SIP messages of real clients, the torture messages of RFC 4475 and RFC 5118, and mutated ones. That they are
 //! parsed is tested with the grammar.
 
-#[path = "support/mutations.rs"]
-mod mutations;
+#[path = "support/sip_samples.rs"]
+mod sip_samples;
 
-use mutations::Chance;
+use sip_samples::{Chance, all_samples, samples};
 
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use parlor::facts::{Command, Event};
@@ -14,19 +13,6 @@ use parlor::focus::{Focus, Output, RoomSettings, Settings, ShardAddress};
 use parlor::ids::ShardId;
 use parlor_proto::sip::{HeaderName, Hop, MalformedRequest, Message, Response, SipConnection};
 use parlor_proto::sip::{Transport, parse_datagram, text};
-
-fn samples(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire").join(folder);
-    let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "sip")).collect();
-    files.sort();
-    let name = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
-    files.iter().map(|path| (name(path), std::fs::read(path).unwrap())).collect()
-}
-
-fn all_samples() -> Vec<(String, Vec<u8>)> {
-    ["sip", "sip/rfc4475", "sip/rfc5118"].into_iter().flat_map(samples).collect()
-}
 
 fn sample(name: &str) -> Vec<u8> {
     samples("sip").into_iter().find(|(found, _)| found == name).unwrap_or_else(|| panic!("no sample {name}")).1

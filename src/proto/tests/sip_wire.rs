@@ -1,28 +1,13 @@
 //! SIP messages of real clients, and the torture messages of RFC 4475 and RFC 5118: parsed, written, framed and mutated.
 #![cfg(feature = "sip")]
 
-#[path = "../../../tests/support/mutations.rs"]
-mod mutations;
+#[path = "../../../tests/support/sip_samples.rs"]
+mod sip_samples;
 
-use mutations::Chance;
-
-use std::path::{Path, PathBuf};
+use sip_samples::{Chance, all_samples, samples};
 
 use parlor_proto::limits::SIP_MESSAGE_BYTES_MAX;
 use parlor_proto::sip::{Framed, Framer, MalformedRequest, parse_datagram};
-
-fn samples(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/wire").join(folder);
-    let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "sip")).collect();
-    files.sort();
-    let name = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
-    files.iter().map(|path| (name(path), std::fs::read(path).unwrap())).collect()
-}
-
-fn all_samples() -> Vec<(String, Vec<u8>)> {
-    ["sip", "sip/rfc4475", "sip/rfc5118"].into_iter().flat_map(samples).collect()
-}
 
 fn sample(name: &str) -> Vec<u8> {
     samples("sip").into_iter().find(|(found, _)| found == name).unwrap_or_else(|| panic!("no sample {name}")).1

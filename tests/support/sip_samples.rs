@@ -1,4 +1,24 @@
-//! Random changes of octets, the same in every run.
+//! SIP messages as files in tests/wire, and random changes of octets, the same in every run.
+
+use std::path::{Path, PathBuf};
+
+/// The samples of a folder, each with its name.
+pub fn samples(folder: &str) -> Vec<(String, Vec<u8>)> {
+    // The crate of the grammar is two folders below the samples.
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = if env!("CARGO_PKG_NAME") == "parlor-proto" { package.join("../..") } else { package.to_owned() };
+    let folder = root.join("tests/wire").join(folder);
+    let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "sip")).collect();
+    files.sort();
+    let name = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    files.iter().map(|path| (name(path), std::fs::read(path).unwrap())).collect()
+}
+
+/// All of them.
+pub fn all_samples() -> Vec<(String, Vec<u8>)> {
+    ["sip", "sip/rfc4475", "sip/rfc5118"].into_iter().flat_map(samples).collect()
+}
 
 /// A generator that gives the same numbers in every run (xorshift).
 pub struct Chance(pub u64);
